@@ -1,0 +1,116 @@
+"""The one exception tree: everything a person, a file or a machine can cause.
+
+Each class knows the HTTP status and the process exit code it maps to, so that REST, page and shell agree.
+`message` says what is wrong; `hint` says what is allowed and what to do.
+Programmer errors stay assertions.
+"""
+
+
+class StudioError(Exception):
+    """Base of all errors that are shown to a person."""
+
+    status = 500
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    @property
+    def code(self) -> str:
+        """A stable machine-readable name: the class name in snake case without `Error`."""
+        name = type(self).__name__.removesuffix("Error")
+        return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class InvalidInputError(StudioError):
+    """A value given by a person is outside what is allowed."""
+
+    status = 422
+    exit_code = 2
+
+
+class NotFoundError(InvalidInputError):
+    """Something named by a person does not exist."""
+
+    status = 404
+
+
+class AudioError(InvalidInputError):
+    """An audio file cannot be used. Subclasses say why."""
+
+    exit_code = 3
+
+
+class NotAudioError(AudioError):
+    """The content is not audio in a supported format, whatever the name says."""
+
+    status = 415
+
+
+class EmptyAudioError(AudioError):
+    """The file holds no samples."""
+
+
+class SilentAudioError(AudioError):
+    """The file holds only silence."""
+
+
+class TruncatedAudioError(AudioError):
+    """The file ends before its header says, or stops decoding half-way."""
+
+
+class CorruptAudioError(AudioError):
+    """The file holds values that are not sound (NaN, infinity)."""
+
+
+class ProtectedAudioError(AudioError):
+    """The file is encrypted or copy-protected."""
+
+
+class AudioTooLongError(AudioError):
+    """The recording is longer than the limit."""
+
+    status = 413
+
+
+class CheckpointError(StudioError):
+    """Weights, configs or tokenizers that cannot be used. Subclasses say why."""
+
+    status = 422
+    exit_code = 4
+
+
+class CheckpointMissingError(CheckpointError):
+    """A file of a checkpoint is not there."""
+
+    status = 404
+
+
+class CheckpointCorruptError(CheckpointError):
+    """A file of a checkpoint is truncated or unreadable."""
+
+
+class CheckpointMismatchError(CheckpointError):
+    """A checkpoint's tensors do not fit the network its config describes, or another base model."""
+
+
+class TrainingError(StudioError):
+    """A training run cannot start or go on."""
+
+    exit_code = 5
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+class CancelledError(StudioError):
+    """A person stopped the work."""
+
+    status = 409
+    exit_code = 130
