@@ -1,0 +1,95 @@
+"""The receipt of a song: everything needed to know how it was made, and to make it again."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+from heartmula_studio import __version__
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.generate.request import SongRequest
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StyleRecord:
+    """Which trained style was active. `sha256` is that of the weights file."""
+
+    id: str
+    method: str
+    sha256: str
+    strength: float
+    layers_changed: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One song's making. `style` is None for the base model alone; `created_at` is UTC, ISO 8601."""
+
+    base: str
+    base_fingerprint: str
+    style: StyleRecord | None
+    request: SongRequest
+    frames: int
+    duration_sec: float
+    sample_rate_hz: int
+    device: str
+    dtype: str
+    versions: dict[str, str]
+    created_at: str
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Receipt":
+        """Raises `InvalidInputError` where the text is not a receipt of a schema known here."""
+        record = _parse(text)
+        try:
+            style = record["style"] and StyleRecord(**record["style"])
+            return cls(**{**record, "style": style, "request": SongRequest(**record["request"])})
+        except (KeyError, TypeError) as error:
+            allowed = ", ".join(field.name for field in fields(cls))
+            raise InvalidInputError(
+                f"The receipt is incomplete: {error}.", f"It holds the fields {allowed}."
+            ) from error
+
+
+def _parse(text: str) -> dict:
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(
+            f"The receipt is not JSON: {error}.", "Give the file beside a generated song."
+        ) from error
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if schema != SCHEMA:
+        raise InvalidInputError(f"The receipt has schema {schema!r}.", f"This version reads schema {SCHEMA}.")
+    return record
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a song sounds like."""
+    return {"heartmula_studio": __version__} | {name: version(name) for name in ("torch", "peft", "transformers")}
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def write_receipt(receipt: Receipt, path: Path) -> None:
+    """Writes the JSON under a temporary name, flushes it and renames it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(receipt.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

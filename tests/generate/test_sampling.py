@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from heartmula_studio.generate.sampling import allowed_ids, draws, guide, sample
+
+CPU = torch.device("cpu")
+
+
+def test_guidance_moves_from_the_unconditional_through_the_conditional_logits():
+    logits = torch.tensor([[1.0, 5.0], [3.0, 1.0]])
+    assert guide(logits, 1.0).tolist() == [1.0, 5.0]
+    assert guide(logits, 1.5).tolist() == [0.0, 7.0]
+    assert guide(logits[:1], 1.0).tolist() == [1.0, 5.0]
+
+
+def test_only_codes_and_the_end_are_allowed():
+    """The official vocabulary has 8197 ids, of which 8192 is neither a code nor the end (8193)."""
+    may_end = allowed_ids(8197, 8192, 8193, True, CPU)
+    assert may_end.nonzero().flatten().tolist() == [*range(8192), 8193]
+    assert allowed_ids(8197, 8192, 8193, False, CPU).nonzero().flatten().tolist() == [*range(8192)]
+
+
+def test_forbidden_ids_are_never_drawn_however_likely():
+    logits = torch.zeros(20)
+    logits[[15, 17]] = 100.0
+    allowed = allowed_ids(20, 10, 16, False, CPU)
+    ids = {sample(logits, allowed, u, 1.0, 20).item() for u in torch.linspace(0, 0.9999999, 101)}
+    assert ids == set(range(10))
+
+
+def test_only_the_most_likely_k_are_drawn():
+    logits = torch.tensor([0.0, 3.0, 1.0, 2.0])
+    ids = {sample(logits, torch.ones(4, dtype=torch.bool), u, 5.0, 2).item() for u in torch.linspace(0, 0.9999999, 101)}
+    assert ids == {1, 3}
+
+
+def test_frequencies_follow_the_softmax_at_the_temperature():
+    logits = torch.tensor([0.3, -1.0, 1.2, 0.0])
+    allowed = torch.ones(4, dtype=torch.bool)
+    uniform = draws(seed=3, num_frames=4000, num_codebooks=1).flatten()
+    ids = torch.stack([sample(logits, allowed, u, 0.7, 4) for u in uniform])
+    frequencies = torch.bincount(ids, minlength=4) / len(ids)
+    torch.testing.assert_close(frequencies, (logits / 0.7).softmax(-1), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1.0 - 2**-24])
+@pytest.mark.parametrize("topk", [1, 50, 8192])
+def test_the_ends_of_the_unit_interval_stay_in_range(uniform, topk):
+    logits = torch.randn(8197, generator=torch.Generator().manual_seed(0))
+    allowed = allowed_ids(8197, 8192, 8193, True, CPU)
+    drawn = sample(logits, allowed, torch.tensor(uniform), 1.0, topk).item()
+    assert drawn in logits.masked_fill(~allowed, -torch.inf).topk(topk).indices
+
+
+def test_a_seed_gives_the_same_draws_and_a_longer_song_begins_alike():
+    assert torch.equal(draws(7, 50, 8)[:20], draws(7, 20, 8))
+    assert not torch.equal(draws(7, 20, 8), draws(8, 20, 8))
+    assert draws(7, 50, 8).min() >= 0
+    assert draws(7, 50, 8).max() < 1
