@@ -46,6 +46,16 @@ class AudioError(InvalidInputError):
     exit_code = 3
 
 
+class AudioMissingError(AudioError):
+    """There is no file at the path."""
+
+    status = 404
+
+
+class AudioUnreadableError(AudioError):
+    """The path is a folder, or the system refuses to open it."""
+
+
 class NotAudioError(AudioError):
     """The content is not audio in a supported format, whatever the name says."""
 
@@ -65,11 +75,19 @@ class TruncatedAudioError(AudioError):
 
 
 class CorruptAudioError(AudioError):
-    """The file holds values that are not sound (NaN, infinity)."""
+    """The file cannot be decoded, or holds values that are not sound (NaN, infinity)."""
 
 
 class ProtectedAudioError(AudioError):
     """The file is encrypted or copy-protected."""
+
+
+class AudioRateError(AudioError):
+    """The sampling rate is outside what is allowed."""
+
+
+class AudioTooShortError(AudioError):
+    """The recording is shorter than the limit."""
 
 
 class AudioTooLongError(AudioError):
