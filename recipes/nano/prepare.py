@@ -1,0 +1,78 @@
+"""Make the training set: real recordings first, then rendered MIDI, then pieces composed by program.
+
+`python -m recipes.nano.prepare --work DIR` writes DIR/audio/<id>.flac and DIR/manifest.jsonl, which is rewritten
+after every piece, so training can start on what is there. What is done already is not done again.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from recipes.nano.audio import normalise, trim, write_flac
+from recipes.nano.manifest import Work, write_manifest
+from recipes.nano.recordings import recordings
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A work and how to get its waveform, [2, samples] at 24 kHz."""
+
+    work: Work
+    waveform: Callable[[], Tensor]
+
+
+def recorded_pieces(packages: Path) -> Iterator[Piece]:
+    for recording in recordings():
+        if recording.demo is None:
+            yield Piece(recording.work, partial(recording.read, packages))
+
+
+def path_of(piece: Piece, audio: Path) -> Path:
+    return audio / f"{piece.work.id}.flac"
+
+
+def produce(piece: Piece, audio: Path) -> float:
+    """Write the piece's audio and return its duration in seconds."""
+    torch.set_num_threads(1)
+    return write_flac(normalise(trim(piece.waveform())), path_of(piece, audio))
+
+
+def prepare(pieces: Sequence[Piece], work: Path, jobs: int) -> list[dict]:
+    """Produce the pieces that are missing, in order, keeping the manifest up to date. Returns its records."""
+    audio = work / "audio"
+    audio.mkdir(parents=True, exist_ok=True)
+    durations = {p: soundfile.info(path_of(p, audio)).duration for p in pieces if path_of(p, audio).exists()}
+    missing = [piece for piece in pieces if piece not in durations]
+    with ProcessPoolExecutor(jobs) as pool:
+        for piece, duration_sec in zip(missing, pool.map(partial(produce, audio=audio), missing), strict=True):
+            durations[piece] = duration_sec
+            write_manifest(records(pieces, durations), work / "manifest.jsonl")
+            print(f"{piece.work.id} {duration_sec:.0f} s", flush=True)
+    write_manifest(records(pieces, durations), work / "manifest.jsonl")
+    return records(pieces, durations)
+
+
+def records(pieces: Sequence[Piece], durations: Mapping[Piece, float]) -> list[dict]:
+    return [piece.work.record(durations[piece]) for piece in pieces if piece in durations]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder that recipes.nano.fetch filled")
+    parser.add_argument("--jobs", type=int, default=1, help="pieces made at the same time")
+    arguments = parser.parse_args()
+    pieces = list(recorded_pieces(arguments.work / "x"))
+    manifest = prepare(pieces, arguments.work, arguments.jobs)
+    hours = sum(record["duration_sec"] for record in manifest) / 3600
+    print(f"{len(manifest)} pieces, {hours:.2f} hours")
+
+
+if __name__ == "__main__":
+    main()
