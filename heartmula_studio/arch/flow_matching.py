@@ -1,0 +1,103 @@
+"""Flow matching: codes at 12.5 Hz → latents at 25 Hz, by integrating a learned velocity from noise to data."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from vector_quantize_pytorch import ResidualVQ
+
+from heartmula_studio.arch.estimator import VelocityEstimator
+
+SIGMA_MIN = 1e-6
+LATENTS_PER_FRAME = 2
+
+
+@dataclass(frozen=True)
+class FlowMatchingConfig:
+    """Sizes of the quantiser and the estimator; field names equal the keys of the codec's `config.json`."""
+
+    dim: int = 512
+    codebook_size: int = 8192
+    codebook_dim: int = 32
+    num_quantizers: int = 8
+    decay: float = 0.9
+    commitment_weight: float = 1.0
+    threshold_ema_dead_code: int = 2
+    use_cosine_sim: bool = False
+    attention_head_dim: int = 64
+    num_attention_heads: int = 24
+    num_layers: int = 24
+    num_layers_2: int = 6
+    in_channels: int = 1024
+    out_channels: int = 256
+    norm_type: str = "ada_norm_single"
+
+
+class FlowMatching(nn.Module):
+    """The shared residual quantiser, the condition embedding and the velocity estimator."""
+
+    def __init__(self, config: FlowMatchingConfig):
+        super().__init__()
+        assert config.norm_type == "ada_norm_single", config.norm_type
+        assert config.in_channels == 2 * config.out_channels + config.dim, config
+        self.config = config
+        # Built on the CPU even under the meta device: the library keeps a buffer that no checkpoint stores.
+        with torch.device("cpu"):
+            self.vq_embed = ResidualVQ(
+                dim=config.dim,
+                codebook_size=config.codebook_size,
+                codebook_dim=config.codebook_dim,
+                num_quantizers=config.num_quantizers,
+                decay=config.decay,
+                commitment_weight=config.commitment_weight,
+                threshold_ema_dead_code=config.threshold_ema_dead_code,
+                use_cosine_sim=config.use_cosine_sim,
+            )
+        self.cond_feature_emb = nn.Linear(config.dim, config.dim)
+        self.zero_cond_embedding1 = nn.Parameter(torch.randn(config.dim))
+        self.estimator = VelocityEstimator(
+            num_heads=config.num_attention_heads,
+            head_dim=config.attention_head_dim,
+            in_channels=config.in_channels,
+            out_channels=config.out_channels,
+            num_layers=config.num_layers,
+            num_layers_2=config.num_layers_2,
+        )
+
+    def condition(self, quantised: Tensor) -> Tensor:
+        """Quantised features [B, T, dim] → condition at the latent rate [B, 2T, dim]."""
+        return self.cond_feature_emb(quantised).repeat_interleave(LATENTS_PER_FRAME, dim=1)
+
+    def decode(
+        self, codes: Tensor, noise: Tensor, context: Tensor | None = None, num_steps: int = 10, guidance: float = 1.25
+    ) -> Tensor:
+        """Integrate from `noise` (t = 0) to latents (t = 1) with Euler steps.
+
+        codes: [B, K, T]; noise: [B, 2T, C]; context: [B, T_ctx, C], latents already known for the first T_ctx steps.
+        Returns latents [B, 2T, C] whose first T_ctx steps equal `context`.
+        """
+        condition = self.condition(self.vq_embed.get_output_from_indices(codes.transpose(1, 2)))
+        known = torch.zeros_like(noise)
+        num_known = 0 if context is None else context.shape[1]
+        if context is not None:
+            known[:, :num_known] = context
+        times = torch.linspace(0, 1, num_steps + 1, device=noise.device, dtype=noise.dtype)
+        x = noise
+        for t, step in zip(times[:-1], times.diff(), strict=True):
+            x = torch.cat((renoise(known, noise, t)[:, :num_known], x[:, num_known:]), dim=1)
+            x = x + step * self.guided_velocity(x, known, condition, t, guidance)
+        return torch.cat((known[:, :num_known], x[:, num_known:]), dim=1)
+
+    def guided_velocity(self, x: Tensor, known: Tensor, condition: Tensor, t: Tensor, guidance: float) -> Tensor:
+        """Velocity at time `t`, pushed away from the one without a condition. All [B, T, …]; returns [B, T, C]."""
+        inputs = torch.cat((x, known, condition), dim=-1)
+        if guidance <= 1.0:
+            return self.estimator(inputs, t.expand(len(x)))
+        blind = torch.cat((x, known, torch.zeros_like(condition)), dim=-1)
+        without, with_condition = self.estimator(torch.cat((blind, inputs)), t.expand(2 * len(x))).chunk(2)
+        return without + guidance * (with_condition - without)
+
+
+def renoise(latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """The point at time `t` on the straight path from `noise` to `latents`; shapes broadcast."""
+    return (1 - (1 - SIGMA_MIN) * t) * noise + t * latents

@@ -1,0 +1,152 @@
+"""HeartMuLa, the music language model: a backbone over time, a depth decoder over the codebooks of one frame.
+
+Weights only; prompts live in `dataset.prompt`, sampling in `generate`. Tensor names equal the official checkpoints'.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from heartmula_studio.arch.llama import NAMED_FLAVORS, LlamaFlavor, Transformer
+from heartmula_studio.errors import CheckpointMismatchError
+
+
+def parse_flavor(value: str | Mapping[str, Any]) -> LlamaFlavor:
+    """Read a flavor from its official name or from an object that spells out its sizes."""
+    if isinstance(value, str):
+        if value not in NAMED_FLAVORS:
+            raise CheckpointMismatchError(
+                f"config.json names the unknown transformer flavor {value!r}.",
+                f"Known are {', '.join(NAMED_FLAVORS)}, or an object with the sizes.",
+            )
+        return NAMED_FLAVORS[value]
+    return LlamaFlavor(**value)
+
+
+@dataclass(frozen=True)
+class HeartMuLaConfig:
+    """The contents of a HeartMuLa `config.json`."""
+
+    backbone_flavor: LlamaFlavor
+    decoder_flavor: LlamaFlavor
+    text_vocab_size: int = 128_256
+    audio_vocab_size: int = 8197
+    audio_num_codebooks: int = 8
+    muq_dim: int = 512
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "HeartMuLaConfig":
+        sizes = ("text_vocab_size", "audio_vocab_size", "audio_num_codebooks", "muq_dim")
+        return cls(
+            backbone_flavor=parse_flavor(values["backbone_flavor"]),
+            decoder_flavor=parse_flavor(values["decoder_flavor"]),
+            **{key: values[key] for key in sizes if key in values},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        for name, flavor in NAMED_FLAVORS.items():
+            for role in ("backbone_flavor", "decoder_flavor"):
+                if getattr(self, role) == flavor:
+                    values[role] = name
+        return {"model_type": "heartmula", "architectures": ["HeartMuLa"], **values}
+
+
+class HeartMuLa(nn.Module):
+    """K codebooks of V audio tokens, one text column; shapes as documented on each method."""
+
+    def __init__(self, config: HeartMuLaConfig):
+        super().__init__()
+        self.config = config
+        width, depth_width = config.backbone_flavor.embed_dim, config.decoder_flavor.embed_dim
+        codebooks, vocabulary = config.audio_num_codebooks, config.audio_vocab_size
+        self.backbone = Transformer(config.backbone_flavor)
+        self.decoder = Transformer(config.decoder_flavor)
+        self.text_embeddings = nn.Embedding(config.text_vocab_size, width)
+        self.audio_embeddings = nn.Embedding(codebooks * vocabulary, width)
+        self.unconditional_text_embedding = nn.Embedding(1, width)
+        self.projection = nn.Linear(width, depth_width, bias=False)
+        self.codebook0_head = nn.Linear(width, vocabulary, bias=False)
+        self.audio_head = nn.Parameter(torch.empty(codebooks - 1, depth_width, vocabulary))
+        self.muq_linear = nn.Linear(config.muq_dim, width)
+
+    @torch.no_grad()
+    def initialise(self, std: float = 0.02) -> None:
+        """Draw every matrix from a normal distribution, for training from scratch."""
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, std)
+        self.muq_linear.bias.zero_()
+
+    def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
+        self.backbone.gradient_checkpointing = enabled
+        self.decoder.gradient_checkpointing = enabled
+
+    def embed_code(self, codebook: int, codes: Tensor) -> Tensor:
+        """Embed tokens of one codebook: [...] → [..., D]."""
+        return self.audio_embeddings(codes + codebook * self.config.audio_vocab_size)
+
+    def embed_frames(self, codes: Tensor) -> Tensor:
+        """Embed the tokens of all codebooks, not yet summed: [..., K] → [..., K, D]."""
+        offsets = torch.arange(self.config.audio_num_codebooks, device=codes.device) * self.config.audio_vocab_size
+        return self.audio_embeddings(codes + offsets)
+
+    def embed(
+        self, tokens: Tensor, mask: Tensor, muq_positions: Tensor | None = None, unconditional: Tensor | None = None
+    ) -> Tensor:
+        """Turn a token matrix into backbone inputs.
+
+        tokens, mask: [B, S, K+1], text in the last column; a position's input is the sum of its unmasked columns.
+        muq_positions: [B], the slot replaced by the projection of an empty reference; None for audio frames alone.
+        unconditional: [B] bool, rows whose text and reference are replaced by the unconditional embedding.
+        Returns [B, S, D].
+        """
+        text = self.text_embeddings(tokens[..., -1])
+        reference = self.muq_linear(self.muq_linear.weight.new_zeros(len(tokens), self.config.muq_dim))
+        if unconditional is not None:
+            empty = self.unconditional_text_embedding.weight
+            text = torch.where(unconditional[:, None, None], empty, text)
+            reference = torch.where(unconditional[:, None], empty, reference)
+        audio = self.embed_frames(tokens[..., :-1]) * mask[..., :-1, None]
+        x = audio.sum(dim=2) + text * mask[..., -1:]
+        if muq_positions is None:
+            return x
+        is_reference = torch.arange(x.shape[1], device=x.device) == muq_positions[:, None]
+        return torch.where(is_reference[..., None], reference[:, None].type_as(x), x)
+
+    def depth_hidden(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """Run the depth decoder with teacher forcing inside each frame.
+
+        hidden: [N, D] backbone outputs; codes: [N, K] the frames they predict.
+        Returns [N, K-1, decoder width]; row k-1 predicts codebook k.
+        """
+        previous = self.embed_frames(codes)[:, :-1]
+        inputs = torch.cat((hidden[:, None].type_as(previous), previous), dim=1)
+        return self.decoder(self.projection(inputs))[:, 1:]
+
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        muq_positions: Tensor,
+        unconditional: Tensor,
+        predict: Tensor,
+        targets: Tensor,
+        depth_frames: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher-forced logits at the N positions marked in `predict`, in row-major order.
+
+        tokens, mask: [B, S, K+1]; muq_positions: [B]; unconditional: [B] bool; predict: [B, S] bool;
+        targets: [N, K], the frame that each marked position predicts;
+        depth_frames: [M] indices into N whose codebooks 1…K-1 are predicted, None for all.
+        Returns codebook 0's logits [N, V] and the others' [M, K-1, V].
+        """
+        hidden = self.backbone(self.embed(tokens, mask, muq_positions, unconditional))[predict]
+        codebook0_logits = self.codebook0_head(hidden)
+        if depth_frames is not None:
+            hidden, targets = hidden[depth_frames], targets[depth_frames]
+        depth_logits = torch.einsum("nkd,kdv->nkv", self.depth_hidden(hidden, targets), self.audio_head)
+        return codebook0_logits, depth_logits

@@ -1,0 +1,104 @@
+"""The codec's networks against golden numbers; the full-size encoder's names."""
+
+import json
+from ast import literal_eval
+from pathlib import Path
+
+import pytest
+import torch
+from vector_quantize_pytorch import ResidualVQ
+
+from heartmula_studio.arch.encoder import HeartCodecEncoder, MelEncoder
+from heartmula_studio.arch.scalar_codec import fold_bands, unfold_bands
+from tests.golden import fill
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+@torch.no_grad()
+def test_quantiser_embeds_codes_as_golden(golden_heartcodec, golden):
+    embedded = golden_heartcodec.flow_matching.vq_embed.get_output_from_indices(golden["codec.codes"].transpose(1, 2))
+    torch.testing.assert_close(embedded, golden["codec.rvq_embedding"], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_estimator_equals_golden(golden_heartcodec, golden):
+    out = golden_heartcodec.flow_matching.estimator(golden["codec.estimator.x"], golden["codec.estimator.t"])
+    torch.testing.assert_close(out, golden["codec.estimator.out"], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_scalar_codec_equals_golden(golden_heartcodec, golden):
+    latent = golden_heartcodec.scalar_model.encode(golden["codec.scalar.wav"])
+    torch.testing.assert_close(latent, golden["codec.scalar.latent"], atol=1e-5, rtol=1e-5)
+    decoded = golden_heartcodec.scalar_model.decode(golden["codec.scalar.latent"])
+    torch.testing.assert_close(decoded, golden["codec.scalar.decoded"], atol=1e-5, rtol=1e-4)
+
+
+def test_stereo_latents_hold_one_channel_in_each_half(golden_heartcodec):
+    waveform = torch.randn(1, 2, 5 * golden_heartcodec.config.samples_per_latent) * 0.1
+    with torch.no_grad():
+        both = golden_heartcodec.encode_latents(waveform)
+        left = golden_heartcodec.scalar_model.encode(waveform[:, :1])
+        decoded = golden_heartcodec.decode_latents(both)
+    torch.testing.assert_close(both[0, :, :128].T, left[0], atol=1e-5, rtol=1e-5)
+    assert decoded.shape == waveform.shape
+
+
+def test_band_folding_is_lossless():
+    waveform = torch.arange(48.0).reshape(2, 1, 24)
+    bands = fold_bands(waveform, 8)
+    assert bands.shape == (2, 8, 3)
+    assert bands[0, :, 0].tolist() == list(range(8))
+    assert torch.equal(unfold_bands(bands), waveform)
+
+
+@pytest.fixture(scope="module")
+def reduced_encoder():
+    case = json.loads((GOLDEN / "encoder_case.json").read_text())
+    encoder = HeartCodecEncoder({"feature_extractors": case["feature_extractors"], "query": case["query"]})
+    assert len(encoder.state_dict()) == case["n_tensors"]
+    return fill.fill_deterministic_(encoder, "encoder.").eval()
+
+
+@pytest.fixture(scope="module")
+def reduced_quantiser():
+    quantiser = ResidualVQ(dim=512, codebook_size=512, codebook_dim=32, num_quantizers=8)
+    return fill.fill_deterministic_(quantiser, "decoder.quantizer.").eval()
+
+
+@pytest.mark.parametrize(("case", "waveform"), [("mono22", (22050, 1, 7.77)), ("stereo44", (44100, 2, 33.3))])
+@torch.no_grad()
+def test_encoder_features_equal_golden(reduced_encoder, reduced_quantiser, golden_encoder, case, waveform):
+    from torchaudio.functional import resample
+
+    stereo = resample(fill.test_waveform(*waveform), waveform[0], 24_000).expand(2, -1)
+    window = reduced_encoder.window_samples
+    num_windows = -(-stereo.shape[-1] // window)
+    padded = torch.nn.functional.pad(stereo, (0, num_windows * window - stereo.shape[-1]))
+    features = torch.cat([reduced_encoder(part[None]) for part in padded.split(window, dim=-1)])
+    expected = golden_encoder[f"{case}.features"]
+    assert (features[:, ::7, ::4] - expected).abs().max() < 1e-4
+    codes = reduced_quantiser(features)[1].flatten(0, 1).T[:, : golden_encoder[f"{case}.tokens"].shape[1]]
+    assert (codes == golden_encoder[f"{case}.tokens"]).float().mean() > 0.995
+
+
+def test_full_size_encoder_has_the_official_tensors():
+    with torch.device("meta"):
+        encoder = HeartCodecEncoder({})
+    found = {f"encoder.{name}": (tuple(t.shape), str(t.dtype)) for name, t in encoder.state_dict().items()}
+    expected = {}
+    for line in (GOLDEN / "encoder_names.txt").read_text().splitlines():
+        name, rest = line.split(" ", 1)
+        shape, dtype = rest.rsplit(" ", 1)
+        expected[name] = (literal_eval(shape), f"torch.{dtype}")
+    assert len(expected) == 1006
+    assert found == expected
+
+
+def test_mel_encoder_gives_one_feature_a_frame():
+    config = {"sample_rate": 16_000, "n_fft": 512, "n_mels": 32, "mean": -4.0, "std": 2.0, "floor": 1e-4}
+    encoder = MelEncoder({**config, "query": {"dim": 64, "num_layers": 1, "head_dim": 32}}).eval()
+    with torch.no_grad():
+        features = encoder(torch.randn(1, 2, encoder.window_samples) * 0.1)
+    assert features.shape == (1, 372, 64)

@@ -1,0 +1,130 @@
+"""The language model against golden numbers, its cache, and the official sizes."""
+
+import torch
+
+from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.arch.llama import NAMED_FLAVORS
+
+TOLERANCE = 2e-4
+
+
+def teacher_forced_logits(model: HeartMuLa, golden: dict, unconditional: bool) -> torch.Tensor:
+    """All logits of the golden frames, [F, K, V]."""
+    prompt, codes = golden["prompt.tokens"], golden["codes"]
+    num_prompt, num_frames = prompt.shape[1], len(codes)
+    frames = torch.nn.functional.pad(codes, (0, 1))[None]
+    tokens = torch.cat((prompt, frames), dim=1)
+    mask = torch.zeros_like(tokens, dtype=torch.bool)
+    mask[:, :num_prompt] = golden["prompt.tokens_mask"].bool()
+    mask[:, num_prompt:, :-1] = True
+    predict = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+    predict[:, num_prompt - 1 : num_prompt - 1 + num_frames] = True
+    first, rest = model(tokens, mask, golden["prompt.muq_idx"], torch.tensor([unconditional]), predict, codes)
+    return torch.cat((first[:, None], rest), dim=1)
+
+
+@torch.no_grad()
+def test_logits_equal_golden(golden_heartmula, golden):
+    logits = teacher_forced_logits(golden_heartmula, golden, unconditional=False)
+    assert (logits - golden["logits.cfg1"]).abs().max() < TOLERANCE
+
+
+@torch.no_grad()
+def test_guided_logits_equal_golden(golden_heartmula, golden):
+    with_prompt = teacher_forced_logits(golden_heartmula, golden, unconditional=False)
+    without = teacher_forced_logits(golden_heartmula, golden, unconditional=True)
+    guided = without + 1.5 * (with_prompt - without)
+    assert (guided - golden["logits.cfg1.5"]).abs().max() < TOLERANCE
+
+
+@torch.no_grad()
+def test_cached_steps_equal_one_pass(golden_heartmula):
+    backbone = golden_heartmula.backbone
+    x = torch.randn(2, 12, backbone.flavor.embed_dim, generator=torch.Generator().manual_seed(1))
+    cache = backbone.new_cache(batch_size=2, max_length=12)
+    pieces = [backbone(part, cache) for part in (x[:, :5], x[:, 5:6], x[:, 6:9], x[:, 9:])]
+    assert cache.length == 12
+    torch.testing.assert_close(torch.cat(pieces, dim=1), backbone(x), atol=2e-5, rtol=1e-5)
+
+
+def test_padding_behind_an_example_changes_nothing(golden_heartmula, golden):
+    tokens, mask = golden["prompt.tokens"], golden["prompt.tokens_mask"].bool()
+    padded = torch.nn.functional.pad(tokens, (0, 0, 0, 7))
+    padded_mask = torch.nn.functional.pad(mask, (0, 0, 0, 7))
+    model = golden_heartmula
+    short = model.backbone(model.embed(tokens, mask, golden["prompt.muq_idx"]))
+    long = model.backbone(model.embed(padded, padded_mask, golden["prompt.muq_idx"]))
+    torch.testing.assert_close(long[:, : tokens.shape[1]], short, atol=1e-5, rtol=1e-5)
+
+
+def test_depth_subset_equals_rows_of_all(golden_heartmula, golden):
+    prompt = golden["prompt.tokens"]
+    predict = torch.zeros(prompt.shape[:2], dtype=torch.bool)
+    predict[:, -4:] = True
+    arguments = (
+        prompt,
+        golden["prompt.tokens_mask"].bool(),
+        golden["prompt.muq_idx"],
+        torch.tensor([False]),
+        predict,
+        golden["codes"][:4],
+    )
+    _, everything = golden_heartmula(*arguments)
+    _, subset = golden_heartmula(*arguments, depth_frames=torch.tensor([3, 1]))
+    torch.testing.assert_close(subset, everything[[3, 1]])
+
+
+def test_gradient_checkpointing_changes_no_gradient(golden_heartmula, golden):
+    def gradients(enabled: bool) -> list[torch.Tensor]:
+        golden_heartmula.enable_gradient_checkpointing(enabled)
+        golden_heartmula.zero_grad()
+        teacher_forced_logits(golden_heartmula, golden, unconditional=False).logsumexp(-1).sum().backward()
+        return [p.grad.clone() for p in golden_heartmula.parameters()]
+
+    for plain, recomputed in zip(gradients(False), gradients(True), strict=True):
+        torch.testing.assert_close(plain, recomputed)
+
+
+def test_official_3b_has_the_published_names_and_size():
+    config = HeartMuLaConfig.from_dict({"backbone_flavor": "llama-3B", "decoder_flavor": "llama-300M"})
+    with torch.device("meta"):
+        model = HeartMuLa(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert shapes == official_3b_shapes()
+    assert round(sum(p.numel() for p in model.parameters()) / 1e9, 2) == 3.94
+
+
+def official_3b_shapes() -> dict[str, tuple[int, ...]]:
+    shapes = {
+        "text_embeddings.weight": (128256, 3072),
+        "audio_embeddings.weight": (8 * 8197, 3072),
+        "unconditional_text_embedding.weight": (1, 3072),
+        "projection.weight": (3072, 3072),
+        "codebook0_head.weight": (8197, 3072),
+        "audio_head": (7, 3072, 8197),
+        "muq_linear.weight": (3072, 512),
+        "muq_linear.bias": (3072,),
+    }
+    for part, layers, kv_width in (("backbone", 28, 8 * 128), ("decoder", 3, 4 * 384)):
+        shapes[f"{part}.norm.scale"] = (3072,)
+        for layer in range(layers):
+            prefix = f"{part}.layers.{layer}"
+            shapes |= {
+                f"{prefix}.sa_norm.scale": (3072,),
+                f"{prefix}.mlp_norm.scale": (3072,),
+                f"{prefix}.attn.q_proj.weight": (3072, 3072),
+                f"{prefix}.attn.k_proj.weight": (kv_width, 3072),
+                f"{prefix}.attn.v_proj.weight": (kv_width, 3072),
+                f"{prefix}.attn.output_proj.weight": (3072, 3072),
+                f"{prefix}.mlp.w1.weight": (8192, 3072),
+                f"{prefix}.mlp.w2.weight": (3072, 8192),
+                f"{prefix}.mlp.w3.weight": (8192, 3072),
+            }
+    return shapes
+
+
+def test_config_survives_a_round_trip():
+    config = HeartMuLaConfig.from_dict({"backbone_flavor": "llama-7B", "decoder_flavor": "llama-400M"})
+    assert HeartMuLaConfig.from_dict(config.to_dict()) == config
+    assert config.to_dict()["backbone_flavor"] == "llama-7B"
+    assert config.backbone_flavor == NAMED_FLAVORS["llama-7B"]
