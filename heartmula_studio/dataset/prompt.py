@@ -1,0 +1,157 @@
+"""The prompt layout, one for training and generation: tags, the reference slot, lyrics.
+
+Token matrices are `[positions, K+1]`: K audio codebooks, then text. A mask of the same shape says which columns count.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.dataset.lyrics import clean_text, plain_lyrics
+from heartmula_studio.errors import (
+    CheckpointCorruptError,
+    CheckpointMismatchError,
+    CheckpointMissingError,
+    InvalidInputError,
+)
+
+_DOWNLOAD_HINT = "Download tokenizer.json and gen_config.json from HeartMuLa/HeartMuLaGen on the Hugging Face Hub."
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The ids in a base's `gen_config.json`."""
+
+    text_bos_id: int
+    text_eos_id: int
+    audio_eos_id: int
+    empty_id: int
+
+    @classmethod
+    def load(cls, path: str | Path) -> "SpecialTokens":
+        """Raises CheckpointMissingError or CheckpointCorruptError, naming the file."""
+        try:
+            values = json.loads(_read(path))
+        except ValueError as error:
+            raise CheckpointCorruptError(f"{path} is not JSON ({error}).", _DOWNLOAD_HINT) from error
+        names = [field.name for field in fields(cls)]
+        wrong = [name for name in names if not isinstance(values, dict) or type(values.get(name)) is not int]
+        if wrong:
+            raise CheckpointCorruptError(f"{path} has no whole number for {', '.join(wrong)}.", _DOWNLOAD_HINT)
+        return cls(**{name: values[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """P positions of conditioning."""
+
+    tokens: Tensor  # [P, K+1] int64
+    mask: Tensor  # [P, K+1] bool
+    muq_index: int  # the slot whose input the network replaces by its reference projection
+
+    def num_positions(self, num_frames: int) -> int:
+        """Backbone positions that this prompt, `num_frames` of audio and the end frame take."""
+        return len(self.tokens) + num_frames + 1
+
+    def require_room(self, num_frames: int, max_positions: int, song: str = "the song") -> None:
+        """Raise InvalidInputError, naming `song`, unless all positions fit into the backbone's `max_positions`."""
+        needed = self.num_positions(num_frames)
+        if needed > max_positions:
+            raise InvalidInputError(
+                f"Tags and lyrics ({len(self.tokens)} tokens) and {num_frames} frames of audio need {needed} positions "
+                f"for {song}; this base model has {max_positions}.",
+                "Shorten the lyrics or the audio.",
+            )
+
+
+class PromptLayout:
+    """Turns tags and lyrics into prompts."""
+
+    def __init__(self, tokenizer: Tokenizer, special: SpecialTokens, num_codebooks: int = 8):
+        self.special = special
+        self.num_codebooks = num_codebooks
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, base: BaseFolder, num_codebooks: int = 8) -> "PromptLayout":
+        """Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file."""
+        special = SpecialTokens.load(base.gen_config)
+        tokenizer = _load_tokenizer(base.tokenizer)
+        for name in ("text_bos_id", "text_eos_id"):
+            if tokenizer.id_to_token(getattr(special, name)) is None:
+                raise CheckpointMismatchError(
+                    f"{base.tokenizer} has no token {getattr(special, name)}, which {base.gen_config} calls {name}.",
+                    _DOWNLOAD_HINT,
+                )
+        return cls(tokenizer, special, num_codebooks)
+
+    def build(self, tags: str | Sequence[str], lyrics: str) -> Prompt:
+        """Lay out one prompt: tag ids, the reference slot, lyric ids.
+
+        tags: a list, or text separated by commas, with or without the `<tag>` wrapping.
+        lyrics: with section marks; LRC stamps are dropped. Empty for an instrumental.
+        """
+        tag_ids = self._encode(wrap_tags(tags))
+        lyric_ids = self._encode(plain_lyrics(lyrics).lower())
+        text = torch.tensor([*tag_ids, self.special.empty_id, *lyric_ids])
+        tokens = torch.zeros(len(text), self.num_codebooks + 1, dtype=torch.int64)
+        tokens[:, -1] = text
+        mask = torch.zeros_like(tokens, dtype=torch.bool)
+        mask[:, -1] = True
+        return Prompt(tokens, mask, muq_index=len(tag_ids))
+
+    def _encode(self, text: str) -> list[int]:
+        bos, eos = self.special.text_bos_id, self.special.text_eos_id
+        ids = self._tokenizer.encode(text).ids
+        if ids[:1] != [bos]:
+            ids = [bos, *ids]
+        return ids if ids[-1] == eos else [*ids, eos]
+
+
+def lay_frames(codes: Tensor, empty_id: int) -> tuple[Tensor, Tensor]:
+    """Lay out audio frames, codes [K, F], as positions that follow a prompt: tokens and mask, both [F, K+1]."""
+    text = codes.new_full((codes.shape[1], 1), empty_id)
+    tokens = torch.cat((codes.T, text), dim=1).long()
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    mask[:, -1] = False
+    return tokens, mask
+
+
+def split_tags(tags: str | Sequence[str]) -> list[str]:
+    """Single tags, trimmed, of a list or of comma-separated text; any `<tag>` wrapping is taken off."""
+    text = clean_text(tags if isinstance(tags, str) else ",".join(tags))
+    text = re.sub(r"</?tag>", "", text, flags=re.IGNORECASE)
+    return [tag for part in re.split(r"[,\n]", text) if (tag := " ".join(part.split()))]
+
+
+def wrap_tags(tags: str | Sequence[str]) -> str:
+    """Tags as the model reads them: `<tag>piano,happy</tag>`."""
+    return f"<tag>{','.join(split_tags(tags)).lower()}</tag>"
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise CheckpointMissingError(f"{path} is missing.", _DOWNLOAD_HINT) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointCorruptError(f"{path} cannot be read ({error}).", _DOWNLOAD_HINT) from error
+
+
+def _load_tokenizer(path: str | Path) -> Tokenizer:
+    text = _read(path)
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing more specific
+        raise CheckpointCorruptError(f"{path} is not a tokenizer ({error}).", _DOWNLOAD_HINT) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True  # "<|end_of_text|>" typed into lyrics stays text
+    return tokenizer
