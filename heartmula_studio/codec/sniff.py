@@ -1,0 +1,211 @@
+"""What a file really is, by its content: the name and its suffix are never trusted. Decodes nothing."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from heartmula_studio.codec.mpeg import FrameHeader, find_frame, skip_id3
+from heartmula_studio.errors import (
+    AudioMissingError,
+    AudioUnreadableError,
+    EmptyAudioError,
+    NotAudioError,
+    ProtectedAudioError,
+)
+
+HEAD_BYTES = 65536
+LARGEST_INDEX_BYTES = 32 * 2**20
+"""Enough of an MP4 `moov` box or an ASF header for the sample descriptions of many hours of sound."""
+
+ALLOWED = "Allowed are MP3, WAV, FLAC and OGG (Vorbis, Opus) files."
+MIDI = "a MIDI file: notes, not sound"
+TRACKER = "a tracker module: notes and samples, not a recording"
+SIGNATURES = (
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"\x89PNG", "a PNG picture"),
+    (0, b"GIF8", "a GIF picture"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive (or an office document)"),
+    (0, b"PK\x05\x06", "an empty ZIP archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"MThd", MIDI),
+    (0, b"Extended Module: ", TRACKER),
+    (0, b"IMPM", TRACKER),
+    (44, b"SCRM", TRACKER),
+    *((1080, tag, TRACKER) for tag in (b"M.K.", b"M!K!", b"FLT4", b"FLT8", b"4CHN", b"6CHN", b"8CHN")),
+    (0, b"FORM", "an AIFF file"),
+    (0, b"caff", "a Core Audio file"),
+    (0, b".snd", "a Sun AU file"),
+    (0, b"wvpk", "a WavPack file"),
+    (0, b"MAC ", "a Monkey's Audio file"),
+    (0, b"MPCK", "a Musepack file"),
+    (0, b"TTA1", "a True Audio file"),
+    (0, b"DSD ", "a DSD file"),
+    (0, b"\xff\xf1", "a raw AAC file"),
+    (0, b"\xff\xf9", "a raw AAC file"),
+    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
+    (0, b"FLV\x01", "a Flash video"),
+    (0, b"MZ", "a Windows program"),
+    (0, b"\x7fELF", "a Linux program"),
+    (0, b"SQLite format 3", "a database"),
+)
+AUDIBLE_AA = b"\x57\x90\x75\x36"
+ASF = bytes.fromhex("3026b2758e66cf11")
+ASF_ENCRYPTION_GUIDS = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+    bytes.fromhex("b69b077aa4da124ea5ca91d38dc11a8d"),
+)
+MP4_PROTECTED_BRANDS = (b"M4P ", b"aax ", b"aaxc")
+MP4_PROTECTED_SAMPLES = (b"drms", b"enca", b"aavd")
+MP4_KINDS = {
+    b"M4A ": "an M4A file (AAC or ALAC sound)",
+    b"M4B ": "an M4B audio book",
+    b"heic": "a HEIC picture",
+    b"mif1": "a HEIC picture",
+    b"avif": "an AVIF picture",
+}
+RIFF_KINDS = {
+    b"AVI ": "an AVI video",
+    b"WEBP": "a WebP picture",
+    b"RMID": MIDI,
+    b"sfbk": "a SoundFont",
+}
+OGG_SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
+
+
+def audio_format(path: Path) -> str:
+    """ "MP3", "WAV", "FLAC" or "OGG", by content.
+
+    Raises AudioMissingError, AudioUnreadableError, EmptyAudioError (0 bytes), ProtectedAudioError or NotAudioError,
+    which says what the file is instead.
+    """
+    with open_binary(path) as file:
+        start = id3_end(file)
+        head = read_at(file, start, HEAD_BYTES)
+        if start == len(head) == 0:
+            raise EmptyAudioError(f"{path.name} is empty: it has 0 bytes.", "Copy or export the song again.")
+        other = describe_other(head)
+        if other is None and (found := supported_format(head, tagged=start > 0)) is not None:
+            return found
+        if is_protected(file, head):
+            raise ProtectedAudioError(
+                f"{path.name} is copy-protected: its sound is encrypted.",
+                f"Use a copy without protection, from a shop that sells one or your own master. {ALLOWED}",
+            )
+    raise NotAudioError(
+        f"{path.name} is not a song that can be read: it is {other or 'data of an unknown kind'}.",
+        f"{ALLOWED} Export the song in one of these formats and add it again.",
+    )
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file for reading, or say why that is not possible."""
+    if not path.exists():
+        raise AudioMissingError(f"There is no file {path}.", "Check the spelling and the folder.")
+    if not path.is_file():
+        raise AudioUnreadableError(f"{path} is not a file but a folder or a device.", f"Name one song. {ALLOWED}")
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise AudioUnreadableError(
+            f"{path} cannot be opened: {error.strerror}.", "Allow this program to read the file."
+        ) from error
+
+
+def id3_end(file: BinaryIO) -> int:
+    """The offset behind any ID3 tags, which taggers put in front of MP3 and FLAC alike."""
+    start = 0
+    while (tag_bytes := skip_id3(read_at(file, start, HEAD_BYTES))) > 0:
+        start += tag_bytes
+    return start
+
+
+def read_at(file: BinaryIO, offset: int, num_bytes: int) -> bytes:
+    file.seek(offset)
+    return file.read(num_bytes)
+
+
+def supported_format(head: bytes, tagged: bool) -> str | None:
+    """The format if it is one that we read. Whatever follows an ID3 tag (`tagged`) and is nothing else, is MP3."""
+    if is_wave(head):
+        return "WAV"
+    if head.startswith(b"fLaC"):
+        return "FLAC"
+    if head.startswith(b"OggS"):
+        return "OGG"
+    is_mpeg = FrameHeader.parse(head) is not None or find_frame(head, 0, len(head)) is not None
+    return "MP3" if is_mpeg or tagged else None
+
+
+def is_wave(head: bytes) -> bool:
+    return head[:4] in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE"
+
+
+def first_ogg_packet(head: bytes) -> bytes:
+    """What the first page carries, behind its 27 bytes and its table of segments."""
+    return head[27 + head[26] :] if len(head) > 26 else b""
+
+
+def describe_other(head: bytes) -> str | None:
+    """A musician's words for content that is not in an allowed format; None where it may be, or is unknown."""
+    for offset, magic, name in SIGNATURES:
+        if head.startswith(magic, offset):
+            return name
+    if head.startswith(b"RIFF") and not is_wave(head):
+        return RIFF_KINDS.get(head[8:12], "a RIFF file that holds no sound")
+    if head.startswith(b"OggS") and len(head) > 64 and not first_ogg_packet(head).startswith(OGG_SOUND):
+        return "an OGG file that holds neither Vorbis nor Opus (a video, or Speex)"
+    if head[4:8] == b"ftyp":
+        return MP4_KINDS.get(head[8:12], "an MP4 or QuickTime file")
+    if head.startswith(ASF):
+        return "a Windows Media (WMA) file"
+    return describe_text(head)
+
+
+def describe_text(head: bytes) -> str | None:
+    start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page (HTML), which broken download links give"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "a text file"
+    printable = all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head[:4096])
+    return "a text file" if head and printable and is_utf8(head[:4096]) else None
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether `data` is UTF-8, but for a last character that may be cut."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return len(data) - error.start < 4 and error.reason == "unexpected end of data"
+    return True
+
+
+def is_protected(file: BinaryIO, head: bytes) -> bool:
+    """Apple FairPlay and Audible inside MP4, Audible AA, and Windows Media with an encryption object."""
+    if head[4:8] == AUDIBLE_AA:
+        return True
+    if head.startswith(ASF):
+        index = read_at(file, 0, min(int.from_bytes(head[16:24], "little"), LARGEST_INDEX_BYTES))
+        return any(guid in index for guid in ASF_ENCRYPTION_GUIDS)
+    if head[4:8] == b"ftyp":
+        index = mp4_index(file)
+        return head[8:12] in MP4_PROTECTED_BRANDS or any(kind in index for kind in MP4_PROTECTED_SAMPLES)
+    return False
+
+
+def mp4_index(file: BinaryIO) -> bytes:
+    """The contents of the `moov` box, which describes the samples; empty where there is none."""
+    offset = 0
+    while len(header := read_at(file, offset, 16)) >= 8:
+        size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if size == 1:
+            size = int.from_bytes(header[8:16], "big")
+        if kind == b"moov":
+            return read_at(file, offset, min(size, LARGEST_INDEX_BYTES))
+        if size < 8:
+            break
+        offset += size
+    return b""
