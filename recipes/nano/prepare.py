@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from recipes.nano.audio import normalise, trim, write_flac
+from recipes.nano.freedoom import scores, second_versions
 from recipes.nano.manifest import Work, write_manifest
 from recipes.nano.recordings import recordings
+from recipes.nano.synthesis import FLUID_BANK, MUSESCORE_BANK
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ def recorded_pieces(packages: Path) -> Iterator[Piece]:
             yield Piece(recording.work, partial(recording.read, packages))
 
 
+def rendered_pieces(packages: Path) -> Iterator[Piece]:
+    """Freedoom's pieces with one sound bank, then the second versions with the other."""
+    originals = list(scores(packages))
+    for score in originals:
+        yield Piece(score.work, partial(score.play, packages / FLUID_BANK))
+    for score in second_versions(originals):
+        yield Piece(score.work, partial(score.play, packages / MUSESCORE_BANK))
+
+
 def path_of(piece: Piece, audio: Path) -> Path:
     return audio / f"{piece.work.id}.flac"
 
@@ -48,19 +59,20 @@ def prepare(pieces: Sequence[Piece], work: Path, jobs: int) -> list[dict]:
     """Produce the pieces that are missing, in order, keeping the manifest up to date. Returns its records."""
     audio = work / "audio"
     audio.mkdir(parents=True, exist_ok=True)
-    durations = {p: soundfile.info(path_of(p, audio)).duration for p in pieces if path_of(p, audio).exists()}
-    missing = [piece for piece in pieces if piece not in durations]
+    done = [piece for piece in pieces if path_of(piece, audio).exists()]
+    durations = {piece.work.id: soundfile.info(path_of(piece, audio)).duration for piece in done}
+    missing = [piece for piece in pieces if piece.work.id not in durations]
     with ProcessPoolExecutor(jobs) as pool:
         for piece, duration_sec in zip(missing, pool.map(partial(produce, audio=audio), missing), strict=True):
-            durations[piece] = duration_sec
+            durations[piece.work.id] = duration_sec
             write_manifest(records(pieces, durations), work / "manifest.jsonl")
             print(f"{piece.work.id} {duration_sec:.0f} s", flush=True)
     write_manifest(records(pieces, durations), work / "manifest.jsonl")
     return records(pieces, durations)
 
 
-def records(pieces: Sequence[Piece], durations: Mapping[Piece, float]) -> list[dict]:
-    return [piece.work.record(durations[piece]) for piece in pieces if piece in durations]
+def records(pieces: Sequence[Piece], durations: Mapping[str, float]) -> list[dict]:
+    return [piece.work.record(durations[piece.work.id]) for piece in pieces if piece.work.id in durations]
 
 
 def main() -> None:
@@ -68,7 +80,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that recipes.nano.fetch filled")
     parser.add_argument("--jobs", type=int, default=1, help="pieces made at the same time")
     arguments = parser.parse_args()
-    pieces = list(recorded_pieces(arguments.work / "x"))
+    packages = arguments.work / "x"
+    pieces = [*recorded_pieces(packages), *rendered_pieces(packages)]
     manifest = prepare(pieces, arguments.work, arguments.jobs)
     hours = sum(record["duration_sec"] for record in manifest) / 3600
     print(f"{len(manifest)} pieces, {hours:.2f} hours")

@@ -1,0 +1,63 @@
+"""Notes in beats, and the MIDI file they make."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import mido
+
+from recipes.nano.general_midi import DRUM_CHANNEL
+
+TICKS_PER_BEAT = 480
+
+
+@dataclass(frozen=True)
+class Note:
+    start_beats: float
+    length_beats: float
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One instrument's notes. `program` None is the drum kit; pan runs from 0 (left) to 127 (right)."""
+
+    program: int | None
+    notes: tuple[Note, ...]
+    volume: int = 100
+    pan: int = 64
+
+
+def track(part: Part, channel: int) -> mido.MidiTrack:
+    events = [
+        mido.Message("control_change", channel=channel, control=7, value=part.volume),
+        mido.Message("control_change", channel=channel, control=10, value=part.pan),
+    ]
+    if part.program is not None:
+        events.append(mido.Message("program_change", channel=channel, program=part.program))
+    now = 0
+    for tick, message in sorted(note_events(part.notes, channel), key=lambda event: event[0]):
+        events.append(message.copy(time=tick - now))
+        now = tick
+    return mido.MidiTrack(events)
+
+
+def note_events(notes: Iterable[Note], channel: int) -> Iterable[tuple[int, mido.Message]]:
+    """Note-offs come first, so a repeated pitch at the same tick starts anew."""
+    for note in notes:
+        end = round((note.start_beats + note.length_beats) * TICKS_PER_BEAT)
+        yield end, mido.Message("note_off", channel=channel, note=note.pitch)
+    for note in notes:
+        start = round(note.start_beats * TICKS_PER_BEAT)
+        yield start, mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
+
+
+def to_midi(parts: Sequence[Part], bpm: float) -> mido.MidiFile:
+    """A type 1 file with one track a part; beats are quarter notes."""
+    assert len(parts) < 16, f"MIDI has 16 channels, not {len(parts)}"
+    midi = mido.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
+    midi.tracks.append(mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))]))
+    channels = iter(channel for channel in range(16) if channel != DRUM_CHANNEL)
+    for part in parts:
+        midi.tracks.append(track(part, DRUM_CHANNEL if part.program is None else next(channels)))
+    return midi
