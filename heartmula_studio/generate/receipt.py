@@ -1,11 +1,9 @@
 """The receipt of a song: everything needed to know how it was made, and to make it again."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from importlib.metadata import version
-from pathlib import Path
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
@@ -79,17 +77,3 @@ def package_versions() -> dict[str, str]:
 
 def utc_now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def write_receipt(receipt: Receipt, path: Path) -> None:
-    """Writes the JSON under a temporary name, flushes it and renames it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(receipt.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -41,7 +41,7 @@ class Rollout:
         model, num_rows = self.model, self.hidden.shape[0]
         self._depth_cache.reset()
         codes = [choose(0, self._guide(model.codebook0_head(self.hidden)))]
-        inputs = model.depth_input(self.hidden)[:, None]
+        inputs = self.hidden[:, None]
         for k in range(1, model.config.audio_num_codebooks):
             previous = model.embed_code(k - 1, codes[-1].expand(num_rows))[:, None]
             inputs = torch.cat([inputs, previous], dim=1) if k == 1 else previous

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now, write_receipt
+from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now
 from heartmula_studio.generate.request import SongRequest
 
 
@@ -47,13 +47,3 @@ def test_an_unknown_schema_is_refused(receipt, schema):
 def test_something_else_is_refused(text):
     with pytest.raises(InvalidInputError, match="receipt"):
         Receipt.from_json(text)
-
-
-def test_a_receipt_is_written_whole_or_not_at_all(receipt, tmp_path):
-    write_receipt(receipt, tmp_path / "song.json")
-    assert Receipt.from_json((tmp_path / "song.json").read_text(encoding="utf-8")) == receipt
-    blocked = tmp_path / "blocked.json"
-    blocked.mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write_receipt(receipt, blocked)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocked.json", "song.json"]

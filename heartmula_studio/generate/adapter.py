@@ -1,0 +1,118 @@
+"""A LoRA adapter in PEFT's format, attached to a model's linear layers and taken off again without a trace.
+
+The base weights are never touched: PEFT wraps each linear layer, and detaching puts the very same layer back.
+"""
+
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
+from heartmula_studio.generate.adapter_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_layers
+
+_NAME = "default"
+
+
+class Adapter:
+    """An adapter attached to `model`; its strength multiplies what it adds to each layer.
+
+    Raises `CheckpointError` where the folder's files contradict each other or hold no numbers; the model is then
+    as before.
+    """
+
+    def __init__(self, model: nn.Module, folder: Path):
+        self._model, self._folder = model, folder
+        try:
+            self._peft = self._attach()
+            self._layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+            self._require_complete()
+            self._fix_magnitudes()
+        except BaseException:
+            self.detach()
+            raise
+
+    @property
+    def layers_changed(self) -> int:
+        """How many linear layers the adapter changes: those whose low-rank product is not zero."""
+        return sum(bool(layer.lora_B[_NAME].weight.any()) for layer in self._layers.values())
+
+    def set_strength(self, strength: float) -> None:
+        """0 by-passes the adapter, which gives the base's logits bit for bit; 1 is the adapter as it was trained."""
+        if strength == 0:
+            self._peft.base_model.disable_adapter_layers()
+            return
+        self._peft.base_model.enable_adapter_layers()
+        for layer in self._layers.values():
+            layer.set_scale(_NAME, strength)
+            if _NAME in layer.lora_magnitude_vector:
+                layer.lora_magnitude_vector[_NAME].set_strength(strength, layer)
+
+    def detach(self) -> None:
+        """Gives the model its own linear layers back. The adapter is of no use afterwards."""
+        for name, module in list(self._model.named_modules()):
+            if isinstance(module, LoraLayer):
+                self._model.set_submodule(name, module.get_base_layer())
+        if hasattr(self._model, "peft_config"):  # PEFT's mark on a wrapped model, absent where wrapping failed early
+            del self._model.peft_config
+
+    def _attach(self) -> PeftModel:
+        config = read_config(self._folder)
+        try:
+            # Built on the meta device: no random initialisation, so no draw from the process's generators.
+            return PeftModel.from_pretrained(self._model, self._folder, _NAME, config=config, low_cpu_mem_usage=True)
+        except (RuntimeError, ValueError) as error:
+            raise self._contradiction(str(error)) from error
+
+    def _require_complete(self) -> None:
+        if differing := set(self._layers) ^ set(read_layers(self._folder)):
+            raise self._contradiction(f"only one of them has the layer {min(differing)}")
+        for name, layer in self._layers.items():
+            if not all(parameter.isfinite().all() for parameter in layer.parameters()):
+                raise CheckpointCorruptError(
+                    f"The adapter in {self._folder} holds values that are not numbers (layer {name}).",
+                    "Its training diverged. Use another checkpoint, or train again with a lower learning rate.",
+                )
+
+    def _contradiction(self, reason: str) -> CheckpointMismatchError:
+        return CheckpointMismatchError(
+            f"{CONFIG_FILE} and {WEIGHTS_FILE} in {self._folder} do not belong together: {reason}.",
+            "Copy the whole checkpoint folder again.",
+        )
+
+    def _fix_magnitudes(self) -> None:
+        for layer in self._layers.values():
+            if _NAME in layer.lora_magnitude_vector:
+                layer.lora_magnitude_vector[_NAME] = FixedMagnitude(layer)
+
+
+class FixedMagnitude(nn.Module):
+    """PEFT's DoRA magnitude for weights that no longer change.
+
+    PEFT forms the whole weight and its norm in every forward pass; here that happens once for each strength.
+    """
+
+    def __init__(self, layer: LoraLayer):
+        super().__init__()
+        self.trained = layer.lora_magnitude_vector[_NAME].weight.detach()
+        self.base = _row_norms(layer.get_base_layer().weight)
+        self.set_strength(1.0, layer)
+
+    @torch.no_grad()
+    def set_strength(self, strength: float, layer: LoraLayer) -> None:
+        """The magnitude goes in a straight line from the base's (0) through the trained one (1)."""
+        magnitude = self.trained if strength == 1 else self.base + strength * (self.trained - self.base)
+        weight = layer.get_base_layer().weight
+        self.gain = magnitude / _row_norms(weight + layer.get_delta_weight(_NAME).to(weight.dtype))
+
+    def forward(self, x, *, lora_A, lora_B, scaling, base_layer, base_result, **_) -> Tensor:  # noqa: N803 PEFT's names
+        """What DoRA adds to the base layer's result (Liu et al., 2024), split as PEFT splits it."""
+        if base_layer.bias is not None:
+            base_result = base_result - base_layer.bias
+        return (self.gain - 1) * base_result + self.gain * lora_B(lora_A(x)) * scaling
+
+
+def _row_norms(weight: Tensor) -> Tensor:
+    return torch.linalg.norm(weight, dim=1).to(weight.dtype)

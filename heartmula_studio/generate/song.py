@@ -1,0 +1,103 @@
+"""From a prompt to the codes of a song: the loop over frames, with its limits, progress and cancellation.
+
+Knows a network and a prompt; not files, styles or sound.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.dataset.prompt import Prompt
+from heartmula_studio.errors import CancelledError, InvalidInputError
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.rollout import Rollout
+from heartmula_studio.generate.sampling import allowed_ids, draws, sample
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+
+# A model tuned on a handful of songs may want to end before it has begun; no song is shorter than this.
+MIN_SONG_SEC = 1.0
+
+
+@dataclass(frozen=True)
+class AudioIds:
+    """What the ids of the audio vocabulary mean: codes below `codebook_size`, and the end of the song."""
+
+    codebook_size: int
+    end_id: int
+
+
+@torch.inference_mode()
+def generate_codes(
+    model: HeartMuLa,
+    prompt: Prompt,
+    ids: AudioIds,
+    request: SongRequest,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Tensor:
+    """The song's codes [K, T], int64 on the CPU, up to the end frame or `max_sec`.
+
+    `progress(frames done, frame limit)` is called after every frame, `cancelled()` before.
+    Raises `InvalidInputError` where the request exceeds the model, `CancelledError` on cancellation.
+    """
+    num_frames = frame_limit(model, prompt, request)
+    sampler = Sampler(model, ids, request, num_frames)
+    rollout = Rollout(model, prompt, num_frames, request.cfg_scale)
+    frames: list[Tensor] = []
+    for index in range(num_frames):
+        check_cancelled(cancelled)
+        codes = rollout.choose_frame(partial(sampler.choose, index))
+        if (codes >= ids.end_id).any():
+            break
+        frames.append(codes)
+        rollout.advance(codes)
+        if progress:
+            progress(index + 1, num_frames)
+    return torch.stack(frames, dim=1).cpu()
+
+
+class Sampler:
+    """The sampling settings and the chance of one song, laid out on the model's device beforehand."""
+
+    def __init__(self, model: HeartMuLa, ids: AudioIds, request: SongRequest, num_frames: int):
+        vocab_size, device = model.config.audio_vocab_size, model.codebook0_head.weight.device
+        if request.topk > vocab_size:
+            raise InvalidInputError(f"`topk` is {request.topk}.", f"This base model allows 1 to {vocab_size}.")
+        self._request = request
+        self._uniform = draws(request.seed, num_frames, model.config.audio_num_codebooks).to(device)
+        self._codes = allowed_ids(vocab_size, ids.codebook_size, ids.end_id, False, device)
+        self._codes_and_end = allowed_ids(vocab_size, ids.codebook_size, ids.end_id, True, device)
+
+    def choose(self, frame: int, codebook: int, logits: Tensor) -> Tensor:
+        """Draws the code of one codebook from its guided logits [V]."""
+        allowed = self._codes if frame < round(MIN_SONG_SEC * FRAME_RATE_HZ) else self._codes_and_end
+        return sample(logits, allowed, self._uniform[frame, codebook], self._request.temperature, self._request.topk)
+
+
+def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
+    """`max_sec` in frames. Raises `InvalidInputError` unless the backbone has positions for prompt and frames."""
+    num_frames = round(request.max_sec * FRAME_RATE_HZ)
+    room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
+    if room < round(MIN_SONG_SEC * FRAME_RATE_HZ):
+        raise InvalidInputError(
+            f"Tags and lyrics take {len(prompt.tokens)} positions, which leaves this base model no room for a song.",
+            f"It has {model.config.backbone_flavor.max_seq_len}; shorten the lyrics.",
+        )
+    if num_frames > room:
+        raise InvalidInputError(
+            f"{request.max_sec:g} seconds are too long for this base model with these tags and lyrics.",
+            f"Ask for at most {int(room / FRAME_RATE_HZ)} seconds, or shorten the lyrics.",
+        )
+    return num_frames
+
+
+def check_cancelled(cancelled: Cancelled | None) -> None:
+    if cancelled and cancelled():
+        raise CancelledError("The song was stopped.", "Nothing was written.")

@@ -1,0 +1,86 @@
+"""The golden base as a folder on disk, adapters and full checkpoints for it, and logits through the generation path."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+
+from heartmula_studio.arch.checkpoints import load_heartmula, save_model
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.dataset.prompt import Prompt
+from heartmula_studio.generate.rollout import Rollout
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+LINEARS = ["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory) -> Path:
+    """The golden set in heartlib's layout."""
+    root = tmp_path_factory.mktemp("golden_base")
+    for name, target in {"HeartMuLa-golden": "heartmula", "HeartCodec-golden": "heartcodec"}.items():
+        os.symlink(GOLDEN / target, root / name)
+    for name in ("tokenizer.json", "gen_config.json"):
+        os.symlink(GOLDEN / name, root / name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def prompt(golden) -> Prompt:
+    return Prompt(golden["prompt.tokens"][0], golden["prompt.tokens_mask"][0].bool(), golden["prompt.muq_idx"].item())
+
+
+@pytest.fixture
+def save_adapter(tmp_path) -> Callable[..., Path]:
+    """Saves a random adapter as training would, with `settings` for its LoraConfig."""
+
+    def save(name: str = "style", seed: int = 0, **settings) -> Path:
+        torch.manual_seed(seed)
+        config = LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": LINEARS} | settings)
+        network = get_peft_model(load_heartmula(GOLDEN / "heartmula"), config)
+        for parameter_name, parameter in network.named_parameters():
+            if "lora_B" in parameter_name:
+                torch.nn.init.normal_(parameter, std=0.1)
+            elif "magnitude" in parameter_name:
+                parameter.data.mul_(1.1)
+        network.save_pretrained(tmp_path / name)
+        return tmp_path / name
+
+    return save
+
+
+@pytest.fixture
+def save_full(tmp_path) -> Callable[..., Path]:
+    """Saves a full checkpoint whose tensors named `changed` differ from the base's."""
+
+    def save(name: str = "full", changed: tuple[str, ...] = ("audio_head", "muq_linear.bias")) -> Path:
+        model = load_heartmula(GOLDEN / "heartmula")
+        for parameter_name in changed:
+            model.get_parameter(parameter_name).data.add_(0.1)
+        save_model(model, model.config.to_dict(), tmp_path / name)
+        return tmp_path / name
+
+    return save
+
+
+@pytest.fixture
+def forced_logits(prompt, golden) -> Callable[..., Tensor]:
+    """Guided logits [T, K, V] for forced codes [T, K], from the very path that generates songs."""
+
+    @torch.inference_mode()
+    def run(model: HeartMuLa, cfg_scale: float = 1.5, codes: Tensor | None = None) -> Tensor:
+        codes = golden["codes"] if codes is None else codes
+        rollout = Rollout(model, prompt, len(codes), cfg_scale)
+        frames = []
+        for frame in codes:
+            seen: list[Tensor] = []
+            rollout.choose_frame(lambda k, logits, frame=frame, seen=seen: (seen.append(logits), frame[k])[1])
+            rollout.advance(frame)
+            frames.append(torch.stack(seen))
+        return torch.stack(frames)
+
+    return run

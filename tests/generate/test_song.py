@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from heartmula_studio.dataset.prompt import Prompt
+from heartmula_studio.errors import CancelledError, InvalidInputError
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song import AudioIds, generate_codes
+
+IDS = AudioIds(codebook_size=128, end_id=130)
+REQUEST = SongRequest(tags="piano", lyrics="la la", max_sec=2.0, seed=5)
+
+
+@pytest.fixture
+def generate(golden_heartmula, prompt):
+    def run(request=REQUEST, prompt=prompt, **callbacks):
+        return generate_codes(golden_heartmula, prompt, IDS, request, **callbacks)
+
+    return run
+
+
+@pytest.fixture
+def wants_to_end(golden_heartmula):
+    """Makes the end the likeliest id of codebook 0 at every frame."""
+    golden_heartmula.codebook0_head.register_forward_hook(
+        lambda module, inputs, logits: logits.index_fill(-1, torch.tensor(IDS.end_id), 1e4)
+    )
+
+
+def test_a_song_is_codes_up_to_the_length_limit(generate):
+    codes = generate()
+    assert codes.dtype == torch.int64
+    assert codes.shape[0] == 8
+    assert 12 <= codes.shape[1] <= 25
+    assert codes.min() >= 0
+    assert codes.max() < 128
+
+
+def test_the_same_seed_gives_the_same_song_and_another_another(generate):
+    assert torch.equal(generate(), generate())
+    other = generate(replace(REQUEST, seed=6))
+    assert not torch.equal(generate()[:, :12], other[:, :12])
+
+
+def test_a_longer_song_begins_like_a_shorter_one(generate):
+    short, long = generate(replace(REQUEST, max_sec=1.0)), generate(replace(REQUEST, max_sec=3.0))
+    assert torch.equal(long[:, : short.shape[1]], short)
+
+
+@pytest.mark.parametrize("setting", [{"temperature": 0.5}, {"topk": 3}, {"cfg_scale": 3.0}])
+def test_each_sampling_setting_matters(generate, setting):
+    assert not torch.equal(generate(replace(REQUEST, **setting))[:, :12], generate()[:, :12])
+
+
+def test_topk_1_draws_the_likeliest_whatever_the_seed(generate):
+    likeliest = generate(replace(REQUEST, topk=1))
+    assert torch.equal(generate(replace(REQUEST, topk=1, seed=99, temperature=3.0)), likeliest)
+
+
+@pytest.mark.usefixtures("wants_to_end")
+def test_the_end_frame_ends_the_song_and_is_not_part_of_it(generate):
+    """The end is drawn as soon as it may be, after one second; before that it is never drawn."""
+    codes = generate()
+    assert codes.shape[1] == 12
+    assert codes.max() < 128
+
+
+def test_progress_counts_frames_towards_the_limit(generate):
+    calls = []
+    codes = generate(progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(i + 1, 25) for i in range(codes.shape[1])]
+
+
+def test_cancellation_is_noticed_before_the_next_frame(generate):
+    done = []
+    with pytest.raises(CancelledError):
+        generate(progress=lambda frame, total: done.append(frame), cancelled=lambda: len(done) == 3)
+    assert done == [1, 2, 3]
+
+
+def test_a_song_too_long_for_the_base_is_refused_with_what_fits(generate):
+    """256 positions, 39 of them taken by the prompt: 217 frames, 17.36 s."""
+    with pytest.raises(InvalidInputError, match="at most 17 seconds"):
+        generate(replace(REQUEST, max_sec=18.0))
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(generate):
+    long = Prompt(torch.zeros(250, 9, dtype=torch.int64), torch.zeros(250, 9, dtype=torch.bool), 3)
+    with pytest.raises(InvalidInputError, match="shorten the lyrics"):
+        generate(prompt=long)
+
+
+def test_topk_beyond_the_vocabulary_is_refused(generate):
+    with pytest.raises(InvalidInputError, match="1 to 134"):
+        generate(replace(REQUEST, topk=135))
