@@ -132,7 +132,7 @@ def _split_stamps(line: str, offset_sec: float) -> tuple[str, tuple[float, ...]]
 def _scheduled(lines: Sequence[LyricLine], song_sec: float) -> list[tuple[float, LyricLine]]:
     """(start in seconds, line) in singing order, a repeated line once for each time it is sung."""
     anchors = [(-0.5, 0.0)]
-    anchors += [(i, line.stamps_sec[0]) for i, line in enumerate(lines) if line.stamps_sec]
+    anchors += [(i, min(line.stamps_sec)) for i, line in enumerate(lines) if line.stamps_sec]
     anchors += [(len(lines) - 0.5, max(song_sec, anchors[-1][1]))]
     between_sec = np.interp(np.arange(len(lines)), *zip(*anchors, strict=True))
     schedule = [

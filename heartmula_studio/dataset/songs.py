@@ -1,0 +1,134 @@
+"""The songs a run learns from, as a `datasets.Dataset`: one row is one whole song."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from datasets import Audio, Dataset, Features, List, Value
+from torch import Tensor
+
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.prompt import split_tags
+from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError, NotFoundError
+
+_REQUIRED = {
+    "song": Value("string"),
+    "tags": Value("string"),
+    "lyrics": Value("string"),
+    "codes": List(List(Value("int16"))),
+}
+_OPTIONAL = {"codec": Value("string"), "audio": Value("string")}
+_COLUMNS_HINT = f"Needed are {', '.join(_REQUIRED)}; lyrics may be empty."
+
+
+def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None) -> Dataset:
+    """Build the dataset the trainer reads; store it with `save_to_disk`.
+
+    A row has `song` (a name of its own), `tags` (a list, or text separated by commas), `lyrics` (plain or LRC),
+    `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes) and `audio` (path).
+    Raises InvalidInputError where a song's codes cannot be used, and as `check_songs` does.
+    """
+    rows = list(rows)
+    for i, row in enumerate(rows):
+        if missing := [name for name in _REQUIRED if row.get(name) is None]:
+            raise InvalidInputError(f"Song {row.get('song', i + 1)} has no {', '.join(missing)}.", _COLUMNS_HINT)
+    present = [name for name in _OPTIONAL if rows and all(row.get(name) is not None for row in rows)]
+    features = Features({**_REQUIRED, **{name: _OPTIONAL[name] for name in present}})
+    columns = {name: [row[name] for row in rows] for name in features}
+    columns["tags"] = [",".join(split_tags(tags)) for tags in columns["tags"]]
+    columns["codes"] = [_checked_codes(row["song"], row["codes"]) for row in rows]
+    dataset = Dataset.from_dict(columns, features=features)
+    if "audio" in present:
+        # Building the column as audio straight away, or decoding it, would need torchcodec; nothing here listens to it.
+        dataset = dataset.cast_column("audio", Audio(decode=False))
+    return check_songs(dataset, codec_id)
+
+
+def from_token_files(
+    paths: Sequence[str | Path], lyrics: Sequence[str], tags: Sequence[str] | str, codec_id: str | None = None
+) -> Dataset:
+    """Build the dataset from token files, one song each, named by the file's stem.
+
+    lyrics: one text for each file. tags: one for each file, or one for all.
+    Raises as `song_dataset` does.
+    """
+    tags = [tags] * len(paths) if isinstance(tags, str) else tags
+    assert len(paths) == len(lyrics) == len(tags), (len(paths), len(lyrics), len(tags))
+    rows = []
+    for path, text, song_tags in zip(paths, lyrics, tags, strict=True):
+        tokens = Tokens.load(path)
+        row = {"song": Path(path).stem, "tags": song_tags, "lyrics": text}
+        rows.append({**row, "codes": tokens.codes, "codec": tokens.codec_id})
+    return song_dataset(rows, codec_id)
+
+
+def load_songs(folder: str | Path, codec_id: str | None = None) -> Dataset:
+    """Read a dataset stored with `save_to_disk`. Raises NotFoundError, and as `check_songs` does."""
+    try:
+        dataset = datasets.load_from_disk(str(folder))
+    except (OSError, ValueError) as error:
+        raise NotFoundError(
+            f"{folder} holds no dataset ({error}).", "Give a folder written by save_to_disk."
+        ) from error
+    if not isinstance(dataset, Dataset):
+        raise InvalidInputError(f"{folder} holds several splits.", "Store one split on its own.")
+    return check_songs(dataset, codec_id)
+
+
+def check_songs(dataset: Dataset, codec_id: str | None = None) -> Dataset:
+    """Return `dataset` if training can read it.
+
+    Raises InvalidInputError if it is empty, lacks a column or a text, or repeats a song's name; CheckpointMismatchError
+    if its tokens come from several codecs, or from another than `codec_id`.
+    """
+    missing = [name for name in _REQUIRED if name not in dataset.column_names]
+    if missing:
+        raise InvalidInputError(f"The dataset has no column {', '.join(missing)}.", _COLUMNS_HINT)
+    if len(dataset) == 0:
+        raise InvalidInputError("The dataset has 0 songs.", "Add at least one song.")
+    repeated = [song for song, times in Counter(dataset["song"]).items() if times > 1]
+    if repeated:
+        raise InvalidInputError(f"Several songs are called {repeated[0]!r}.", "Give every song a name of its own.")
+    for name in ("tags", "lyrics"):
+        if (empty := list(dataset[name]).count(None)) > 0:
+            raise InvalidInputError(f"{empty} songs have no {name}.", _COLUMNS_HINT)
+    _check_codec(dataset, codec_id)
+    return dataset
+
+
+def song_codes(dataset: Dataset, row: int) -> Tensor:
+    """The codes of one song, [K, T] int64. Raises InvalidInputError, naming the song, if they cannot be used."""
+    entry = dataset.with_format("numpy", columns=["song", "codes"])[row]
+    return torch.from_numpy(_checked_codes(entry["song"], entry["codes"]).astype(np.int64))
+
+
+def _checked_codes(song: str, codes: Any) -> np.ndarray:
+    try:
+        codes = np.asarray(codes)
+    except ValueError as error:
+        raise InvalidInputError(f"{song} has codebooks of different lengths.", "Tokenise the song again.") from error
+    if codes.ndim != 2 or codes.size == 0 or codes.dtype.kind not in "iu":
+        raise InvalidInputError(
+            f"{song} has codes of shape {codes.shape} and type {codes.dtype}.",
+            "Needed are whole numbers [codebooks, frames].",
+        )
+    if codes.min() < 0 or codes.max() > np.iinfo(np.int16).max:
+        raise InvalidInputError(f"{song} has codes from {codes.min()} to {codes.max()}.", "Tokenise the song again.")
+    return codes.astype(np.int16)
+
+
+def _check_codec(dataset: Dataset, codec_id: str | None) -> None:
+    if "codec" not in dataset.column_names:
+        return
+    by_codec = dict(zip(dataset["codec"], dataset["song"], strict=True))
+    if codec_id is not None:
+        by_codec[codec_id] = "this base model"
+    if len(by_codec) > 1:
+        origins = ", ".join(f"{codec} (as {song})" for codec, song in sorted(by_codec.items()))
+        raise CheckpointMismatchError(
+            f"Tokens of different codecs cannot be mixed: {origins}.", "Tokenise all songs with one base model."
+        )
