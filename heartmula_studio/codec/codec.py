@@ -1,0 +1,179 @@
+"""Audio file → tokens → waveform, window by window: memory does not grow with the song."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from heartmula_studio.arch.checkpoints import ENCODER_REPO, BaseFolder, load_heartcodec
+from heartmula_studio.arch.flow_matching import LATENTS_PER_FRAME
+from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ, HeartCodec
+from heartmula_studio.codec.audio_file import AudioLimits, probe, read_blocks
+from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
+from heartmula_studio.codec.joining import OVERLAP_FRAMES, WINDOW_FRAMES, code_windows, crossfade, cut, num_windows
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.errors import CheckpointMissingError, InvalidInputError
+
+Noise = Callable[[tuple[int, ...]], Tensor]
+"""Draws the starting point of one window: shape → float32 tensor on the CPU."""
+
+
+class Codec:
+    """A loaded HeartCodec and the name of its codebook."""
+
+    def __init__(self, heartcodec: HeartCodec, codec_id: str):
+        self.heartcodec = heartcodec
+        self.codec_id = codec_id
+
+    @classmethod
+    def load(cls, base: BaseFolder, device: str | torch.device = "cpu") -> "Codec":
+        """Raises the CheckpointErrors of `load_heartcodec`. Without an encoder folder the codec only decodes."""
+        heartcodec = load_heartcodec(base.codec, base.encoder, device)
+        return cls(heartcodec, codebook_id(heartcodec))
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self.heartcodec.config.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.heartcodec.parameters()).device
+
+    def encode_file(
+        self,
+        path: str | Path,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        limits: AudioLimits | None = None,
+    ) -> Tokens:
+        """Check a song and turn it into tokens.
+
+        Raises AudioError (see `probe`), CancelledError, or CheckpointMissingError where there is no encoder.
+        """
+        encoder = self.heartcodec.encoder
+        if encoder is None:
+            raise CheckpointMissingError(
+                "This codec has no encoder: it turns tokens into sound, but not sound into tokens.",
+                f"Download it beside the codec: hf download {ENCODER_REPO} --local-dir HeartCodec-oss-encoder",
+            )
+        info = probe(path, limits)
+        total = math.ceil(info.duration_sec * encoder.sample_rate_hz / encoder.window_samples)
+        codes, samples = [], 0
+        for waveform in read_blocks(path, encoder.sample_rate_hz, encoder.window_samples):
+            codes.append(self._encode_window(waveform, cancelled))
+            samples += waveform.shape[1]
+            if progress is not None:
+                progress(len(codes), max(total, len(codes)))
+        frames = int(samples / encoder.sample_rate_hz * FRAME_RATE_HZ) + 1
+        kept = torch.cat(codes, dim=1)[:, :frames].contiguous()
+        return Tokens(kept, FRAME_RATE_HZ, self.codec_id, file_sha256(info.path), info.duration_sec)
+
+    @torch.no_grad()
+    def _encode_window(self, waveform: Tensor, cancelled: Cancelled | None) -> Tensor:
+        """[2, up to window_samples] → codes, int16 [K, frames of a whole window]; zeros fill the window."""
+        check_cancelled(cancelled)
+        missing = self.heartcodec.encoder.window_samples - waveform.shape[1]
+        window = torch.nn.functional.pad(waveform, (0, missing))[None].to(self.device)
+        with full_precision(), stoppable(self.heartcodec, cancelled):
+            codes = self.heartcodec.quantise(self.heartcodec.encode_window(window))
+        return codes[0].to("cpu", torch.int16)
+
+    def decode(
+        self,
+        codes: Tensor,
+        seed: int = 0,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        num_steps: int = 10,
+        guidance: float = 1.25,
+        noise: Noise | None = None,
+    ) -> Iterator[Tensor]:
+        """Codes [K, T] → finished stretches of waveform [2, n] in order, on the CPU, T · 80 ms in all.
+
+        `noise` replaces the normal noise drawn from `seed`. Raises InvalidInputError for codes of another codec and,
+        while iterating, CancelledError.
+        """
+        self._check_codes(codes)
+        draw = noise or seeded_noise(seed)
+        windows = self._decode_windows(codes, draw, progress, cancelled, num_steps, guidance)
+        samples_per_frame = self.heartcodec.config.samples_per_frame
+        return cut(crossfade(windows, OVERLAP_FRAMES * samples_per_frame), codes.shape[1] * samples_per_frame)
+
+    def _check_codes(self, codes: Tensor) -> None:
+        config = self.heartcodec.config.flow
+        assert codes.ndim == 2, codes.shape
+        if codes.shape[0] != config.num_quantizers or codes.shape[1] == 0:
+            raise InvalidInputError(
+                f"These tokens have {codes.shape[0]} codebooks and {codes.shape[1]} frames.",
+                f"This codec needs {config.num_quantizers} codebooks and at least one frame.",
+            )
+        low, high = codes.min().item(), codes.max().item()
+        if low < 0 or high >= config.codebook_size:
+            raise InvalidInputError(
+                f"These tokens reach from {low} to {high}.",
+                f"This codec knows 0 to {config.codebook_size - 1}: they belong to another codec, or are damaged.",
+            )
+
+    def _decode_windows(
+        self,
+        codes: Tensor,
+        draw: Noise,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
+        num_steps: int,
+        guidance: float,
+    ) -> Iterator[Tensor]:
+        """Yield each window's waveform [2, n]; every window continues the latents of the one before."""
+        total = num_windows(codes.shape[1])
+        channels = self.heartcodec.config.flow.out_channels
+        context = None
+        for done, window in enumerate(code_windows(codes.long()), start=1):
+            noise = draw((1, WINDOW_FRAMES * LATENTS_PER_FRAME, channels))
+            latents, waveform = self._decode_window(window, noise, context, cancelled, num_steps, guidance)
+            context = latents[:, -OVERLAP_FRAMES * LATENTS_PER_FRAME :]
+            if progress is not None:
+                progress(done, total)
+            yield waveform
+
+    @torch.no_grad()
+    def _decode_window(
+        self,
+        codes: Tensor,
+        noise: Tensor,
+        context: Tensor | None,
+        cancelled: Cancelled | None,
+        num_steps: int,
+        guidance: float,
+    ) -> tuple[Tensor, Tensor]:
+        """Codes [K, 372] → latents [1, 744, C] on the device and waveform [2, n] on the CPU."""
+        check_cancelled(cancelled)
+        codes, noise = codes[None].to(self.device), noise.to(self.device)
+        with full_precision(), stoppable(self.heartcodec, cancelled):
+            latents = self.heartcodec.flow_matching.decode(codes, noise, context, num_steps, guidance)
+            return latents, self.heartcodec.decode_latents(latents)[0].cpu()
+
+
+def seeded_noise(seed: int) -> Noise:
+    """Normal noise drawn on the CPU, so that a seed gives the same song on any device."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda shape: torch.randn(shape, generator=generator)
+
+
+def codebook_id(heartcodec: HeartCodec) -> str:
+    """A name that two codecs share exactly if their tokens mean the same: a digest of the quantiser's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(heartcodec.flow_matching.vq_embed.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return f"heartcodec-{digest.hexdigest()[:12]}"
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

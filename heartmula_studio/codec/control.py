@@ -1,0 +1,50 @@
+"""Running a network in full precision, with progress, and stopping it within moments."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from heartmula_studio.errors import CancelledError
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) steps."""
+
+Cancelled = Callable[[], bool]
+
+
+def check_cancelled(cancelled: Cancelled | None) -> None:
+    if cancelled is not None and cancelled():
+        raise CancelledError("The work was stopped.", "Start it again when you like.")
+
+
+@contextmanager
+def stoppable(network: nn.Module, cancelled: Cancelled | None) -> Iterator[None]:
+    """Ask `cancelled` before every layer that this thread runs: one window may take a minute on a small machine."""
+    owner = threading.get_ident()
+
+    def ask(*_: object) -> None:
+        if threading.get_ident() == owner:
+            check_cancelled(cancelled)
+
+    hooks = [module.register_forward_pre_hook(ask) for module in network.modules()] if cancelled else []
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Float32 without TF32 or autocast: the codec rounds its latents, so that small drift flips steps (25 dB lost)."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -1,0 +1,60 @@
+"""What the model will hear: a song through the codec and back, with a figure for what was lost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from heartmula_studio.codec.audio_file import AudioWriter, read_blocks
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.control import Cancelled, Progress
+from heartmula_studio.codec.quality import SHORTEST_SAMPLES, log_mel_distance
+from heartmula_studio.codec.resample import regroup
+from heartmula_studio.codec.tokens import Tokens
+
+STRETCH_SEC = 10
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """`distance` is the log-mel distance of the whole song: 0 is perfect."""
+
+    distance: float
+    tokens: Tokens
+    out_path: Path
+
+
+def roundtrip(
+    path: str | Path,
+    codec: Codec,
+    out_path: str | Path,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    seed: int = 0,
+) -> RoundTrip:
+    """Encode a file, decode it to `out_path` (WAV, FLAC or MP3) and compare. Raises as `Codec.encode_file` does."""
+    report = progress or (lambda done, total: None)
+    with AudioWriter(out_path, codec.sample_rate_hz) as writer:
+        tokens = codec.encode_file(path, lambda done, total: report(done, 2 * total), cancelled)
+        waveform = codec.decode(tokens.codes, seed, lambda done, total: report(total + done, 2 * total), cancelled)
+        stretch_samples = STRETCH_SEC * codec.sample_rate_hz
+        original = read_blocks(path, codec.sample_rate_hz, stretch_samples)
+        pairs = []
+        for heard in regroup(waveform, stretch_samples):
+            writer.write(heard)
+            pairs.append(compare(next(original, None), heard, codec.sample_rate_hz))
+    return RoundTrip(weighted_mean(pairs), tokens, Path(out_path))
+
+
+def compare(original: Tensor | None, heard: Tensor, sample_rate_hz: int) -> tuple[float, int]:
+    """The distance of one stretch and its weight in samples; too short a rest counts nothing."""
+    samples = 0 if original is None else min(original.shape[1], heard.shape[1])
+    if samples < SHORTEST_SAMPLES:
+        return 0.0, 0
+    return log_mel_distance(original, heard, sample_rate_hz), samples
+
+
+def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:
+    pairs = list(pairs)
+    return sum(value * weight for value, weight in pairs) / sum(weight for _, weight in pairs)

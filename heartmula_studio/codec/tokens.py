@@ -1,0 +1,55 @@
+"""The tokens of one song, as they lie on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from heartmula_studio.arch.atomic import replaced_file
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+
+KEYS = ("codes", "frame_rate", "codec", "source_sha256", "source_sec")
+PROCESS_AGAIN = "Tokenise the song again."
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A song as the music model sees it.
+
+    codes: int16 [K, T], one column per frame. `codec_id` names the codebook the codes point into: they mean nothing
+    to any other codec. `source_sha256` and `source_sec` are those of the audio file.
+    """
+
+    codes: Tensor
+    frame_rate_hz: float
+    codec_id: str
+    source_sha256: str
+    source_sec: float
+
+    def __post_init__(self):
+        assert self.codes.dtype == torch.int16, self.codes.dtype
+        assert self.codes.ndim == 2, self.codes.shape
+
+    def save(self, path: str | Path) -> None:
+        """Write a dict that `torch.load(weights_only=True)` reads, whole or not at all."""
+        values = (self.codes.cpu().clone(), self.frame_rate_hz, self.codec_id, self.source_sha256, self.source_sec)
+        with replaced_file(Path(path)) as temporary:
+            torch.save(dict(zip(KEYS, values, strict=True)), temporary)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokens":
+        """Raises NotFoundError, or InvalidInputError where the file is damaged or holds something else."""
+        path = Path(path)
+        if not path.is_file():
+            raise NotFoundError(f"There is no token file {path}.", PROCESS_AGAIN)
+        try:
+            record = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever the damaged bytes lead it to
+            raise InvalidInputError(f"{path} is damaged: {type(error).__name__}.", PROCESS_AGAIN) from error
+        if not isinstance(record, dict) or not set(KEYS) <= record.keys():
+            raise InvalidInputError(f"{path} holds no tokens: it lacks one of {', '.join(KEYS)}.", PROCESS_AGAIN)
+        codes = record["codes"]
+        if not isinstance(codes, Tensor) or codes.dtype != torch.int16 or codes.ndim != 2:
+            raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", PROCESS_AGAIN)
+        return cls(**dict(zip(("codes", "frame_rate_hz", "codec_id", *KEYS[3:]), map(record.get, KEYS), strict=True)))
