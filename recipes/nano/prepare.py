@@ -16,10 +16,15 @@ import torch
 from torch import Tensor
 
 from recipes.nano.audio import normalise, trim, write_flac
+from recipes.nano.compose.composer import compose
+from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
+from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
 from recipes.nano.freedoom import scores, second_versions
 from recipes.nano.manifest import Work, write_manifest
 from recipes.nano.recordings import recordings
-from recipes.nano.synthesis import FLUID_BANK, MUSESCORE_BANK
+from recipes.nano.synthesis import FLUID_BANK, MUSESCORE_BANK, render
+
+PIECES_PER_STYLE = 4
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,15 @@ def rendered_pieces(packages: Path) -> Iterator[Piece]:
         yield Piece(score.work, partial(score.play, packages / FLUID_BANK))
     for score in second_versions(originals):
         yield Piece(score.work, partial(score.play, packages / MUSESCORE_BANK))
+
+
+def composed_pieces(packages: Path) -> Iterator[Piece]:
+    """One piece of every style, then the next of every style; the last round plays on the other sound bank."""
+    for seed in range(PIECES_PER_STYLE):
+        bank = packages / (MUSESCORE_BANK if seed == PIECES_PER_STYLE - 1 else FLUID_BANK)
+        for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES):
+            composition = compose(style, seed)
+            yield Piece(composition.work, partial(render, composition.midi, bank))
 
 
 def path_of(piece: Piece, audio: Path) -> Path:
@@ -81,7 +95,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="pieces made at the same time")
     arguments = parser.parse_args()
     packages = arguments.work / "x"
-    pieces = [*recorded_pieces(packages), *rendered_pieces(packages)]
+    pieces = [*recorded_pieces(packages), *rendered_pieces(packages), *composed_pieces(packages)]
     manifest = prepare(pieces, arguments.work, arguments.jobs)
     hours = sum(record["duration_sec"] for record in manifest) / 3600
     print(f"{len(manifest)} pieces, {hours:.2f} hours")

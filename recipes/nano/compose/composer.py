@@ -18,6 +18,7 @@ LENGTH_SEC = 50.0
 FORM = "AABA"
 KEY_NAMES = ("C", "D flat", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 VELOCITY_SPREAD = 5.0
+DRUM_VOLUME = 120
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def arrange(style: Style, phrases: Sequence[Sequence[Bar]], rng: Random) -> Iter
     for layer, pattern, enters in all_layers(style):
         bars = [bar for phrase in phrases[min(enters, len(phrases) - 1) :] for bar in phrase]
         notes = perform(pattern(bars, rng), style, rng)
-        yield Part(None, notes) if layer is None else Part(layer.program, notes, layer.volume, layer.pan)
+        yield Part(None, notes, DRUM_VOLUME) if layer is None else Part(layer.program, notes, layer.volume, layer.pan)
 
 
 def instruments(style: Style) -> list[str]:

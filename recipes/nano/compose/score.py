@@ -1,6 +1,6 @@
 """Notes in beats, and the MIDI file they make."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mido
@@ -36,20 +36,17 @@ def track(part: Part, channel: int) -> mido.MidiTrack:
     if part.program is not None:
         events.append(mido.Message("program_change", channel=channel, program=part.program))
     now = 0
-    for tick, message in sorted(note_events(part.notes, channel), key=lambda event: event[0]):
-        events.append(message.copy(time=tick - now))
+    for tick, velocity, pitch in sorted(note_events(part.notes)):
+        events.append(mido.Message("note_on", channel=channel, note=pitch, velocity=velocity, time=tick - now))
         now = tick
     return mido.MidiTrack(events)
 
 
-def note_events(notes: Iterable[Note], channel: int) -> Iterable[tuple[int, mido.Message]]:
-    """Note-offs come first, so a repeated pitch at the same tick starts anew."""
+def note_events(notes: Iterable[Note]) -> Iterator[tuple[int, int, int]]:
+    """Tick, velocity and pitch; velocity 0 ends a note and sorts first, so a repeated pitch starts anew."""
     for note in notes:
-        end = round((note.start_beats + note.length_beats) * TICKS_PER_BEAT)
-        yield end, mido.Message("note_off", channel=channel, note=note.pitch)
-    for note in notes:
-        start = round(note.start_beats * TICKS_PER_BEAT)
-        yield start, mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
+        yield round(note.start_beats * TICKS_PER_BEAT), note.velocity, note.pitch
+        yield round((note.start_beats + note.length_beats) * TICKS_PER_BEAT), 0, note.pitch
 
 
 def to_midi(parts: Sequence[Part], bpm: float) -> mido.MidiFile:

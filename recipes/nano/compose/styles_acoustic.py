@@ -14,7 +14,7 @@ PIANO_WALTZ = Style(
     layers=(
         Layer(Program.GRAND_PIANO, melody(("x-x-x-", "x---x-", "x-xxx-", "x-----"), 67), volume=104, pan=74),
         Layer(Program.GRAND_PIANO, grid("1-....|5-....", 38, 74), pan=50),
-        Layer(Program.GRAND_PIANO, grid("..x-x-", 55, 60), volume=90, pan=58),
+        Layer(Program.GRAND_PIANO, grid("..x-x-", 55, 60), volume=78, pan=58),
     ),
     loose_beats=0.02,
 )
@@ -25,9 +25,9 @@ STRING_QUARTET = Style(
     mode="minor",
     progressions=("i iv V7 i VI iv V7 i", "III VII i V7 VI iv V7 i"),
     layers=(
-        Layer(Program.VIOLIN, melody(("x---x-x-", "x-x-x---", "x---xxxx", "x-------"), 69), volume=108, pan=34),
-        Layer(Program.VIOLIN, grid("5-8-5-8-|3-5-3-5-", 57, 66), volume=84, pan=52),
-        Layer(Program.VIOLA, grid("3---5---", 50, 66), volume=88, pan=78),
+        Layer(Program.VIOLIN, melody(("x---x-x-", "x-x-x---", "x---xxxx", "x-------"), 69), volume=98, pan=34),
+        Layer(Program.VIOLIN, grid("5-8-5-8-|3-5-3-5-", 57, 74), volume=100, pan=52),
+        Layer(Program.VIOLA, grid("3---5---", 50, 74), volume=100, pan=78),
         Layer(Program.CELLO, grid("1---5-1-|1-------", 38, 76), pan=96),
     ),
     loose_beats=0.02,
@@ -53,8 +53,8 @@ MUSIC_BOX = Style(
     beats_per_bar=3,
     layers=(
         Layer(Program.MUSIC_BOX, melody(("x-x-x-", "x---x-", "xxx-x-", "x-----"), 76), volume=104),
-        Layer(Program.MUSIC_BOX, grid("1.5.8.", 60, 64), volume=84, pan=56),
-        Layer(Program.CELESTA, grid("..x.x.", 72, 46), volume=64, pan=82, enters=1),
+        Layer(Program.MUSIC_BOX, grid("1.5.8.", 60, 80), volume=92, pan=56),
+        Layer(Program.CELESTA, grid("..x.x.", 72, 70), volume=84, pan=82, enters=1),
     ),
 )
 FOLK_GUITAR = Style(
@@ -113,7 +113,7 @@ HARP_AND_FLUTE = Style(
     layers=(
         Layer(Program.HARP, grid("1358053113580531", 48, 72), volume=104, pan=44),
         Layer(Program.FLUTE, melody(("x-----x-", "x---x-x-", "x-x-x---", "x-------"), 74), volume=92, pan=78),
-        Layer(Program.STRING_ENSEMBLE, grid("x-------", 52, 52), volume=66, enters=1),
+        Layer(Program.STRING_ENSEMBLE, grid("x-------", 52, 60), volume=90, enters=1),
     ),
     loose_beats=0.02,
 )
@@ -142,7 +142,7 @@ EPIC_ORCHESTRA = Style(
     mode="minor",
     progressions=("i VI III VII i VI iv V", "VI VII i i VI VII V V"),
     layers=(
-        Layer(Program.STRING_ENSEMBLE, grid("1.113.111.115.11", 43, 88), pan=70),
+        Layer(Program.STRING_ENSEMBLE, grid("1.113.111.115.11", 43, 100), volume=116, pan=70),
         Layer(
             Program.FRENCH_HORN,
             melody(("x-----x-", "x---x---", "x---x-x-", "x-------"), 53),
@@ -195,8 +195,8 @@ TANGO = Style(
     layers=(
         Layer(Program.ACCORDION, melody(("x-xxx-x-", "x--xx-x-", "xxxxx-x-", "x---x---"), 64), pan=46),
         Layer(Program.GRAND_PIANO, grid("x.x.x.xx", 50, 74), volume=90, pan=76),
-        Layer(Program.VIOLIN, grid("5-------|8---5---", 69, 62), volume=72, pan=90, enters=1),
-        Layer(Program.CONTRABASS, grid("1.5.1.5.", 33, 90), pan=60),
+        Layer(Program.VIOLIN, grid("5-------|8---5---", 69, 80), volume=92, pan=90, enters=1),
+        Layer(Program.CONTRABASS, grid("1.5.1.5.", 33, 100), volume=116, pan=60),
     ),
 )
 STYLES = (

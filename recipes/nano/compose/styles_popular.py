@@ -14,9 +14,9 @@ TECHNO = Style(
     mode="phrygian",
     progressions=("i i i i i i VI VI", "i i bII i i i bII bII"),
     layers=(
-        Layer(Program.SAW_BASS, grid("..11..18..11..81", 33, 92)),
+        Layer(Program.SAW_BASS, grid("..11..18..11..81", 33, 92), volume=84),
         Layer(Program.SAW_LEAD, grid("1..3..5.8..5..3.|1..5..8.0..8..5.", 57, 70), volume=66, pan=84, enters=1),
-        Layer(Program.SWEEP_PAD, grid("x-------", 55, 60), volume=76, pan=50, enters=2),
+        Layer(Program.SWEEP_PAD, grid("x-------", 55, 60), volume=40, pan=50, enters=2),
     ),
     drums=FOUR_ON_THE_FLOOR | {Drum.CLOSED_HAT: "o.oxo.oxo.oxo.ox"},
     loose_beats=0,
@@ -26,11 +26,11 @@ HOUSE = Style(
     ("house", "dance", "uplifting"),
     bpm=(118, 126),
     mode="minor",
-    progressions=("i7 VI7 III VII", "iv7 VI VII i7"),
+    progressions=("i7 VImaj7 III VII", "iv7 VI VII i7"),
     layers=(
         Layer(Program.GRAND_PIANO, grid("x..x..x...x..x..", 55, 84), volume=98, pan=56),
-        Layer(Program.SQUARE_BASS, grid("1..1..1...8.1...", 33, 96)),
-        Layer(Program.STRING_ENSEMBLE, grid("x-------", 60, 56), volume=64, pan=84, enters=1),
+        Layer(Program.SQUARE_BASS, grid("1..1..1...8.1...", 33, 96), volume=84),
+        Layer(Program.STRING_ENSEMBLE, grid("x-------", 60, 60), volume=90, pan=84, enters=1),
     ),
     drums=FOUR_ON_THE_FLOOR | {Drum.SHAKER: "oxooxooxooxooxoo"},
     loose_beats=0,
@@ -42,10 +42,10 @@ SYNTHWAVE = Style(
     mode="minor",
     progressions=("i VI III VII", "VI VII i i"),
     layers=(
-        Layer(Program.SAW_BASS, grid("1111111111111111", 33, 86)),
+        Layer(Program.SAW_BASS, grid("1111111111111111", 33, 86), volume=80),
         Layer(Program.WARM_PAD, grid("x-------", 55, 70), volume=84, pan=50),
         Layer(
-            Program.SAW_LEAD, melody(("x-----x-", "x---x-x-", "x-x-x---", "x-------"), 69), volume=62, pan=78, enters=1
+            Program.SAW_LEAD, melody(("x-----x-", "x---x-x-", "x-x-x---", "x-------"), 69), volume=42, pan=78, enters=1
         ),
     ),
     drums={Drum.KICK: "X...X...X...X...", Drum.SNARE: "....X.......X...", Drum.CLOSED_HAT: "x.x.x.x.x.x.x.x."},
@@ -60,8 +60,8 @@ AMBIENT_PAD = Style(
     layers=(
         Layer(Program.WARM_PAD, grid("x-------", 52, 76), pan=40),
         Layer(Program.NEW_AGE_PAD, grid("x-------", 64, 60), volume=80, pan=92),
-        Layer(Program.VIBRAPHONE, grid("1.....5.....8...|....0...5.......", 72, 52), volume=70, pan=76, enters=1),
-        Layer(Program.FRETLESS_BASS, grid("1-------", 33, 66), volume=80),
+        Layer(Program.VIBRAPHONE, grid("1.....5.....8...|....0...5.......", 72, 92), volume=112, pan=76, enters=1),
+        Layer(Program.FRETLESS_BASS, grid("1-------", 33, 90), volume=112),
     ),
     loose_beats=0.03,
 )
@@ -72,9 +72,9 @@ CHIPTUNE = Style(
     mode="major",
     progressions=("I V vi IV I V IV IV", "vi IV I V vi IV V V"),
     layers=(
-        Layer(Program.SQUARE_LEAD, melody(("x-xxx-x-", "xxx-x-x-", "x-x-xxxx", "x---x---"), 72), volume=76, pan=58),
+        Layer(Program.SQUARE_LEAD, melody(("x-xxx-x-", "xxx-x-x-", "x-x-xxxx", "x---x---"), 72), volume=52, pan=58),
         Layer(Program.SQUARE_LEAD, grid("1358135813581358", 60, 60), volume=50, pan=82),
-        Layer(Program.SQUARE_BASS, grid("1.1.8.1.", 36, 92), pan=50),
+        Layer(Program.SQUARE_BASS, grid("1.1.8.1.", 36, 92), volume=80, pan=50),
     ),
     drums={Drum.KICK: "X...X...X...X...", Drum.SNARE: "....X.......X.xx", Drum.CLOSED_HAT: "x.x.x.x.x.x.x.x."},
     loose_beats=0,
@@ -105,7 +105,7 @@ HARD_ROCK = Style(
         Layer(Program.OVERDRIVEN_GUITAR, grid("x-.xx-.x..x-x-x-", 40, 92), volume=82, pan=30),
         Layer(Program.CLEAN_GUITAR, grid("1358530813585308", 52, 70), volume=76, pan=100, enters=1),
         Layer(Program.PICKED_BASS, grid("1.1.1.1.1.1.1.1.", 28, 94)),
-        Layer(Program.ROCK_ORGAN, grid("x-------", 55, 60), volume=64, enters=2),
+        Layer(Program.ROCK_ORGAN, grid("x-------", 55, 70), volume=84, enters=2),
     ),
     drums=ROCK_BEAT,
 )
@@ -116,7 +116,7 @@ SURF_ROCK = Style(
     mode="minor",
     progressions=("i i VII VII VI VI V V", "iv iv i i iv iv V V"),
     layers=(
-        Layer(Program.CLEAN_GUITAR, melody(("xxxxxxxx", "x-xxx-xx", "xxx-xxx-", "x---x---"), 57), volume=104, pan=48),
+        Layer(Program.CLEAN_GUITAR, melody(("xxxxxxxx", "x-xxx-xx", "xxx-xxx-", "x---x---"), 57), volume=84, pan=48),
         Layer(Program.MUTED_GUITAR, grid("x.xxx.xx", 50, 74), volume=84, pan=86),
         Layer(Program.FINGERED_BASS, grid("1.1.5.5.", 33, 92)),
     ),
@@ -131,7 +131,7 @@ FUNK = Style(
     layers=(
         Layer(Program.SLAP_BASS, grid("1..8..1.5.7.8..1|1..8..1..1.3.5.8", 28, 98), volume=104),
         Layer(Program.CLAVINET, grid("..x..x.x..x.x..x", 57, 80), volume=84, pan=36),
-        Layer(Program.MUTED_GUITAR, grid("xx.x.xx.xx.x.xx.", 62, 60), volume=70, pan=96),
+        Layer(Program.MUTED_GUITAR, grid("xx.x.xx.xx.x.xx.", 62, 80), volume=100, pan=96),
         Layer(Program.BRASS_SECTION, grid("x.....x-........|..........x.x-..", 60, 92), volume=80, enters=1),
     ),
     drums={Drum.KICK: "X..x..x...x..x..", Drum.SNARE: "....X..o.o..X..o", Drum.CLOSED_HAT: "xoxoxoxoxoxoxoxo"},
@@ -143,8 +143,8 @@ REGGAE = Style(
     mode="major",
     progressions=("I V vi IV", "ii V I vi"),
     layers=(
-        Layer(Program.CLEAN_GUITAR, grid("..x...x...x...x.", 57, 84), volume=90, pan=44),
-        Layer(Program.DRAWBAR_ORGAN, grid("..x.x.x...x.x.x.", 60, 60), volume=70, pan=88),
+        Layer(Program.CLEAN_GUITAR, grid("..x...x...x...x.", 57, 84), volume=72, pan=44),
+        Layer(Program.DRAWBAR_ORGAN, grid("..x.x.x...x.x.x.", 60, 80), volume=100, pan=88),
         Layer(Program.FINGERED_BASS, grid("1-..1-3-..5-3-1-|..1-5-..3-..5-..", 28, 100), volume=116),
         Layer(Program.TENOR_SAX, melody(("..x-x-x-", "x---x-..", "x-x-x---", "x-------"), 60), volume=78, enters=1),
     ),
@@ -206,13 +206,13 @@ LOFI = Style(
     ("lo-fi", "hip hop", "chill"),
     bpm=(72, 86),
     mode="minor",
-    progressions=("i9 iv7 VI7 V7", "VI7 VII7 i9 i9"),
+    progressions=("i9 iv7 VImaj7 V7", "VImaj7 VII7 i9 i9"),
     layers=(
         Layer(Program.ELECTRIC_PIANO, grid("x--...x-..x--...", 52, 66), volume=104, pan=56),
         Layer(
             Program.VIBRAPHONE,
-            melody(("..x-..x-", "x-..x-..", ".x.x..x-", "x-------"), 69, 66),
-            volume=74,
+            melody(("..x-..x-", "x-..x-..", ".x.x..x-", "x-------"), 69, 92),
+            volume=112,
             pan=84,
             enters=1,
         ),
