@@ -7,7 +7,7 @@ second waits until the first is done, so that no song is ever made half in one s
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,13 +20,14 @@ from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.full_weights import FullWeights
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.song import AudioIds, Cancelled, Progress, check_cancelled, generate_codes
+from heartmula_studio.generate.song import AudioIds, generate_codes
 from heartmula_studio.generate.style import ActiveStyle, BaseModel, StyleFolder, check_strength, check_style
 
 LOCK_POLL_SEC = 0.2
@@ -181,7 +182,8 @@ class Engine:
 
     def _load_codec(self) -> Codec:
         if self._codec is None:
-            self._codec = Codec.load(self.base, self.device)
+            # Without the encoder: songs are only ever turned into sound here.
+            self._codec = Codec.load(replace(self.base, encoder=None), self.device)
         return self._codec
 
     def _receipt(self, request: SongRequest, num_frames: int) -> Receipt:

@@ -3,7 +3,7 @@
 Knows a network and a prompt; not files, styles or sound.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,17 +12,15 @@ from torch import Tensor
 
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, stoppable
 from heartmula_studio.dataset.prompt import Prompt
-from heartmula_studio.errors import CancelledError, InvalidInputError
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.rollout import Rollout
 from heartmula_studio.generate.sampling import allowed_ids, draws, sample
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
-
-# A model tuned on a handful of songs may want to end before it has begun; no song is shorter than this.
-MIN_SONG_SEC = 1.0
+# One second: a model tuned on a handful of songs may want to end before it has begun.
+MIN_SONG_FRAMES = math.ceil(1.0 * FRAME_RATE_HZ)
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ def generate_codes(
     """
     num_frames = frame_limit(model, prompt, request)
     sampler = Sampler(model, ids, request, num_frames)
-    rollout = Rollout(model, prompt, num_frames, request.cfg_scale)
+    with stoppable(model, cancelled):  # a long prompt takes a 3B model more than a second on a CPU
+        rollout = Rollout(model, prompt, num_frames, request.cfg_scale)
     frames: list[Tensor] = []
     for index in range(num_frames):
         check_cancelled(cancelled)
@@ -77,7 +76,7 @@ class Sampler:
 
     def choose(self, frame: int, codebook: int, logits: Tensor) -> Tensor:
         """Draws the code of one codebook from its guided logits [V]."""
-        allowed = self._codes if frame < round(MIN_SONG_SEC * FRAME_RATE_HZ) else self._codes_and_end
+        allowed = self._codes if frame < MIN_SONG_FRAMES else self._codes_and_end
         return sample(logits, allowed, self._uniform[frame, codebook], self._request.temperature, self._request.topk)
 
 
@@ -85,7 +84,7 @@ def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
     """`max_sec` in frames. Raises `InvalidInputError` unless the backbone has positions for prompt and frames."""
     num_frames = round(request.max_sec * FRAME_RATE_HZ)
     room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
-    if room < round(MIN_SONG_SEC * FRAME_RATE_HZ):
+    if room < MIN_SONG_FRAMES:
         raise InvalidInputError(
             f"Tags and lyrics take {len(prompt.tokens)} positions, which leaves this base model no room for a song.",
             f"It has {model.config.backbone_flavor.max_seq_len}; shorten the lyrics.",
@@ -96,8 +95,3 @@ def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
             f"Ask for at most {int(room / FRAME_RATE_HZ)} seconds, or shorten the lyrics.",
         )
     return num_frames
-
-
-def check_cancelled(cancelled: Cancelled | None) -> None:
-    if cancelled and cancelled():
-        raise CancelledError("The song was stopped.", "Nothing was written.")

@@ -105,6 +105,7 @@ def rewrite_config(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+@pytest.mark.filterwarnings("ignore:Unexpected keyword arguments")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -151,6 +152,7 @@ def test_another_bases_adapter_is_refused_with_its_first_wrong_layer(golden_hear
         check_adapter(tmp_path, {"backbone.q_proj.weight": (12, 12)})
 
 
+@pytest.mark.filterwarnings("ignore:Found missing adapter keys")
 @pytest.mark.parametrize(
     "changes", [{"r": 5}, {"target_modules": ["q_proj", "codebook0_head"]}, {"target_modules": ["x"]}]
 )

@@ -32,7 +32,7 @@ def test_a_song_is_codes_up_to_the_length_limit(generate):
     codes = generate()
     assert codes.dtype == torch.int64
     assert codes.shape[0] == 8
-    assert 12 <= codes.shape[1] <= 25
+    assert 13 <= codes.shape[1] <= 25
     assert codes.min() >= 0
     assert codes.max() < 128
 
@@ -60,9 +60,9 @@ def test_topk_1_draws_the_likeliest_whatever_the_seed(generate):
 
 @pytest.mark.usefixtures("wants_to_end")
 def test_the_end_frame_ends_the_song_and_is_not_part_of_it(generate):
-    """The end is drawn as soon as it may be, after one second; before that it is never drawn."""
+    """The end is drawn as soon as it may be, after one second (12.5 frames); before that it is never drawn."""
     codes = generate()
-    assert codes.shape[1] == 12
+    assert codes.shape[1] == 13
     assert codes.max() < 128
 
 
