@@ -92,7 +92,7 @@ def scores(packages: Path) -> Iterator[Score]:
             seen.add(content)
 
 
-def second_versions(originals: Iterable[Score]) -> Iterator[Score]:
+def vary(originals: Iterable[Score]) -> Iterator[Score]:
     """Every fifth piece again, in another key and tempo."""
     for score, (semitones, factor) in zip(islice(originals, 0, None, VERSION_EVERY), cycle(CHANGES), strict=False):
         sound = listen(change(score.content, semitones, factor))

@@ -1,14 +1,15 @@
-"""Make the training set: real recordings first, then rendered MIDI, then pieces composed by program.
+"""Make the training set: real recordings first, then rendered MIDI, composed pieces, more renderings.
 
 `python -m recipes.nano.prepare --work DIR` writes DIR/audio/<id>.flac and DIR/manifest.jsonl, which is rewritten
 after every piece, so training can start on what is there. What is done already is not done again.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import soundfile
@@ -19,7 +20,7 @@ from recipes.nano.audio import normalise, trim, write_flac
 from recipes.nano.compose.composer import compose
 from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
 from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
-from recipes.nano.freedoom import scores, second_versions
+from recipes.nano.freedoom import Score, scores, vary
 from recipes.nano.manifest import Work, write_manifest
 from recipes.nano.recordings import recordings
 from recipes.nano.synthesis import FLUID_BANK, MUSESCORE_BANK, render
@@ -41,13 +42,8 @@ def recorded_pieces(packages: Path) -> Iterator[Piece]:
             yield Piece(recording.work, partial(recording.read, packages))
 
 
-def rendered_pieces(packages: Path) -> Iterator[Piece]:
-    """Freedoom's pieces with one sound bank, then the second versions with the other."""
-    originals = list(scores(packages))
-    for score in originals:
-        yield Piece(score.work, partial(score.play, packages / FLUID_BANK))
-    for score in second_versions(originals):
-        yield Piece(score.work, partial(score.play, packages / MUSESCORE_BANK))
+def rendered_pieces(versions: Iterable[Score], bank: Path) -> Iterator[Piece]:
+    return (Piece(score.work, partial(score.play, bank)) for score in versions)
 
 
 def composed_pieces(packages: Path) -> Iterator[Piece]:
@@ -57,6 +53,17 @@ def composed_pieces(packages: Path) -> Iterator[Piece]:
         for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES):
             composition = compose(style, seed)
             yield Piece(composition.work, partial(render, composition.midi, bank))
+
+
+def all_pieces(packages: Path) -> list[Piece]:
+    """The training set in the order it is made; second versions of rendered pieces come last."""
+    originals = list(scores(packages))
+    return [
+        *recorded_pieces(packages),
+        *rendered_pieces(originals, packages / FLUID_BANK),
+        *composed_pieces(packages),
+        *rendered_pieces(vary(originals), packages / MUSESCORE_BANK),
+    ]
 
 
 def path_of(piece: Piece, audio: Path) -> Path:
@@ -76,7 +83,7 @@ def prepare(pieces: Sequence[Piece], work: Path, jobs: int) -> list[dict]:
     done = [piece for piece in pieces if path_of(piece, audio).exists()]
     durations = {piece.work.id: soundfile.info(path_of(piece, audio)).duration for piece in done}
     missing = [piece for piece in pieces if piece.work.id not in durations]
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         for piece, duration_sec in zip(missing, pool.map(partial(produce, audio=audio), missing), strict=True):
             durations[piece.work.id] = duration_sec
             write_manifest(records(pieces, durations), work / "manifest.jsonl")
@@ -94,9 +101,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that recipes.nano.fetch filled")
     parser.add_argument("--jobs", type=int, default=1, help="pieces made at the same time")
     arguments = parser.parse_args()
-    packages = arguments.work / "x"
-    pieces = [*recorded_pieces(packages), *rendered_pieces(packages), *composed_pieces(packages)]
-    manifest = prepare(pieces, arguments.work, arguments.jobs)
+    manifest = prepare(all_pieces(arguments.work / "x"), arguments.work, arguments.jobs)
     hours = sum(record["duration_sec"] for record in manifest) / 3600
     print(f"{len(manifest)} pieces, {hours:.2f} hours")
 

@@ -37,7 +37,7 @@ def track(part: Part, channel: int) -> mido.MidiTrack:
         events.append(mido.Message("program_change", channel=channel, program=part.program))
     now = 0
     for tick, velocity, pitch in sorted(note_events(part.notes)):
-        events.append(mido.Message("note_on", channel=channel, note=pitch, velocity=velocity, time=tick - now))
+        events.append(mido.Message("note_on", channel=channel, note=int(pitch), velocity=velocity, time=tick - now))
         now = tick
     return mido.MidiTrack(events)
 

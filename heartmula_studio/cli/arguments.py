@@ -1,0 +1,129 @@
+"""What can be typed: commands, options and their explanations."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+EXIT_CODES = """exit codes:
+  0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
+  4 a model or style that cannot be used   5 training failed   130 stopped by you (training is saved)
+"""
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m heartmula_studio",
+        description="Teach HeartMuLa your style: from your songs to new songs that sound like them.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize):
+        add(commands)
+    return parser.parse_args(arguments)
+
+
+def add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "demo",
+        "the whole path in about three minutes: learn a style from a few songs, make a song before and after",
+        "Learns the style of at least five songs (six short clips come along), makes the same song without and with "
+        "it, and shows what was learnt. Writes before.wav, after.wav, adapter/, loss.png and results.md.",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for everything it makes")
+    parser.add_argument(
+        "--songs", type=Path, metavar="FOLDER", help="your own songs instead of the clips (five or more)"
+    )
+    parser.add_argument("--tags", help="words for their style, such as 'techno, fast' (default: that of the clips)")
+    parser.add_argument("--steps", type=int, default=150, help="how long to train (default: %(default)s steps)")
+    parser.add_argument("--seconds", type=float, default=12.0, help="length of the two songs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="same number, same song (default: %(default)s)")
+    add_model_options(parser)
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "train",
+        "learn a style from a folder of songs",
+        "Learns from MP3, WAV, FLAC and OGG files. Lyrics are read from a .txt or .lrc file of the same name. "
+        "Ctrl-C saves and stops; the same command again goes on from there.",
+    )
+    parser.add_argument("songs", type=Path, metavar="SONGS", help="a folder of songs")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this training run")
+    parser.add_argument("--tags", default="", help="words for their style, such as 'afrobeat, highlife, guitar'")
+    parser.add_argument(
+        "--method", choices=("lora", "full"), help="lora: small and quick (default). full: every weight"
+    )
+    parser.add_argument("--epochs", type=int, help="how often each song is heard (default: 3)")
+    parser.add_argument("--max-steps", type=int, help="stop after this many steps, however many epochs that is")
+    parser.add_argument("--learning-rate", type=float, help="default: 0.0001; lower it when the loss rises")
+    parser.add_argument("--rank", type=int, help="size of a LoRA, 8 to 32 is common (default: 8)")
+    parser.add_argument("--batch-size", type=int, help="songs heard at once (default: 1)")
+    parser.add_argument("--window", type=float, dest="max_window_sec", help="longest stretch heard at once, in seconds")
+    parser.add_argument("--precision", dest="mixed_precision", choices=("no", "bf16", "fp16"), help="default: no")
+    parser.add_argument("--save-memory", action="store_true", default=None, help="recompute instead of remember")
+    parser.add_argument("--seed", type=int, help="same number, same run (default: 0)")
+    add_model_options(parser)
+
+
+def add_generate(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "generate",
+        "make a song, with or without a learnt style",
+        "Writes a song, and beside it a receipt (.json) that says how it was made.",
+    )
+    parser.add_argument("out", type=Path, metavar="SONG", help="file to write: .wav, .flac or .mp3")
+    parser.add_argument("--tags", required=True, help="words for the music, such as 'piano, slow, calm'")
+    parser.add_argument("--lyrics", default="", help="the words to sing; section marks like [verse] help")
+    parser.add_argument("--lyrics-file", type=Path, metavar="FILE", help="read the words from a text file")
+    parser.add_argument("--style", type=Path, metavar="FOLDER", help="a learnt style, such as DIR/checkpoints/best")
+    parser.add_argument("--strength", type=float, default=1.0, help="0 (no style) to 2 (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="the longest it may get (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="same number, same song (default: a new one each time)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="lower is tamer (default: %(default)s)")
+    parser.add_argument("--top-k", type=int, default=50, help="how many sounds to choose from (default: %(default)s)")
+    parser.add_argument("--guidance", type=float, default=1.5, help="how closely to follow the words (default: 1.5)")
+    add_model_options(parser)
+
+
+def add_roundtrip(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "roundtrip",
+        "hear what the model will hear of a song",
+        "Turns a song into tokens and back, writes the result and prints how far it is from the original.",
+    )
+    parser.add_argument("song", type=Path, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: FILE.heard.wav beside the song")
+    add_model_options(parser)
+
+
+def add_tokenize(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(commands, "tokenize", "turn songs into tokens", "Writes one .pt file of tokens for each song.")
+    parser.add_argument("songs", type=Path, nargs="+", metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: beside each song")
+    add_model_options(parser)
+
+
+def add_detokenize(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands, "detokenize", "turn tokens back into sound", "Writes .wav, .flac or .mp3, by the name you give."
+    )
+    parser.add_argument("tokens", type=Path, metavar="TOKENS")
+    parser.add_argument("out", type=Path, metavar="SONG")
+    parser.add_argument("--seed", type=int, default=0, help="same number, same sound (default: %(default)s)")
+    add_model_options(parser)
+
+
+def add_command(
+    commands: argparse._SubParsersAction, name: str, help: str, description: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=help, description=description)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", help="nano, or a folder with the official checkpoints (default: the best you have)")
+    parser.add_argument("--device", help="cpu, cuda, or auto (default: auto)")

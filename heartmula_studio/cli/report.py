@@ -1,0 +1,59 @@
+"""The demo's evidence: a table of losses and a plot of the run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+SMOOTHING = 0.9
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Losses in nats on one set of songs, before and after."""
+
+    songs: str
+    before: float
+    after: float
+
+    @property
+    def change(self) -> float:
+        """Relative change; negative is better."""
+        return self.after / self.before - 1
+
+
+def results_table(comparisons: list[Comparison]) -> str:
+    """A Markdown table that also reads well in a terminal."""
+    rows = [("Loss on", "before", "after", "change")]
+    rows += [(c.songs, f"{c.before:.4f}", f"{c.after:.4f}", f"{c.change:+.1%}") for c in comparisons]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def plot_losses(metrics: Path, out: Path) -> None:
+    """Draw training loss (raw and smoothed) and held-out loss over the steps."""
+    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    steps = [(line["step"], line["loss"]) for line in lines if line["event"] == "step"]
+    evaluations = [(line["step"], line["loss"]) for line in lines if line["event"] == "eval"]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*zip(*steps, strict=True), color="#7c3aed", alpha=0.25, label="training, each step")
+    axes.plot([step for step, _ in steps], smoothed([loss for _, loss in steps]), color="#7c3aed", label="training")
+    if evaluations:
+        axes.plot(*zip(*evaluations, strict=True), color="#06b6d4", marker="o", markersize=3, label="held-out song")
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.legend(frameon=False)
+    figure.savefig(out, dpi=120)
+
+
+def smoothed(values: list[float]) -> list[float]:
+    """Exponential moving average, started at the first value."""
+    result, mean = [], values[0]
+    for value in values:
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+        result.append(mean)
+    return result

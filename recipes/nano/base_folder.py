@@ -1,0 +1,43 @@
+"""Assemble a base-model folder in heartlib's layout from the training states of the recipe."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from heartmula_studio.arch.checkpoints import save_model
+from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.arch.heartmula import HeartMuLa
+from recipes.nano.sizes import CODEC, ENCODER, GEN_CONFIG, MODEL
+from recipes.nano.text_tokenizer import train_text_tokenizer
+
+MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano", "HeartCodec-nano-encoder"
+
+
+def write_codec(work: Path, base: Path, dtype: torch.dtype) -> None:
+    """Write codec and encoder folders from `scalar_codec.pt` and `tokenizer.pt`."""
+    codec = HeartCodec(CODEC, ENCODER)
+    codec.scalar_model.load_state_dict(torch.load(work / "scalar_codec.pt", weights_only=True)["model"])
+    tokenizer = torch.load(work / "tokenizer.pt", weights_only=True)["model"]
+    codec.flow_matching.load_state_dict(part_of(tokenizer, "flow_matching."))
+    codec.encoder.load_state_dict(part_of(tokenizer, "encoder."))
+    encoder, codec.encoder = codec.encoder, None
+    save_model(codec, CODEC.to_dict(), base / CODEC_FOLDER, dtype)
+    save_model(nn.ModuleDict({"encoder": encoder}), ENCODER, base / ENCODER_FOLDER, dtype)
+
+
+def part_of(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def write_untrained_model(work: Path, base: Path) -> None:
+    """Write the text tokenizer, `gen_config.json` and a language model with random weights."""
+    base.mkdir(parents=True, exist_ok=True)
+    records = [json.loads(line) for line in (work / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    train_text_tokenizer((", ".join(record["tags"]) for record in records), base / "tokenizer.json")
+    (base / "gen_config.json").write_text(json.dumps(GEN_CONFIG, indent=1) + "\n", encoding="utf-8")
+    torch.manual_seed(0)
+    model = HeartMuLa(MODEL)
+    model.initialise()
+    save_model(model, MODEL.to_dict(), base / MODEL_FOLDER)

@@ -1,0 +1,66 @@
+"""The sizes of nano, in the official configs' own terms."""
+
+from heartmula_studio.arch.flow_matching import FlowMatchingConfig
+from heartmula_studio.arch.heartcodec import HeartCodecConfig
+from heartmula_studio.arch.heartmula import HeartMuLaConfig
+from heartmula_studio.arch.llama import LlamaFlavor
+from heartmula_studio.arch.scalar_codec import ScalarCodecConfig
+
+SAMPLE_RATE = 24_000
+NUM_CODEBOOKS = 8
+CODEBOOK_SIZE = 512
+FEATURE_DIM = 128
+TEXT_VOCABULARY = 1024
+
+SCALAR = ScalarCodecConfig(
+    num_bands=8,
+    sample_rate=SAMPLE_RATE,
+    causal=True,
+    num_samples=2,
+    downsample_factors=(3, 4, 5),
+    downsample_kernel_sizes=(6, 8, 10),
+    upsample_factors=(5, 4, 3),
+    upsample_kernel_sizes=(10, 8, 6),
+    latent_hidden_dim=64,
+    init_channel=32,
+)
+
+FLOW = FlowMatchingConfig(
+    dim=FEATURE_DIM,
+    codebook_size=CODEBOOK_SIZE,
+    codebook_dim=16,
+    num_quantizers=NUM_CODEBOOKS,
+    decay=0.95,
+    threshold_ema_dead_code=1,
+    attention_head_dim=32,
+    num_attention_heads=4,
+    num_layers=4,
+    num_layers_2=1,
+    in_channels=2 * 128 + FEATURE_DIM,
+    out_channels=128,
+)
+
+CODEC = HeartCodecConfig(FLOW, SCALAR)
+
+ENCODER = {
+    "version": "mel-v1",
+    "sample_rate": SAMPLE_RATE,
+    "n_fft": 2048,
+    "n_mels": 96,
+    "floor": 1e-3,
+    "mean": -3.0,
+    "std": 2.5,
+    "query": {"dim": FEATURE_DIM, "num_layers": 2, "head_dim": 32, "interval": 2},
+}
+
+MODEL = HeartMuLaConfig(
+    backbone_flavor=LlamaFlavor(6, 4, 2, 256, 704, 4096),
+    decoder_flavor=LlamaFlavor(2, 4, 2, 128, 384, 64),
+    text_vocab_size=TEXT_VOCABULARY,
+    # Upstream keeps five ids behind the codes; the end of a song is the second of them.
+    audio_vocab_size=CODEBOOK_SIZE + 5,
+    audio_num_codebooks=NUM_CODEBOOKS,
+    muq_dim=512,
+)
+
+GEN_CONFIG = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": CODEBOOK_SIZE + 1, "empty_id": 0}

@@ -1,0 +1,71 @@
+"""Train nano's language model from scratch with the Studio's own trainer.
+
+    python -m recipes.nano.train_model --work DIR --steps 6000
+
+Tokenises every piece marked for the language model (kept in DIR/tokens/), then trains in DIR/model_job/, which a
+second call resumes.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import torch
+
+from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.songs import song_dataset
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.job import train
+from recipes.nano.base_folder import write_codec, write_untrained_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=4)
+    arguments = parser.parse_args()
+    base, job = arguments.work / "base", arguments.work / "model_job"
+    if not job.is_dir() and int(os.environ.get("RANK", "0")) == 0:
+        write_untrained_model(arguments.work, base)
+        write_codec(arguments.work, base, torch.float16)
+        dataset = song_dataset(tokenised_pieces(arguments.work, Codec.load(find_base(base))))
+        job.mkdir()
+        dataset.save_to_disk(job / "dataset")
+    config = TrainConfig(
+        base_model=os.path.relpath(base, job),
+        method="full",
+        epochs=1000,
+        max_steps=arguments.steps,
+        learning_rate=1.5e-3,
+        warmup_ratio=0.03,
+        weight_decay=0.05,
+        batch_size=arguments.batch,
+        max_window_sec=24.0,
+        depth_share=0.5,
+        state_every_steps=200,
+    )
+    config.save(job / "config.json")
+    print(train(job))
+
+
+def tokenised_pieces(work: Path, codec: Codec) -> list[dict]:
+    """Dataset rows of every training piece for the language model, tokenising what is not yet tokenised."""
+    rows = []
+    for line in (work / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if not record["lm"] or record["split"] != "train":
+            continue
+        path = work / "tokens" / f"{record['id']}.pt"
+        if not path.is_file():
+            codec.encode_file(work / record["file"]).save(path)
+        tokens = Tokens.load(path)
+        rows.append({"song": record["id"], "tags": record["tags"], "lyrics": "", "codes": tokens.codes.tolist()})
+    return rows
+
+
+if __name__ == "__main__":
+    main()
