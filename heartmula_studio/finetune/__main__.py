@@ -1,0 +1,34 @@
+"""`accelerate launch -m heartmula_studio.finetune JOB_FOLDER`, or the same with `torchrun` or plain `python`.
+
+Exit codes: 0 complete, 130 stopped and saved, others as in `heartmula_studio.errors`. Launchers replace a worker's
+code by their own; the last line of metrics.jsonl says the same: `done`, `stopped` or `failed`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelerate import PartialState
+
+from heartmula_studio.errors import CancelledError, StudioError
+from heartmula_studio.finetune.job import train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m heartmula_studio.finetune", description=__doc__)
+    parser.add_argument("job_dir", type=Path, metavar="JOB_FOLDER", help="folder with config.json and dataset/")
+    job_dir = parser.parse_args(arguments).job_dir
+    try:
+        result = train(job_dir)
+    except StudioError as error:
+        if PartialState().is_main_process:
+            print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    finally:
+        PartialState().destroy_process_group()
+    return 0 if result.status == "completed" else CancelledError.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

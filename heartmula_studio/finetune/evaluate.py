@@ -1,0 +1,58 @@
+"""The network's loss on batches and on whole example sets. Knows nothing of optimizers or processes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from heartmula_studio.dataset.batch import Batch, Example
+from heartmula_studio.finetune.loss import LossParts, frame_loss
+
+
+@dataclass(frozen=True)
+class MeanLoss:
+    """Cross-entropy in nats: its mean over codebooks, and each codebook's mean over frames."""
+
+    loss: float
+    per_codebook: tuple[float, ...]
+
+    @classmethod
+    def of(cls, per_codebook: Tensor) -> "MeanLoss":
+        values = per_codebook.tolist()
+        return cls(sum(values) / len(values), tuple(values))
+
+
+def batch_loss(network: nn.Module, batch: Batch, depth_frames: Tensor | None = None) -> LossParts:
+    """Run `network` on `batch`; `depth_frames` [M] restricts codebooks 1 to K-1 to those rows of the targets."""
+    logits = network(
+        batch.tokens,
+        batch.mask,
+        batch.muq_positions,
+        batch.unconditional,
+        batch.predict,
+        batch.targets,
+        depth_frames,
+    )
+    return frame_loss(*logits, batch.targets, depth_frames)
+
+
+@torch.no_grad()
+def sum_losses(network: nn.Module, examples: Sequence[Example], batch_size: int, num_codebooks: int) -> Tensor:
+    """Losses and frame counts of all `examples`, [2, K]: in evaluation mode, nothing dropped, every frame counted."""
+    device = next(network.parameters()).device
+    totals = torch.zeros(2, num_codebooks, device=device)
+    was_training = network.training
+    network.eval()
+    for start in range(0, len(examples), batch_size):
+        batch = Batch.collate([examples[i] for i in range(start, min(start + batch_size, len(examples)))])
+        parts = batch_loss(network, batch.to(device))
+        totals += torch.stack([parts.sums, parts.counts])
+    network.train(was_training)
+    return totals
+
+
+def mean_loss(network: nn.Module, examples: Sequence[Example], batch_size: int, num_codebooks: int) -> MeanLoss:
+    """The loss of `network` on at least one example."""
+    sums, counts = sum_losses(network, examples, batch_size, num_codebooks)
+    return MeanLoss.of(sums / counts)

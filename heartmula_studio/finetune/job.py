@@ -1,0 +1,66 @@
+"""Run or resume the training job of one folder, in this process or in many started by a launcher."""
+
+import os
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import parse_flag_from_env
+
+from heartmula_studio.errors import StudioError, TrainingError
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.run_log import RunLog
+from heartmula_studio.finetune.stop import StopRequest
+from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
+
+
+def train(job_dir: str | Path, on_step: OnStep | None = None) -> TrainResult:
+    """Train until the job in `job_dir` is complete or asked to stop; go on from its last saved state if it has one.
+
+    on_step: called on the main process with every step's line of metrics.jsonl.
+    Raises the errors of config, dataset and base model, TrainingError and NonFiniteLossError. Whatever is raised is
+    also in logs.txt and, as the event `failed`, in metrics.jsonl.
+    """
+    job_dir = Path(job_dir)
+    # Accelerate itself heeds this flag only later, when it is too late for the process group.
+    processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    log = RunLog(job_dir, processes.is_main_process)
+    try:
+        require_processes_asked_for(processes)
+        config = TrainConfig.load(job_dir / "config.json")
+        with StopRequest(job_dir) as stop:
+            return Trainer(job_dir, config, log, stop, on_step).run()
+    except torch.OutOfMemoryError as error:
+        failure = TrainingError(
+            "The device has too little memory for this run.",
+            "Lower batch_size or max_window_sec, or use gradient_checkpointing, bf16 or method lora.",
+        )
+        log.fail(failure)
+        raise failure from error
+    except StudioError as error:
+        log.fail(error)
+        # All processes raise it. Were one to exit earlier, the launcher would kill the others while they write.
+        processes.wait_for_everyone()
+        raise
+    except Exception as error:
+        log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."))
+        raise
+    finally:
+        AcceleratorState._reset_state()  # the next job in this process may want another precision
+
+
+def require_processes_asked_for(processes: PartialState) -> None:
+    """Raise `TrainingError` where a launcher was asked for several processes and this one finds itself alone.
+
+    `accelerate launch --cpu --num_processes 2` without MPI starts one process, leaving a meeting point for several
+    but no ranks; and `torchrun` on a machine without a GPU starts two that would not meet unless told to use the CPU.
+    """
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
+    num_started = int(os.environ.get("WORLD_SIZE", 2 if on_cpu and "MASTER_ADDR" in os.environ else 1))
+    if processes.num_processes == 1 < num_started:
+        raise TrainingError(
+            "Several processes were asked for, but this one is alone.",
+            "On the CPU start them with: ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 "
+            "-m heartmula_studio.finetune JOB_FOLDER (accelerate launch --cpu needs MPI for more than one).",
+        )

@@ -1,0 +1,68 @@
+"""The two methods: LoRA adds small trained matrices through PEFT, a full fine-tune trains every parameter.
+
+Both end in the same three operations for the trainer: the network, its trained tensors, and its output format.
+"""
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+
+from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> HeartMuLa | PeftModel:
+    """The base with what `config.method` trains, in training mode. Errors as `load_heartmula`."""
+    model = load_heartmula(base.model, device, DTYPES[config.base_dtype])
+    model.enable_gradient_checkpointing(config.gradient_checkpointing)
+    model.name_or_path = base.name  # PEFT copies it into adapter_config.json
+    if config.method == "full":
+        return model.requires_grad_(True).train()
+    torch.manual_seed(config.seed)
+    return get_peft_model(model, lora_config(config.lora)).train()
+
+
+def lora_config(settings: LoraSettings) -> LoraConfig:
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.target_modules),
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+    )
+
+
+def trained_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors training changes, by name."""
+    return {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
+
+
+@torch.no_grad()
+def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Copy saved `trained_weights` back; raises `CheckpointMismatchError` where they are of another network."""
+    current = trained_weights(network)
+    if {name: w.shape for name, w in current.items()} != {name: w.shape for name, w in weights.items()}:
+        raise CheckpointMismatchError(
+            "The saved training state belongs to another network.", "Start a new job folder for this base model."
+        )
+    for name, tensor in current.items():
+        tensor.copy_(weights[name])
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Trained parameters for the optimizer: matrices decay, norms and biases do not."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def base_of(network: HeartMuLa | PeftModel) -> HeartMuLa:
+    """The HeartMuLa inside, adapter layers included where there are any."""
+    return network.get_base_model() if isinstance(network, PeftModel) else network

@@ -1,0 +1,92 @@
+"""What a run needs to go on where it stopped, as one folder per saved step under `state/`.
+
+    state/step-00000120/weights.safetensors   every trained tensor
+                        optimizer.pt          moments, and the loss scale of fp16; opened with weights_only
+                        progress.json         counters, losses, and what the run is (`identity`)
+
+No random state is stored: every draw is a function of (seed, epoch, example), see `plan`. A folder appears whole and
+the one before it goes only afterwards, so a kill at any moment leaves a loadable state.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from heartmula_studio.arch.atomic import replaced_folder
+from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. Losses are means over the codebooks, in nats; None where not measured."""
+
+    step: int = 0
+    evaluated_step: int | None = None
+    elapsed_sec: float = 0.0
+    train_loss: float | None = None
+    initial_loss: float | None = None
+    eval_loss: float | None = None
+    best_loss: float | None = None
+    metrics_bytes: int = 0  # length of metrics.jsonl when the state was saved
+
+
+@dataclass(frozen=True)
+class RunState:
+    progress: Progress
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    identity: dict[str, Any]
+
+
+def save_state(folder: Path, state: RunState) -> None:
+    """Write `state` under `folder`, then remove the older ones."""
+    target = folder / f"step-{state.progress.step:08d}"
+    with replaced_folder(target) as temporary:
+        save_file(state.weights, temporary / "weights.safetensors")
+        torch.save(state.optimizer, temporary / "optimizer.pt")
+        values = {"schema": SCHEMA, **asdict(state.progress), "identity": state.identity}
+        (temporary / "progress.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    for other in folder.iterdir():
+        if other != target:
+            shutil.rmtree(other)
+
+
+def load_state(folder: Path) -> RunState | None:
+    """The newest state under `folder`, None without one; a damaged one raises `CheckpointCorruptError`."""
+    saved = sorted(folder.glob("step-*"))
+    if not saved:
+        return None
+    try:
+        values = json.loads((saved[-1] / "progress.json").read_text(encoding="utf-8"))
+        if (schema := values.pop("schema")) != SCHEMA:
+            raise ValueError(f"it has schema {schema}, this version reads {SCHEMA}")
+        return RunState(
+            identity=values.pop("identity"),
+            progress=Progress(**values),
+            weights=load_file(saved[-1] / "weights.safetensors"),
+            optimizer=torch.load(saved[-1] / "optimizer.pt", map_location="cpu", weights_only=True),
+        )
+    except Exception as error:  # whatever a reader trips over, the file is what is wrong
+        raise CheckpointCorruptError(
+            f"The saved training state {saved[-1]} cannot be read: {error}.",
+            "Delete that folder to go on from an older one, or from the start.",
+        ) from error
+
+
+def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Refuse to continue one run with the settings of another: raises `InvalidInputError` naming what changed."""
+    changed = [name for name in sorted({*saved, *current}) if saved.get(name) != current.get(name)]
+    if changed:
+        raise InvalidInputError(
+            f"The saved training state belongs to another run; changed since: {', '.join(changed)}.",
+            "Put the old settings back to resume, or start a new job folder.",
+        )

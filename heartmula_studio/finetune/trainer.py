@@ -1,0 +1,312 @@
+"""The training loop: from examples to metrics, saved states and checkpoints in one job folder.
+
+The loop is the same for one process and many. Gradients are divided by the frame counts of the whole step, which
+every process knows beforehand, so a step's gradient does not depend on how its examples were shared out.
+"""
+
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from heartmula_studio.errors import NonFiniteLossError
+from heartmula_studio.finetune.batches import draw_batch
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
+from heartmula_studio.finetune.methods import DTYPES, restore_weights, trained_weights
+from heartmula_studio.finetune.outputs import (
+    checkpoint_meta,
+    remove_leftovers,
+    require_finite_weights,
+    save_checkpoint,
+)
+from heartmula_studio.finetune.plan import StepPlan, frame_counts, torch_seed
+from heartmula_studio.finetune.run_log import RunLog
+from heartmula_studio.finetune.schedule import learning_rate
+from heartmula_studio.finetune.setup import run_identity, set_up
+from heartmula_studio.finetune.state import Progress, RunState, check_identity, load_state, save_state
+from heartmula_studio.finetune.stop import StopRequest
+
+TIMED_STEPS = 32  # how many recent steps the time left is estimated from
+LOWEST_LOSS_SCALE = 1.0  # fp16 gradients that overflow even at this scale are broken, not badly scaled
+NON_FINITE_HINT = "Lower learning_rate, or use mixed_precision no or bf16. What was saved before is untouched."
+
+OnStep = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended. Losses are means over the codebooks in nats, None where no song is held out."""
+
+    status: Literal["completed", "stopped"]
+    step: int
+    total_steps: int
+    initial_loss: float | None
+    eval_loss: float | None
+    best_loss: float | None
+    checkpoint: Path  # the best one, or the last where no song is held out
+
+
+class Trainer:
+    """One run. `setup` never changes, `progress` is what a saved state brings back."""
+
+    def __init__(self, job_dir: Path, config: TrainConfig, log: RunLog, stop: StopRequest, on_step: OnStep | None):
+        self.job_dir, self.config, self.log, self.stop, self.on_step = job_dir, config, log, stop, on_step
+        self.setup = set_up(job_dir, config)
+        self.plan, self.accelerator = self.setup.plan, self.setup.accelerator
+        self.identity = run_identity(self.setup, config)
+        self.progress = Progress()
+        self.step_secs: deque[float] = deque(maxlen=TIMED_STEPS)
+        self.evaluation_sec = 0.0
+
+    def run(self) -> TrainResult:
+        """Train to the end, or until a stop is requested. A stop leaves a state and a checkpoint behind."""
+        self._start_or_resume()
+        self._evaluate_if_due()
+        stopped = False
+        while self.progress.step < self.plan.total_steps and not stopped:
+            stopped = self._train_step()
+            if stopped:
+                self._save_state()
+                self._save_checkpoint("last")
+            else:
+                self._evaluate_if_due()
+                self._save_state_if_due()
+        return self._finish(stopped)
+
+    def _start_or_resume(self) -> None:
+        if self.accelerator.is_main_process:
+            remove_leftovers(self.job_dir / "checkpoints")
+        state = load_state(self.job_dir / "state")
+        if state is None:
+            self.log.rewind(0)
+            self._announce()
+            return
+        check_identity(state.identity, self.identity)
+        restore_weights(self.setup.network, state.weights)
+        self.setup.optimizer.load_state_dict(state.optimizer["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state.optimizer["scaler"])
+        self.progress = state.progress
+        self.log.rewind(state.progress.metrics_bytes)
+        self.log.say(f"Resumed after step {state.progress.step} of {self.plan.total_steps}.")
+
+    def _announce(self) -> None:
+        setup, songs, held_out_songs = self.setup, self.setup.train_set.songs(), self.setup.held_out.songs()
+        trained = sum(tensor.numel() for tensor in trained_weights(setup.network).values())
+        self.log.record(
+            "start",
+            step=0,
+            total_steps=self.plan.total_steps,
+            steps_per_epoch=self.plan.steps_per_epoch,
+            trained_parameters=trained,
+            windows=len(setup.train_set),
+            songs=songs,
+            held_out_songs=held_out_songs,
+        )
+        self.log.say(
+            f"{self.config.method} training of {setup.base.name}: {trained:,} parameters, {len(setup.train_set)} "
+            f"windows of {len(songs)} songs, {self.plan.total_steps} steps on {self.accelerator.device.type}."
+        )
+        self.log.say(
+            f"Held out to measure learning: {', '.join(held_out_songs)}."
+            if held_out_songs
+            else "No song is held out, as there are fewer than 6: no held-out loss and no best checkpoint."
+        )
+        if spread := sorted({w.song for w in setup.train_set.windows if w.lyrics_timing == "spread"}):
+            self.log.say(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
+
+    # --- one step --------------------------------------------------------------------------------------------------
+
+    def _train_step(self) -> bool:
+        """One optimizer step on all processes; returns whether any of them was asked to stop."""
+        started = time.perf_counter()
+        plan = self.plan.step(self.progress.step)
+        num_targets = [self.setup.train_set.num_targets(i) for i in plan.examples]
+        counts = torch.tensor(
+            frame_counts(num_targets, self.config.depth_share, self.setup.num_codebooks),
+            device=self.accelerator.device,
+        )
+        sums = self._accumulate_gradients(plan, counts)
+        stop_vote = sums.new_tensor([float(self.stop.is_requested)])
+        totals = self.accelerator.reduce(torch.cat([sums, stop_vote]), "sum")
+        loss = MeanLoss.of(totals[:-1] / counts)
+        if not math.isfinite(loss.loss):
+            raise self._non_finite("loss", plan)
+        rate = learning_rate(
+            self.progress.step,
+            self.plan.total_steps,
+            self.config.learning_rate,
+            self.config.schedule,
+            self.config.warmup_ratio,
+        )
+        grad_norm = self._update_weights(rate, plan)
+        self._report_step(plan, loss, rate, grad_norm, time.perf_counter() - started)
+        return totals[-1].item() > 0
+
+    def _accumulate_gradients(self, plan: StepPlan, counts: Tensor) -> Tensor:
+        """Add up this process's gradients of one step; returns its loss sums [K]."""
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        micro_steps = plan.num_micro_steps(processes, self.config.batch_size)
+        sums = torch.zeros(self.setup.num_codebooks, device=self.accelerator.device)
+        for micro_step in range(micro_steps):
+            share = plan.share(micro_step, process, processes, self.config.batch_size)
+            torch.manual_seed(torch_seed(self.config.seed, self.progress.step, micro_step * processes + process))
+            # Synchronising gradients needs all processes: one without a share runs an example that weighs nothing.
+            batch, depth_frames = draw_batch(
+                self.setup.train_set, share or plan.examples[:1], plan.epoch, self.config, self.accelerator.device
+            )
+            weight = 1.0 if share else 0.0
+            is_last = micro_step == micro_steps - 1
+            with nullcontext() if is_last else self.accelerator.no_sync(self.setup.model):
+                parts = batch_loss(self.setup.model, batch, depth_frames)
+                # Gradients are averaged over the processes, hence the factor.
+                self.accelerator.backward(parts.total(counts) * (weight * processes))
+            sums += parts.sums.detach() * weight
+        return sums
+
+    def _update_weights(self, rate: float, plan: StepPlan) -> float:
+        """Clip and apply the gradients; returns their norm before clipping."""
+        optimizer, scaler = self.setup.optimizer, self.accelerator.scaler
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        parameters = [p for p in self.setup.network.parameters() if p.requires_grad]
+        grad_norm = float(self.accelerator.clip_grad_norm_(parameters, self.config.max_grad_norm))
+        # An fp16 gradient may overflow: the scaler then skips the step and lowers its scale.
+        may_overflow = scaler is not None and scaler.get_scale() > LOWEST_LOSS_SCALE
+        if not math.isfinite(grad_norm) and not may_overflow:
+            raise self._non_finite("gradient", plan)
+        optimizer.step()
+        optimizer.zero_grad()
+        return grad_norm
+
+    def _non_finite(self, what: str, plan: StepPlan) -> NonFiniteLossError:
+        """The error that names the songs whose own loss is not finite, else all of the step's."""
+        train_set, network = self.setup.train_set, self.setup.network
+        losses = {i: mean_loss(network, [train_set[i]], 1, self.setup.num_codebooks).loss for i in plan.examples}
+        culprits = [i for i, loss in losses.items() if not math.isfinite(loss)] or plan.examples
+        songs = sorted({train_set.windows[i].song for i in culprits})
+        return NonFiniteLossError(
+            f"The {what} is not finite at step {self.progress.step + 1}, on {', '.join(songs)}.", NON_FINITE_HINT
+        )
+
+    def _report_step(self, plan: StepPlan, loss: MeanLoss, rate: float, grad_norm: float, step_sec: float) -> None:
+        self.step_secs.append(step_sec)
+        self.progress = replace(
+            self.progress,
+            step=self.progress.step + 1,
+            train_loss=loss.loss,
+            elapsed_sec=self.progress.elapsed_sec + step_sec,
+        )
+        step, total, eta_sec = self.progress.step, self.plan.total_steps, self._eta_sec()
+        line = self.log.record(
+            "step",
+            step=step,
+            total_steps=total,
+            progress=round(100 * step / total, 2),
+            epoch=plan.epoch + 1,
+            **asdict(loss),
+            lr=rate,
+            grad_norm=grad_norm if math.isfinite(grad_norm) else None,
+            step_sec=round(step_sec, 4),
+            elapsed_sec=round(self.progress.elapsed_sec, 2),
+            eta_sec=round(eta_sec, 1),
+        )
+        self.log.say(f"Step {step}/{total}, epoch {plan.epoch + 1}: loss {loss.loss:.4f}, {eta_sec:.0f} s left.")
+        if self.on_step is not None and self.accelerator.is_main_process:
+            self.on_step(line)
+
+    def _eta_sec(self) -> float:
+        step = self.progress.step
+        training_sec = (self.plan.total_steps - step) * statistics.median(self.step_secs)
+        return training_sec + self.plan.num_evaluations_after(step) * self.evaluation_sec
+
+    # --- evaluation ------------------------------------------------------------------------------------------------
+
+    def _evaluate_if_due(self) -> None:
+        """At the start, after each epoch and at the end: held-out loss, then checkpoints and state."""
+        step = self.progress.step
+        if not self.plan.is_evaluated(step) or self.progress.evaluated_step == step:
+            return
+        started = time.perf_counter()
+        improved = self._evaluate() if len(self.setup.held_out) else False
+        self.evaluation_sec = time.perf_counter() - started
+        elapsed_sec = self.progress.elapsed_sec + self.evaluation_sec
+        self.progress = replace(self.progress, evaluated_step=step, elapsed_sec=elapsed_sec)
+        if step > 0:
+            self._save_checkpoint("last")
+            if improved:
+                self._save_checkpoint("best")
+            self._save_state()
+
+    def _evaluate(self) -> bool:
+        """Measure and record the held-out loss; returns whether it is the best of the run so far."""
+        step, epoch = self.progress.step, self.plan.epochs_done(self.progress.step)
+        loss = self._held_out_loss()
+        if not math.isfinite(loss.loss):
+            songs = ", ".join(self.setup.held_out.songs())
+            raise NonFiniteLossError(f"The held-out loss is not finite after step {step}, on {songs}.", NON_FINITE_HINT)
+        self.log.record("eval", step=step, epoch=epoch, split="held_out", **asdict(loss))
+        self.log.say(f"Held-out loss after {step} steps, {epoch} epochs: {loss.loss:.4f}.")
+        self.progress = replace(self.progress, eval_loss=loss.loss)
+        if step == 0:
+            self.progress = replace(self.progress, initial_loss=loss.loss)
+            return False
+        improved = self.progress.best_loss is None or loss.loss < self.progress.best_loss
+        if improved:
+            self.progress = replace(self.progress, best_loss=loss.loss)
+        return improved
+
+    def _held_out_loss(self) -> MeanLoss:
+        held_out, accelerator = self.setup.held_out, self.accelerator
+        share = [held_out[i] for i in range(accelerator.process_index, len(held_out), accelerator.num_processes)]
+        totals = sum_losses(self.setup.network, share, self.config.batch_size, self.setup.num_codebooks)
+        sums, counts = accelerator.reduce(totals, "sum")
+        return MeanLoss.of(sums / counts)
+
+    # --- saving ----------------------------------------------------------------------------------------------------
+
+    def _save_state_if_due(self) -> None:
+        step = self.progress.step
+        if step % self.config.state_every_steps == 0 and self.progress.evaluated_step != step:
+            self._save_state()
+
+    def _save_state(self) -> None:
+        require_finite_weights(self.setup.network, self.progress.step)
+        if not self.accelerator.is_main_process:
+            return
+        optimizer = {"optimizer": self.setup.optimizer.state_dict()}
+        if self.accelerator.scaler is not None:
+            optimizer["scaler"] = self.accelerator.scaler.state_dict()
+        self.progress = replace(self.progress, metrics_bytes=self.log.metrics_bytes())
+        state = RunState(self.progress, trained_weights(self.setup.network), optimizer, self.identity)
+        save_state(self.job_dir / "state", state)
+
+    def _save_checkpoint(self, name: str) -> None:
+        require_finite_weights(self.setup.network, self.progress.step)
+        if self.accelerator.is_main_process:
+            meta = checkpoint_meta(self.setup, self.config, self.progress)
+            folder = self.job_dir / "checkpoints" / name
+            save_checkpoint(folder, self.setup.network, meta, DTYPES[self.config.save_dtype])
+
+    def _finish(self, stopped: bool) -> TrainResult:
+        progress = self.progress
+        outcome = {name: getattr(progress, name) for name in ("step", "initial_loss", "eval_loss", "best_loss")}
+        outcome["total_steps"] = self.plan.total_steps
+        self.log.record("stopped" if stopped else "done", **outcome, elapsed_sec=round(progress.elapsed_sec, 2))
+        status = "stopped" if stopped else "completed"
+        self.log.say(f"{status.capitalize()} after step {progress.step} of {self.plan.total_steps}.")
+        if stopped and self.accelerator.is_main_process:
+            self.stop.acknowledge()
+        self.accelerator.wait_for_everyone()
+        best = self.job_dir / "checkpoints" / "best"
+        checkpoint = best if progress.best_loss is not None else best.with_name("last")
+        return TrainResult(status, **outcome, checkpoint=checkpoint)

@@ -1,0 +1,38 @@
+"""A tiny base in heartlib's layout (the golden network) and job folders on it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from training_jobs import song_row
+
+from heartmula_studio.dataset.songs import song_dataset
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def base_dir(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("base")
+    shutil.copytree(GOLDEN / "heartmula", root / "HeartMuLa-golden")
+    shutil.copytree(GOLDEN / "heartcodec", root / "HeartCodec-golden")
+    for name in ("tokenizer.json", "gen_config.json"):
+        shutil.copy(GOLDEN / name, root)
+    return root
+
+
+@pytest.fixture
+def make_job(tmp_path, base_dir):
+    """make_job(name, num_songs, rows, **settings) → a job folder; by default six songs of 10, 13, 16, … frames."""
+
+    def make(name: str = "job", num_songs: int = 6, rows: list[dict] | None = None, **settings) -> Path:
+        job_dir = tmp_path / name
+        job_dir.mkdir()
+        rows = rows or [song_row(i, 10 + 3 * i) for i in range(num_songs)]
+        song_dataset(rows).save_to_disk(job_dir / "dataset")
+        config = {"base_model": str(base_dir), "epochs": 2, **settings}
+        (job_dir / "config.json").write_text(json.dumps(config))
+        return job_dir
+
+    return make

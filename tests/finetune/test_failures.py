@@ -1,0 +1,132 @@
+"""What a person or a file did wrong is said in words, in the error, the log and the metrics; nothing is overwritten."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from training_jobs import read_metrics, song_row
+
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
+from heartmula_studio.errors import (
+    CheckpointMismatchError,
+    CheckpointMissingError,
+    InvalidInputError,
+    NonFiniteLossError,
+    NotFoundError,
+    TrainingError,
+)
+from heartmula_studio.finetune.__main__ import main
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.methods import load_network, trained_weights
+from heartmula_studio.finetune.outputs import require_finite_weights
+from heartmula_studio.finetune.plan import epoch_order
+
+RARE_CODE = 129  # no made-up song has it
+
+
+@pytest.fixture
+def base_without_one_code(base_dir, tmp_path):
+    """A base that computes NaN where codebook 0 holds RARE_CODE."""
+    root = tmp_path / "damaged"
+    shutil.copytree(base_dir, root)
+    folder = find_base(root).model
+    model = load_heartmula(folder)
+    with torch.no_grad():
+        model.audio_embeddings.weight[RARE_CODE] = float("nan")
+    save_model(model, model.config.to_dict(), folder)
+    return root
+
+
+def song_with_rare_code(number: int) -> dict:
+    row = song_row(number, 12)
+    row["codes"][0, 5] = RARE_CODE
+    return row
+
+
+def test_a_loss_that_is_no_number_names_step_and_song_and_writes_nothing(make_job, base_without_one_code):
+    rows = [song_row(0, 10), song_with_rare_code(1), song_row(2, 11)]
+    job = make_job(rows=rows, base_model=str(base_without_one_code), batch_size=3)
+    with pytest.raises(NonFiniteLossError, match=r"step 1, on song 1\.") as caught:
+        train(job)
+    assert "learning_rate" in caught.value.hint
+    assert not (job / "checkpoints").exists()
+    assert not (job / "state").exists()
+    failed = read_metrics(job)[-1]
+    assert (failed["event"], failed["error"]["code"]) == ("failed", "non_finite_loss")
+    assert "song 1" in (job / "logs.txt").read_text()
+
+
+def test_what_was_saved_before_the_failure_stays(make_job, base_without_one_code):
+    rows = [song_row(number, 10) for number in range(3)]
+    last = int(epoch_order(seed=0, epoch=0, num_examples=3)[-1])
+    rows[last] = song_with_rare_code(last)
+    job = make_job(rows=rows, base_model=str(base_without_one_code), state_every_steps=1)
+    with pytest.raises(NonFiniteLossError, match=rf"step 3, on song {last}\."):
+        train(job)
+    assert [path.name for path in (job / "state").iterdir()] == ["step-00000002"]
+
+
+def test_a_held_out_loss_that_is_no_number_ends_the_run_as_well(make_job, base_without_one_code):
+    rows = [*(song_row(i, 10) for i in range(5)), song_with_rare_code(5)]  # song 5 is the held-out one
+    job = make_job(rows=rows, base_model=str(base_without_one_code))
+    with pytest.raises(NonFiniteLossError, match="held-out loss is not finite after step 0, on song 5"):
+        train(job)
+
+
+def test_weights_that_are_no_numbers_are_never_written(base_dir):
+    network = load_network(find_base(base_dir), TrainConfig(), torch.device("cpu"))
+    require_finite_weights(network, step=7)
+    with torch.no_grad():
+        next(iter(trained_weights(network).values()))[0, 0] = float("inf")
+    with pytest.raises(NonFiniteLossError, match="After step 7, 1 weights"):
+        require_finite_weights(network, step=7)
+
+
+def test_missing_dataset_and_missing_base_are_named(make_job, tmp_path):
+    job = make_job(dataset="elsewhere")
+    with pytest.raises(NotFoundError, match="elsewhere"):
+        train(job)
+    assert read_metrics(job)[-1]["error"]["code"] == "not_found"
+    with pytest.raises(CheckpointMissingError, match="no-such-base"):
+        train(make_job("other", base_model=str(tmp_path / "no-such-base")))
+
+
+def test_tokens_of_another_codec_are_refused_before_the_first_step(make_job):
+    row = song_row(0, 10)
+    row["codes"][3, 4] = 4000
+    job = make_job(rows=[row])
+    with pytest.raises(CheckpointMismatchError, match="song 0"):
+        train(job)
+    assert read_metrics(job, "step") == []
+
+
+def test_a_precision_the_machine_lacks_is_refused(make_job):
+    if torch.cuda.is_available():
+        pytest.skip("this machine can compute in fp16")
+    with pytest.raises(InvalidInputError, match="fp16"):
+        train(make_job(mixed_precision="fp16"))
+
+
+def test_after_a_failure_the_corrected_job_runs(make_job):
+    job = make_job(schedule="linear", epochs=1)
+    with pytest.raises(InvalidInputError, match="schedule"):
+        train(job)
+    config = json.loads((job / "config.json").read_text())
+    (job / "config.json").write_text(json.dumps({**config, "schedule": "constant"}))
+    assert train(job).status == "completed"
+    assert read_metrics(job, "failed") == []
+
+
+def test_the_worker_prints_why_it_failed_and_exits_with_the_errors_code(tmp_path, capsys):
+    assert main([str(tmp_path)]) == InvalidInputError.exit_code
+    assert "config.json" in capsys.readouterr().err
+
+
+def test_a_launcher_that_starts_fewer_processes_than_asked_is_reported(make_job, monkeypatch):
+    """`accelerate launch --cpu --num_processes 2` leaves these variables and one process where MPI is missing."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(TrainingError, match="torchrun"):
+        train(make_job())

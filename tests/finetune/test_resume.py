@@ -1,0 +1,184 @@
+"""A run that was stopped, killed or cut off repeats, bit for bit, the one that never was."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from training_jobs import loss_curve, read_metrics
+
+from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
+from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.state import Progress, RunState, load_state, save_state
+
+SETTINGS = {
+    "epochs": 2,
+    "learning_rate": 1e-2,
+    "conditioning_dropout": 0.5,
+    "depth_share": 0.5,
+    "lora": {"dropout": 0.2},
+}
+
+
+@pytest.fixture
+def unbroken_curve(make_job):
+    job = make_job("unbroken", **SETTINGS)
+    train(job)
+    return loss_curve(job)
+
+
+def stop_by_file(job):
+    (job / "stop").touch()
+
+
+def stop_by_signal(job):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def train_until(job, step: int, stop) -> None:
+    """Run `job`, asking it to stop from within step `step`."""
+    result = train(job, on_step=lambda line: stop(job) if line["step"] == step else None)
+    # The request arrives after that step's vote, so the next one is the last.
+    assert (result.status, result.step) == ("stopped", step + 1)
+
+
+@pytest.mark.parametrize("stop", [stop_by_file, stop_by_signal])
+@pytest.mark.parametrize("steps", [[1], [4], [3, 6, 8]])
+def test_stopped_at_any_step_and_resumed_the_curve_is_the_same(make_job, unbroken_curve, steps, stop):
+    """Stops after steps 2, 5 (an epoch's end), and three times in one run."""
+    job = make_job(**SETTINGS)
+    for step in steps:
+        train_until(job, step, stop)
+        assert read_metrics(job)[-1]["event"] == "stopped"
+    assert train(job).status == "completed"
+    assert loss_curve(job) == unbroken_curve
+    assert [line["event"] for line in read_metrics(job)].count("stopped") == 0
+
+
+def test_a_full_fine_tune_resumes_too(make_job):
+    settings = {**SETTINGS, "method": "full", "learning_rate": 1e-3}
+    whole, broken = make_job("whole", **settings), make_job("broken", **settings)
+    train(whole)
+    train_until(broken, 6, stop_by_file)
+    train(broken)
+    assert loss_curve(broken) == loss_curve(whole)
+
+
+def test_stopping_leaves_a_usable_checkpoint_and_removes_the_request(make_job):
+    job = make_job(**SETTINGS)
+    train_until(job, 2, stop_by_file)
+    assert (job / "checkpoints" / "last" / "adapter_model.safetensors").is_file()
+    assert not (job / "stop").exists()
+
+
+def test_killed_without_warning_it_goes_on_from_its_last_state(make_job, unbroken_curve):
+    job = make_job(**SETTINGS, state_every_steps=3)
+    process = subprocess.Popen([sys.executable, "-m", "heartmula_studio.finetune", str(job)])
+    wait_for_step(job, 4, process)
+    process.kill()
+    process.wait()
+    train(job)
+    assert loss_curve(job) == unbroken_curve
+
+
+def wait_for_step(job, step: int, process) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if (job / "metrics.jsonl").exists() and f'"step": {step},' in (job / "metrics.jsonl").read_text():
+            return
+        time.sleep(0.002)
+    raise AssertionError(f"the run never reached step {step}; exit code {process.poll()}")
+
+
+def test_a_run_cut_off_between_state_and_end_drops_the_lines_it_will_write_again(make_job, unbroken_curve):
+    """Broken off by an error in a listener: lines newer than the state, the last of them torn, go."""
+    job = make_job(**SETTINGS, state_every_steps=2)
+
+    def crash(line):
+        if line["step"] == 4:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        train(job, on_step=crash)
+    with (job / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "step", "st')
+    train(job)
+    assert loss_curve(job) == unbroken_curve
+    assert read_metrics(job, "failed") == []
+
+
+def test_a_complete_job_is_not_trained_again(make_job, unbroken_curve):
+    job = make_job(**SETTINGS)
+    first = train(job)
+    assert train(job) == first
+    assert loss_curve(job) == unbroken_curve
+    assert len(read_metrics(job, "done")) == 1
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"epochs": 3}, {"lora": {"rank": 4}}])
+def test_other_settings_do_not_continue_a_saved_state(make_job, change):
+    job = make_job(**SETTINGS)
+    train_until(job, 2, stop_by_file)
+    changed = make_job("changed", **{**SETTINGS, **change})
+    (changed / "config.json").replace(job / "config.json")
+    with pytest.raises(InvalidInputError, match=next(iter(change))):
+        train(job)
+
+
+def state_at(step: int, value: float = 1.0) -> RunState:
+    return RunState(Progress(step=step), {"w": torch.full((4,), value)}, {"optimizer": {}}, {"seed": 0})
+
+
+def test_only_the_newest_state_is_kept(tmp_path):
+    for step in (3, 20):
+        save_state(tmp_path, state_at(step))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000020"]
+    assert load_state(tmp_path).progress.step == 20
+
+
+def test_a_kill_while_a_state_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    """Whatever was being written has a temporary name; it is never loaded and goes with the next state."""
+    save_state(tmp_path, state_at(3))
+
+    def die(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            save_state(tmp_path, state_at(4))
+    (tmp_path / ".tmp-step-00000004-abc").mkdir()
+    assert load_state(tmp_path).progress.step == 3
+    save_state(tmp_path, state_at(5))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+
+
+def test_both_states_whole_the_newer_one_counts(tmp_path):
+    """Killed after the new state appeared and before the old one went."""
+    save_state(tmp_path / "a", state_at(9, 0.0))
+    save_state(tmp_path / "b", state_at(10, 1.0))
+    (tmp_path / "a" / "step-00000009").rename(tmp_path / "b" / "step-00000009")
+    assert load_state(tmp_path / "b").weights["w"].tolist() == [1.0] * 4
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    save_state(tmp_path, state_at(3))
+    weights = tmp_path / "step-00000003" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-5])
+    with pytest.raises(CheckpointCorruptError, match="step-00000003"):
+        load_state(tmp_path)
+
+
+def test_a_pickle_in_place_of_the_optimizer_is_not_run(tmp_path):
+    save_state(tmp_path, state_at(3))
+    torch.save(Bomb(), tmp_path / "step-00000003" / "optimizer.pt")
+    with pytest.raises(CheckpointCorruptError):
+        load_state(tmp_path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (os._exit, (42,))

@@ -1,0 +1,38 @@
+"""Songs, metrics and curves that several training tests share."""
+
+import json
+from pathlib import Path
+
+import torch
+
+AUDIO_EOS_ID = 130  # of the golden base
+MAX_CODE = 128
+
+
+def song_row(number: int, num_frames: int) -> dict:
+    """A made-up song of random codes, always the same for one number."""
+    generator = torch.Generator().manual_seed(number)
+    return {
+        "song": f"song {number}",
+        "tags": ["piano", f"mood {number}"],
+        "lyrics": "[verse]\nthe sun creeps in" if number % 2 else "",
+        "codes": torch.randint(0, MAX_CODE, (8, num_frames), generator=generator),
+    }
+
+
+def read_metrics(job_dir: Path, event: str | None = None) -> list[dict]:
+    lines = [json.loads(line) for line in (job_dir / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if event in (None, line["event"])]
+
+
+def loss_curve(job_dir: Path) -> list[tuple]:
+    """Everything measured, in order, without the times it took."""
+    return [
+        (line["event"], line["step"], line["loss"], *line["per_codebook"], line.get("lr"), line.get("grad_norm"))
+        for line in read_metrics(job_dir)
+        if line["event"] in ("step", "eval")
+    ]
+
+
+def losses(job_dir: Path) -> list[float]:
+    return [entry[2] for entry in loss_curve(job_dir)]
