@@ -34,7 +34,7 @@ class Work:
     def record(self, duration_sec: float) -> dict:
         """The manifest line of this piece."""
         entry = {"id": self.id, "file": f"audio/{self.id}.flac", "duration_sec": round(duration_sec, 3)}
-        return entry | asdict(self) | {"split": self.split}
+        return entry | asdict(self) | {"tags": list(self.tags), "split": self.split}
 
 
 def write_atomically(text: str, path: Path) -> None:

@@ -6,10 +6,9 @@ after every piece, so training can start on what is there. What is done already 
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import soundfile
@@ -72,7 +71,6 @@ def path_of(piece: Piece, audio: Path) -> Path:
 
 def produce(piece: Piece, audio: Path) -> float:
     """Write the piece's audio and return its duration in seconds."""
-    torch.set_num_threads(1)
     return write_flac(normalise(trim(piece.waveform())), path_of(piece, audio))
 
 
@@ -83,7 +81,7 @@ def prepare(pieces: Sequence[Piece], work: Path, jobs: int) -> list[dict]:
     done = [piece for piece in pieces if path_of(piece, audio).exists()]
     durations = {piece.work.id: soundfile.info(path_of(piece, audio)).duration for piece in done}
     missing = [piece for piece in pieces if piece.work.id not in durations]
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         for piece, duration_sec in zip(missing, pool.map(partial(produce, audio=audio), missing), strict=True):
             durations[piece.work.id] = duration_sec
             write_manifest(records(pieces, durations), work / "manifest.jsonl")
@@ -101,6 +99,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that recipes.nano.fetch filled")
     parser.add_argument("--jobs", type=int, default=1, help="pieces made at the same time")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     manifest = prepare(all_pieces(arguments.work / "x"), arguments.work, arguments.jobs)
     hours = sum(record["duration_sec"] for record in manifest) / 3600
     print(f"{len(manifest)} pieces, {hours:.2f} hours")
