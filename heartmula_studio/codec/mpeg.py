@@ -103,7 +103,7 @@ class MpegStream:
         if self.promised_frames is None:
             return int(self.last_frame_cut)
         missing = self.promised_frames - self.frames
-        return missing if missing > PROMISE_TOLERANCE_FRAMES else 0
+        return missing if missing > PROMISE_TOLERANCE_FRAMES or (self.last_frame_cut and missing > 0) else 0
 
     def duration_sec(self, frames: int) -> float:
         return frames * self.header.frame_samples / self.header.sample_rate_hz

@@ -43,7 +43,7 @@ def roundtrip(
         pairs = []
         for heard in regroup(waveform, stretch_samples):
             writer.write(heard)
-            pairs.append(compare(next(original, None), heard, codec.sample_rate_hz))
+            pairs.append(compare(next(original, None), heard.clamp(-1.0, 1.0), codec.sample_rate_hz))
     return RoundTrip(weighted_mean(pairs), tokens, Path(out_path))
 
 

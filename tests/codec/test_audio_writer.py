@@ -1,0 +1,81 @@
+"""Files are written whole, with tags, or not at all."""
+
+import json
+
+import mutagen
+import pytest
+import soundfile
+import torch
+
+from heartmula_studio.codec.audio_file import AudioWriter, probe, read_blocks
+from heartmula_studio.codec.tags import read_tags
+from heartmula_studio.errors import InvalidInputError
+from tests.codec.conftest import melody
+
+TAGS = {"title": "Żółw 🎵", "comment": json.dumps({"seed": 7, "tags": "piano, happy"}), "receipt": "{}\nsecond line"}
+NAMES = ("song.wav", "song.flac", "song.mp3", "SONG.MP3")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_is_read_again(tmp_path, name):
+    waveform = torch.from_numpy(melody(3.0, 48000)).T
+    with AudioWriter(tmp_path / name, 48000, TAGS) as writer:
+        for block in waveform.split(10007, dim=1):
+            writer.write(block)
+    info = probe(tmp_path / name)
+    assert (info.format, info.sample_rate_hz, info.samples) == (name[-4:].strip(".").upper(), 48000, 144000)
+    heard = torch.cat(list(read_blocks(tmp_path / name, 48000, 48000)), dim=1)
+    lossy = name.lower().endswith("mp3")
+    assert (heard - waveform).abs().max() < (0.1 if lossy else 2**-15)
+    assert read_tags(tmp_path / name) == TAGS
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+def test_tags_lie_where_other_programs_look(tmp_path):
+    for name in ("song.mp3", "song.wav"):
+        with AudioWriter(tmp_path / name, 24000, TAGS) as writer:
+            writer.write(torch.zeros(2, 24000))
+        tags = mutagen.File(tmp_path / name).tags
+        assert str(tags["TIT2"]) == TAGS["title"]
+        assert str(tags.getall("COMM")[0]) == TAGS["comment"]
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_no_tags_no_tag_block(tmp_path, name):
+    with AudioWriter(tmp_path / name, 24000) as writer:
+        writer.write(torch.zeros(2, 24000))
+    assert read_tags(tmp_path / name).keys() <= {"encoder"}
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_too_loud_is_clipped_not_wrapped(tmp_path, name):
+    with AudioWriter(tmp_path / name, 24000) as writer:
+        writer.write(torch.tensor([[2.0, -3.0, 1.0, -1.0], [0.5, 1.0001, -1.0001, 0.0]]))
+    samples = soundfile.read(tmp_path / name)[0].T
+    expected = [[1, -1, 1, -1], [0.5, 1, -1, 0]]
+    assert abs(samples - expected).max() < 2**-14
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_failure_leaves_nothing_and_keeps_the_old_file(tmp_path, name):
+    (tmp_path / name).write_bytes(b"the song of yesterday")
+
+    def fail():
+        with AudioWriter(tmp_path / name, 24000, TAGS) as writer:
+            writer.write(torch.zeros(2, 24000))
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+    assert (tmp_path / name).read_bytes() == b"the song of yesterday"
+
+
+def test_unknown_suffix_is_refused_before_any_work(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"\.wav, \.flac, \.mp3"):
+        AudioWriter(tmp_path / "song.m4a", 48000)
+
+
+def test_file_without_tags_reads_as_no_tags(tmp_path):
+    (tmp_path / "notes.txt").write_text("no audio")
+    assert read_tags(tmp_path / "notes.txt") == {}

@@ -1,0 +1,101 @@
+"""MP3 files whose headers say too little, too much, or nothing."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from heartmula_studio.codec.audio_file import probe, read_blocks
+from heartmula_studio.codec.mpeg import scan
+from heartmula_studio.errors import TruncatedAudioError
+
+
+@pytest.fixture
+def variable_mp3(tmp_path):
+    """12 s of variable bitrate, loud then nearly silent."""
+    loudness = np.repeat([0.2, 1e-6], 6 * 44100)[:, None]
+    samples = np.random.default_rng(0).standard_normal((len(loudness), 2)) * loudness
+    path = tmp_path / "song.mp3"
+    with soundfile.SoundFile(path, "w", 44100, 2, format="MP3", compression_level=0.2, bitrate_mode="VARIABLE") as file:
+        file.write(samples)
+    return path
+
+
+def strip_xing(path):
+    stream = scan(path)
+    content = path.read_bytes()
+    path.write_bytes(content[stream.first_frame_offset + stream.header.frame_bytes :])
+
+
+def test_scan_counts_the_frames_that_the_header_promises(variable_mp3):
+    stream = scan(variable_mp3)
+    assert stream.frames == stream.promised_frames
+    assert stream.duration_sec(stream.frames) == pytest.approx(12.0, abs=0.06)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(48000, 2), (44100, 1), (22050, 2), (24000, 1), (8000, 1)])
+def test_scan_knows_every_version_and_channel_mode(write_song, rate_hz, channels):
+    stream = scan(write_song("a.mp3", rate_hz=rate_hz, channels=channels))
+    assert stream.header.sample_rate_hz == rate_hz
+    assert stream.frames == stream.promised_frames
+
+
+def test_song_without_frame_count_keeps_its_end(variable_mp3):
+    """libsndfile guesses the length from the first bitrates: of this file it would read less than two thirds."""
+    strip_xing(variable_mp3)
+    with soundfile.SoundFile(variable_mp3) as file:
+        assert len(file.read()) < 8 * 44100
+    assert probe(variable_mp3).duration_sec == pytest.approx(12.0, abs=0.06)
+    samples = sum(block.shape[1] for block in read_blocks(variable_mp3, 44100, 44100))
+    assert samples == pytest.approx(12 * 44100, abs=2500)
+
+
+def test_supplied_frame_count_does_not_change_the_sound(write_song):
+    """Only the encoder's delay stays in front, which the lost header had told the decoder to drop."""
+    path, delay_samples = write_song("a.mp3"), 576
+    with_count = torch.cat(list(read_blocks(path, 44100, 44100)), dim=1)
+    strip_xing(path)
+    without = torch.cat(list(read_blocks(path, 44100, 44100)), dim=1)
+    assert torch.equal(without[:, delay_samples + 5000 : delay_samples + 80000], with_count[:, 5000:80000])
+
+
+def test_joined_files_are_read_to_the_end(write_song):
+    path = write_song("a.mp3", seconds=3.0)
+    path.write_bytes(2 * path.read_bytes())
+    assert probe(path).duration_sec == pytest.approx(6.0, abs=0.15)
+
+
+def test_bytes_before_the_first_frame_are_skipped(write_song):
+    path = write_song("a.mp3")
+    path.write_bytes(bytes(3000) + path.read_bytes())
+    assert probe(path).duration_sec == pytest.approx(2.0, abs=0.06)
+
+
+def test_tags_at_the_end_are_no_damage(write_song):
+    path = write_song("a.mp3")
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+    assert probe(path).duration_sec == pytest.approx(2.0, abs=0.01)
+
+
+def test_cut_is_found_without_a_frame_count(variable_mp3):
+    strip_xing(variable_mp3)
+    variable_mp3.write_bytes(variable_mp3.read_bytes()[:60000])
+    with pytest.raises(TruncatedAudioError, match="inside an MP3 frame"):
+        probe(variable_mp3)
+
+
+def test_cut_between_two_frames_is_found_by_the_frame_count(variable_mp3):
+    stream = scan(variable_mp3)
+    content = variable_mp3.read_bytes()
+    last = content.rfind(b"\xff\xfb", 0, len(content) // 2)
+    variable_mp3.write_bytes(content[:last])
+    assert scan(variable_mp3).frames < stream.frames
+    with pytest.raises(TruncatedAudioError, match=r"promises 12\.\d s and only \d"):
+        probe(variable_mp3)
+
+
+def test_tag_without_sound_is_cut_off(tmp_path):
+    path = tmp_path / "song.mp3"
+    path.write_bytes(b"ID3\x03\x00\x00\x00\x00\x02\x00" + bytes(256))
+    with pytest.raises(TruncatedAudioError, match="before its first MP3 frame"):
+        probe(path)

@@ -1,0 +1,59 @@
+"""A song through the codec and back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from heartmula_studio.arch.checkpoints import load_heartcodec
+from heartmula_studio.arch.encoder import MelEncoder
+from heartmula_studio.codec.audio_file import probe, read_blocks
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.quality import log_mel_distance
+from heartmula_studio.codec.roundtrip import roundtrip
+from heartmula_studio.errors import CancelledError, TruncatedAudioError
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+ENCODER = {
+    "sample_rate": 24000,
+    "n_fft": 1024,
+    "n_mels": 64,
+    "mean": -4.0,
+    "std": 2.0,
+    "floor": 1e-4,
+    "query": {"dim": 32, "num_layers": 1, "head_dim": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def codec():
+    heartcodec = load_heartcodec(GOLDEN / "heartcodec")
+    torch.manual_seed(0)
+    heartcodec.encoder = MelEncoder(ENCODER).eval()
+    return Codec(heartcodec, "small")
+
+
+def test_roundtrip_writes_what_the_model_hears(codec, write_song, tmp_path):
+    path, steps = write_song("song.mp3", seconds=3.0), []
+    result = roundtrip(path, codec, tmp_path / "heard.wav", lambda done, total: steps.append(done / total))
+    assert result.tokens.codes.shape == (8, int(3.0 * 12.5) + 1)
+    assert probe(result.out_path).samples == result.tokens.codes.shape[1] * 3840
+    original = torch.cat(list(read_blocks(path, 48000, 48000)), dim=1)
+    heard = torch.cat(list(read_blocks(result.out_path, 48000, 48000)), dim=1)
+    assert result.distance == pytest.approx(log_mel_distance(original, heard, 48000), rel=1e-2)
+    assert steps == [0.5, 1.0]
+
+
+def test_cancelled_roundtrip_leaves_nothing(codec, write_song, tmp_path):
+    path = write_song("song.wav")
+    with pytest.raises(CancelledError):
+        roundtrip(path, codec, tmp_path / "heard.wav", cancelled=lambda: True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_broken_song_leaves_nothing(codec, write_song, tmp_path):
+    path = write_song("song.flac")
+    path.write_bytes(path.read_bytes()[:20000])
+    with pytest.raises(TruncatedAudioError):
+        roundtrip(path, codec, tmp_path / "heard.wav")
+    assert list(tmp_path.iterdir()) == [path]

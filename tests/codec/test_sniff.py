@@ -1,0 +1,104 @@
+"""Files that are not songs are recognised by content, whatever their name."""
+
+import subprocess
+import sys
+
+import pytest
+
+from heartmula_studio.codec.sniff import audio_format
+from heartmula_studio.errors import (
+    AudioMissingError,
+    AudioUnreadableError,
+    EmptyAudioError,
+    NotAudioError,
+    ProtectedAudioError,
+)
+
+ID3 = b"ID3\x03\x00\x00\x00\x00\x02\x00" + bytes(256)
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + (200).to_bytes(8, "little") + bytes(40)
+ASF_ENCRYPTED = ASF_HEADER + bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e") + bytes(80)
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+def mp4(brand: bytes, sample_entry: bytes) -> bytes:
+    """An MP4 file whose index lies behind the sound, as many encoders write it."""
+    index = box(b"moov", box(b"trak", box(b"stsd", bytes(8) + box(sample_entry, bytes(28)))))
+    return box(b"ftyp", brand + bytes(4)) + box(b"mdat", bytes(3000)) + index
+
+
+NOT_SONGS = {
+    "JPEG picture": b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(256)) * 20,
+    "PNG picture": b"\x89PNG\r\n\x1a\n" + bytes(200),
+    "GIF picture": b"GIF89a" + bytes(200),
+    "PDF document": b"%PDF-1.7\n1 0 obj",
+    "ZIP archive": b"PK\x03\x04" + bytes(60),
+    r"web page \(HTML\)": b"\n<!DOCTYPE html><html><body>404</body></html>",
+    "text file": "Hier ist das Lied für dich\n".encode(),
+    "MIDI file": b"MThd\x00\x00\x00\x06" + bytes(60),
+    "tracker module": b"Extended Module: Bass line" + bytes(100),
+    "tracker module: notes": bytes(1080) + b"M.K." + bytes(500),
+    "tracker module: notes and samples": b"IMPMI Have No Tomatoes" + bytes(100),
+    "M4A file": mp4(b"M4A ", b"mp4a"),
+    "MP4 or QuickTime file": mp4(b"isom", b"mp4a"),
+    "Windows Media": ASF_HEADER,
+    "AIFF file": b"FORM\x00\x00\x10\x00AIFFCOMM" + bytes(60),
+    "AVI video": b"RIFF\x00\x00\x10\x00AVI LIST" + bytes(60),
+    "raw AAC file": b"\xff\xf1\x50\x80" + bytes(60),
+    "Matroska": b"\x1a\x45\xdf\xa3" + bytes(60),
+    "neither Vorbis nor Opus": b"OggS" + bytes(22) + b"\x01\x2a\x80theora" + bytes(60),
+    "unknown kind": bytes(range(128, 256)) * 40,
+}
+
+
+@pytest.mark.parametrize(("what", "content"), NOT_SONGS.items(), ids=NOT_SONGS)
+def test_mislabelled_file_is_named_for_what_it_is(tmp_path, what, content):
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    with pytest.raises(NotAudioError, match=what) as error:
+        audio_format(path)
+    assert "song.mp3" in error.value.message
+    assert "MP3, WAV, FLAC" in error.value.hint
+
+
+def test_picture_behind_an_id3_tag_is_still_a_picture(tmp_path):
+    path = tmp_path / "song.mp3"
+    path.write_bytes(ID3 + NOT_SONGS["JPEG picture"])
+    with pytest.raises(NotAudioError, match="JPEG"):
+        audio_format(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mp4(b"M4P ", b"mp4a"),
+        mp4(b"M4A ", b"drms"),
+        mp4(b"mp42", b"enca"),
+        mp4(b"aax ", b"aavd"),
+        b"\x00\x01\x02\x03\x57\x90\x75\x36" + bytes(100),
+        ASF_ENCRYPTED,
+    ],
+    ids=["FairPlay brand", "FairPlay samples", "common encryption", "Audible AAX", "Audible AA", "Windows Media DRM"],
+)
+def test_protected_file_says_so(tmp_path, content):
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    with pytest.raises(ProtectedAudioError, match="song.mp3 is copy-protected"):
+        audio_format(path)
+
+
+def test_missing_folder_and_empty_file_have_their_own_errors(tmp_path):
+    (tmp_path / "empty.mp3").touch()
+    with pytest.raises(AudioMissingError, match="nothing.mp3"):
+        audio_format(tmp_path / "nothing.mp3")
+    with pytest.raises(AudioUnreadableError, match="folder"):
+        audio_format(tmp_path)
+    with pytest.raises(EmptyAudioError, match=r"empty.mp3 is empty: it has 0 bytes"):
+        audio_format(tmp_path / "empty.mp3")
+
+
+def test_recognising_a_file_needs_no_torch():
+    code = "import sys, heartmula_studio.codec.sniff; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

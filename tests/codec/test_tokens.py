@@ -1,0 +1,59 @@
+"""Token files: readable by plain torch, refused when broken."""
+
+import pytest
+import torch
+
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+
+
+@pytest.fixture
+def tokens():
+    codes = torch.randint(0, 8192, (8, 50), dtype=torch.int16)
+    return Tokens(codes, 12.5, "heartcodec-0123456789ab", "f" * 64, 3.97)
+
+
+def test_saved_file_is_the_documented_dict(tokens, tmp_path):
+    tokens.save(tmp_path / "song.pt")
+    record = torch.load(tmp_path / "song.pt", weights_only=True)
+    assert torch.equal(record.pop("codes"), tokens.codes)
+    assert record == {
+        "frame_rate": 12.5,
+        "codec": "heartcodec-0123456789ab",
+        "source_sha256": "f" * 64,
+        "source_sec": 3.97,
+    }
+
+
+def test_loading_gives_the_same_record(tokens, tmp_path):
+    tokens.save(tmp_path / "new folder" / "song.pt")
+    loaded = Tokens.load(tmp_path / "new folder" / "song.pt")
+    assert torch.equal(loaded.codes, tokens.codes)
+    assert (loaded.frame_rate_hz, loaded.codec_id) == (12.5, tokens.codec_id)
+    assert (loaded.source_sha256, loaded.source_sec) == (tokens.source_sha256, tokens.source_sec)
+
+
+def test_a_slice_is_saved_without_the_rest(tokens, tmp_path):
+    """torch.save writes a view's whole storage unless it is copied first."""
+    long = torch.zeros(8, 100_000, dtype=torch.int16)
+    Tokens(long[:, :10], 12.5, "c", "s", 0.8).save(tmp_path / "song.pt")
+    assert (tmp_path / "song.pt").stat().st_size < 10_000
+
+
+def test_missing_damaged_and_foreign_files_are_refused(tokens, tmp_path):
+    with pytest.raises(NotFoundError, match=r"song\.pt"):
+        Tokens.load(tmp_path / "song.pt")
+    tokens.save(tmp_path / "song.pt")
+    content = (tmp_path / "song.pt").read_bytes()
+    (tmp_path / "song.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InvalidInputError, match="damaged"):
+        Tokens.load(tmp_path / "song.pt")
+    torch.save({"latents": torch.zeros(3)}, tmp_path / "song.pt")
+    with pytest.raises(InvalidInputError, match="holds no tokens"):
+        Tokens.load(tmp_path / "song.pt")
+    torch.save(
+        {"codes": torch.zeros(8, 3), "frame_rate": 12.5, "codec": "c", "source_sha256": "", "source_sec": 1.0},
+        tmp_path / "song.pt",
+    )
+    with pytest.raises(InvalidInputError, match="int16"):
+        Tokens.load(tmp_path / "song.pt")
