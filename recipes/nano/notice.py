@@ -25,7 +25,7 @@ The bundled model "nano" was trained on the music listed here. Each piece was de
 24 kHz and brought to one loudness; pieces from MIDI were also rendered, some in another key and tempo. The names of
 the authors do not imply that they endorse this project.
 
-Source packages are those of Debian 12; the licence is the one each package's copyright file states.
+Source packages are those of Debian 12; the licence is the one each package states for the piece.
 """
 BANKS = """
 Sound banks the MIDI pieces were rendered with (MIT, https://opensource.org/license/mit)

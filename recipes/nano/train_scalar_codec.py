@@ -1,6 +1,6 @@
 """Train nano's SQ codec: waveform → rounded latents at 25 Hz → waveform.
 
-python -m recipes.nano.train_scalar_codec --work DIR --steps 1500
+python -m recipes.nano.train_scalar_codec --work DIR --steps 900
 """
 
 import argparse
@@ -24,7 +24,7 @@ REFRESH_EVERY = 500
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--batch", type=int, default=6)
     arguments = parser.parse_args()
     rank = join_processes()

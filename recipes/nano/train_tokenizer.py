@@ -1,15 +1,17 @@
 """Train nano's tokenizer: encoder and residual quantiser together with the flow-matching decoder they serve.
 
-    torchrun --nproc-per-node 2 -m recipes.nano.train_tokenizer --work DIR --steps 4000
+    torchrun --nproc-per-node 2 -m recipes.nano.train_tokenizer --work DIR --steps 1000
 
 The first run caches the SQ latents of the training audio (SQ codec frozen) in DIR/latents/.
 """
 
 import argparse
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -95,16 +97,25 @@ class LatentPool:
         folder = work / "latents"
         folder.mkdir(exist_ok=True)
         self.latents: dict[str, np.ndarray] = {}
-        limit, total = hours * 3600 * 25, 0
-        for name in sorted(self.audio, key=hash_order):
-            if total >= limit:
-                break
+        names = self._choose(hours, codec.config.sample_rate)
+        for name in own_share(names):
+            cached_latents(folder / f"{name}.npy", self.audio[name], codec)
+        if dist.is_initialized():
+            dist.barrier()
+        for name in names:
             self.latents[name] = cached_latents(folder / f"{name}.npy", self.audio[name], codec)
-            total += len(self.latents[name])
         self.names = [name for name in self.latents if len(self.latents[name]) > LATENTS_PER_FRAME * max(CROP_FRAMES)]
         self.weights = np.array([len(self.latents[name]) for name in self.names], dtype=np.float64)
         self.weights /= self.weights.sum()
-        print(f"{total / 25 / 3600:.2f} hours of latents, {len(self.names)} pieces", flush=True)
+
+    def _choose(self, hours: float, sample_rate: int) -> list[str]:
+        """Pieces of about `hours` in all, drawn by a hash of their names."""
+        chosen, samples = [], 0
+        for name in sorted(self.audio, key=lambda name: zlib.crc32(name.encode())):
+            if samples < hours * 3600 * sample_rate:
+                chosen.append(name)
+                samples += len(self.audio[name])
+        return chosen
 
     def crops(self, count: int, frames: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Aligned [count, 2, samples] and [count, latents, C]."""
@@ -118,8 +129,11 @@ class LatentPool:
         return torch.stack(waveforms), torch.stack(latents)
 
 
-def hash_order(name: str) -> int:
-    return int.from_bytes(name.encode()[::-1], "little") * 2654435761 % 2**32
+def own_share(names: list[str]) -> list[str]:
+    """Every process computes its part of the cache."""
+    if not dist.is_initialized():
+        return names
+    return names[dist.get_rank() :: dist.get_world_size()]
 
 
 @torch.no_grad()
@@ -144,7 +158,7 @@ def load_scalar_codec(work: Path) -> HeartCodec:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--hours", type=float, default=100.0, help="train on at most this much audio")
     arguments = parser.parse_args()
     rank = join_processes()
