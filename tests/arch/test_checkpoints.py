@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from heartmula_studio.arch.checkpoints import find_base, load_heartcodec, load_heartmula, save_model
+from heartmula_studio.arch.encoder import build_encoder
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
 
@@ -145,6 +146,39 @@ def test_bf16_checkpoint_survives_saving_and_loading(model_folder, tmp_path):
     again = load_heartmula(tmp_path / "saved", dtype=torch.bfloat16)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".tmp")] == []
+
+
+@pytest.fixture
+def encoder_folder(tmp_path) -> Path:
+    """A reduced official encoder in the official format: `encoder.safetensors` and `encoder_config.json`."""
+    case = json.loads((GOLDEN / "encoder_case.json").read_text())
+    config = {"version": "vqv12", "feature_extractors": case["feature_extractors"], "query": case["query"]}
+    folder = tmp_path / "HeartCodec-oss-encoder"
+    folder.mkdir()
+    encoder = torch.nn.ModuleDict({"encoder": build_encoder(config)})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}, folder / "encoder.safetensors"
+    )
+    (folder / "encoder_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_encoder_loads_from_the_official_file_names(encoder_folder):
+    codec = load_heartcodec(GOLDEN / "heartcodec", encoder_folder)
+    stored = load_file(encoder_folder / "encoder.safetensors")
+    assert all(torch.equal(stored[f"encoder.{name}"], t) for name, t in codec.encoder.state_dict().items())
+    assert not codec.training
+    with torch.no_grad():
+        assert codec.encode_window(torch.zeros(1, 2, codec.encoder.window_samples)).shape == (1, 372, 512)
+
+
+def test_encoder_is_loaded_strictly(encoder_folder):
+    path = encoder_folder / "encoder.safetensors"
+    state = load_file(path)
+    del state["encoder.query.cls_token"]
+    save_file(state, path)
+    with pytest.raises(CheckpointMismatchError, match=r"query\.cls_token"):
+        load_heartcodec(GOLDEN / "heartcodec", encoder_folder)
 
 
 MEASURE_PEAK = """

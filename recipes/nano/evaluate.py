@@ -1,0 +1,100 @@
+"""Measure the bundled base on held-out pieces.
+
+    python -m recipes.nano.evaluate --work DIR --base heartmula_studio/assets/nano
+
+Prints the log-mel distance of the SQ codec alone and of tokens → audio, the share of each codebook in use, and the
+language model's loss beside the entropy of single tokens (the unigram baseline).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.quality import log_mel_distance
+from heartmula_studio.dataset.batch import make_example
+from heartmula_studio.dataset.prompt import PromptLayout
+from heartmula_studio.finetune.evaluate import MeanLoss, mean_loss
+
+EXCERPT_SEC = 29.76
+WINDOW_FRAMES = 300
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--base", type=Path, required=True)
+    arguments = parser.parse_args()
+    base = find_base(arguments.base)
+    codec = Codec.load(base)
+    records = [json.loads(line) for line in (arguments.work / "manifest.jsonl").read_text().splitlines()]
+    held_out = [record for record in records if record["split"] == "held_out"]
+    excerpts = [read_excerpt(arguments.work / record["file"]) for record in held_out]
+    codes = [codec.encode_file(arguments.work / record["file"]).codes for record in held_out]
+    print(json.dumps({"pieces": len(held_out), **codec_figures(codec, excerpts, codes)}), flush=True)
+    pairs = [(record["tags"], code) for record, code in zip(held_out, codes, strict=True) if record["lm"]]
+    print(json.dumps(model_figures(base, pairs, codec.heartcodec.config.flow.codebook_size)))
+
+
+def read_excerpt(path: Path) -> Tensor:
+    """The first window of a piece, [2, T]."""
+    rate = soundfile.info(path).samplerate
+    samples, _ = soundfile.read(path, frames=round(EXCERPT_SEC * rate), dtype="float32", always_2d=True)
+    return torch.from_numpy(samples.T.copy())
+
+
+@torch.no_grad()
+def codec_figures(codec: Codec, excerpts: list[Tensor], codes: list[Tensor]) -> dict:
+    heartcodec, rate = codec.heartcodec, codec.sample_rate_hz
+    frame = heartcodec.config.samples_per_frame
+    alone, through_tokens = [], []
+    for excerpt, code in zip(excerpts, codes, strict=True):
+        whole = excerpt[:, : excerpt.shape[1] // frame * frame]
+        rebuilt = heartcodec.decode_latents(heartcodec.encode_latents(whole[None]))[0]
+        alone.append(log_mel_distance(rebuilt, whole, rate))
+        heard = torch.cat(list(codec.decode(code[:, : whole.shape[1] // frame])), dim=1)
+        through_tokens.append(log_mel_distance(heard, whole, rate))
+    size = heartcodec.config.flow.codebook_size
+    everything = torch.cat(codes, dim=1)
+    return {
+        "sq_log_mel": mean(alone),
+        "tokens_log_mel": mean(through_tokens),
+        "codebook_use": [round(level.unique().numel() / size, 3) for level in everything],
+    }
+
+
+def model_figures(base, pairs: list[tuple[list[str], Tensor]], codebook_size: int) -> dict:
+    """Losses per codebook in nats: the model's, and that of drawing each token from its overall frequency."""
+    model, layout = load_heartmula(base.model), PromptLayout.load(base)
+    examples = [
+        make_example(layout.build(tags, ""), part.long(), layout.special, ends_song=False)
+        for tags, codes in pairs
+        for part in codes.split(WINDOW_FRAMES, dim=1)
+        if part.shape[1] == WINDOW_FRAMES
+    ]
+    loss = mean_loss(model, examples, 4, model.config.audio_num_codebooks)
+    everything = torch.cat([codes for _, codes in pairs], dim=1).long()
+    unigram = [unigram_entropy(level, codebook_size) for level in everything]
+    return {"model": rounded(loss), "unigram": [round(value, 3) for value in unigram]}
+
+
+def unigram_entropy(codes: Tensor, size: int) -> float:
+    shares = torch.bincount(codes, minlength=size).float() / codes.numel()
+    return -(shares * shares.clamp_min(1e-12).log()).sum().item()
+
+
+def rounded(loss: MeanLoss) -> list[float]:
+    return [round(value, 3) for value in loss.per_codebook]
+
+
+def mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 4)
+
+
+if __name__ == "__main__":
+    main()

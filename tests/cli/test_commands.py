@@ -1,0 +1,88 @@
+"""The commands as a person types them, on the bundled model and clips."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+from heartmula_studio.arch.checkpoints import ASSETS
+from heartmula_studio.cli import main
+from heartmula_studio.codec.tags import read_tags
+
+CLIP = ASSETS / "clips" / "style" / "torus_trooper_tt1.ogg"
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_help_names_every_command():
+    command = [sys.executable, "-m", "heartmula_studio", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize"):
+        assert f"    {name}" in shown
+
+
+def test_wrong_option_exits_with_2():
+    with pytest.raises(SystemExit) as caught:
+        run("generate", "song.wav")
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (("roundtrip", "missing.mp3"), 2, "missing.mp3"),
+        (("roundtrip", __file__), 3, "test_commands.py"),
+        (("generate", "song.xyz", "--tags", "piano"), 2, "song.xyz"),
+        (("generate", "song.wav", "--tags", "piano", "--seconds", "9999"), 2, "max_sec"),
+        (("generate", "song.wav", "--tags", "piano", "--base", "nowhere"), 4, "nowhere"),
+        (("generate", "song.wav", "--tags", "piano", "--style", "nowhere"), 4, "nowhere"),
+        (("train", "nowhere", "--out", "run"), 2, "nowhere"),
+        (("detokenize", "missing.pt", "song.wav"), 2, "missing.pt"),
+    ],
+)
+def test_mistakes_are_explained_and_have_their_exit_code(arguments, exit_code, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == exit_code
+    assert said in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".wav", ".xyz")]
+
+
+def test_roundtrip_writes_what_the_model_hears(tmp_path, capsys):
+    out = tmp_path / "heard.flac"
+    assert run("roundtrip", CLIP, "--out", out) == 0
+    assert 0.1 < float(re.search(r"original ([0-9.]+)", capsys.readouterr().out)[1]) < 1.5
+    assert soundfile.info(out).duration == pytest.approx(soundfile.info(CLIP).duration, abs=0.09)
+
+
+def test_tokens_there_and_back(tmp_path):
+    assert run("tokenize", CLIP, "--out", tmp_path) == 0
+    tokens = tmp_path / f"{CLIP.stem}.pt"
+    assert run("detokenize", tokens, tmp_path / "song.mp3") == 0
+    assert soundfile.info(tmp_path / "song.mp3").duration == pytest.approx(soundfile.info(CLIP).duration, abs=0.2)
+
+
+def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
+    options = ("--tags", "piano, slow", "--seconds", 2, "--seed", 5)
+    assert run("generate", tmp_path / "one.wav", *options) == 0
+    assert run("generate", tmp_path / "two.wav", *options) == 0
+    assert (soundfile.read(tmp_path / "one.wav")[0] == soundfile.read(tmp_path / "two.wav")[0]).all()
+    receipt = json.loads((tmp_path / "one.json").read_text())
+    assert receipt["request"]["seed"] == 5
+    assert "heartmula_receipt" in read_tags(tmp_path / "one.wav")
+
+
+def test_train_then_generate_in_the_style(tmp_path):
+    style = ASSETS / "clips" / "style"
+    run_folder = tmp_path / "run"
+    options = ("--tags", "techno", "--max-steps", 2, "--rank", 4, "--window", 12)
+    assert run("train", style, "--out", run_folder, *options) == 0
+    checkpoint = run_folder / "checkpoints" / "last"
+    assert (checkpoint / "adapter_model.safetensors").is_file()
+    song = tmp_path / "song.wav"
+    assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
+    assert json.loads(song.with_suffix(".json").read_text())["style"]["layers_changed"] > 0
