@@ -61,8 +61,7 @@ class Adapter:
     def _attach(self) -> PeftModel:
         config = read_config(self._folder)
         try:
-            # Built on the meta device: no random initialisation, so no draw from the process's generators.
-            return PeftModel.from_pretrained(self._model, self._folder, _NAME, config=config, low_cpu_mem_usage=True)
+            return PeftModel.from_pretrained(self._model, self._folder, _NAME, config=config)
         except (RuntimeError, ValueError) as error:
             raise self._contradiction(str(error)) from error
 
@@ -97,22 +96,22 @@ class FixedMagnitude(nn.Module):
     def __init__(self, layer: LoraLayer):
         super().__init__()
         self.trained = layer.lora_magnitude_vector[_NAME].weight.detach()
-        self.base = _row_norms(layer.get_base_layer().weight)
+        self.base = self._row_norms(layer)
         self.set_strength(1.0, layer)
 
     @torch.no_grad()
     def set_strength(self, strength: float, layer: LoraLayer) -> None:
         """The magnitude goes in a straight line from the base's (0) through the trained one (1)."""
         magnitude = self.trained if strength == 1 else self.base + strength * (self.trained - self.base)
-        weight = layer.get_base_layer().weight
-        self.gain = magnitude / _row_norms(weight + layer.get_delta_weight(_NAME).to(weight.dtype))
+        self.gain = magnitude / self._row_norms(layer, layer.get_delta_weight(_NAME))
+
+    def _row_norms(self, layer: LoraLayer, delta: Tensor | float = 0.0) -> Tensor:
+        # In the adapter's precision, as PEFT does it: rounded to bfloat16, a norm would be off by up to 0.4%.
+        weight = layer.get_base_layer().weight.detach().to(self.trained.dtype)
+        return torch.linalg.norm(weight + delta, dim=1)
 
     def forward(self, x, *, lora_A, lora_B, scaling, base_layer, base_result, **_) -> Tensor:  # noqa: N803 PEFT's names
         """What DoRA adds to the base layer's result (Liu et al., 2024), split as PEFT splits it."""
         if base_layer.bias is not None:
             base_result = base_result - base_layer.bias
         return (self.gain - 1) * base_result + self.gain * lora_B(lora_A(x)) * scaling
-
-
-def _row_norms(weight: Tensor) -> Tensor:
-    return torch.linalg.norm(weight, dim=1).to(weight.dtype)

@@ -36,12 +36,13 @@ def folder(request, save_adapter):
     return save_adapter(**KINDS[request.param])
 
 
-def test_logits_are_those_of_peft_alone(golden_heartmula, forced_logits, folder):
-    Adapter(golden_heartmula, folder).set_strength(1.0)
-    fresh = load_heartmula(GOLDEN / "heartmula")
-    peft_model = PeftModel.from_pretrained(fresh, folder)
-    expected = forced_logits(peft_model.get_base_model())
-    torch.testing.assert_close(forced_logits(golden_heartmula), expected, atol=1e-6, rtol=0)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_are_those_of_peft_alone(forced_logits, folder, dtype):
+    """On a bfloat16 base too: PEFT's `low_cpu_mem_usage` rounded the adapter's float32 weights to the base's type."""
+    ours, theirs = (load_heartmula(GOLDEN / "heartmula", dtype=dtype) for _ in range(2))
+    Adapter(ours, folder).set_strength(1.0)
+    expected = forced_logits(PeftModel.from_pretrained(theirs, folder).get_base_model())
+    torch.testing.assert_close(forced_logits(ours), expected, atol=1e-6, rtol=0)
 
 
 def test_strength_0_and_detaching_give_the_base_bit_for_bit(golden_heartmula, forced_logits, folder):
@@ -88,12 +89,6 @@ def test_layers_changed_counts_those_with_an_effect(golden_heartmula, save_adapt
     weights["base_model.model.backbone.layers.0.mlp.w1.lora_B.weight"].zero_()
     save_file(weights, folder / "adapter_model.safetensors")
     assert Adapter(golden_heartmula, folder).layers_changed == 5 * 7 - 1
-
-
-def test_loading_draws_nothing_from_the_global_generator(golden_heartmula, folder):
-    state = torch.get_rng_state()
-    Adapter(golden_heartmula, folder)
-    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_good_folder_passes_the_check(golden_heartmula, folder):

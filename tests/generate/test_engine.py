@@ -10,6 +10,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
+from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
     CancelledError,
@@ -60,6 +61,13 @@ def test_activate_strength_and_deactivate(engine, logits, save_adapter):
     engine.deactivate()
     assert engine.active is None
     assert torch.equal(logits(), base)
+
+
+def test_a_style_goes_by_the_id_that_its_folder_records(engine, save_adapter, base_folder):
+    folder = save_adapter()
+    trained_on = {"name": "golden", "fingerprint": fingerprint(base_folder / "HeartMuLa-golden")}
+    (folder / "meta.json").write_text(json.dumps({"id": "fado-3f2a", "base_model": trained_on}))
+    assert engine.activate(folder).style.id == "fado-3f2a"
 
 
 def test_a_second_style_replaces_the_first(engine, logits, save_adapter):
