@@ -8,7 +8,7 @@ from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import parse_flag_from_env
 
-from heartmula_studio.errors import StudioError, TrainingError
+from heartmula_studio.errors import NotFoundError, StudioError, TrainingError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
@@ -19,10 +19,12 @@ def train(job_dir: str | Path, on_step: OnStep | None = None) -> TrainResult:
     """Train until the job in `job_dir` is complete or asked to stop; go on from its last saved state if it has one.
 
     on_step: called on the main process with every step's line of metrics.jsonl.
-    Raises the errors of config, dataset and base model, TrainingError and NonFiniteLossError. Whatever is raised is
-    also in logs.txt and, as the event `failed`, in metrics.jsonl.
+    Raises the errors of config, dataset and base model, TrainingError and NonFiniteLossError. Whatever goes wrong
+    in the folder is also in logs.txt and, as the event `failed`, in metrics.jsonl.
     """
     job_dir = Path(job_dir)
+    if not job_dir.is_dir():
+        raise NotFoundError(f"There is no job folder {job_dir}.", "Give a folder with config.json and dataset/.")
     # Accelerate itself heeds this flag only later, when it is too late for the process group.
     processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     log = RunLog(job_dir, processes.is_main_process)

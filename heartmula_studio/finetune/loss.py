@@ -48,7 +48,7 @@ def frame_loss(
     assert len(codebook0_logits) == N, (codebook0_logits.shape, targets.shape)
     assert depth_logits.shape[:2] == (M, K - 1), (depth_logits.shape, targets.shape)
     codebook0_sum = F.cross_entropy(codebook0_logits.float(), targets[:, 0], reduction="sum")
-    # [M, V, K-1]: cross_entropy wants the classes second.
-    depth_sums = F.cross_entropy(depth_logits.float().transpose(1, 2), depth_targets, reduction="none").sum(0)
+    depth_losses = F.cross_entropy(depth_logits.float().flatten(0, 1), depth_targets.flatten(), reduction="none")
+    depth_sums = depth_losses.unflatten(0, (M, K - 1)).sum(0)
     counts = torch.tensor([N] + [M] * (K - 1), device=targets.device)
     return LossParts(torch.cat([codebook0_sum[None], depth_sums]), counts)

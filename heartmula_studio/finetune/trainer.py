@@ -238,14 +238,14 @@ class Trainer:
             return
         started = time.perf_counter()
         improved = self._evaluate() if len(self.setup.held_out) else False
-        self.evaluation_sec = time.perf_counter() - started
-        elapsed_sec = self.progress.elapsed_sec + self.evaluation_sec
+        elapsed_sec = self.progress.elapsed_sec + time.perf_counter() - started
         self.progress = replace(self.progress, evaluated_step=step, elapsed_sec=elapsed_sec)
         if step > 0:
             self._save_checkpoint("last")
             if improved:
                 self._save_checkpoint("best")
             self._save_state()
+        self.evaluation_sec = time.perf_counter() - started
 
     def _evaluate(self) -> bool:
         """Measure and record the held-out loss; returns whether it is the best of the run so far."""

@@ -119,9 +119,10 @@ def test_after_a_failure_the_corrected_job_runs(make_job):
     assert read_metrics(job, "failed") == []
 
 
-def test_the_worker_prints_why_it_failed_and_exits_with_the_errors_code(tmp_path, capsys):
-    assert main([str(tmp_path)]) == InvalidInputError.exit_code
-    assert "config.json" in capsys.readouterr().err
+@pytest.mark.parametrize("folder", [".", "no-such-job"])
+def test_the_worker_prints_why_it_failed_and_exits_with_the_errors_code(tmp_path, capsys, folder):
+    assert main([str(tmp_path / folder)]) == InvalidInputError.exit_code
+    assert capsys.readouterr().err.startswith("Error: There is no ")
 
 
 def test_a_launcher_that_starts_fewer_processes_than_asked_is_reported(make_job, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 
 from heartmula_studio.arch.checkpoints import find_base, load_heartmula
 from heartmula_studio.arch.fingerprint import fingerprint
@@ -58,8 +59,6 @@ def test_an_adapter_folder_holds_pefts_two_files_and_where_they_come_from(make_j
 
 
 def test_both_transformers_are_adapted_and_nothing_else(make_job):
-    from safetensors.torch import load_file
-
     names = load_file(train(make_job()).checkpoint / "adapter_model.safetensors")
     modules = {name.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] for name in names}
     assert {module.split(".")[0] for module in modules} == {"backbone", "decoder"}

@@ -10,7 +10,8 @@ import pytest
 import torch
 from training_jobs import loss_curve, read_metrics
 
-from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
+from heartmula_studio.errors import CancelledError, CheckpointCorruptError, InvalidInputError
+from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.state import Progress, RunState, load_state, save_state
 
@@ -72,6 +73,14 @@ def test_stopping_leaves_a_usable_checkpoint_and_removes_the_request(make_job):
     train_until(job, 2, stop_by_file)
     assert (job / "checkpoints" / "last" / "adapter_model.safetensors").is_file()
     assert not (job / "stop").exists()
+
+
+def test_the_worker_says_by_its_exit_code_how_it_ended(make_job):
+    job = make_job(epochs=1)
+    stop_by_file(job)
+    assert main([str(job)]) == CancelledError.exit_code
+    assert [line["event"] for line in read_metrics(job)] == ["start", "eval", "step", "stopped"]
+    assert main([str(job)]) == 0
 
 
 def test_killed_without_warning_it_goes_on_from_its_last_state(make_job, unbroken_curve):

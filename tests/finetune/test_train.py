@@ -16,7 +16,7 @@ from heartmula_studio.finetune.job import train
 
 def test_a_full_fine_tune_learns_a_song_by_heart_with_its_end(make_job, base_dir):
     """Shifted targets, all codebooks and the end frame at once: teacher-forced, every code comes out right."""
-    job = make_job(num_songs=1, method="full", epochs=60, learning_rate=5e-3, conditioning_dropout=0.0)
+    job = make_job(num_songs=1, method="full", epochs=20, learning_rate=1e-2, conditioning_dropout=0.0)
     result = train(job)
     base = find_base(base_dir)
     model = load_heartmula(result.checkpoint)
@@ -32,11 +32,11 @@ def test_a_full_fine_tune_learns_a_song_by_heart_with_its_end(make_job, base_dir
 
 
 def test_lora_lowers_the_loss_of_every_codebook(make_job):
-    job = make_job(num_songs=1, epochs=30, learning_rate=1e-2, conditioning_dropout=0.0, lora={"rank": 16})
+    job = make_job(num_songs=1, epochs=12, learning_rate=3e-2, conditioning_dropout=0.0, lora={"rank": 16})
     train(job)
     steps = read_metrics(job, "step")
     for first, last in zip(steps[0]["per_codebook"], steps[-1]["per_codebook"], strict=True):
-        assert last < 0.8 * first
+        assert last < 0.5 * first
 
 
 def test_the_held_out_loss_is_measured_at_the_start_and_after_every_epoch(make_job):
