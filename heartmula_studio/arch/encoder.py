@@ -60,6 +60,8 @@ class MelEncoder(nn.Module):
             nn.Conv1d(dim, dim, 5, padding=2),
         )
         self.query = QueryTransformer(**config["query"])
+        # Features of fixed scale: otherwise they shrink and drift faster than codebooks can follow in training.
+        self.norm = nn.BatchNorm1d(dim, affine=False)
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """[B, 2, T] → standardised log-mel of left and right stacked, [B, 2 · n_mels, T / hop_samples]."""
@@ -68,7 +70,12 @@ class MelEncoder(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """[B, 2, T] → features [B, T · 12.5 / sample_rate, dim]; T is a multiple of 80 ms."""
-        return self.query.gather(self.front(self.log_mel(waveform)).transpose(1, 2))
+        return self.features(self.log_mel(waveform))
+
+    def features(self, log_mel: Tensor) -> Tensor:
+        """[B, 2 · n_mels, frames at 50 Hz] → features [B, frames / 4, dim]."""
+        queries = self.query.gather(self.front(log_mel).transpose(1, 2))
+        return self.norm(queries.transpose(1, 2)).transpose(1, 2)
 
 
 def build_encoder(config: Mapping[str, Any]) -> nn.Module:

@@ -169,5 +169,6 @@ class Transformer(nn.Module):
         if self._rotation is None or self._rotation[0].device != device:
             frequencies = inverse_frequencies(self.flavor.head_dim, self.flavor.rope_base)
             frequencies = scale_llama31(frequencies, self.flavor.rope_scale_factor)
-            self._rotation = rotation_table(frequencies, self.flavor.max_seq_len, device)
+            with torch.inference_mode(False):  # training may use the table after a song was made
+                self._rotation = rotation_table(frequencies, self.flavor.max_seq_len, device)
         return self._rotation

@@ -12,6 +12,7 @@ from heartmula_studio.codec.control import Cancelled, Progress
 from heartmula_studio.codec.quality import SHORTEST_SAMPLES, log_mel_distance
 from heartmula_studio.codec.resample import regroup
 from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.errors import InvalidInputError
 
 STRETCH_SEC = 10
 
@@ -33,7 +34,12 @@ def roundtrip(
     cancelled: Cancelled | None = None,
     seed: int = 0,
 ) -> RoundTrip:
-    """Encode a file, decode it to `out_path` (WAV, FLAC or MP3) and compare. Raises as `Codec.encode_file` does."""
+    """Encode a file, decode it to `out_path` (WAV, FLAC or MP3) and compare. Raises as `Codec.encode_file` does.
+
+    Raises InvalidInputError where `out_path` is the song itself.
+    """
+    if Path(out_path).resolve() == Path(path).resolve():
+        raise InvalidInputError(f"{out_path} is the song itself.", "Give another file to write what is heard to.")
     report = progress or (lambda done, total: None)
     with AudioWriter(out_path, codec.sample_rate_hz) as writer:
         tokens = codec.encode_file(path, lambda done, total: report(done, 2 * total), cancelled)

@@ -45,14 +45,17 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.encoder = MelEncoder(ENCODER)
         self.flow_matching = FlowMatching(FLOW)
+        # Fixed and orthogonal, so that commitment cannot shrink what the codebooks see.
+        project_in = self.flow_matching.vq_embed.project_in.requires_grad_(False)
+        nn.init.orthogonal_(project_in.weight)
+        nn.init.zeros_(project_in.bias)
         width = LATENTS_PER_FRAME * FLOW.out_channels + MEL_PER_FRAME * 2 * ENCODER["n_mels"]
         self.preview = nn.Sequential(nn.Linear(FEATURE_DIM, 512), nn.GELU(), nn.Linear(512, width))
 
     def losses(self, waveform: Tensor, latents: Tensor) -> dict[str, Tensor]:
         """waveform: [B, 2, T], latents: [B, 25 Hz steps, C]."""
         mel = self.encoder.log_mel(waveform)
-        features = self.encoder.query.gather(self.encoder.front(mel).transpose(1, 2))
-        quantised, codes, commitment = self.flow_matching.vq_embed(features)
+        quantised, codes, commitment = self.flow_matching.vq_embed(self.encoder.features(mel))
         preview_loss = self._preview_loss(quantised, mel, latents)
         flow_loss = self._flow_loss(quantised, latents)
         loss = flow_loss + PREVIEW_WEIGHT * preview_loss + COMMITMENT_WEIGHT * commitment.sum()
@@ -172,7 +175,7 @@ def main() -> None:
         torch.manual_seed(2 * step + rank)
         return tokenizer.losses(*pool.crops(FRAMES_PER_STEP // frames, frames, rng))
 
-    run_training(tokenizer, loss_of, arguments.steps, 1.5e-3, arguments.work / "tokenizer.pt")
+    run_training(tokenizer, loss_of, arguments.steps, 1.2e-3, arguments.work / "tokenizer.pt")
 
 
 if __name__ == "__main__":

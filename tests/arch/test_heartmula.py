@@ -85,6 +85,14 @@ def test_gradient_checkpointing_changes_no_gradient(golden_heartmula, golden):
         torch.testing.assert_close(plain, recomputed)
 
 
+def test_model_can_train_after_inference(golden_heartmula, golden):
+    """The cached rotation table was an inference tensor, which autograd refuses to save."""
+    with torch.inference_mode():
+        teacher_forced_logits(golden_heartmula, golden, unconditional=False)
+    teacher_forced_logits(golden_heartmula, golden, unconditional=False).sum().backward()
+    assert golden_heartmula.projection.weight.grad.isfinite().all()
+
+
 def test_official_3b_has_the_published_names_and_size():
     config = HeartMuLaConfig.from_dict({"backbone_flavor": "llama-3B", "decoder_flavor": "llama-300M"})
     with torch.device("meta"):

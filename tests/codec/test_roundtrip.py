@@ -11,7 +11,7 @@ from heartmula_studio.codec.audio_file import probe, read_blocks
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.quality import log_mel_distance
 from heartmula_studio.codec.roundtrip import roundtrip
-from heartmula_studio.errors import CancelledError, TruncatedAudioError
+from heartmula_studio.errors import CancelledError, InvalidInputError, TruncatedAudioError
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ENCODER = {
@@ -57,3 +57,11 @@ def test_broken_song_leaves_nothing(codec, write_song, tmp_path):
     with pytest.raises(TruncatedAudioError):
         roundtrip(path, codec, tmp_path / "heard.wav")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_song_itself_is_never_overwritten(codec, write_song):
+    path = write_song("song.wav", seconds=2.0)
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="song itself"):
+        roundtrip(path, codec, path)
+    assert path.read_bytes() == before
