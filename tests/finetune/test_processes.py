@@ -7,19 +7,21 @@ a single process where MPI is not installed (huggingface/accelerate issue 2741).
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from training_jobs import losses, read_metrics
 
 from heartmula_studio.finetune.job import train
 
+REPOSITORY = Path(__file__).parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
 def run_two_processes(job, timeout_sec: float = 300) -> subprocess.CompletedProcess:
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     command = [*TORCHRUN, "-m", "heartmula_studio.finetune", str(job)]
-    return subprocess.run(command, env=environment, timeout=timeout_sec, capture_output=True, text=True)
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, timeout=timeout_sec, capture_output=True, text=True)
 
 
 def test_two_processes_give_the_curve_of_one_with_twice_the_batch(make_job):

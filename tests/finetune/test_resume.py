@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.state import Progress, RunState, load_state, save_state
 
+REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {
     "epochs": 2,
     "learning_rate": 1e-2,
@@ -85,7 +87,7 @@ def test_the_worker_says_by_its_exit_code_how_it_ended(make_job):
 
 def test_killed_without_warning_it_goes_on_from_its_last_state(make_job, unbroken_curve):
     job = make_job(**SETTINGS, state_every_steps=3)
-    process = subprocess.Popen([sys.executable, "-m", "heartmula_studio.finetune", str(job)])
+    process = subprocess.Popen([sys.executable, "-m", "heartmula_studio.finetune", str(job)], cwd=REPOSITORY)
     wait_for_step(job, 4, process)
     process.kill()
     process.wait()
