@@ -19,6 +19,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files that only their owner can read
             flush_to_disk(path)
         old = temporary.with_name(temporary.name + "-old")
         if folder.exists():

@@ -47,7 +47,8 @@ NAMED_FLAVORS = {
 class KVCache:
     """Keys and values of the positions seen so far, preallocated.
 
-    `keys` and `values` are [L, B, kv heads, max_length, head_dim], of which `length` positions are filled. One cache belongs to one sequence of calls; the weights know nothing of it.
+    `keys` and `values` are [L, B, kv heads, max_length, head_dim], of which `length` positions are filled.
+    One cache belongs to one sequence of calls; the weights know nothing of it.
     """
 
     def __init__(self, flavor: LlamaFlavor, batch_size: int, max_length: int, device: torch.device, dtype: torch.dtype):

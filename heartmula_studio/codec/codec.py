@@ -13,6 +13,7 @@ from heartmula_studio.arch.flow_matching import LATENTS_PER_FRAME
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ, HeartCodec
 from heartmula_studio.codec.audio_file import AudioLimits, probe, read_blocks
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
+from heartmula_studio.codec.identity import codebook_id
 from heartmula_studio.codec.joining import OVERLAP_FRAMES, WINDOW_FRAMES, code_windows, crossfade, cut, num_windows
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CheckpointMissingError, InvalidInputError
@@ -32,7 +33,7 @@ class Codec:
     def load(cls, base: BaseFolder, device: str | torch.device = "cpu") -> "Codec":
         """Raises the CheckpointErrors of `load_heartcodec`. Without an encoder folder the codec only decodes."""
         heartcodec = load_heartcodec(base.codec, base.encoder, device)
-        return cls(heartcodec, codebook_id(heartcodec))
+        return cls(heartcodec, codebook_id(heartcodec.flow_matching.vq_embed))
 
     @property
     def sample_rate_hz(self) -> int:
@@ -160,15 +161,6 @@ def seeded_noise(seed: int) -> Noise:
     """Normal noise drawn on the CPU, so that a seed gives the same song on any device."""
     generator = torch.Generator().manual_seed(seed)
     return lambda shape: torch.randn(shape, generator=generator)
-
-
-def codebook_id(heartcodec: HeartCodec) -> str:
-    """A name that two codecs share exactly if their tokens mean the same: a digest of the quantiser's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(heartcodec.flow_matching.vq_embed.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"heartcodec-{digest.hexdigest()[:12]}"
 
 
 def file_sha256(path: Path) -> str:

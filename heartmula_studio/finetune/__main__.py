@@ -13,6 +13,7 @@ from accelerate import PartialState
 
 from heartmula_studio.errors import CancelledError, StudioError
 from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.launch import processes_left_to_start, run_processes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("job_dir", type=Path, metavar="JOB_FOLDER", help="folder with config.json and dataset/")
     job_dir = parser.parse_args(arguments).job_dir
     try:
+        if count := processes_left_to_start():
+            run_processes(count, job_dir)
+            return 0
         result = train(job_dir)
     except StudioError as error:
         if PartialState().is_main_process:

@@ -12,6 +12,7 @@ from torch import Tensor
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLaConfig
+from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.batch import Example, make_example
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout, SpecialTokens
 from heartmula_studio.dataset.songs import load_songs, song_codes
@@ -59,7 +60,7 @@ def load_examples(
 
     Raises as `load_songs`, `cut_windows` and `make_example` do, naming file or song.
     """
-    dataset = load_songs(dataset_folder)
+    dataset = load_songs(dataset_folder, stored_codebook_id(base.codec))
     layout = PromptLayout.load(base, network.audio_num_codebooks)
     windows = cut_windows(dataset, max_window_sec, FRAME_RATE_HZ, layout, network.backbone_flavor.max_seq_len)
     train_songs, held_out_songs = split_songs(dataset["song"])

@@ -55,14 +55,12 @@ def train(job_dir: str | Path, on_step: OnStep | None = None) -> TrainResult:
 def require_processes_asked_for(processes: PartialState) -> None:
     """Raise `TrainingError` where a launcher was asked for several processes and this one finds itself alone.
 
-    `accelerate launch --cpu --num_processes 2` without MPI starts one process, leaving a meeting point for several
-    but no ranks; and `torchrun` on a machine without a GPU starts two that would not meet unless told to use the CPU.
+    `torchrun` on a machine without a GPU starts processes that would not meet unless told to use the CPU.
     """
-    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
-    num_started = int(os.environ.get("WORLD_SIZE", 2 if on_cpu and "MASTER_ADDR" in os.environ else 1))
+    num_started = int(os.environ.get("WORLD_SIZE", 1))
     if processes.num_processes == 1 < num_started:
         raise TrainingError(
-            "Several processes were asked for, but this one is alone.",
-            "On the CPU start them with: ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 "
-            "-m heartmula_studio.finetune JOB_FOLDER (accelerate launch --cpu needs MPI for more than one).",
+            f"{num_started} processes were started, but each finds itself alone.",
+            "On the CPU start them with: accelerate launch --cpu --num_processes 2 "
+            "-m heartmula_studio.finetune JOB_FOLDER",
         )

@@ -4,8 +4,7 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-RESOLUTIONS = ((2048, 96), (1024, 80), (512, 48), (256, 24))
-FLOOR = 1e-3
+from heartmula_studio.codec.quality import FLOOR, RESOLUTIONS
 
 
 class SpectralLoss(nn.Module):

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from training_jobs import song_row
 
 from heartmula_studio.dataset.songs import song_dataset
+from tests.finetune.training_jobs import song_row
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from training_jobs import read_metrics, song_row
 
 from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
 from heartmula_studio.errors import (
@@ -19,9 +18,11 @@ from heartmula_studio.errors import (
 from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.launch import number_of_processes
 from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.outputs import require_finite_weights
 from heartmula_studio.finetune.plan import epoch_order
+from tests.finetune.training_jobs import read_metrics, song_row
 
 RARE_CODE = 129  # no made-up song has it
 
@@ -125,9 +126,26 @@ def test_the_worker_prints_why_it_failed_and_exits_with_the_errors_code(tmp_path
     assert capsys.readouterr().err.startswith("Error: There is no ")
 
 
-def test_a_launcher_that_starts_fewer_processes_than_asked_is_reported(make_job, monkeypatch):
-    """`accelerate launch --cpu --num_processes 2` leaves these variables and one process where MPI is missing."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    with pytest.raises(TrainingError, match="torchrun"):
+def test_tokens_of_another_codec_are_refused(make_job):
+    rows = [{**song_row(i, 20), "codec": "heartcodec-of-someone-else"} for i in range(6)]
+    with pytest.raises(CheckpointMismatchError, match="someone-else"):
+        train(make_job(rows=rows))
+
+
+def test_processes_that_would_not_meet_are_reported(make_job, monkeypatch):
+    """`torchrun` without a GPU and without ACCELERATE_USE_CPU: each process would train alone, with half the batch."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="alone"):
         train(make_job())
+
+
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        ("accelerate launch --cpu --num_processes 3 -m heartmula_studio.finetune job", 3),
+        ("accelerate launch --num-processes=2 --cpu -m heartmula_studio.finetune job", 2),
+        ("accelerate launch --cpu -m heartmula_studio.finetune job", 0),
+    ],
+)
+def test_number_of_processes_is_read_from_the_launchers_command_line(command, count):
+    assert number_of_processes(command.split()) == count

@@ -1,8 +1,4 @@
-"""Two real processes against one with twice the batch.
-
-Started by torchrun, which Accelerate reads the ranks from: `accelerate launch --cpu --num_processes 2` itself starts
-a single process where MPI is not installed (huggingface/accelerate issue 2741).
-"""
+"""Two real processes against one with twice the batch."""
 
 import os
 import subprocess
@@ -10,17 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from training_jobs import losses, read_metrics
 
 from heartmula_studio.finetune.job import train
+from tests.finetune.training_jobs import losses, read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+REPOSITORY = Path(__file__).parents[2]
+LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
 
 
 def run_two_processes(job, timeout_sec: float = 300) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    command = [*TORCHRUN, "-m", "heartmula_studio.finetune", str(job)]
+    command = [*LAUNCH, "-m", "heartmula_studio.finetune", str(job)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=REPOSITORY, env=environment, timeout=timeout_sec, capture_output=True, text=True)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_jobs import loss_curve, read_metrics
 
 from heartmula_studio.errors import CancelledError, CheckpointCorruptError, InvalidInputError
 from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.state import Progress, RunState, load_state, save_state
+from tests.finetune.training_jobs import loss_curve, read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {

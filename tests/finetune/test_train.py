@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_jobs import AUDIO_EOS_ID, loss_curve, losses, read_metrics, song_row
 
 from heartmula_studio.arch.checkpoints import find_base, load_heartmula
 from heartmula_studio.dataset.batch import Batch
 from heartmula_studio.finetune.evaluate import mean_loss
 from heartmula_studio.finetune.examples import load_examples
 from heartmula_studio.finetune.job import train
+from tests.finetune.training_jobs import AUDIO_EOS_ID, loss_curve, losses, read_metrics, song_row
 
 
 def test_a_full_fine_tune_learns_a_song_by_heart_with_its_end(make_job, base_dir):

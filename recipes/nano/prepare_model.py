@@ -1,9 +1,10 @@
-"""Train nano's language model from scratch with the Studio's own trainer.
+"""Prepare the training of nano's language model, from scratch, by the Studio's own trainer.
 
-    python -m recipes.nano.train_model --work DIR --steps 6000
+    python -m recipes.nano.prepare_model --work DIR --steps 1000
+    ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m heartmula_studio.finetune DIR/model_job
 
-Tokenises every piece marked for the language model (kept in DIR/tokens/), then trains in DIR/model_job/, which a
-second call resumes.
+Tokenises every piece marked for the language model (kept in DIR/tokens/) and writes DIR/base/ (random weights) and
+DIR/model_job/, which the trainer resumes when it is started again.
 """
 
 import argparse
@@ -18,23 +19,20 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.finetune.job import train
 from recipes.nano.base_folder import write_codec, write_untrained_model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=4)
     arguments = parser.parse_args()
     base, job = arguments.work / "base", arguments.work / "model_job"
-    if not job.is_dir() and int(os.environ.get("RANK", "0")) == 0:
-        write_untrained_model(arguments.work, base)
-        write_codec(arguments.work, base, torch.float16)
-        dataset = song_dataset(tokenised_pieces(arguments.work, Codec.load(find_base(base))))
-        job.mkdir()
-        dataset.save_to_disk(job / "dataset")
+    write_untrained_model(arguments.work, base)
+    write_codec(arguments.work, base, torch.float16)
+    dataset = song_dataset(tokenised_pieces(arguments.work, Codec.load(find_base(base))))
+    dataset.save_to_disk(job / "dataset")
     config = TrainConfig(
         base_model=os.path.relpath(base, job),
         method="full",
@@ -46,10 +44,9 @@ def main() -> None:
         batch_size=arguments.batch,
         max_window_sec=24.0,
         depth_share=0.5,
-        state_every_steps=200,
+        state_every_steps=100,
     )
     config.save(job / "config.json")
-    print(train(job))
 
 
 def tokenised_pieces(work: Path, codec: Codec) -> list[dict]:
