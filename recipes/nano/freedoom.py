@@ -20,6 +20,7 @@ WADS = {
 }
 MIN_SEC = 20.0
 MAX_INSTRUMENTS = 6
+VERSIONS = 7
 VERSION_EVERY = 5
 # Semitones and tempo factors of the second versions, taken in turn.
 CHANGES = ((2, 1.06), (-3, 0.92), (4, 1.1), (-2, 0.95))
@@ -93,8 +94,9 @@ def scores(packages: Path) -> Iterator[Score]:
 
 
 def vary(originals: Iterable[Score]) -> Iterator[Score]:
-    """Every fifth piece again, in another key and tempo."""
-    for score, (semitones, factor) in zip(islice(originals, 0, None, VERSION_EVERY), cycle(CHANGES), strict=False):
+    """Seven of the pieces, every fifth, in another key and tempo."""
+    chosen = islice(originals, 0, VERSIONS * VERSION_EVERY, VERSION_EVERY)
+    for score, (semitones, factor) in zip(chosen, cycle(CHANGES), strict=False):
         sound = listen(change(score.content, semitones, factor))
         work = replace(
             score.work,
