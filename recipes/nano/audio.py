@@ -1,13 +1,14 @@
 """Waveforms at the rate the codec hears: read, resample, normalise, write."""
 
 import io
-import os
 from pathlib import Path
 
 import soundfile
 import torch
 import torchaudio.functional as F
 from torch import Tensor
+
+from heartmula_studio.arch.atomic import replaced_file
 
 SAMPLE_RATE_HZ = 24_000
 LOUDNESS_LUFS = -16.0
@@ -52,7 +53,6 @@ def normalise(waveform: Tensor) -> Tensor:
 
 def write_flac(waveform: Tensor, path: Path) -> float:
     """Write [2, samples] as 16-bit FLAC under its final name only once complete. Returns the duration in seconds."""
-    temporary = path.with_name(f".{path.name}.part")
-    soundfile.write(temporary, waveform.T.numpy(), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    os.replace(temporary, path)
+    with replaced_file(path) as temporary:
+        soundfile.write(temporary, waveform.T.numpy(), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return waveform.shape[1] / SAMPLE_RATE_HZ

@@ -1,12 +1,13 @@
 """All training audio in memory as 16-bit samples, and random crops of it."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
+
+from recipes.nano.manifest import read_manifest
 
 INT16_SCALE = 32768.0
 
@@ -20,8 +21,7 @@ class AudioPool:
         self.refresh()
 
     def refresh(self) -> None:
-        for line in (self.work / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
+        for record in read_manifest(self.work / "manifest.jsonl"):
             if record["split"] == self.split and record["id"] not in self.pieces:
                 samples, _ = soundfile.read(self.work / record["file"], dtype="int16", always_2d=True)
                 self.pieces[record["id"]] = samples

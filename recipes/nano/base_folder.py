@@ -9,6 +9,7 @@ from torch import nn
 from heartmula_studio.arch.checkpoints import save_model
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa
+from recipes.nano.manifest import read_manifest
 from recipes.nano.sizes import CODEC, ENCODER, GEN_CONFIG, MODEL
 from recipes.nano.text_tokenizer import train_text_tokenizer
 
@@ -34,7 +35,7 @@ def part_of(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 def write_untrained_model(work: Path, base: Path) -> None:
     """Write the text tokenizer, `gen_config.json` and a language model with random weights."""
     base.mkdir(parents=True, exist_ok=True)
-    records = [json.loads(line) for line in (work / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    records = read_manifest(work / "manifest.jsonl")
     train_text_tokenizer((", ".join(record["tags"]) for record in records), base / "tokenizer.json")
     (base / "gen_config.json").write_text(json.dumps(GEN_CONFIG, indent=1) + "\n", encoding="utf-8")
     torch.manual_seed(0)

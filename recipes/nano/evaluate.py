@@ -8,6 +8,7 @@ language model's loss beside the entropy of single tokens (the unigram baseline)
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
@@ -20,6 +21,7 @@ from heartmula_studio.codec.quality import log_mel_distance
 from heartmula_studio.dataset.batch import make_example
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.finetune.evaluate import MeanLoss, mean_loss
+from recipes.nano.manifest import read_manifest
 
 EXCERPT_SEC = 29.76
 WINDOW_FRAMES = 300
@@ -32,8 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base = find_base(arguments.base)
     codec = Codec.load(base)
-    records = [json.loads(line) for line in (arguments.work / "manifest.jsonl").read_text().splitlines()]
-    held_out = [record for record in records if record["split"] == "held_out"]
+    held_out = [record for record in read_manifest(arguments.work / "manifest.jsonl") if record["split"] == "held_out"]
     excerpts = [read_excerpt(arguments.work / record["file"]) for record in held_out]
     codes = [codec.encode_file(arguments.work / record["file"]).codes for record in held_out]
     print(json.dumps({"pieces": len(held_out), **codec_figures(codec, excerpts, codes)}), flush=True)
@@ -68,7 +69,7 @@ def codec_figures(codec: Codec, excerpts: list[Tensor], codes: list[Tensor]) -> 
     }
 
 
-def model_figures(base, pairs: list[tuple[list[str], Tensor]], codebook_size: int) -> dict:
+def model_figures(base, pairs: list[tuple[Sequence[str], Tensor]], codebook_size: int) -> dict:
     """Losses per codebook in nats: the model's, and that of drawing each token from its overall frequency."""
     model, layout = load_heartmula(base.model), PromptLayout.load(base)
     examples = [

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from heartmula_studio.arch.atomic import replaced_file
 
 HELD_OUT_SHARE = 0.06
 VERSION_MARK = "--"
@@ -38,9 +39,8 @@ class Work:
 
 
 def write_atomically(text: str, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replaced_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_manifest(records: Iterable[dict], path: Path) -> None:

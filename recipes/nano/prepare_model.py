@@ -8,7 +8,6 @@ DIR/model_job/, which the trainer resumes when it is started again.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.finetune.config import TrainConfig
 from recipes.nano.base_folder import write_codec, write_untrained_model
+from recipes.nano.manifest import read_manifest
 
 
 def main() -> None:
@@ -52,15 +52,15 @@ def main() -> None:
 def tokenised_pieces(work: Path, codec: Codec) -> list[dict]:
     """Dataset rows of every training piece for the language model, tokenising what is not yet tokenised."""
     rows = []
-    for line in (work / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    folder = work / "tokens" / codec.codec_id
+    for record in read_manifest(work / "manifest.jsonl"):
         if not record["lm"] or record["split"] != "train":
             continue
-        path = work / "tokens" / f"{record['id']}.pt"
+        path = folder / f"{record['id']}.pt"
         if not path.is_file():
             codec.encode_file(work / record["file"]).save(path)
-        tokens = Tokens.load(path)
-        rows.append({"song": record["id"], "tags": record["tags"], "lyrics": "", "codes": tokens.codes.tolist()})
+        row = {"song": record["id"], "tags": record["tags"], "lyrics": "", "codec": codec.codec_id}
+        rows.append({**row, "codes": Tokens.load(path).codes})
     return rows
 
 

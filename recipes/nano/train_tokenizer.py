@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from heartmula_studio.arch.atomic import replaced_file
 from heartmula_studio.arch.encoder import MelEncoder
-from heartmula_studio.arch.flow_matching import SIGMA_MIN, FlowMatching, renoise
+from heartmula_studio.arch.fingerprint import file_sha256
+from heartmula_studio.arch.flow_matching import LATENTS_PER_FRAME, SIGMA_MIN, FlowMatching, renoise
 from heartmula_studio.arch.heartcodec import HeartCodec
 from recipes.nano.audio_pool import INT16_SCALE, AudioPool
 from recipes.nano.sizes import CODEC, ENCODER, FEATURE_DIM, FLOW
@@ -26,7 +27,6 @@ from recipes.nano.training import join_processes, run_training
 FRAMES_PER_STEP = 800
 CROP_FRAMES = (64, 128, 372)
 MEL_PER_FRAME = 4
-LATENTS_PER_FRAME = 2
 CACHE_CHUNK_SAMPLES = 24_000 * 60
 CONDITION_DROPOUT = 0.1
 CONTEXT_SHARE = 0.5
@@ -97,8 +97,9 @@ class LatentPool:
     def __init__(self, work: Path, codec: HeartCodec, hours: float):
         self.audio = AudioPool(work).pieces
         self.samples_per_frame = codec.config.samples_per_frame
-        folder = work / "latents"
-        folder.mkdir(exist_ok=True)
+        # Latents belong to the SQ codec that made them.
+        folder = work / "latents" / file_sha256(work / "scalar_codec.pt")[:12]
+        folder.mkdir(parents=True, exist_ok=True)
         self.latents: dict[str, np.ndarray] = {}
         names = self._choose(hours, codec.config.sample_rate)
         for name in own_share(names):
