@@ -1,7 +1,7 @@
 """Training examples and batches: the prompt, the frames, and at which position which frame is predicted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -20,26 +20,17 @@ class Example:
     muq_index: int
     first_prediction: int  # the last position of the prompt
     targets: Tensor  # [N, K] int64, the frames, then the end frame where the window ends the song
-    song: str
 
 
 def make_example(
-    prompt: Prompt,
-    codes: Tensor,
-    special: SpecialTokens,
-    ends_song: bool,
-    song: str = "the song",
-    max_positions: int | None = None,
+    prompt: Prompt, codes: Tensor, special: SpecialTokens, ends_song: bool, song: str = "the song"
 ) -> Example:
     """Lay out one window: the prompt, then codes [K, F], shifted against the targets by one frame.
 
-    Raises InvalidInputError if it takes more than `max_positions` (the backbone's `max_seq_len`),
-    CheckpointMismatchError if the codes are not of this base's codec. Both name `song`.
+    Raises CheckpointMismatchError, naming `song`, if the codes are not of this base's codec.
     """
     num_codebooks, num_frames = codes.shape
     assert num_frames > 0, codes.shape
-    if max_positions is not None:
-        prompt.require_room(num_frames, max_positions, song)
     if num_codebooks != prompt.tokens.shape[1] - 1 or codes.min() < 0 or codes.max() >= special.audio_eos_id:
         raise CheckpointMismatchError(
             f"{song} has {num_codebooks} codebooks with codes from {codes.min()} to {codes.max()}; this base model "
@@ -56,7 +47,6 @@ def make_example(
         muq_index=prompt.muq_index,
         first_prediction=len(prompt.tokens) - 1,
         targets=targets,
-        song=song,
     )
 
 
@@ -69,9 +59,7 @@ class Batch:
     muq_positions: Tensor  # [B] int64
     predict: Tensor  # [B, S] bool, the N positions that predict a frame
     targets: Tensor  # [N, K] int64
-    example_index: Tensor  # [N] int64, the example each prediction belongs to
     unconditional: Tensor  # [B] bool, examples whose prompt is dropped in this step
-    songs: tuple[str, ...]  # B names
 
     @classmethod
     def collate(cls, examples: Sequence[Example]) -> "Batch":
@@ -85,20 +73,8 @@ class Batch:
             muq_positions=torch.tensor([example.muq_index for example in examples]),
             predict=(positions >= first[:, None]) & (positions < (first + num_predictions)[:, None]),
             targets=torch.cat([example.targets for example in examples]),
-            example_index=torch.repeat_interleave(num_predictions),
             unconditional=torch.zeros(len(examples), dtype=torch.bool),
-            songs=tuple(example.song for example in examples),
         )
 
-    @property
-    def num_predictions(self) -> int:
-        """Predicted frames of all examples, end frames included."""
-        return len(self.targets)
-
-    def song_of(self, prediction: int) -> str:
-        """The name of the song that a row of `targets` belongs to."""
-        return self.songs[int(self.example_index[prediction])]
-
     def to(self, device: str | torch.device) -> "Batch":
-        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "songs"}
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})

@@ -62,29 +62,29 @@ def read_lyrics(path: Path) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Line ends become `\\n`; byte order marks, control characters and lone surrogates go."""
+    """Make all line ends `\\n`; drop byte order marks, control characters and lone surrogates."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").replace("\ufeff", "")
     return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
 def is_timed(lyrics: str) -> bool:
-    """Whether any line carries an LRC time stamp."""
+    """Tell whether any line carries an LRC time stamp."""
     return any(line.stamps_sec for line in parse_lyrics(lyrics))
 
 
 def plain_lyrics(lyrics: str) -> str:
-    """The whole lyrics as the model reads them. Untimed text stays as it was written."""
+    """Return the whole lyrics as the model reads them. Untimed text stays as it was written."""
     return _render([line for _, line in _scheduled(parse_lyrics(lyrics), song_sec=0.0)])
 
 
 def lyrics_between(lyrics: str, start_sec: float, end_sec: float, song_sec: float) -> str:
-    """The lines whose singing starts in `[start_sec, end_sec)`, under the section mark in force; "" if none does."""
+    """Return the lines that start in `[start_sec, end_sec)`, under the section mark in force; "" if none does."""
     schedule = _scheduled(parse_lyrics(lyrics), song_sec)
     return _render([line for at_sec, line in schedule if start_sec <= at_sec < end_sec])
 
 
 def parse_lyrics(lyrics: str) -> tuple[LyricLine, ...]:
-    """Lines in the order of the file. Stamps are shifted by the file's `[offset:±ms]` (plus means sooner)."""
+    """Read the lines in the order of the file. Stamps are shifted by its `[offset:±ms]` (plus means sooner)."""
     lyrics = clean_text(lyrics)
     offset = _OFFSET.search(lyrics)
     offset_sec = int(offset[1]) / 1000 if offset else 0.0
@@ -117,7 +117,7 @@ def parse_lyrics(lyrics: str) -> tuple[LyricLine, ...]:
 
 
 def _split_stamps(line: str, offset_sec: float) -> tuple[str, tuple[float, ...]]:
-    """Text without any stamps, and the times of those that open the line."""
+    """Return the text without any stamps, and the times of those that open the line."""
     stamps_sec, end = [], 0
     while stamp := _LEADING_STAMP.match(line, end):
         at_sec = int(stamp[1]) * 60 + float(stamp[2].replace(":", ".").replace(",", "."))
@@ -130,7 +130,7 @@ def _split_stamps(line: str, offset_sec: float) -> tuple[str, tuple[float, ...]]
 
 
 def _scheduled(lines: Sequence[LyricLine], song_sec: float) -> list[tuple[float, LyricLine]]:
-    """(start in seconds, line) in singing order, a repeated line once for each time it is sung."""
+    """Return (start in seconds, line) in singing order, a repeated line once for each time it is sung."""
     anchors = [(-0.5, 0.0)]
     anchors += [(i, min(line.stamps_sec)) for i, line in enumerate(lines) if line.stamps_sec]
     anchors += [(len(lines) - 0.5, max(song_sec, anchors[-1][1]))]

@@ -36,7 +36,7 @@ class SpecialTokens:
 
     @classmethod
     def load(cls, path: str | Path) -> "SpecialTokens":
-        """Raises CheckpointMissingError or CheckpointCorruptError, naming the file."""
+        """Read the ids. Raises CheckpointMissingError or CheckpointCorruptError, naming the file."""
         try:
             values = json.loads(_read(path))
         except ValueError as error:
@@ -57,8 +57,8 @@ class Prompt:
     muq_index: int  # the slot whose input the network replaces by its reference projection
 
     def num_positions(self, num_frames: int) -> int:
-        """Backbone positions that this prompt, `num_frames` of audio and the end frame take."""
-        return len(self.tokens) + num_frames + 1
+        """Count the backbone positions of this prompt and `num_frames` of audio; an end frame is never an input."""
+        return len(self.tokens) + num_frames
 
     def require_room(self, num_frames: int, max_positions: int, song: str = "the song") -> None:
         """Raise InvalidInputError, naming `song`, unless all positions fit into the backbone's `max_positions`."""
@@ -81,7 +81,10 @@ class PromptLayout:
 
     @classmethod
     def load(cls, base: BaseFolder, num_codebooks: int = 8) -> "PromptLayout":
-        """Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file."""
+        """Read tokenizer and ids of `base`.
+
+        Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file.
+        """
         special = SpecialTokens.load(base.gen_config)
         tokenizer = _load_tokenizer(base.tokenizer)
         for name in ("text_bos_id", "text_eos_id"):
@@ -125,14 +128,14 @@ def lay_frames(codes: Tensor, empty_id: int) -> tuple[Tensor, Tensor]:
 
 
 def split_tags(tags: str | Sequence[str]) -> list[str]:
-    """Single tags, trimmed, of a list or of comma-separated text; any `<tag>` wrapping is taken off."""
+    """Split a list or comma-separated text into single tags, trimmed; any `<tag>` wrapping is taken off."""
     text = clean_text(tags if isinstance(tags, str) else ",".join(tags))
     text = re.sub(r"</?tag>", "", text, flags=re.IGNORECASE)
     return [tag for part in re.split(r"[,\n]", text) if (tag := " ".join(part.split()))]
 
 
 def wrap_tags(tags: str | Sequence[str]) -> str:
-    """Tags as the model reads them: `<tag>piano,happy</tag>`."""
+    """Write tags as the model reads them: `<tag>piano,happy</tag>`."""
     return f"<tag>{','.join(split_tags(tags)).lower()}</tag>"
 
 

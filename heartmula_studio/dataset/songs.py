@@ -11,7 +11,9 @@ import torch
 from datasets import Audio, Dataset, Features, List, Value
 from torch import Tensor
 
+from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.lyrics import clean_text
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError, NotFoundError
 
@@ -22,6 +24,7 @@ _REQUIRED = {
     "codes": List(List(Value("int16"))),
 }
 _OPTIONAL = {"codec": Value("string"), "audio": Value("string")}
+_TEXTS = ("song", "tags", "lyrics", "codec")
 _COLUMNS_HINT = f"Needed are {', '.join(_REQUIRED)}; lyrics may be empty."
 
 
@@ -30,7 +33,7 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
 
     A row has `song` (a name of its own), `tags` (a list, or text separated by commas), `lyrics` (plain or LRC),
     `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes) and `audio` (path).
-    Raises InvalidInputError where a song's codes cannot be used, and as `check_songs` does.
+    Raises InvalidInputError where a song's name or codes cannot be used, and as `check_songs` does.
     """
     rows = list(rows)
     for i, row in enumerate(rows):
@@ -39,7 +42,10 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
     present = [name for name in _OPTIONAL if rows and all(row.get(name) is not None for row in rows)]
     features = Features({**_REQUIRED, **{name: _OPTIONAL[name] for name in present}})
     columns = {name: [row[name] for row in rows] for name in features}
+    for name in {"song", *present}:
+        _require_unicode(name, columns[name])
     columns["tags"] = [",".join(split_tags(tags)) for tags in columns["tags"]]
+    columns["lyrics"] = [clean_text(lyrics) for lyrics in columns["lyrics"]]
     columns["codes"] = [_checked_codes(row["song"], row["codes"]) for row in rows]
     dataset = Dataset.from_dict(columns, features=features)
     if "audio" in present:
@@ -54,13 +60,18 @@ def from_token_files(
     """Build the dataset from token files, one song each, named by the file's stem.
 
     lyrics: one text for each file. tags: one for each file, or one for all.
-    Raises as `song_dataset` does.
+    Raises as `song_dataset` does, and CheckpointMismatchError if a file's tokens are of another frame rate.
     """
     tags = [tags] * len(paths) if isinstance(tags, str) else tags
     assert len(paths) == len(lyrics) == len(tags), (len(paths), len(lyrics), len(tags))
     rows = []
     for path, text, song_tags in zip(paths, lyrics, tags, strict=True):
         tokens = Tokens.load(path)
+        if tokens.frame_rate_hz != FRAME_RATE_HZ:
+            raise CheckpointMismatchError(
+                f"{path} has {tokens.frame_rate_hz} frames a second; the music model has {FRAME_RATE_HZ}.",
+                "Tokenise the song again.",
+            )
         row = {"song": Path(path).stem, "tags": song_tags, "lyrics": text}
         rows.append({**row, "codes": tokens.codes, "codec": tokens.codec_id})
     return song_dataset(rows, codec_id)
@@ -82,28 +93,27 @@ def load_songs(folder: str | Path, codec_id: str | None = None) -> Dataset:
 def check_songs(dataset: Dataset, codec_id: str | None = None) -> Dataset:
     """Return `dataset` if training can read it.
 
-    Raises InvalidInputError if it is empty, lacks a column or a text, or repeats a song's name; CheckpointMismatchError
-    if its tokens come from several codecs, or from another than `codec_id`.
+    Raises InvalidInputError if it is empty, lacks a column or a text, holds something else where text is needed, or
+    repeats a song's name; CheckpointMismatchError if its tokens come from several codecs, or from another than
+    `codec_id`.
     """
     missing = [name for name in _REQUIRED if name not in dataset.column_names]
     if missing:
         raise InvalidInputError(f"The dataset has no column {', '.join(missing)}.", _COLUMNS_HINT)
     if len(dataset) == 0:
         raise InvalidInputError("The dataset has 0 songs.", "Add at least one song.")
+    _check_texts(dataset)
     repeated = [song for song, times in Counter(dataset["song"]).items() if times > 1]
     if repeated:
         raise InvalidInputError(f"Several songs are called {repeated[0]!r}.", "Give every song a name of its own.")
-    for name in ("tags", "lyrics"):
-        if (empty := list(dataset[name]).count(None)) > 0:
-            raise InvalidInputError(f"{empty} songs have no {name}.", _COLUMNS_HINT)
     _check_codec(dataset, codec_id)
     return dataset
 
 
 def song_codes(dataset: Dataset, row: int) -> Tensor:
-    """The codes of one song, [K, T] int64. Raises InvalidInputError, naming the song, if they cannot be used."""
+    """Read the codes of one song, [K, T] int16. Raises InvalidInputError, naming the song, if they cannot be used."""
     entry = dataset.with_format("numpy", columns=["song", "codes"])[row]
-    return torch.from_numpy(_checked_codes(entry["song"], entry["codes"]).astype(np.int64))
+    return torch.from_numpy(_checked_codes(entry["song"], entry["codes"]))
 
 
 def _checked_codes(song: str, codes: Any) -> np.ndarray:
@@ -119,6 +129,27 @@ def _checked_codes(song: str, codes: Any) -> np.ndarray:
     if codes.min() < 0 or codes.max() > np.iinfo(np.int16).max:
         raise InvalidInputError(f"{song} has codes from {codes.min()} to {codes.max()}.", "Tokenise the song again.")
     return codes.astype(np.int16)
+
+
+def _require_unicode(name: str, texts: Sequence[Any]) -> None:
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidInputError(f"The {name} {text!r} is not text.", "Give it a name.")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:  # Python keeps the bytes of an undecodable file name as lone surrogates
+            raise InvalidInputError(f"The {name} {text!r} is not UTF-8.", "Give it a name in UTF-8.") from error
+
+
+def _check_texts(dataset: Dataset) -> None:
+    for name in _TEXTS:
+        if name not in dataset.column_names:
+            continue
+        feature = dataset.features[name]
+        if not isinstance(feature, Value) or feature.dtype not in ("string", "large_string"):
+            raise InvalidInputError(f"The column {name} holds {feature}.", "It must hold one text for each song.")
+        if (empty := list(dataset[name]).count(None)) > 0:
+            raise InvalidInputError(f"{empty} songs have no {name}.", _COLUMNS_HINT)
 
 
 def _check_codec(dataset: Dataset, codec_id: str | None) -> None:

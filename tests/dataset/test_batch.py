@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from heartmula_studio.dataset.batch import Batch, make_example
-from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError
+from heartmula_studio.errors import CheckpointMismatchError
 
 TAGS = "Piano,Happy,Wedding"
 LYRICS = "[Verse]\nThe sun creeps in across the floor\n[Chorus]\nEvery day"
@@ -72,36 +72,33 @@ def test_only_the_end_of_a_song_has_an_end_frame(layout):
 
 def test_collate_counts_predictions_in_row_major_order(layout):
     short, long = layout.build("", ""), layout.build(TAGS, LYRICS)
-    first = make_example(short, random_codes(3), layout.special, ends_song=True, song="Aria")
-    second = make_example(long, random_codes(2, seed=1).short(), layout.special, ends_song=False, song="Blues")
+    first = make_example(short, random_codes(3), layout.special, ends_song=True)
+    second = make_example(long, random_codes(2, seed=1).short(), layout.special, ends_song=False)
     batch = Batch.collate([first, second])
     S = max(len(first.tokens), len(second.tokens))
     assert batch.tokens.shape == batch.mask.shape == (2, S, 9)
     assert (batch.tokens.dtype, batch.targets.dtype) == (torch.int64, torch.int64)
     assert (batch.mask.dtype, batch.predict.dtype) == (torch.bool, torch.bool)
-    assert batch.num_predictions == int(batch.predict.sum()) == 6
+    assert len(batch.targets) == int(batch.predict.sum()) == 6
     assert batch.predict.sum(dim=1).tolist() == [4, 2]
     assert batch.predict[1].nonzero().flatten().tolist() == [len(long.tokens) - 1, len(long.tokens)]
     assert torch.equal(batch.targets, torch.cat((first.targets, second.targets)))
     assert batch.muq_positions.tolist() == [short.muq_index, long.muq_index]
     assert batch.unconditional.tolist() == [False, False]
-    assert [batch.song_of(n) for n in range(6)] == ["Aria"] * 4 + ["Blues"] * 2
     assert not batch.mask[0, len(first.tokens) :].any()
 
 
-def test_to_moves_every_tensor_and_keeps_the_names(layout):
-    example = make_example(layout.build("", ""), random_codes(3), layout.special, ends_song=True, song="Aria")
+def test_to_moves_every_tensor(layout):
+    example = make_example(layout.build("", ""), random_codes(3), layout.special, ends_song=True)
     batch = Batch.collate([example]).to("meta")
-    assert {batch.tokens.device.type, batch.predict.device.type, batch.unconditional.device.type} == {"meta"}
-    assert batch.songs == ("Aria",)
+    assert {tensor.device.type for tensor in vars(batch).values()} == {"meta"}
 
 
-def test_a_window_too_long_for_the_model_is_refused_with_its_song(layout):
+def test_the_longest_example_takes_exactly_the_positions_its_prompt_counts(layout):
+    """The end frame is predicted and never read, so it takes no position."""
     prompt = layout.build(TAGS, LYRICS)
-    room = len(prompt.tokens) + 5 + 1
-    make_example(prompt, random_codes(5), layout.special, True, "Aria", max_positions=room)
-    with pytest.raises(InvalidInputError, match="Aria"):
-        make_example(prompt, random_codes(6), layout.special, True, "Aria", max_positions=room)
+    example = make_example(prompt, random_codes(5), layout.special, ends_song=True)
+    assert len(example.tokens) == prompt.num_positions(5)
 
 
 @pytest.mark.parametrize(

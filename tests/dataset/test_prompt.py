@@ -98,7 +98,7 @@ def test_a_tokenizer_that_truncates_or_pads_is_told_not_to(golden_base, layout, 
 
 def test_a_prompt_too_long_for_the_model_is_refused_with_its_numbers(layout):
     prompt = layout.build(TAGS, "la " * 200)
-    needed = len(prompt.tokens) + 10 + 1
+    needed = len(prompt.tokens) + 10
     prompt.require_room(10, max_positions=needed)
     with pytest.raises(InvalidInputError, match=rf"need {needed} positions for Aria; this base model has {needed - 1}"):
         prompt.require_room(10, max_positions=needed - 1, song="Aria")

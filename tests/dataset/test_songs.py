@@ -14,9 +14,9 @@ def row(song="Aria", num_frames=5, **columns):
     return {"song": song, "tags": "piano", "lyrics": "[verse]\nla", "codes": codes, **columns}
 
 
-def save_tokens(path, codec_id="nano-1"):
+def save_tokens(path, codec_id="nano-1", frame_rate_hz=12.5):
     codes = torch.arange(80, dtype=torch.int16).reshape(8, 10)
-    Tokens(codes=codes, frame_rate_hz=12.5, codec_id=codec_id, source_sha256="0" * 64, source_sec=0.8).save(path)
+    Tokens(codes, frame_rate_hz, codec_id, source_sha256="0" * 64, source_sec=0.8).save(path)
     return path
 
 
@@ -25,7 +25,7 @@ def test_rows_survive_the_disk(tmp_path):
     dataset = load_songs(tmp_path / "dataset")
     assert dataset.column_names == ["song", "tags", "lyrics", "codes"]
     assert list(dataset["tags"]) == ["piano", "Hip Hop,90s"]
-    assert torch.equal(song_codes(dataset, 1), torch.arange(56).reshape(8, 7))
+    assert torch.equal(song_codes(dataset, 1), torch.arange(56, dtype=torch.int16).reshape(8, 7))
     assert dataset.features["codes"].feature.feature.dtype == "int16"
 
 
@@ -91,11 +91,33 @@ def test_missing_columns_are_named():
 
 def test_unusable_rows_of_a_foreign_dataset_are_refused():
     foreign = {"song": ["Aria"], "tags": ["piano"], "lyrics": ["la"], "codes": [[[1, 2]]]}
+    half_empty = {"song": ["Aria", "Blues"], "lyrics": ["la", None]}
     with pytest.raises(InvalidInputError, match="1 songs have no lyrics"):
-        check_songs(Dataset.from_dict({**foreign, "lyrics": [None]}))
+        check_songs(Dataset.from_dict({**{name: 2 * column for name, column in foreign.items()}, **half_empty}))
     for codes in ([[]], [[1, 2], [3]], [[0.5, 1.0]]):
         with pytest.raises(InvalidInputError, match="Aria"):
             song_codes(Dataset.from_dict({**foreign, "codes": [codes]}), 0)
+
+
+@pytest.mark.parametrize("column", ["song", "tags", "lyrics", "codec"])
+@pytest.mark.parametrize("value", [7, ["a", "b"]])
+def test_a_foreign_dataset_without_text_where_text_is_needed_is_refused(column, value):
+    foreign = {"song": ["Aria"], "tags": ["piano"], "lyrics": ["la"], "codes": [[[1, 2]]], "codec": ["nano-1"]}
+    with pytest.raises(InvalidInputError, match=f"column {column} holds"):
+        check_songs(Dataset.from_dict({**foreign, column: [value]}), codec_id="nano-1")
+
+
+@pytest.mark.parametrize("name", ["Caf\udce9", 7])
+def test_a_name_that_cannot_be_stored_is_refused(name):
+    """The first is how Python reads a file called Café in Latin-1."""
+    with pytest.raises(InvalidInputError, match="song"):
+        song_dataset([row(name)])
+    with pytest.raises(InvalidInputError, match="audio"):
+        song_dataset([row(audio=name)])
+
+
+def test_lone_surrogates_in_lyrics_are_dropped():
+    assert song_dataset([row(lyrics="la\udce9la")])[0]["lyrics"] == "lala"
 
 
 def test_token_files_become_songs_named_by_their_stems(tmp_path):
@@ -105,7 +127,7 @@ def test_token_files_become_songs_named_by_their_stems(tmp_path):
     assert list(dataset["lyrics"]) == ["la", ""]
     assert list(dataset["tags"]) == ["piano", "blues"]
     assert list(dataset["codec"]) == ["nano-1", "nano-1"]
-    assert torch.equal(song_codes(dataset, 0), torch.arange(80).reshape(8, 10))
+    assert torch.equal(song_codes(dataset, 0), torch.arange(80, dtype=torch.int16).reshape(8, 10))
 
 
 def test_one_text_of_tags_goes_with_all_files(tmp_path):
@@ -125,6 +147,11 @@ def test_tokens_of_another_codec_than_the_base_models_are_refused(tmp_path):
     load_songs(tmp_path / "dataset", codec_id="nano-1")
     with pytest.raises(CheckpointMismatchError, match="official"):
         load_songs(tmp_path / "dataset", codec_id="official")
+
+
+def test_tokens_of_another_frame_rate_are_refused(tmp_path):
+    with pytest.raises(CheckpointMismatchError, match=r"Aria\.pt has 25\.0 frames a second"):
+        from_token_files([save_tokens(tmp_path / "Aria.pt", frame_rate_hz=25.0)], [""], "piano")
 
 
 def test_a_folder_without_a_dataset_is_named(tmp_path):
