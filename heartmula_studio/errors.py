@@ -117,6 +117,12 @@ class CheckpointMismatchError(CheckpointError):
     """A checkpoint's tensors do not fit the network its config describes, or another base model."""
 
 
+class OutOfMemoryError(StudioError):
+    """The device, or the computer itself, has too little memory."""
+
+    status = 507
+
+
 class TrainingError(StudioError):
     """A training run cannot start or go on."""
 
@@ -125,6 +131,13 @@ class TrainingError(StudioError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class StorageError(StudioError):
+    """A file could not be written whole, or not be read."""
+
+    status = 507
+    exit_code = 6
 
 
 class CancelledError(StudioError):

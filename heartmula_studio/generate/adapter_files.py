@@ -32,10 +32,10 @@ _PLAIN_SETTINGS = {
 
 
 def check_adapter(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Checks an adapter folder against the base's parameter `shapes`, without loading it.
+    """Check an adapter folder against the base's parameter `shapes`, without loading it.
 
-    Raises `CheckpointError` for pickled weights, `CheckpointMissingError`, `CheckpointCorruptError`, or
-    `CheckpointMismatchError` where the adapter was made for another base or is not plain LoRA.
+    Raises CheckpointError for pickled weights, CheckpointMissingError, CheckpointCorruptError, or
+    CheckpointMismatchError where the adapter was made for another base or is not plain LoRA.
     """
     read_config(folder)
     for layer, parts in read_layers(folder).items():
@@ -49,7 +49,7 @@ def check_adapter(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def read_config(folder: Path) -> LoraConfig:
-    """The adapter's settings. Raises as `check_adapter`."""
+    """Read the adapter's settings. Raises as `check_adapter`."""
     _require(folder / CONFIG_FILE)
     try:
         config = PeftConfig.from_pretrained(folder)
@@ -63,7 +63,7 @@ def read_config(folder: Path) -> LoraConfig:
 
 
 def read_layers(folder: Path) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shapes of the adapter's tensors, by layer and part. Raises as `check_adapter`."""
+    """Read the shapes of the adapter's tensors, by layer and part. Raises as `check_adapter`."""
     if (folder / "adapter_model.bin").exists() and not (folder / WEIGHTS_FILE).exists():
         raise CheckpointError(
             f"The adapter in {folder} is a pickle file (.bin), which can run code when it is opened.",

@@ -4,6 +4,7 @@ It knows folders and requests; not the store, jobs or pages. One song or one cha
 second waits until the first is done, so that no song is ever made half in one style.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +15,26 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.arch.atomic import replaced_file
-from heartmula_studio.arch.checkpoints import CODEC_REPO, BaseFolder, find_base, load_heartmula, read_config
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula
 from heartmula_studio.arch.fingerprint import fingerprint
-from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ, HeartCodecConfig
+from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
-from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.errors import CheckpointError, InvalidInputError
 from heartmula_studio.generate.adapter import Adapter
-from heartmula_studio.generate.full_weights import FullWeights
-from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now
+from heartmula_studio.generate.full_weights import BaseModel, FullWeights
+from heartmula_studio.generate.memory import memory_explained
+from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song import AudioIds, generate_codes
-from heartmula_studio.generate.style import ActiveStyle, BaseModel, StyleFolder, check_strength, check_style
+from heartmula_studio.generate.style import ActiveStyle, StyleFolder, check_strength, check_style
 
 LOCK_POLL_SEC = 0.2
+DECODE_STEPS = 10
+DECODE_GUIDANCE = 1.25
 MADE_WITH = "Made with HeartMuLa Training Studio"
 RECEIPT_TAG = "heartmula_receipt"
 
@@ -46,32 +50,33 @@ class Song:
 class Engine:
     """A base model that makes songs, in the active style if there is one. Any thread may call any method."""
 
-    def __init__(self, base: BaseFolder, model: HeartMuLa):
+    def __init__(self, base: BaseFolder, model: HeartMuLa, codec: Codec):
         self.base = base
         self.model = model
+        self.codec = codec
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
-        codec_config = HeartCodecConfig.from_dict(read_config(base.codec, CODEC_REPO))
-        self._sample_rate_hz = codec_config.sample_rate
-        self._ids = AudioIds(codec_config.flow.codebook_size, self._layout.special.audio_eos_id)
+        self._ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
         shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
         self._base_model = BaseModel(model.config, shapes, fingerprint(base.model))
-        self._codec: Codec | None = None
-        self._weights: Adapter | FullWeights | None = None
+        self._full_weights = FullWeights(model, base.model, self._base_model)
+        self._adapter: Adapter | None = None
         self._active: ActiveStyle | None = None
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, base: str | Path = "nano", device: str = "auto", dtype: torch.dtype | None = None) -> "Engine":
-        """Loads a base: `nano`, or a folder in heartlib's layout.
+    def load(cls, base: str | Path = BUNDLED_BASE, device: str = "auto", dtype: torch.dtype | None = None) -> "Engine":
+        """Load a base, the bundled one or a folder in heartlib's layout, and its codec.
 
-        `device` "auto" takes an NVIDIA GPU where there is one; `dtype` None is bfloat16 there and float32 elsewhere.
-        The codec, always float32, is loaded with the first song.
-        Raises `CheckpointError` subclasses and `InvalidInputError`.
+        `device` as `pick_device`; `dtype` None is bfloat16 on an NVIDIA GPU and float32 elsewhere. The codec is always
+        float32, and without its encoder: songs are only ever turned into sound here.
+        Raises CheckpointError, InvalidInputError and OutOfMemoryError.
         """
         place = pick_device(device)
         dtype = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
         folder = find_base(base)
-        return cls(folder, load_heartmula(folder.model, place, dtype).requires_grad_(False))
+        with memory_explained():
+            codec = Codec.load(replace(folder, encoder=None), place)
+            return cls(folder, load_heartmula(folder.model, place, dtype).requires_grad_(False), codec)
 
     @property
     def active(self) -> ActiveStyle | None:
@@ -82,43 +87,50 @@ class Engine:
         return self.model.audio_head.device
 
     def activate(self, folder: str | Path, strength: float = 1.0) -> ActiveStyle:
-        """Puts a trained style on the base, in place of any other; waits for a song that is being made.
+        """Put a trained style on the base, in place of any other; wait for a song that is being made.
 
         `folder` holds a LoRA adapter in PEFT's format, or a full checkpoint (whose strength can only be 1).
-        Raises `CheckpointError` subclasses and `InvalidInputError`; the engine is then as it was.
+        Raises CheckpointError, InvalidInputError and OutOfMemoryError. The engine is then as it was or, where the
+        previous style cannot be read again (its folder is gone, say), without a style; the error says so.
         """
         style = check_style(Path(folder), self._base_model)
         check_strength(strength, style.method)
-        with self._lock:
+        with self._turn():
             previous = self._active
-            self._take_off()
             try:
+                self._take_off()
                 return self._put_on(style, strength)
-            except BaseException:
-                if previous:
-                    self._put_on(previous.style, previous.strength)
+            except BaseException as failure:
+                self._go_back(previous, failure)
                 raise
 
     def deactivate(self) -> None:
-        """Gives the base back, bit for bit; waits for a song that is being made."""
-        with self._lock:
+        """Give the base back, bit for bit; wait for a song that is being made.
+
+        No style is active afterwards in any case. Raises CheckpointError where a full checkpoint was and the base
+        cannot be read again; whatever needs the base next tries again first, and raises the same.
+        """
+        with self._turn():
             self._take_off()
 
     def set_strength(self, strength: float) -> ActiveStyle:
-        """Changes how strong the active LoRA style is, from 0 (the base) to 2; waits for a song that is being made.
+        """Change how strong the active LoRA style is, from 0 (the base) to 2; wait for a song that is being made.
 
-        Raises `InvalidInputError` without an active style, or for a strength it cannot have.
+        Raises InvalidInputError without an active style, or for a strength it cannot have.
         """
-        with self._lock:
+        with self._turn():
             if self._active is None:
                 raise InvalidInputError("No style is active.", "Activate one first.")
             check_strength(strength, self._active.style.method)
-            return self._scale(self._active.style, strength)
+            return self._scale(self._active.style, strength) if self._adapter else self._active
 
     def generate(
         self, request: SongRequest, progress: Progress | None = None, cancelled: Cancelled | None = None
     ) -> Tensor:
-        """The song's codes [K, T], as `song.generate_codes`; waits for one that is being made."""
+        """Generate the song's codes [K, T]; wait for one that is being made.
+
+        Raises as `song.generate_codes`, OutOfMemoryError, and CheckpointError as `deactivate`.
+        """
         with self._turn(cancelled):
             return self._generate(request, progress, cancelled)
 
@@ -130,61 +142,77 @@ class Engine:
         cancelled: Cancelled | None = None,
         decode_progress: Progress | None = None,
     ) -> Song:
-        """Writes the song (WAV, FLAC or MP3, by suffix), its receipt in the file's tags and as JSON beside it.
+        """Write the song (WAV, FLAC or MP3, by suffix), its receipt in the file's tags and as JSON beside it.
 
+        The receipt of `song.mp3` is `song.mp3.json`.
         `progress` counts frames as in `generate`, `decode_progress` the stretches then turned into sound.
-        Raises as `generate`, and `InvalidInputError` for another suffix; no file is left behind then.
+        Raises as `generate`, and InvalidInputError for another suffix; no file is left behind then.
         """
         out_path = Path(out_path)
         # Made before the song, so that a wrong suffix is refused before minutes are spent.
-        audio_file = AudioWriter(out_path, self._sample_rate_hz)
+        audio_file = AudioWriter(out_path, self.codec.sample_rate_hz)
         with self._turn(cancelled):
             codes = self._generate(request, progress, cancelled)
             receipt = self._receipt(request, codes.shape[1])
             audio_file.tags = {"comment": MADE_WITH, RECEIPT_TAG: receipt.to_json()}
             # Left in reverse order: the audio appears first, so that a receipt never stands alone.
-            with replaced_file(out_path.with_suffix(".json")) as receipt_file, audio_file:
+            with replaced_file(receipt_path(out_path)) as receipt_file, audio_file:
                 receipt_file.write_text(receipt.to_json() + "\n", encoding="utf-8")
-                for stretch in self._load_codec().decode(codes, request.seed, decode_progress, cancelled):
+                for stretch in self._decode(codes, request.seed, decode_progress, cancelled):
                     audio_file.write(stretch)
         return Song(out_path, receipt)
 
     @contextmanager
-    def _turn(self, cancelled: Cancelled | None) -> Iterator[None]:
-        """Holds the lock; a request can be cancelled while it waits for it."""
+    def _turn(self, cancelled: Cancelled | None = None) -> Iterator[None]:
+        """Hold the lock; a request can be cancelled while it waits for it."""
         while not self._lock.acquire(timeout=LOCK_POLL_SEC):
             check_cancelled(cancelled)
         try:
-            yield
+            with memory_explained():
+                yield
         finally:
             self._lock.release()
 
     def _generate(self, request: SongRequest, progress: Progress | None, cancelled: Cancelled | None) -> Tensor:
+        if self._active is None:
+            self._full_weights.restore()
         prompt = self._layout.build(request.tags, request.lyrics)
         return generate_codes(self.model, prompt, self._ids, request, progress, cancelled)
 
+    def _decode(
+        self, codes: Tensor, seed: int, progress: Progress | None, cancelled: Cancelled | None
+    ) -> Iterator[Tensor]:
+        return self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
+
     def _put_on(self, style: StyleFolder, strength: float) -> ActiveStyle:
-        if style.method == "lora":
-            self._weights = Adapter(self.model, style.path)
-        else:
-            self._weights = FullWeights(self.model, style.path, self.base.model)
+        if style.method == "full":
+            self._active = ActiveStyle(style, strength, self._full_weights.overwrite(style.path))
+            return self._active
+        self._adapter = Adapter(self.model, style.path)
         return self._scale(style, strength)
 
     def _scale(self, style: StyleFolder, strength: float) -> ActiveStyle:
-        self._weights.set_strength(strength)
-        self._active = ActiveStyle(style, strength, self._weights.layers_changed if strength else 0)
+        self._adapter.set_strength(strength)
+        self._active = ActiveStyle(style, strength, self._adapter.layers_changed if strength else 0)
         return self._active
 
     def _take_off(self) -> None:
-        if self._weights:
-            self._weights.detach()
-        self._weights = self._active = None
+        if self._adapter:
+            self._adapter.detach()
+        self._adapter = self._active = None
+        self._full_weights.restore()
 
-    def _load_codec(self) -> Codec:
-        if self._codec is None:
-            # Without the encoder: songs are only ever turned into sound here.
-            self._codec = Codec.load(replace(self.base, encoder=None), self.device)
-        return self._codec
+    def _go_back(self, previous: ActiveStyle | None, failure: BaseException) -> None:
+        """Put the previous style on again after a failure. Raises CheckpointError, with both reasons, if it cannot."""
+        try:
+            self._take_off()
+            if previous:
+                # Checked again: its folder may hold another style by now, which would go by the old one's name.
+                self._put_on(check_style(previous.style.path, self._base_model), previous.strength)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{failure} Nor can the engine go back to what it was: {error}", "No style is active now."
+            ) from failure
 
     def _receipt(self, request: SongRequest, num_frames: int) -> Receipt:
         active = self._active
@@ -198,7 +226,10 @@ class Engine:
             request=request,
             frames=num_frames,
             duration_sec=num_frames / FRAME_RATE_HZ,
-            sample_rate_hz=self._sample_rate_hz,
+            sample_rate_hz=self.codec.sample_rate_hz,
+            codec_id=self.codec.codec_id,
+            decode_steps=DECODE_STEPS,
+            decode_guidance=DECODE_GUIDANCE,
             device=self.device.type,
             dtype=str(self.model.audio_head.dtype).removeprefix("torch."),
             versions=package_versions(),
@@ -207,11 +238,16 @@ class Engine:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for a name; "auto" is an NVIDIA GPU where there is one, else the CPU."""
+    """Return the device of a name: "auto" (an NVIDIA GPU where there is one, else the CPU), "cpu", "cuda" or "mps".
+
+    "cuda:1" is the second GPU. Raises InvalidInputError for another name, or a device that is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):
+        raise InvalidInputError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:0, cuda:1, … or mps.")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise InvalidInputError(f"The device {name!r} cannot be used here: {error}", 'Use "auto" or "cpu".') from error
+        raise InvalidInputError(f"The device {name!r} cannot be used here: {error}", "Use auto or cpu.") from error
     return torch.device(name)

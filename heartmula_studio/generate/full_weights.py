@@ -1,25 +1,36 @@
 """A fully tuned model in place of the base: its weights are copied into the same tensors, so that memory never
-holds two models. Going back reads the base from disk again.
+holds two models. Going back reads the base from disk again, which can fail; the model remembers that it owes it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from heartmula_studio.arch.checkpoints import MODEL_REPO, check_shapes, read_config, weight_files
+from heartmula_studio.arch.checkpoints import MODEL_REPO, check_shapes, read_heartmula_config, weight_files
+from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
 
 
-def check_full(folder: Path, config: HeartMuLaConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Checks a full checkpoint against the base's config and parameter `shapes`, without loading it.
+@dataclass(frozen=True)
+class BaseModel:
+    """What a style is checked against."""
 
-    Raises `CheckpointMissingError`, `CheckpointCorruptError`, or `CheckpointMismatchError` naming the file.
+    config: HeartMuLaConfig
+    shapes: Mapping[str, tuple[int, ...]]
+    fingerprint: str
+
+
+def check_full(folder: Path, base: BaseModel) -> None:
+    """Check a full checkpoint against the base's sizes, without loading it.
+
+    Raises CheckpointMissingError, CheckpointCorruptError, or CheckpointMismatchError naming the file.
     """
-    if HeartMuLaConfig.from_dict(read_config(folder, MODEL_REPO)) != config:
+    if read_heartmula_config(folder) != base.config:
         raise CheckpointMismatchError(
             f"The sizes in {folder / 'config.json'} are not those of this base.",
             "Load the base model it was trained from, or train the style again on this one.",
@@ -27,20 +38,20 @@ def check_full(folder: Path, config: HeartMuLaConfig, shapes: Mapping[str, tuple
     found: set[str] = set()
     for path in weight_files(folder, MODEL_REPO):
         with TensorFile(path) as file:
-            check_shapes(path, file.shapes, shapes)
+            check_shapes(path, file.shapes, base.shapes)
             found.update(file.shapes)
-    if missing := sorted(shapes.keys() - found):
+    if missing := sorted(base.shapes.keys() - found):
         raise CheckpointMismatchError(
-            f"{folder} lacks {len(missing)} of {len(shapes)} tensors, first {missing[0]}.",
+            f"{folder} lacks {len(missing)} of {len(base.shapes)} tensors, first {missing[0]}.",
             "Copy the whole checkpoint folder again.",
         )
 
 
 @torch.no_grad()
 def copy_weights(model: nn.Module, folder: Path) -> int:
-    """Overwrites the model's tensors, one at a time, by those in `folder`; returns how many differed.
+    """Overwrite the model's tensors, one at a time, by those in `folder`; return how many differed.
 
-    The folder has passed `check_full`. Raises `CheckpointCorruptError`, leaving the model half overwritten,
+    The folder has passed `check_full`. Raises CheckpointCorruptError, leaving the model half overwritten,
     where a tensor holds values that are not numbers.
     """
     parameters, changed = dict(model.named_parameters()), 0
@@ -60,20 +71,32 @@ def copy_weights(model: nn.Module, folder: Path) -> int:
 
 
 class FullWeights:
-    """The weights of a full checkpoint in `model`, which until then holds those of `base_folder`."""
+    """The tensors of `model`, which hold the weights of `base_folder` until a full checkpoint overwrites them."""
 
-    def __init__(self, model: HeartMuLa, folder: Path, base_folder: Path):
-        self._model, self._base_folder = model, base_folder
-        try:
-            self.layers_changed = copy_weights(model, folder)
-        except BaseException:
-            self.detach()
-            raise
+    def __init__(self, model: HeartMuLa, base_folder: Path, base: BaseModel):
+        self._model, self._base_folder, self._base = model, base_folder, base
+        self._holds_base = True
 
-    def set_strength(self, strength: float) -> None:
-        """A full checkpoint is on or off."""
-        assert strength == 1, strength
+    def overwrite(self, folder: Path) -> int:
+        """Copy a checked full checkpoint over the base; return the number of tensors that differ from it.
 
-    def detach(self) -> None:
-        """Reads the base back from disk."""
+        Raises CheckpointError; `restore` is then due.
+        """
+        self._holds_base = False
+        return copy_weights(self._model, folder)
+
+    def restore(self) -> None:
+        """Read the base back from disk, unless the model holds it already.
+
+        Raises CheckpointError where the base is gone, damaged or another one by now; the next call tries again.
+        """
+        if self._holds_base:
+            return
+        check_full(self._base_folder, self._base)
+        if fingerprint(self._base_folder) != self._base.fingerprint:
+            raise CheckpointMismatchError(
+                f"The base model in {self._base_folder} is not the one that was loaded: its files have changed.",
+                "Put the files back as they were, or start again to load the base as it is now.",
+            )
         copy_weights(self._model, self._base_folder)
+        self._holds_base = True

@@ -2,8 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
@@ -25,7 +26,11 @@ class StyleRecord:
 
 @dataclass(frozen=True)
 class Receipt:
-    """One song's making. `style` is None for the base model alone; `created_at` is UTC, ISO 8601."""
+    """One song's making. `style` is None for the base model alone; `created_at` is UTC, ISO 8601.
+
+    `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
+    of `decode_guidance`.
+    """
 
     base: str
     base_fingerprint: str
@@ -34,6 +39,9 @@ class Receipt:
     frames: int
     duration_sec: float
     sample_rate_hz: int
+    codec_id: str
+    decode_steps: int
+    decode_guidance: float
     device: str
     dtype: str
     versions: dict[str, str]
@@ -45,7 +53,7 @@ class Receipt:
 
     @classmethod
     def from_json(cls, text: str) -> "Receipt":
-        """Raises `InvalidInputError` where the text is not a receipt of a schema known here."""
+        """Read a receipt. Raises InvalidInputError where the text is not a receipt of a schema known here."""
         record = _parse(text)
         try:
             style = record["style"] and StyleRecord(**record["style"])
@@ -55,6 +63,11 @@ class Receipt:
             raise InvalidInputError(
                 f"The receipt is incomplete: {error}.", f"It holds the fields {allowed}."
             ) from error
+
+
+def receipt_path(song: Path) -> Path:
+    """Return where a song's receipt lies: beside it, under its whole name, so that no two files share one."""
+    return song.with_name(f"{song.name}.json")
 
 
 def _parse(text: str) -> dict:
@@ -71,9 +84,9 @@ def _parse(text: str) -> dict:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that decide what a song sounds like."""
+    """Return the versions of the packages that decide what a song sounds like."""
     return {"heartmula_studio": __version__} | {name: version(name) for name in ("torch", "peft", "transformers")}
 
 
 def utc_now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

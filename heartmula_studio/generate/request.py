@@ -13,7 +13,7 @@ class SongRequest:
     gives the same song. Whether a long prompt and `max_sec` fit together depends on the base model,
     so that is checked by `Engine.generate`.
 
-    Raises `InvalidInputError` when a value is outside what is allowed.
+    Raises InvalidInputError when a value is outside what is allowed.
     """
 
     tags: str

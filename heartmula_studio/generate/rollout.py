@@ -37,7 +37,7 @@ class Rollout:
         self.hidden = self._prefill(prompt, num_rows, device)  # [R, D], what the next frame is predicted from
 
     def choose_frame(self, choose: ChooseCode) -> Tensor:
-        """Chooses the next frame's codes [K], codebook by codebook, each seeing those before it."""
+        """Choose the next frame's codes [K], codebook by codebook, each seeing those before it."""
         model, num_rows = self.model, self.hidden.shape[0]
         self._depth_cache.reset()
         codes = [choose(0, self._guide(model.codebook0_head(self.hidden)))]
@@ -50,7 +50,7 @@ class Rollout:
         return torch.stack(codes)
 
     def advance(self, codes: Tensor) -> None:
-        """Lets every row hear the frame `codes` [K]."""
+        """Let every row hear the frame `codes` [K]."""
         self._frame_tokens[..., :-1] = codes
         x = self.model.embed(self._frame_tokens, self._frame_mask, None, self._unconditional)
         self.hidden = self.model.backbone(x, self._cache)[:, -1]

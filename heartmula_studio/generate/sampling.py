@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def guide(logits: Tensor, cfg_scale: float) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans, 2022): `uncond + (cond - uncond) * cfg_scale`.
+    """Apply classifier-free guidance (Ho & Salimans, 2022): `uncond + (cond - uncond) * cfg_scale`.
 
     `logits` [R, V]: row 0 conditional, row 1 (where guidance is on) unconditional. Returns [V].
     """
@@ -17,7 +17,7 @@ def guide(logits: Tensor, cfg_scale: float) -> Tensor:
 
 
 def allowed_ids(vocab_size: int, codebook_size: int, end_id: int, may_end: bool, device: torch.device) -> Tensor:
-    """Bool [V]: the ids that mean something, which are the codec's codes and, with `may_end`, the end of the song.
+    """Mark the ids that mean something, bool [V]: the codec's codes and, with `may_end`, the end of the song.
 
     The audio vocabulary is wider than the codebook (officially 8197 ids, 8192 codes, end id 8193);
     the remaining ids cannot be decoded and are never drawn.
@@ -28,7 +28,7 @@ def allowed_ids(vocab_size: int, codebook_size: int, end_id: int, may_end: bool,
 
 
 def draws(seed: int, num_frames: int, num_codebooks: int) -> Tensor:
-    """All the chance of one song: uniform numbers [T, K] in [0, 1).
+    """Draw all the chance of one song: uniform numbers [T, K] in [0, 1).
 
     They come from a CPU generator, so that a seed means the same on every device,
     and frame by frame, so that a longer song begins like a shorter one.
@@ -38,7 +38,7 @@ def draws(seed: int, num_frames: int, num_codebooks: int) -> Tensor:
 
 
 def sample(logits: Tensor, allowed: Tensor, uniform: Tensor, temperature: float, topk: int) -> Tensor:
-    """Draws one id from the `topk` most likely allowed ones: the inverse of their cumulative distribution at `uniform`.
+    """Draw one id from the `topk` most likely allowed ones: the inverse of their cumulative distribution at `uniform`.
 
     `logits` [V], `allowed` bool [V], `uniform` [] in [0, 1). Returns an int64 scalar tensor;
     nothing here waits for the device.

@@ -1,34 +1,22 @@
 """A trained style on disk: what kind it is, who it is, and whether it fits the base. Nothing is changed here."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, weight_files
-from heartmula_studio.arch.heartmula import HeartMuLaConfig
+from heartmula_studio.arch.fingerprint import file_sha256
+from heartmula_studio.arch.json_file import read_json_object
 from heartmula_studio.errors import (
-    CheckpointCorruptError,
     CheckpointMismatchError,
     CheckpointMissingError,
     InvalidInputError,
 )
 from heartmula_studio.generate.adapter_files import CONFIG_FILE, WEIGHTS_FILE, check_adapter
-from heartmula_studio.generate.full_weights import check_full
+from heartmula_studio.generate.full_weights import BaseModel, check_full
 
 MAX_STRENGTH = 2.0
-BLOCK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """What a style is checked against."""
-
-    config: HeartMuLaConfig
-    shapes: Mapping[str, tuple[int, ...]]
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -51,10 +39,10 @@ class ActiveStyle:
 
 
 def check_style(path: Path, base: BaseModel) -> StyleFolder:
-    """Reads who the style is, and refuses it unless it fits the base.
+    """Read who the style is, and refuse it unless it fits the base.
 
-    Raises `CheckpointMissingError`, `CheckpointCorruptError`, `CheckpointError` for pickled weights, or
-    `CheckpointMismatchError` with the reason.
+    Raises CheckpointMissingError, CheckpointCorruptError, CheckpointError for pickled weights, or
+    CheckpointMismatchError with the reason.
     """
     if not path.is_dir():
         raise CheckpointMissingError(
@@ -67,13 +55,13 @@ def check_style(path: Path, base: BaseModel) -> StyleFolder:
         check_adapter(path, base.shapes)
         files = [path / WEIGHTS_FILE]
     else:
-        check_full(path, base.config, base.shapes)
+        check_full(path, base)
         files = weight_files(path, MODEL_REPO)
-    return StyleFolder(str(meta.get("id", path.name)), path, method, sha256(files))
+    return StyleFolder(str(meta.get("id", path.name)), path, method, weights_sha256(files))
 
 
 def _check_base(path: Path, trained_on: Any, loaded: str) -> None:
-    """Compares the base that training recorded; an adapter from elsewhere records none and is judged by its shapes."""
+    """Compare the base that training recorded; an adapter from elsewhere records none and is judged by its shapes."""
     if isinstance(trained_on, dict) and trained_on.get("fingerprint", loaded) != loaded:
         raise CheckpointMismatchError(
             f"The style in {path} was trained on another base: {trained_on.get('name')}, fingerprint "
@@ -83,7 +71,7 @@ def _check_base(path: Path, trained_on: Any, loaded: str) -> None:
 
 
 def check_strength(strength: float, method: str) -> None:
-    """Raises `InvalidInputError` unless a style of this kind can have this strength."""
+    """Raise InvalidInputError unless a style of this kind can have this strength."""
     if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= MAX_STRENGTH:
         raise InvalidInputError(f"The strength is {strength!r}.", f"Give a number from 0 to {MAX_STRENGTH}.")
     if method == "full" and strength != 1:
@@ -93,24 +81,15 @@ def check_strength(strength: float, method: str) -> None:
         )
 
 
-def sha256(files: list[Path]) -> str:
-    """The hash of the files' bytes, one after the other; of a single file, what `sha256sum` prints."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-    return digest.hexdigest()
+def weights_sha256(files: list[Path]) -> str:
+    """Return what `sha256sum` prints of a single file; of several, the hash of their hashes."""
+    hashes = [file_sha256(path) for path in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
-    """The `meta.json` that training leaves; {} for an adapter from elsewhere."""
+    """Read the `meta.json` that training leaves; {} for an adapter from elsewhere."""
     try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return read_json_object(path / "meta.json", "Copy the folder again.")
+    except CheckpointMissingError:
         return {}
-    except ValueError as error:
-        raise CheckpointCorruptError(f"{path / 'meta.json'} is not JSON: {error}.", "Copy the folder again.") from error
-    if not isinstance(meta, dict):
-        raise CheckpointCorruptError(f"{path / 'meta.json'} is not an object.", "Copy the folder again.")
-    return meta

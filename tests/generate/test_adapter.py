@@ -172,3 +172,35 @@ def test_values_that_are_not_numbers_are_refused(golden_heartmula, forced_logits
     with pytest.raises(CheckpointCorruptError, match="not numbers"):
         Adapter(golden_heartmula, folder)
     assert torch.equal(forced_logits(golden_heartmula), base)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"r": "8"},
+        {"r": None},
+        {"target_modules": 5},
+        {"target_modules": "("},
+        {"rank_pattern": {"(": 4}},
+        {"lora_alpha": None},
+        {"lora_alpha": "8"},
+        {"lora_alpha": float("nan")},
+        {"lora_dropout": "none"},
+        {"r": [4]},
+        {"target_modules": {"q_proj": 1}, "exclude_modules": 7},
+        {"layers_to_transform": "all"},
+        {"peft_type": ["LORA"]},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Unexpected keyword arguments")
+@pytest.mark.filterwarnings("ignore:Found missing adapter keys")
+def test_a_setting_of_a_wrong_type_is_refused_with_the_files_name(
+    golden_heartmula, forced_logits, save_adapter, changes
+):
+    base = forced_logits(golden_heartmula)
+    folder = save_adapter()
+    rewrite_config(folder, **changes)
+    with pytest.raises(CheckpointError, match=r"adapter_config\.json"):
+        Adapter(golden_heartmula, folder)
+    assert torch.equal(forced_logits(golden_heartmula), base)
+    Adapter(golden_heartmula, save_adapter("good"))

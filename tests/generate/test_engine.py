@@ -3,6 +3,7 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from heartmula_studio.arch.fingerprint import fingerprint
+from heartmula_studio.arch.fingerprint import file_sha256, fingerprint
+from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
     CancelledError,
@@ -19,11 +21,11 @@ from heartmula_studio.errors import (
     CheckpointMismatchError,
     CheckpointMissingError,
     InvalidInputError,
+    OutOfMemoryError,
 )
-from heartmula_studio.generate.engine import RECEIPT_TAG, Engine
+from heartmula_studio.generate.engine import RECEIPT_TAG, Engine, pick_device
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.style import sha256
 
 REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", max_sec=1.0, seed=5)
 
@@ -43,9 +45,100 @@ def test_a_base_is_float32_on_the_cpu_with_no_style(engine):
     assert engine.active is None
 
 
-def test_an_unknown_device_is_refused(base_folder):
-    with pytest.raises(InvalidInputError, match="quantum"):
-        Engine.load(base_folder, device="quantum")
+@pytest.mark.parametrize("name", ["quantum", "meta", "cpu:0", "cuda:", "CUDA", "", "cuda:99"])
+def test_an_unknown_device_is_refused(base_folder, name):
+    with pytest.raises(InvalidInputError, match=f"'{name}'"):
+        Engine.load(base_folder, device=name)
+
+
+def test_auto_is_a_device_that_is_there():
+    assert pick_device("auto").type in ("cpu", "cuda")
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+def test_a_missing_codec_is_noticed_before_a_song_is_made(base_folder, tmp_path):
+    folder = shutil.copytree(base_folder, tmp_path / "base")
+    (folder / "HeartCodec-golden" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointMissingError, match="HeartCodec"):
+        Engine.load(folder, device="cpu")
+
+
+@pytest.fixture
+def fragile_engine(base_folder, tmp_path) -> Engine:
+    """An engine whose base folder a test may damage."""
+    return Engine.load(shutil.copytree(base_folder, tmp_path / "base"), device="cpu")
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "another"])
+def test_a_base_that_cannot_be_read_again_is_owed_until_it_can(fragile_engine, forced_logits, save_full, how):
+    base = forced_logits(fragile_engine.model)
+    full = save_full()
+    fragile_engine.activate(full)
+    weights = fragile_engine.base.model / "model.safetensors"
+    kept = weights.rename(weights.with_name("kept"))
+    if how == "empty":
+        weights.touch()
+    elif how == "another":
+        shutil.copy(full / "model.safetensors", weights)
+    with pytest.raises(CheckpointError, match=r"HeartMuLa-golden"):
+        fragile_engine.deactivate()
+    assert fragile_engine.active is None
+    with pytest.raises(CheckpointError, match=r"HeartMuLa-golden"):
+        fragile_engine.generate(REQUEST)
+    kept.rename(weights)
+    fragile_engine.generate(REQUEST)
+    assert torch.equal(forced_logits(fragile_engine.model), base)
+
+
+def test_a_failed_change_of_style_goes_back_only_to_what_is_still_there(
+    fragile_engine, forced_logits, save_full, save_adapter
+):
+    """The base cannot be read for the new style, nor the full checkpoint before it, until both are back."""
+    base = forced_logits(fragile_engine.model)
+    full, adapter = save_full(), save_adapter()
+    fragile_engine.activate(full)
+    weights = fragile_engine.base.model / "model.safetensors"
+    kept = weights.rename(weights.with_name("kept"))
+    shutil.rmtree(full)
+    with pytest.raises(CheckpointError, match="No style is active"):
+        fragile_engine.activate(adapter)
+    assert fragile_engine.active is None
+    kept.rename(weights)
+    fragile_engine.activate(adapter)
+    assert fragile_engine.active.style.id == "style"
+    fragile_engine.deactivate()
+    assert torch.equal(forced_logits(fragile_engine.model), base)
+
+
+def test_a_style_that_fails_late_leaves_none_where_the_previous_one_is_gone(engine, logits, save_adapter):
+    base = logits()
+    good, bad = save_adapter("good"), save_adapter("bad", seed=1)
+    engine.activate(good)
+    shutil.rmtree(good)
+    damage(bad, "not numbers")
+    with pytest.raises(CheckpointError, match=r"not numbers.*good.*No style is active"):
+        engine.activate(bad)
+    assert engine.active is None
+    assert torch.equal(logits(), base)
+
+
+def test_songs_of_one_name_keep_their_own_receipts(engine, tmp_path):
+    (tmp_path / "song.json").write_text("mine")
+    for suffix, seed in {"wav": 1, "mp3": 2}.items():
+        engine.make_song(replace(REQUEST, seed=seed), tmp_path / f"song.{suffix}")
+    assert (tmp_path / "song.json").read_text() == "mine"
+    assert Receipt.from_json((tmp_path / "song.wav.json").read_text(encoding="utf-8")).request.seed == 1
+    assert Receipt.from_json((tmp_path / "song.mp3.json").read_text(encoding="utf-8")).request.seed == 2
+
+
+def test_too_little_memory_is_told_with_what_to_do(engine, monkeypatch):
+    """A song of a length that this machine cannot hold: the cache of the real model, asked to be too large."""
+    grown = engine.model.backbone.new_cache
+    monkeypatch.setattr(engine.model.backbone, "new_cache", lambda rows, length: grown(rows, length * 2**40))
+    with pytest.raises(OutOfMemoryError, match="shorter song"):
+        engine.generate(REQUEST)
+    monkeypatch.undo()
+    engine.generate(REQUEST)
 
 
 def test_activate_strength_and_deactivate(engine, logits, save_adapter):
@@ -223,11 +316,13 @@ def test_a_song_and_its_receipt(engine, save_adapter, tmp_path):
     assert receipt.request == REQUEST
     assert receipt.base == "HeartMuLa-golden"
     assert receipt.style.id == "style"
-    assert receipt.style.sha256 == sha256([folder / "adapter_model.safetensors"])
+    assert receipt.style.sha256 == file_sha256(folder / "adapter_model.safetensors")
     assert (receipt.style.strength, receipt.style.layers_changed) == (0.8, 35)
     assert (receipt.sample_rate_hz, receipt.duration_sec) == (info.samplerate, info.duration)
+    assert receipt.codec_id == stored_codebook_id(engine.base.codec)
+    assert (receipt.decode_steps, receipt.decode_guidance) == (10, 1.25)
     assert receipt.frames == engine.generate(REQUEST).shape[1]
-    assert Receipt.from_json((tmp_path / "song.json").read_text(encoding="utf-8")) == receipt
+    assert Receipt.from_json((tmp_path / "song.flac.json").read_text(encoding="utf-8")) == receipt
     assert Receipt.from_json(read_tags(song.path)[RECEIPT_TAG]) == receipt
     assert decoded[-1] == (1, 1)
 

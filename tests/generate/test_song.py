@@ -79,6 +79,20 @@ def test_cancellation_is_noticed_before_the_next_frame(generate):
     assert done == [1, 2, 3]
 
 
+def test_cancellation_is_noticed_inside_a_frame(golden_heartmula, generate):
+    """A frame of the largest model takes a CPU more than a second; its layers do not."""
+    asked, layers = [], []
+    golden_heartmula.backbone.layers[1].mlp.register_forward_hook(lambda *_: layers.append(len(asked)))
+
+    def cancelled() -> bool:
+        asked.append(len(layers))
+        return len(layers) >= 4 and asked.count(len(layers)) > 3  # in the depth decoder of the fourth frame
+
+    with pytest.raises(CancelledError):
+        generate(cancelled=cancelled)
+    assert len(layers) == 4
+
+
 def test_a_song_too_long_for_the_base_is_refused_with_what_fits(generate):
     """256 positions, 39 of them taken by the prompt: 217 frames, 17.36 s."""
     with pytest.raises(InvalidInputError, match="at most 17 seconds"):
