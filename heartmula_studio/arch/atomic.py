@@ -1,6 +1,7 @@
 """Folders and files that appear whole or not at all: written under a temporary name, flushed, then renamed."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
+OLD_SUFFIX = "-old"
 
 
 @contextmanager
@@ -16,20 +18,36 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{folder.name}-", dir=folder.parent))
     temporary.chmod(0o755)
+    old = temporary.with_name(temporary.name + OLD_SUFFIX)
     try:
         yield temporary
         for path in temporary.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files that only their owner can read
             flush_to_disk(path)
-        old = temporary.with_name(temporary.name + "-old")
         if folder.exists():
             folder.rename(old)
         temporary.rename(folder)
         flush_to_disk(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def recover_folder(folder: Path) -> None:
+    """Tidy up beside `folder` after a `replaced_folder` that was killed: nothing may be writing it now.
+
+    If the kill fell between its two renames, the old contents come back; all its other temporaries are removed.
+    """
+    name = re.compile(re.escape(f"{TEMPORARY_PREFIX}{folder.name}-") + f"[a-z0-9_]{{8}}({OLD_SUFFIX})?")  # as mkdtemp
+    for path in sorted(folder.parent.glob(f"{TEMPORARY_PREFIX}*")):
+        match = name.fullmatch(path.name)
+        if match and match[1] and not folder.exists():
+            path.rename(folder)
+        elif match:
+            shutil.rmtree(path)
 
 
 @contextmanager
