@@ -1,4 +1,4 @@
-"""A short id of a model folder's content, cheap enough for 16 GB: same id, same base."""
+"""Names for contents: the SHA-256 of a file, and a short id of a model folder, cheap enough for 16 GB."""
 
 import hashlib
 import struct
@@ -6,6 +6,12 @@ from pathlib import Path
 
 SAMPLES = 64
 SAMPLE_BYTES = 4096
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a whole file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(folder: str | Path) -> str:
