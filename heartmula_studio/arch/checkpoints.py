@@ -17,6 +17,7 @@ from heartmula_studio.arch.atomic import replaced_folder
 from heartmula_studio.arch.encoder import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.arch.json_file import blaming, read_json_object
 from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
 
@@ -27,6 +28,10 @@ MODEL_REPO = "HeartMuLa/HeartMuLa-oss-3B-happy-new-year"
 CODEC_REPO = "HeartMuLa/HeartCodec-oss-20260123"
 ENCODER_REPO = "HeartMuLa/HeartCodec-oss-encoder"
 TOKENIZER_REPO = "HeartMuLa/HeartMuLaGen"
+DECODER_PREFIX = "decoder."
+"""What some HeartCodec checkpoints put in front of every tensor's name."""
+
+ENCODER_FOLDER = "HeartCodec-oss-encoder"
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def find_base(base: str | Path) -> BaseFolder:
         raise CheckpointMissingError(
             f"The base model folder {root} does not exist.",
             f"Give {BUNDLED_BASE!r} or a folder that holds HeartMuLa-oss-3B/, HeartCodec-oss/, "
-            "HeartCodec-oss-encoder/, tokenizer.json and gen_config.json.",
+            f"{ENCODER_FOLDER}/, tokenizer.json and gen_config.json.",
         )
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
     encoder = pick_folder(root, [name for name in folders if name.startswith("HeartCodec") and "encoder" in name])
@@ -59,11 +64,11 @@ def find_base(base: str | Path) -> BaseFolder:
     codec = pick_folder(root, [name for name in folders if name.startswith("HeartCodec") and "encoder" not in name])
     return BaseFolder(
         name=root.name if model is None or str(base) == BUNDLED_BASE else model.name,
-        model=require(model, root / "HeartMuLa-oss-3B", MODEL_REPO),
-        codec=require(codec, root / "HeartCodec-oss", CODEC_REPO),
+        model=model or require(root / "HeartMuLa-oss-3B", MODEL_REPO, root / "HeartMuLa-oss-3B"),
+        codec=codec or require(root / "HeartCodec-oss", CODEC_REPO, root / "HeartCodec-oss"),
         encoder=encoder,
-        tokenizer=require(root / "tokenizer.json", root / "tokenizer.json", TOKENIZER_REPO),
-        gen_config=require(root / "gen_config.json", root / "gen_config.json", TOKENIZER_REPO),
+        tokenizer=require(root / "tokenizer.json", TOKENIZER_REPO, root),
+        gen_config=require(root / "gen_config.json", TOKENIZER_REPO, root),
     )
 
 
@@ -78,34 +83,41 @@ def pick_folder(root: Path, names: list[str]) -> Path | None:
     return root / names[0] if names else None
 
 
-def require(path: Path | None, expected: Path, repo: str) -> Path:
-    """Return `path` if it exists; otherwise say what is missing and where it can be downloaded."""
-    if path is None or not path.exists():
-        raise CheckpointMissingError(
-            f"{expected} is missing.", f"Download it: hf download {repo} --local-dir {expected.parent}"
-        )
+def require(path: Path, repo: str, folder: Path) -> Path:
+    """Return `path` if it exists; otherwise say which repository has to be downloaded into `folder`."""
+    if not path.exists():
+        raise CheckpointMissingError(f"{path} is missing.", download_hint(repo, folder))
     return path
 
 
-def read_config(folder: Path, repo: str, names: tuple[str, ...] = ("config.json",)) -> dict[str, Any]:
-    """Read the first config file of `names` that exists in `folder`."""
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    path = require(path, folder / names[0], repo)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointCorruptError(
-            f"{path} is not valid JSON: {error}.", f"Download it again from {repo}."
-        ) from error
+def download_hint(repo: str, folder: Path) -> str:
+    return f"Download it: hf download {repo} --local-dir {folder}"
+
+
+def read_config(folder: Path, repo: str, name: str = "config.json") -> dict[str, Any]:
+    """Read a config of a folder that `repo` fills. Raises as `read_json_object`."""
+    return read_json_object(folder / name, download_hint(repo, folder))
+
+
+def read_heartmula_config(folder: Path) -> HeartMuLaConfig:
+    """Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file."""
+    return HeartMuLaConfig.from_dict(read_config(folder, MODEL_REPO), folder / "config.json")
+
+
+def read_heartcodec_config(folder: Path) -> HeartCodecConfig:
+    """Errors as `read_heartmula_config`."""
+    return HeartCodecConfig.from_dict(read_config(folder, CODEC_REPO), folder / "config.json")
 
 
 def weight_files(folder: Path, repo: str, stem: str = "model") -> list[Path]:
     """The safetensors files of a folder: one file, or the shards that an index names."""
     single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
     if not index.is_file():
-        return [require(single, single, repo)]
-    shards = sorted(set(read_config(folder, repo, (index.name,))["weight_map"].values()))
-    return [require(folder / Path(shard).name, folder / Path(shard).name, repo) for shard in shards]
+        return [require(single, repo, folder)]
+    weight_map = read_config(folder, repo, index.name).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(f, str) for f in weight_map.values()):
+        raise CheckpointCorruptError(f"{index} has no weight_map that names files.", download_hint(repo, folder))
+    return [require(folder / Path(shard).name, repo, folder) for shard in sorted(set(weight_map.values()))]
 
 
 def load_heartmula(
@@ -116,8 +128,8 @@ def load_heartmula(
     Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file.
     """
     folder = Path(folder)
-    config = HeartMuLaConfig.from_dict(read_config(folder, MODEL_REPO))
-    with torch.device("meta"):
+    config = read_heartmula_config(folder)
+    with blaming(folder / "config.json"), torch.device("meta"):
         model = HeartMuLa(config)
     fill_from_files(model, weight_files(folder, MODEL_REPO), device, dtype)
     return model.eval()
@@ -131,10 +143,10 @@ def load_heartcodec(
     Decoder names may carry a `decoder.` prefix; encoder names must match exactly. Errors as `load_heartmula`.
     """
     codec_folder = Path(codec_folder)
-    config = HeartCodecConfig.from_dict(read_config(codec_folder, CODEC_REPO))
-    with torch.device("meta"):
+    config = read_heartcodec_config(codec_folder)
+    with blaming(codec_folder / "config.json"), torch.device("meta"):
         codec = HeartCodec(config)
-    fill_from_files(codec, weight_files(codec_folder, CODEC_REPO), device, torch.float32, strip_prefix="decoder.")
+    fill_from_files(codec, weight_files(codec_folder, CODEC_REPO), device, torch.float32, strip_prefix=DECODER_PREFIX)
     if encoder_folder is not None:
         codec.encoder = load_encoder(Path(encoder_folder), device)
     return codec.eval()
@@ -143,8 +155,10 @@ def load_heartcodec(
 def load_encoder(folder: Path, device: str | torch.device) -> nn.Module:
     """Load a codec encoder from `encoder.safetensors` (or `model.safetensors`) and `encoder_config.json`."""
     names = ("encoder_config.json", "config.json")
-    with torch.device("meta"):
-        holder = nn.ModuleDict({"encoder": build_encoder(read_config(folder, ENCODER_REPO, names))})
+    name = next((name for name in names if (folder / name).is_file()), names[0])
+    config = read_config(folder, ENCODER_REPO, name)
+    with blaming(folder / name), torch.device("meta"):
+        holder = nn.ModuleDict({"encoder": build_encoder(config)})
     stem = "model" if (folder / "model.safetensors").is_file() else "encoder"
     fill_from_files(holder, weight_files(folder, ENCODER_REPO, stem), device, torch.float32)
     return holder["encoder"]
@@ -187,15 +201,19 @@ def check_shapes(path: Path, found: Mapping[str, tuple[int, ...]], expected: Map
 def save_model(
     module: nn.Module, config: Mapping[str, Any], folder: str | Path, dtype: torch.dtype | None = None
 ) -> None:
-    """Write weights (sharded above 5 GB) and `config.json` as one folder that appears whole or not at all.
+    """Do as `write_model`, in a folder that appears whole or not at all, in place of any that is there."""
+    with replaced_folder(Path(folder)) as temporary:
+        write_model(module, config, temporary, dtype)
+
+
+def write_model(module: nn.Module, config: Mapping[str, Any], folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write weights (sharded above 5 GB) and `config.json` into a folder that exists.
 
     `dtype` casts floating-point weights on the way; None keeps them.
     """
-    folder = Path(folder)
     state = {name: cast_floating(tensor, dtype) for name, tensor in module.state_dict().items()}
-    with replaced_folder(folder) as temporary:
-        save_torch_state_dict(state, temporary, max_shard_size="5GB")
-        (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    save_torch_state_dict(state, folder, max_shard_size="5GB")
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def cast_floating(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

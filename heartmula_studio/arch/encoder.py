@@ -12,19 +12,17 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
-from heartmula_studio.arch.feature_extractors import TAIL_SAMPLES, FeatureExtractors
+from heartmula_studio.arch.feature_extractors import SAMPLE_RATE_HZ, TAIL_SAMPLES, FeatureExtractors
+from heartmula_studio.arch.frames import samples_per_window
 from heartmula_studio.arch.query_encoder import FusionQueryEncoder, QueryTransformer
-from heartmula_studio.errors import CheckpointMismatchError
-
-WINDOW_SEC = 29.76
 
 
 class HeartCodecEncoder(nn.Module):
     """The official encoder. Windows are 29.76 s at 24 kHz; forward adds the tail of zeros the extractors expect."""
 
     version = "vqv12"
-    sample_rate_hz = 24_000
-    window_samples = 714_240
+    sample_rate_hz = SAMPLE_RATE_HZ
+    window_samples = samples_per_window(SAMPLE_RATE_HZ)
 
     def __init__(self, config: Mapping[str, Any]):
         super().__init__()
@@ -44,7 +42,7 @@ class MelEncoder(nn.Module):
     def __init__(self, config: Mapping[str, Any]):
         super().__init__()
         self.sample_rate_hz = config["sample_rate"]
-        self.window_samples = round(WINDOW_SEC * self.sample_rate_hz)
+        self.window_samples = samples_per_window(self.sample_rate_hz)
         self.hop_samples = self.sample_rate_hz // 50
         self.mean, self.std, self.floor = config["mean"], config["std"], config["floor"]
         dim = config["query"]["dim"]
@@ -79,11 +77,9 @@ class MelEncoder(nn.Module):
 
 
 def build_encoder(config: Mapping[str, Any]) -> nn.Module:
-    """Build the encoder that a config's `version` names."""
+    """Build the encoder that a config's `version` names. Raises ValueError for an unknown one."""
     versions = {kind.version: kind for kind in (HeartCodecEncoder, MelEncoder)}
     version = config.get("version", HeartCodecEncoder.version)
     if version not in versions:
-        raise CheckpointMismatchError(
-            f"encoder_config.json has the unknown version {version!r}.", f"Known are {', '.join(versions)}."
-        )
+        raise ValueError(f"its version {version!r} is unknown; known are {', '.join(versions)}")
     return versions[version](config)

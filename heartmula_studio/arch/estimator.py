@@ -41,13 +41,13 @@ class SelfAttention(nn.Module):
         self.v_proj = nn.Linear(dim, dim, bias=False)
         self.o_proj = nn.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         q, k, v = (
             proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        rotation = rotation_table(inverse_frequencies(self.head_dim, ROTARY_BASE), x.shape[1], x.device)
-        attended = F.scaled_dot_product_attention(rotate_interleaved(q, *rotation), rotate_interleaved(k, *rotation), v)
+        q, k = rotate_interleaved(q, cos, sin), rotate_interleaved(k, cos, sin)
+        attended = F.scaled_dot_product_attention(q, k, v)
         return self.o_proj(attended.transpose(1, 2).flatten(-2))
 
 
@@ -74,10 +74,10 @@ class ModulatedBlock(nn.Module):
         self.mlp = GatedMLP(dim)
         self.scale_shift_table = nn.Parameter(torch.randn(6, dim) / dim**0.5)
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         modulation = self.scale_shift_table + modulation
         shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=1)
-        x = x + gate_attn * self.attn(self.attn_norm(x) * (1 + scale_attn) + shift_attn)
+        x = x + gate_attn * self.attn(self.attn_norm(x) * (1 + scale_attn) + shift_attn, cos, sin)
         return x + gate_mlp * self.mlp(self.mlp_norm(x) * (1 + scale_mlp) + shift_mlp)
 
 
@@ -124,6 +124,7 @@ class VelocityEstimator(nn.Module):
         self, num_heads: int, head_dim: int, in_channels: int, out_channels: int, num_layers: int, num_layers_2: int
     ):
         super().__init__()
+        self.num_heads = num_heads
         dim, dim_2 = num_heads * head_dim, 2 * num_heads * head_dim
         self.proj_in = ConvProjection(in_channels, dim)
         self.adaln_single = TimeModulation(dim)
@@ -137,16 +138,19 @@ class VelocityEstimator(nn.Module):
 
     def forward(self, inputs: Tensor, times: Tensor) -> Tensor:
         x = self.proj_in(inputs)
-        x = run_stage(x, times, self.adaln_single, self.transformer_blocks, self.scale_shift_table)
+        x = self.run_stage(x, times, self.adaln_single, self.transformer_blocks, self.scale_shift_table)
         x = self.connection_proj(torch.cat((inputs, x), dim=-1))
-        x = run_stage(x, times, self.adaln_single_2, self.transformer_blocks_2, self.scale_shift_table_2)
+        x = self.run_stage(x, times, self.adaln_single_2, self.transformer_blocks_2, self.scale_shift_table_2)
         return self.proj_out(x)
 
-
-def run_stage(x: Tensor, times: Tensor, adaln: TimeModulation, blocks: nn.ModuleList, table: Tensor) -> Tensor:
-    """Modulated blocks, then a modulated layer norm: [B, T, D] → [B, T, D]."""
-    modulation, embedded = adaln(times)
-    for block in blocks:
-        x = block(x, modulation)
-    shift, scale = (table + embedded).chunk(2, dim=1)
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+    def run_stage(
+        self, x: Tensor, times: Tensor, adaln: TimeModulation, blocks: nn.ModuleList, scale_shift_table: Tensor
+    ) -> Tensor:
+        """Modulated blocks, then a modulated layer norm: [B, T, D] → [B, T, D]."""
+        modulation, embedded = adaln(times)
+        frequencies = inverse_frequencies(x.shape[-1] // self.num_heads, ROTARY_BASE)
+        cos, sin = rotation_table(frequencies, x.shape[1], x.device)
+        for block in blocks:
+            x = block(x, modulation, cos, sin)
+        shift, scale = (scale_shift_table + embedded).chunk(2, dim=1)
+        return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift

@@ -15,7 +15,11 @@ from transformers import (
 from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoder
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-SAMPLES_PER_FEATURE = 960
+SAMPLE_RATE_HZ = 24_000
+SPEECH_RATE_HZ = 16_000
+"""What Whisper and WavLM listen at."""
+
+SAMPLES_PER_FEATURE = SAMPLE_RATE_HZ // 25
 TAIL_SAMPLES = 240
 ACOUSTIC_LAYER = 2
 SEMANTIC_LAYER = 11
@@ -68,7 +72,7 @@ class MelSTFT(nn.Module):
         # torchaudio checks the filter bank's values, so it cannot be built on the meta device.
         with torch.device("cpu"):
             self.mel_stft = torchaudio.transforms.MelSpectrogram(
-                sample_rate=24_000, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels
+                sample_rate=SAMPLE_RATE_HZ, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels
             )
         self.amplitude_to_db = torchaudio.transforms.AmplitudeToDB()
 
@@ -157,7 +161,7 @@ class FeatureExtractors(nn.Module):
         self.whisper_mel = WhisperFeatureExtractor(feature_size=whisper.num_mel_bins)
         # A kernel built on a GPU differs enough to change tokens; not persistent, as the checkpoint has none.
         with torch.device("cpu"):
-            self.to_16k = torchaudio.transforms.Resample(24_000, 16_000)
+            self.to_16k = torchaudio.transforms.Resample(SAMPLE_RATE_HZ, SPEECH_RATE_HZ)
         self.to_16k.register_buffer("kernel", self.to_16k.kernel, persistent=False)
 
     def forward(self, stereo: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -170,7 +174,9 @@ class FeatureExtractors(nn.Module):
         return tuple(join_stereo(stream) for stream in streams)
 
     def whisper(self, waveform_16k: Tensor, content_samples: int) -> Tensor:
-        mel = self.whisper_mel(waveform_16k.cpu().numpy(), sampling_rate=16_000, return_tensors="pt").input_features
+        mel = self.whisper_mel(
+            waveform_16k.cpu().numpy(), sampling_rate=SPEECH_RATE_HZ, return_tensors="pt"
+        ).input_features
         hidden = self.whisper_encoder(mel.to(waveform_16k.device)).last_hidden_state
         return average_pairs(hidden[:, : content_samples // 480])
 

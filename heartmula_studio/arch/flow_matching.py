@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from vector_quantize_pytorch import ResidualVQ
 
 from heartmula_studio.arch.estimator import VelocityEstimator
+from heartmula_studio.arch.frames import LATENTS_PER_FRAME
 
 SIGMA_MIN = 1e-6
-LATENTS_PER_FRAME = 2
+NORM_TYPE = "ada_norm_single"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,15 @@ class FlowMatchingConfig:
     num_layers_2: int = 6
     in_channels: int = 1024
     out_channels: int = 256
-    norm_type: str = "ada_norm_single"
+    norm_type: str = NORM_TYPE
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for sizes that do not fit together."""
+        if self.norm_type != NORM_TYPE:
+            raise ValueError(f"norm_type is {self.norm_type!r}, and only {NORM_TYPE!r} is known")
+        inputs = 2 * self.out_channels + self.dim
+        if self.in_channels != inputs:
+            raise ValueError(f"in_channels is {self.in_channels} instead of 2 · out_channels + dim = {inputs}")
 
 
 class FlowMatching(nn.Module):
@@ -38,8 +47,6 @@ class FlowMatching(nn.Module):
 
     def __init__(self, config: FlowMatchingConfig):
         super().__init__()
-        assert config.norm_type == "ada_norm_single", config.norm_type
-        assert config.in_channels == 2 * config.out_channels + config.dim, config
         self.config = config
         # Built on the CPU even under the meta device: the library keeps a buffer that no checkpoint stores.
         with torch.device("cpu"):

@@ -4,16 +4,18 @@ One window at a time; cutting songs into windows and joining them again is `code
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from heartmula_studio.arch.encoder import build_encoder
-from heartmula_studio.arch.flow_matching import LATENTS_PER_FRAME, FlowMatching, FlowMatchingConfig
+from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME
+from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.scalar_codec import ScalarCodec, ScalarCodecConfig
 
-FRAME_RATE_HZ = 12.5
 LATENT_RATE_HZ = FRAME_RATE_HZ * LATENTS_PER_FRAME
 CHANNELS = 2
 
@@ -26,12 +28,10 @@ class HeartCodecConfig:
     scalar: ScalarCodecConfig
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "HeartCodecConfig":
-        def pick(kind: type) -> Any:
-            known = {field.name for field in fields(kind)} & values.keys()
-            return kind(**{key: tuple(v) if isinstance(v := values[key], list) else v for key in known})
-
-        return cls(pick(FlowMatchingConfig), pick(ScalarCodecConfig))
+    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "config.json") -> "HeartCodecConfig":
+        """Raises CheckpointMismatchError naming `source` where the values describe no network."""
+        with blaming(source):
+            return cls(pick_fields(FlowMatchingConfig, values), pick_fields(ScalarCodecConfig, values))
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -4,26 +4,26 @@ Weights only; prompts live in `dataset.prompt`, sampling in `generate`. Tensor n
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.llama import NAMED_FLAVORS, LlamaFlavor, Transformer
-from heartmula_studio.errors import CheckpointMismatchError
 
 
 def parse_flavor(value: str | Mapping[str, Any]) -> LlamaFlavor:
-    """Read a flavor from its official name or from an object that spells out its sizes."""
-    if isinstance(value, str):
-        if value not in NAMED_FLAVORS:
-            raise CheckpointMismatchError(
-                f"config.json names the unknown transformer flavor {value!r}.",
-                f"Known are {', '.join(NAMED_FLAVORS)}, or an object with the sizes.",
-            )
+    """Read a flavor from its official name or from an object that spells out its sizes. Raises ValueError."""
+    if isinstance(value, str) and value in NAMED_FLAVORS:
         return NAMED_FLAVORS[value]
-    return LlamaFlavor(**value)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no transformer flavor; known are {', '.join(NAMED_FLAVORS)}, or all its sizes")
+    if unknown := value.keys() - {field.name for field in fields(LlamaFlavor)}:
+        raise ValueError(f"a transformer flavor has no {', '.join(sorted(unknown))}")
+    return pick_fields(LlamaFlavor, value)
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,11 @@ class HeartMuLaConfig:
     muq_dim: int = 512
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "HeartMuLaConfig":
-        sizes = ("text_vocab_size", "audio_vocab_size", "audio_num_codebooks", "muq_dim")
-        return cls(
-            backbone_flavor=parse_flavor(values["backbone_flavor"]),
-            decoder_flavor=parse_flavor(values["decoder_flavor"]),
-            **{key: values[key] for key in sizes if key in values},
-        )
+    def from_dict(cls, values: Mapping[str, Any], source: str | Path = "config.json") -> "HeartMuLaConfig":
+        """Raises CheckpointMismatchError naming `source` where the values describe no network."""
+        with blaming(source):
+            flavors = {role: parse_flavor(values[role]) for role in ("backbone_flavor", "decoder_flavor")}
+            return pick_fields(cls, {**values, **flavors})
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)

@@ -28,8 +28,12 @@ class LlamaFlavor:
     rope_scale_factor: float = 32
 
     def __post_init__(self) -> None:
-        assert self.embed_dim % self.num_heads == 0, (self.embed_dim, self.num_heads)
-        assert self.num_heads % self.num_kv_heads == 0, (self.num_heads, self.num_kv_heads)
+        """Raises ValueError for sizes that do not fit together."""
+        if self.embed_dim % self.num_heads or self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"embed_dim {self.embed_dim}, num_heads {self.num_heads} and num_kv_heads {self.num_kv_heads} "
+                "do not divide one another"
+            )
 
     @property
     def head_dim(self) -> int:

@@ -58,6 +58,8 @@ class FeedForward(nn.Module):
 class QueryAttention(nn.Module):
     def __init__(self, dim: int, head_dim: int):
         super().__init__()
+        if dim % head_dim:
+            raise ValueError(f"head_dim {head_dim} does not divide dim {dim}")
         self.head_dim = head_dim
         self.to_qkv = weight_norm(nn.Linear(dim, 3 * dim, bias=False))
         self.to_out = weight_norm(nn.Linear(dim, dim, bias=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.checkpoints import CODEC_REPO, weight_files
+from heartmula_studio.arch.checkpoints import CODEC_REPO, DECODER_PREFIX, weight_files
 from heartmula_studio.arch.safetensors_reader import TensorFile
 
 QUANTISER = "flow_matching.vq_embed."
@@ -24,7 +24,7 @@ def stored_codebook_id(codec_folder: Path) -> str:
     for path in weight_files(codec_folder, CODEC_REPO):
         with TensorFile(path) as file:
             for name in file.shapes:
-                short = name.removeprefix("decoder.")
+                short = name.removeprefix(DECODER_PREFIX)
                 if short.startswith(QUANTISER):
                     tensors[short.removeprefix(QUANTISER)] = file.read(name, "cpu", torch.float32)
     return digest_of(tensors)

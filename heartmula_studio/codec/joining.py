@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-WINDOW_FRAMES = 372
+from heartmula_studio.arch.frames import WINDOW_FRAMES
+
 HOP_FRAMES = 320
 OVERLAP_FRAMES = WINDOW_FRAMES - HOP_FRAMES
-"""29.76 s windows every 25.6 s, as the flow-matching decoder was trained to continue them."""
+"""A window every 25.6 s, as the flow-matching decoder was trained to continue them."""
 
 
 def num_windows(num_frames: int) -> int:
