@@ -37,14 +37,33 @@ def stoppable(network: nn.Module, cancelled: Cancelled | None) -> Iterator[None]
             hook.remove()
 
 
+class WithoutTF32:
+    """Keeps TF32 off while any thread is inside. The flags are global: the first saves them, the last restores them."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = (False, False)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+                torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self._before
+
+
+_without_tf32 = WithoutTF32()  # one for the process, as the flags are
+
+
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Float32 without TF32 or autocast: the codec rounds its latents, so that small drift flips steps (25 dB lost)."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = False
-    try:
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+    with _without_tf32, torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+        yield
