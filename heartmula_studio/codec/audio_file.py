@@ -10,19 +10,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import mutagen
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
 from heartmula_studio.arch.atomic import replaced_file
-from heartmula_studio.codec import mpeg
 from heartmula_studio.codec.completeness import CUT_HINT, check_complete
 from heartmula_studio.codec.downmix import stereo_matrix
+from heartmula_studio.codec.mpeg import MpegStream, mended_copy, scan
 from heartmula_studio.codec.resample import regroup, resample_blocks
 from heartmula_studio.codec.sniff import audio_format, open_binary
 from heartmula_studio.codec.tags import write_tags
 from heartmula_studio.errors import (
+    AudioError,
     AudioRateError,
     AudioTooLongError,
     AudioTooShortError,
@@ -30,6 +32,7 @@ from heartmula_studio.errors import (
     EmptyAudioError,
     InvalidInputError,
     SilentAudioError,
+    StorageError,
     TruncatedAudioError,
 )
 
@@ -71,26 +74,76 @@ class AudioInfo:
     samples: int
 
 
+@dataclass(frozen=True)
+class AudioSource:
+    """A file whose format is known and that holds all its container promises. `mpeg` is what an MP3 file consists of.
+
+    Every method opens and decodes the file once.
+    """
+
+    path: Path
+    format: str
+    mpeg: MpegStream | None
+
+    @classmethod
+    def find(cls, path: str | Path) -> "AudioSource":
+        """Look at a file without decoding it.
+
+        Raises a subclass of AudioError: missing, unreadable, empty, cut off, protected, or not audio at all.
+        """
+        path = Path(path)
+        kind = audio_format(path)
+        stream = scan(path) if kind == "MP3" else None
+        check_complete(path, kind, stream)
+        return cls(path, kind, stream)
+
+    def probe(self, limits: AudioLimits | None = None) -> AudioInfo:
+        """Decode the whole file, in blocks, and make sure that it can be learned from. Raises as `probe` does."""
+        path, limits = self.path, limits or AudioLimits()
+        with self.open() as file:
+            check_rate(path, file.samplerate, limits)
+            check_not_too_long(path, file.frames / file.samplerate, limits)
+            samples, peak = 0, 0.0
+            for block in decode_blocks(path, file):
+                samples += len(block)
+                peak = max(peak, float(np.abs(block).max()))
+                check_not_too_long(path, samples / file.samplerate, limits)
+            info = AudioInfo(path, self.format, samples / file.samplerate, file.samplerate, file.channels, samples)
+        check_content(info, peak, limits)
+        return info
+
+    def read_blocks(self, sample_rate_hz: int, block_samples: int) -> Iterator[Tensor]:
+        """Yield stereo blocks as `read_blocks` does."""
+        with self.open() as file:
+            matrix = stereo_matrix(file.channels, self.format)
+            stereo = (torch.from_numpy(matrix @ block.T) for block in decode_blocks(self.path, file))
+            yield from regroup(resample_blocks(stereo, file.samplerate, sample_rate_hz), block_samples)
+
+    @contextmanager
+    def open(self) -> Iterator[soundfile.SoundFile]:
+        """Open for decoding; an MP3 file whose start would mislead the decoder goes through a mended copy."""
+        with ExitStack() as stack:
+            source = stack.enter_context(open_binary(self.path))
+            if self.mpeg is not None and self.mpeg.needs_mending:
+                source = stack.enter_context(mended_copy(self.path, self.mpeg))
+            try:
+                # By descriptor, so that no suffix of the name (.raw) can mislead the decoder.
+                file = stack.enter_context(soundfile.SoundFile(source.fileno(), closefd=False))
+            except soundfile.LibsndfileError as error:
+                raise CorruptAudioError(
+                    f"{self.path.name} is a {self.format} file that cannot be decoded: {error.error_string}",
+                    "It is damaged, or of a rare kind. Export the song again as WAV, FLAC or MP3.",
+                ) from error
+            yield file
+
+
 def probe(path: str | Path, limits: AudioLimits | None = None) -> AudioInfo:
     """Decode a whole file once, in blocks, and make sure that it can be learned from.
 
     Raises a subclass of AudioError that says what is wrong: missing, unreadable, empty, silent, cut off, corrupt,
     protected, not audio at all, too short, too long, or of a strange sampling rate.
     """
-    path, limits = Path(path), limits or AudioLimits()
-    kind = audio_format(path)
-    check_complete(path, kind)
-    with open_audio(path, kind) as file:
-        check_rate(path, file.samplerate, limits)
-        check_not_too_long(path, file.frames / file.samplerate, limits)
-        samples, peak = 0, 0.0
-        for block in decode_blocks(path, file):
-            samples += len(block)
-            peak = max(peak, float(np.abs(block).max()))
-            check_not_too_long(path, samples / file.samplerate, limits)
-        info = AudioInfo(path, kind, samples / file.samplerate, file.samplerate, file.channels, samples)
-    check_content(info, peak, limits)
-    return info
+    return AudioSource.find(path).probe(limits)
 
 
 def read_blocks(path: str | Path, sample_rate_hz: int, block_samples: int) -> Iterator[Tensor]:
@@ -99,31 +152,7 @@ def read_blocks(path: str | Path, sample_rate_hz: int, block_samples: int) -> It
     Their concatenation equals resampling the whole file; memory does not grow with its length. Raises as `probe`
     does, but checks neither limits nor silence.
     """
-    path = Path(path)
-    kind = audio_format(path)
-    check_complete(path, kind)
-    with open_audio(path, kind) as file:
-        matrix = stereo_matrix(file.channels, kind)
-        stereo = (torch.from_numpy(matrix @ block.T) for block in decode_blocks(path, file))
-        yield from regroup(resample_blocks(stereo, file.samplerate, sample_rate_hz), block_samples)
-
-
-@contextmanager
-def open_audio(path: Path, kind: str) -> Iterator[soundfile.SoundFile]:
-    """Open for decoding; an MP3 file whose start would mislead the decoder goes through a mended copy."""
-    with ExitStack() as stack:
-        source = stack.enter_context(open_binary(path))
-        if kind == "MP3" and (stream := mpeg.scan(path)).needs_mending:
-            source = stack.enter_context(mpeg.mended_copy(path, stream))
-        try:
-            # By descriptor, so that no suffix of the name (.raw) can mislead the decoder.
-            file = stack.enter_context(soundfile.SoundFile(source.fileno(), closefd=False))
-        except soundfile.LibsndfileError as error:
-            raise CorruptAudioError(
-                f"{path.name} is a {kind} file that cannot be decoded: {error.error_string}",
-                "It is damaged, or of a rare kind. Export the song again as WAV, FLAC or MP3.",
-            ) from error
-        yield file
+    yield from AudioSource.find(path).read_blocks(sample_rate_hz, block_samples)
 
 
 def decode_blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
@@ -196,7 +225,8 @@ def check_content(info: AudioInfo, peak: float, limits: AudioLimits) -> None:
 class AudioWriter:
     """Writes stereo WAV, FLAC or MP3, by the suffix of `path`, block by block.
 
-    The file appears whole when the `with` block ends, tags included, or not at all when it raises.
+    The file appears whole when the `with` block ends, tags included, or not at all when it raises. Raises StorageError
+    where the disk does not take it all.
 
         with AudioWriter("song.flac", 48000, {"title": "Rain"}) as writer:
             writer.write(waveform)
@@ -207,6 +237,7 @@ class AudioWriter:
         self.path = Path(path)
         self.sample_rate_hz = sample_rate_hz
         self.tags = dict(tags or {})
+        self._samples = 0
         if self.path.suffix.lower() not in WRITTEN_FORMATS:
             raise InvalidInputError(
                 f"{self.path.name} has a suffix that cannot be written.",
@@ -227,11 +258,35 @@ class AudioWriter:
             settings = WRITTEN_FORMATS[self.path.suffix.lower()]
             with soundfile.SoundFile(temporary, "w", self.sample_rate_hz, channels=2, **settings) as file:
                 yield file
-            write_tags(temporary, self.tags)
+            with storage_errors(self.path):
+                write_tags(temporary, self.tags)
+                check_samples(temporary, self._samples)
 
     def write(self, waveform: Tensor) -> None:
         """Append [2, n] samples; what is louder than full scale is clipped."""
         assert waveform.ndim == 2, waveform.shape
         assert waveform.shape[0] == 2, waveform.shape
         assert torch.isfinite(waveform).all(), "the waveform holds NaN or infinity"
-        self._file.write(waveform.detach().clamp(-1.0, 1.0).T.cpu().numpy())
+        with storage_errors(self.path):
+            self._file.write(waveform.detach().clamp(-1.0, 1.0).T.cpu().numpy())
+        self._samples += waveform.shape[1]
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Raise StorageError for what encoders and taggers raise where a disk is full."""
+    try:
+        yield
+    except (soundfile.SoundFileError, mutagen.MutagenError, OSError, AudioError) as error:
+        raise StorageError(
+            f"{path} could not be written whole; is the disk full?", "Make room and try again."
+        ) from error
+
+
+def check_samples(path: Path, written_samples: int) -> None:
+    """Raises TruncatedAudioError where a file holds less than was written: libsndfile hides errors when it closes."""
+    source = AudioSource.find(path)
+    with source.open() as file:
+        samples = sum(len(block) for block in decode_blocks(path, file))
+        if samples < written_samples - (MP3_DELAY_SAMPLES if source.format == "MP3" else 0):
+            raise stopped_early(path, samples / file.samplerate)

@@ -1,6 +1,5 @@
 """Audio file → tokens → waveform, window by window: memory does not grow with the song."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,13 +7,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.checkpoints import ENCODER_REPO, BaseFolder, load_heartcodec
-from heartmula_studio.arch.flow_matching import LATENTS_PER_FRAME
-from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ, HeartCodec
-from heartmula_studio.codec.audio_file import AudioLimits, probe, read_blocks
+from heartmula_studio.arch.checkpoints import (
+    ENCODER_FOLDER,
+    ENCODER_REPO,
+    BaseFolder,
+    download_hint,
+    load_heartcodec,
+)
+from heartmula_studio.arch.fingerprint import file_sha256
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES
+from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.identity import codebook_id
-from heartmula_studio.codec.joining import OVERLAP_FRAMES, WINDOW_FRAMES, code_windows, crossfade, cut, num_windows
+from heartmula_studio.codec.joining import OVERLAP_FRAMES, code_windows, crossfade, cut, num_windows
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CheckpointMissingError, InvalidInputError
 
@@ -23,17 +29,19 @@ Noise = Callable[[tuple[int, ...]], Tensor]
 
 
 class Codec:
-    """A loaded HeartCodec and the name of its codebook."""
+    """A loaded HeartCodec, the name of its codebook, and where its encoder belongs, should there be none."""
 
-    def __init__(self, heartcodec: HeartCodec, codec_id: str):
+    def __init__(self, heartcodec: HeartCodec, codec_id: str, encoder_folder: Path = Path(ENCODER_FOLDER)):
         self.heartcodec = heartcodec
         self.codec_id = codec_id
+        self.encoder_folder = encoder_folder
 
     @classmethod
     def load(cls, base: BaseFolder, device: str | torch.device = "cpu") -> "Codec":
         """Raises the CheckpointErrors of `load_heartcodec`. Without an encoder folder the codec only decodes."""
         heartcodec = load_heartcodec(base.codec, base.encoder, device)
-        return cls(heartcodec, codebook_id(heartcodec.flow_matching.vq_embed))
+        codec_id = codebook_id(heartcodec.flow_matching.vq_embed)
+        return cls(heartcodec, codec_id, base.encoder or base.codec.parent / ENCODER_FOLDER)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -58,12 +66,13 @@ class Codec:
         if encoder is None:
             raise CheckpointMissingError(
                 "This codec has no encoder: it turns tokens into sound, but not sound into tokens.",
-                f"Download it beside the codec: hf download {ENCODER_REPO} --local-dir HeartCodec-oss-encoder",
+                download_hint(ENCODER_REPO, self.encoder_folder),
             )
-        info = probe(path, limits)
+        source = AudioSource.find(path)
+        info = source.probe(limits)
         total = math.ceil(info.duration_sec * encoder.sample_rate_hz / encoder.window_samples)
         codes, samples = [], 0
-        for waveform in read_blocks(path, encoder.sample_rate_hz, encoder.window_samples):
+        for waveform in source.read_blocks(encoder.sample_rate_hz, encoder.window_samples):
             codes.append(self._encode_window(waveform, cancelled))
             samples += waveform.shape[1]
             if progress is not None:
@@ -161,11 +170,3 @@ def seeded_noise(seed: int) -> Noise:
     """Normal noise drawn on the CPU, so that a seed gives the same song on any device."""
     generator = torch.Generator().manual_seed(seed)
     return lambda shape: torch.randn(shape, generator=generator)
-
-
-def file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -18,10 +18,10 @@ OGG_PAGE_HEADER_BYTES = 27
 OGG_END_OF_STREAM = 0x04
 
 
-def check_complete(path: Path, audio_format: str) -> None:
-    """Raises TruncatedAudioError naming the file and what is missing."""
+def check_complete(path: Path, audio_format: str, stream: mpeg.MpegStream | None) -> None:
+    """Raises TruncatedAudioError naming the file and what is missing. `stream` is what `mpeg.scan` found in an MP3."""
     if audio_format == "MP3":
-        problem = mp3_problem(path)
+        problem = mp3_problem(stream)
     else:
         with open_binary(path) as file:
             problem = {"WAV": wav_problem, "FLAC": flac_problem, "OGG": ogg_problem}[audio_format](file)
@@ -29,8 +29,7 @@ def check_complete(path: Path, audio_format: str) -> None:
         raise TruncatedAudioError(f"{path.name} is cut off: {problem}.", CUT_HINT)
 
 
-def mp3_problem(path: Path) -> str:
-    stream = mpeg.scan(path)
+def mp3_problem(stream: mpeg.MpegStream | None) -> str:
     if stream is None:
         return "it ends before its first MP3 frame"
     if stream.missing_frames == 0:

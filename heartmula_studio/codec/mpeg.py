@@ -6,6 +6,7 @@ taggers leave in front of the first frame. `mended_copy` puts both right.
 """
 
 import mmap
+import re
 import shutil
 import struct
 import tempfile
@@ -28,6 +29,13 @@ ID3_HEADER_BYTES = 10
 XING_HAS_FRAME_COUNT = 1
 PROMISE_TOLERANCE_FRAMES = 2
 """Encoders disagree on whether the header's own frame and the flushed last one count."""
+
+MAX_STRAY_BYTES = 2**20
+"""How far the first frame is searched for, and how much is skipped between frames in all. Decoders give up sooner."""
+
+VALID_RATES = bytes(byte for byte in range(0x10, 0xF0) if byte & 0b1100 != 0b1100)
+FRAME_START = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][" + re.escape(VALID_RATES) + rb"]")
+"""The first three bytes of every header that `FrameHeader.parse` accepts."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +136,14 @@ def skip_id3(data: bytes | mmap.mmap) -> int:
 
 def find_frame(data: bytes | mmap.mmap, start: int, stop: int, like: FrameHeader | None = None) -> int | None:
     """The offset in [start, stop) of the next frame that another one, or the end of the data, follows."""
-    offset = data.find(b"\xff", start, stop)
-    while offset != -1:
+    for match in FRAME_START.finditer(data, start, stop):
+        offset = match.start()
         header = FrameHeader.parse(data[offset : offset + HEADER_BYTES])
         if header is not None and (like is None or header.same_stream(like)):
             end = offset + header.frame_bytes
             follower = FrameHeader.parse(data[end : end + HEADER_BYTES])
             if end == len(data) or (follower is not None and follower.same_stream(header)):
                 return offset
-        offset = data.find(b"\xff", offset + 1, stop)
     return None
 
 
@@ -144,7 +151,7 @@ def scan(path: Path) -> MpegStream | None:
     """Walk over all frames of an MP3 file; None where there is no frame. Memory does not grow with the file."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         tag_bytes = skip_id3(data)
-        first = find_frame(data, tag_bytes, len(data))
+        first = find_frame(data, tag_bytes, tag_bytes + MAX_STRAY_BYTES)
         if first is None:
             return None
         header = FrameHeader.parse(data[first : first + HEADER_BYTES])
@@ -156,7 +163,7 @@ def scan(path: Path) -> MpegStream | None:
 
 def count_frames(data: mmap.mmap, start: int, like: FrameHeader) -> tuple[int, bool]:
     """Number of whole frames from `start` on, stepping over damage and tags, and whether the last one is cut off."""
-    frames, offset = 0, start
+    frames, offset, left = 0, start, MAX_STRAY_BYTES
     while True:
         header = FrameHeader.parse(data[offset : offset + HEADER_BYTES])
         if header is not None and header.same_stream(like):
@@ -165,10 +172,10 @@ def count_frames(data: mmap.mmap, start: int, like: FrameHeader) -> tuple[int, b
             frames += 1
             offset += header.frame_bytes
         else:
-            resumed = find_frame(data, offset, len(data), like)
+            resumed = find_frame(data, offset, offset + left, like)
             if resumed is None:
                 return frames, False
-            offset = resumed
+            offset, left = resumed, left - (resumed - offset)
 
 
 def xing_frames(data: mmap.mmap, offset: int, header: FrameHeader) -> int | None:

@@ -23,6 +23,7 @@ from heartmula_studio.errors import (
     TruncatedAudioError,
 )
 
+ROOT = Path(__file__).parent.parent.parent
 FORMATS = {
     "MP3": {"name": "a.mp3"},
     "WAV": {"name": "a.wav"},
@@ -260,5 +261,5 @@ def test_memory_does_not_grow_with_the_song(tmp_path):
         noise = np.random.default_rng(0).standard_normal(60 * 8000) * 0.1
         soundfile.write(tmp_path / f"{name}.wav", np.tile(noise, minutes), 8000)
     command = [sys.executable, "-c", MEMORY_SCRIPT, str(tmp_path / "short.wav"), str(tmp_path / "long.wav")]
-    grown_kib = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    grown_kib = int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
     assert grown_kib < 50 * 1024

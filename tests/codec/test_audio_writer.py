@@ -1,6 +1,9 @@
 """Files are written whole, with tags, or not at all."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import mutagen
 import pytest
@@ -12,6 +15,7 @@ from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import InvalidInputError
 from tests.codec.conftest import melody
 
+ROOT = Path(__file__).parent.parent.parent
 TAGS = {"title": "Żółw 🎵", "comment": json.dumps({"seed": 7, "tags": "piano, happy"}), "receipt": "{}\nsecond line"}
 NAMES = ("song.wav", "song.flac", "song.mp3", "SONG.MP3")
 
@@ -79,3 +83,36 @@ def test_unknown_suffix_is_refused_before_any_work(tmp_path):
 def test_file_without_tags_reads_as_no_tags(tmp_path):
     (tmp_path / "notes.txt").write_text("no audio")
     assert read_tags(tmp_path / "notes.txt") == {}
+
+
+FULL_DISK = """
+import resource, sys, torch
+from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.errors import StorageError
+
+path, seconds, limit_bytes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+noise = torch.rand(2, 48000) - 0.5
+try:
+    with AudioWriter(path, 48000, {"title": "Rain"}) as writer:
+        for _ in range(seconds):
+            writer.write(noise)
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files is limited by a POSIX call")
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_full_disk_is_reported_and_leaves_nothing(tmp_path, name):
+    """Wherever the disk gets full: at once, half-way, or in the very last bytes that closing and tagging write."""
+    with AudioWriter(tmp_path / name, 48000, {"title": "Rain"}) as writer:
+        for _ in range(4):
+            writer.write(torch.rand(2, 48000, generator=torch.Generator().manual_seed(0)) - 0.5)
+    whole_bytes = (tmp_path / name).stat().st_size
+    (tmp_path / name).unlink()
+    for limit_bytes in (100, whole_bytes // 2, whole_bytes - 8000):
+        command = [sys.executable, "-c", FULL_DISK, str(tmp_path / name), "4", str(limit_bytes)]
+        output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        assert f"{name} could not be written whole; is the disk full?" in output
+        assert list(tmp_path.iterdir()) == []

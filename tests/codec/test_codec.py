@@ -1,6 +1,7 @@
 """Files to tokens and tokens to waveforms, against golden numbers and in the cases they leave out."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import soundfile
 import torch
 from vector_quantize_pytorch import ResidualVQ
 
-from heartmula_studio.arch.checkpoints import load_heartcodec
+from heartmula_studio.arch.checkpoints import BaseFolder, load_heartcodec
 from heartmula_studio.arch.encoder import HeartCodecEncoder
 from heartmula_studio.codec.codec import Codec, seeded_noise
 from heartmula_studio.errors import CancelledError, CheckpointMissingError, InvalidInputError, SilentAudioError
@@ -25,6 +26,7 @@ def encoding_codec():
     case = json.loads((GOLDEN / "encoder_case.json").read_text())
     heartcodec = load_heartcodec(GOLDEN / "heartcodec")
     encoder = HeartCodecEncoder({"feature_extractors": case["feature_extractors"], "query": case["query"]})
+    assert len(encoder.state_dict()) == case["n_tensors"]
     heartcodec.encoder = fill.fill_deterministic_(encoder, "encoder.").eval()
     quantiser = ResidualVQ(dim=512, codebook_size=case["codebook_size"], codebook_dim=32, num_quantizers=8).eval()
     heartcodec.flow_matching.vq_embed = fill.fill_deterministic_(quantiser, "decoder.quantizer.")
@@ -41,13 +43,16 @@ def random_codes(num_frames: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("case", "rate", "channels", "seconds"), [("stereo44", 44100, 2, 33.3), ("mono22", 22050, 1, 7.77)]
+    ("case", "waveform"), [("stereo44", (44100, 2, 33.3)), ("mono22", (22050, 1, 7.77))], ids=["stereo44", "mono22"]
 )
-def test_file_becomes_golden_tokens(encoding_codec, golden_encoder, tmp_path, case, rate, channels, seconds):
+def test_file_becomes_golden_features_and_tokens(encoding_codec, golden_encoder, tmp_path, case, waveform):
+    rate, _, seconds = waveform
     path = tmp_path / "song.wav"
-    soundfile.write(path, fill.test_waveform(rate, channels, seconds).T.numpy(), rate, subtype="FLOAT")
-    steps = []
-    tokens = encoding_codec.encode_file(path, lambda done, total: steps.append((done, total)))
+    soundfile.write(path, fill.test_waveform(*waveform).T.numpy(), rate, subtype="FLOAT")
+    steps, features = [], []
+    with encoding_codec.heartcodec.encoder.register_forward_hook(lambda _, __, out: features.append(out)):
+        tokens = encoding_codec.encode_file(path, lambda done, total: steps.append((done, total)))
+    assert (torch.cat(features)[:, ::7, ::4] - golden_encoder[f"{case}.features"]).abs().max() < 1e-4
     expected = golden_encoder[f"{case}.tokens"]
     assert tokens.codes.dtype == torch.int16
     assert tokens.codes.shape == expected.shape
@@ -64,8 +69,16 @@ def test_bad_file_is_refused_before_any_encoding(encoding_codec, tmp_path):
 
 
 def test_codec_without_encoder_says_what_to_download(codec, tmp_path):
-    with pytest.raises(CheckpointMissingError, match="HeartCodec-oss-encoder"):
+    codec.encoder_folder = tmp_path / "HeartCodec-oss-encoder"
+    with pytest.raises(CheckpointMissingError) as caught:
         codec.encode_file(tmp_path / "song.wav")
+    assert caught.value.hint.endswith(f"HeartMuLa/HeartCodec-oss-encoder --local-dir {codec.encoder_folder}")
+
+
+def test_encoder_belongs_beside_the_codec(tmp_path):
+    folder = shutil.copytree(GOLDEN / "heartcodec", tmp_path / "HeartCodec-oss")
+    base = BaseFolder("golden", tmp_path, folder, None, tmp_path, tmp_path)
+    assert Codec.load(base).encoder_folder == tmp_path / "HeartCodec-oss-encoder"
 
 
 @pytest.mark.parametrize("num_frames", [100, 372, 800])
@@ -144,18 +157,3 @@ def test_stopping_one_thread_leaves_the_other_alone(codec):
 def test_codes_of_another_codec_are_refused_at_once(codec, codes):
     with pytest.raises(InvalidInputError, match="codec"):
         codec.decode(codes)
-
-
-def test_codec_leaves_tf32_as_it_was(codec, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    seen = []
-    decode = type(codec.heartcodec.flow_matching).decode
-
-    def spy(self, *args):
-        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
-        return decode(self, *args)
-
-    monkeypatch.setattr(type(codec.heartcodec.flow_matching), "decode", spy)
-    next(codec.decode(random_codes(20), num_steps=1))
-    assert seen == [(False, False)]
-    assert torch.backends.cudnn.allow_tf32

@@ -1,11 +1,14 @@
 """MP3 files whose headers say too little, too much, or nothing."""
 
+import time
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from heartmula_studio.codec.audio_file import probe, read_blocks
+from heartmula_studio.codec import audio_file
+from heartmula_studio.codec.audio_file import AudioSource, probe, read_blocks
 from heartmula_studio.codec.mpeg import scan
 from heartmula_studio.errors import TruncatedAudioError
 
@@ -99,3 +102,32 @@ def test_tag_without_sound_is_cut_off(tmp_path):
     path.write_bytes(b"ID3\x03\x00\x00\x00\x00\x02\x00" + bytes(256))
     with pytest.raises(TruncatedAudioError, match="before its first MP3 frame"):
         probe(path)
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\xfb\x90\x00"], ids=["sync bytes", "frame headers"])
+def test_endless_false_starts_are_given_up_soon(tmp_path, filler):
+    """Four megabytes of them took half a minute."""
+    path = tmp_path / "song.mp3"
+    path.write_bytes(b"ID3\x03\x00\x00\x00\x00\x02\x00" + bytes(256) + filler * (2**22 // len(filler)))
+    start = time.process_time()
+    with pytest.raises(TruncatedAudioError, match="before its first MP3 frame"):
+        probe(path)
+    assert time.process_time() - start < 5
+
+
+def test_song_before_endless_false_starts_is_read(write_song):
+    path = write_song("a.mp3")
+    path.write_bytes(path.read_bytes() + b"\0" + b"\xff\xfb\x90\x00" * 2**20)
+    start = time.process_time()
+    stream = scan(path)
+    assert stream.frames == stream.promised_frames
+    assert time.process_time() - start < 5
+
+
+def test_an_mp3_is_walked_over_once_for_checking_and_reading(write_song, monkeypatch):
+    path, scans = write_song("a.mp3"), []
+    monkeypatch.setattr(audio_file, "scan", lambda p: scans.append(p) or scan(p))
+    source = AudioSource.find(path)
+    samples = source.probe().samples
+    assert sum(block.shape[1] for block in source.read_blocks(44100, 44100)) == samples
+    assert scans == [path]
