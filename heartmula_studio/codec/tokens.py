@@ -1,5 +1,6 @@
 """The tokens of one song, as they lie on disk."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from torch import Tensor
 from heartmula_studio.arch.atomic import replaced_file
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
-KEYS = ("codes", "frame_rate", "codec", "source_sha256", "source_sec")
+NUMBER = (int, float)
+KINDS = {"codes": Tensor, "frame_rate": NUMBER, "codec": str, "source_sha256": str, "source_sec": NUMBER}
+KEYS = tuple(KINDS)
 PROCESS_AGAIN = "Tokenise the song again."
 
 
@@ -49,7 +52,14 @@ class Tokens:
             raise InvalidInputError(f"{path} is damaged: {type(error).__name__}.", PROCESS_AGAIN) from error
         if not isinstance(record, dict) or not set(KEYS) <= record.keys():
             raise InvalidInputError(f"{path} holds no tokens: it lacks one of {', '.join(KEYS)}.", PROCESS_AGAIN)
+        if wrong := [key for key, kind in KINDS.items() if not isinstance(record[key], kind)]:
+            raise InvalidInputError(f"{path} holds a value of a wrong kind for {wrong[0]}.", PROCESS_AGAIN)
+        if not 0 < record["frame_rate"] < math.inf or not 0 <= record["source_sec"] < math.inf:
+            raise InvalidInputError(
+                f"{path} tells of a frame_rate of {record['frame_rate']} and a source_sec of {record['source_sec']}.",
+                PROCESS_AGAIN,
+            )
         codes = record["codes"]
-        if not isinstance(codes, Tensor) or codes.dtype != torch.int16 or codes.ndim != 2:
+        if codes.dtype != torch.int16 or codes.ndim != 2:
             raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", PROCESS_AGAIN)
         return cls(**dict(zip(("codes", "frame_rate_hz", "codec_id", *KEYS[3:]), map(record.get, KEYS), strict=True)))

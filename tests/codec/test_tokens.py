@@ -57,3 +57,24 @@ def test_missing_damaged_and_foreign_files_are_refused(tokens, tmp_path):
     )
     with pytest.raises(InvalidInputError, match="int16"):
         Tokens.load(tmp_path / "song.pt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("codes", [[1, 2]]),
+        ("frame_rate", "12.5"),
+        ("frame_rate", -12.5),
+        ("frame_rate", float("nan")),
+        ("codec", None),
+        ("source_sha256", 7),
+        ("source_sec", None),
+        ("source_sec", float("inf")),
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused(tokens, tmp_path, key, value):
+    path = tmp_path / "song.pt"
+    tokens.save(path)
+    torch.save(torch.load(path, weights_only=True) | {key: value}, path)
+    with pytest.raises(InvalidInputError, match=key):
+        Tokens.load(path)
