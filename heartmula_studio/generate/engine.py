@@ -209,7 +209,7 @@ class Engine:
             if previous:
                 # Checked again: its folder may hold another style by now, which would go by the old one's name.
                 self._put_on(check_style(previous.style.path, self._base_model), previous.strength)
-        except CheckpointError as error:
+        except Exception as error:  # whatever it was, there is no style now
             raise CheckpointError(
                 f"{failure} Nor can the engine go back to what it was: {error}", "No style is active now."
             ) from failure
