@@ -12,7 +12,6 @@ from pathlib import Path
 from accelerate import PartialState
 
 from heartmula_studio.errors import CancelledError, StudioError
-from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.launch import processes_left_to_start, run_processes
 
 
@@ -22,8 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job_dir = parser.parse_args(arguments).job_dir
     try:
         if count := processes_left_to_start():
-            run_processes(count, job_dir)
-            return 0
+            return run_processes(count, job_dir)
+        # Loaded only here: a process that starts the others needs none of it, and it takes seconds.
+        from heartmula_studio.finetune.job import train
+
         result = train(job_dir)
     except StudioError as error:
         if PartialState().is_main_process:

@@ -15,7 +15,7 @@ from heartmula_studio.finetune.plan import draw_example
 def draw_batch(
     examples: ExampleSet, indices: Sequence[int], epoch: int, config: TrainConfig, device: torch.device
 ) -> tuple[Batch, Tensor | None]:
-    """The batch of `indices`, and the rows of its targets for the depth decoder, [M] int64; None means all."""
+    """Make the batch of `indices`, and the rows of its targets for the depth decoder, [M] int64; None means all."""
     batch = Batch.collate([examples[i] for i in indices])
     num_targets = [examples.num_targets(i) for i in indices]
     draws = [

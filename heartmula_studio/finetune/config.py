@@ -8,14 +8,19 @@ import json
 import math
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from heartmula_studio.arch.atomic import replaced_file
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 TRANSFORMER_LINEARS = ("q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3")
-DTYPE_NAMES = ("float32", "bfloat16")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -30,8 +35,7 @@ TYPE_NAMES = {
 class LoraSettings:
     """The adapter: which linear layers of both transformers it changes, and how.
 
-    Raises:
-        InvalidInputError: a value is outside what is allowed.
+    Raises InvalidInputError where a value is outside what is allowed.
     """
 
     rank: int = 8
@@ -57,12 +61,10 @@ class TrainConfig:
     """Everything a run depends on. Relative paths start at the job folder.
 
     One optimizer step sees `batch_size` x `gradient_accumulation_steps` x processes windows.
-
-    Raises:
-        InvalidInputError: a value is outside what is allowed.
+    Raises InvalidInputError where a value is outside what is allowed.
     """
 
-    base_model: str = "nano"
+    base_model: str = BUNDLED_BASE
     dataset: str = "dataset"
     method: str = "lora"
     lora: LoraSettings = field(default_factory=LoraSettings)
@@ -102,8 +104,8 @@ class TrainConfig:
         _check_range("conditioning_dropout", self.conditioning_dropout, 0, 1)
         _check_range("depth_share", self.depth_share, 0.001, 1)
         _check_choice("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
-        _check_choice("base_dtype", self.base_dtype, DTYPE_NAMES)
-        _check_choice("save_dtype", self.save_dtype, DTYPE_NAMES)
+        _check_choice("base_dtype", self.base_dtype, DTYPES)
+        _check_choice("save_dtype", self.save_dtype, DTYPES)
         _check_range("state_every_steps", self.state_every_steps, 1, 100_000_000)
         _check_range("seed", self.seed, 0, 2**31 - 1)
         if self.method == "full" and self.base_dtype != "float32":
@@ -114,19 +116,19 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
-        """The settings in `values`, defaults elsewhere; an unknown name raises `InvalidInputError`."""
+        """Take the settings in `values`, defaults elsewhere. Raises InvalidInputError where a name is unknown."""
         config = _build(cls, {name: value for name, value in values.items() if name != "lora"}, "config")
         return dataclasses.replace(config, lora=_build(LoraSettings, values.get("lora", {}), "lora"))
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON file: lists for tuples."""
+        """Return the settings as in the JSON file: lists for tuples."""
         values = dataclasses.asdict(self)
         values["lora"]["target_modules"] = list(self.lora.target_modules)
         return values
 
     @classmethod
     def load(cls, path: Path) -> "TrainConfig":
-        """Raises `NotFoundError` without the file and `InvalidInputError` where it is not such a config."""
+        """Read a JSON file. Raises NotFoundError without the file, InvalidInputError where it is not such a config."""
         if not path.is_file():
             raise NotFoundError(f"There is no {path}.", "A job folder holds a config.json with its training settings.")
         try:
@@ -140,7 +142,9 @@ class TrainConfig:
         return cls.from_dict(values)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        """Write the JSON file, whole or not at all."""
+        with replaced_file(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def _build(cls: type, values: Any, name: str) -> Any:
@@ -178,6 +182,6 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
         raise InvalidInputError(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise InvalidInputError(f"{name} is {value!r}.", f"Allowed: {', '.join(choices)}.")

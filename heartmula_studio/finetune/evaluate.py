@@ -39,7 +39,7 @@ def batch_loss(network: nn.Module, batch: Batch, depth_frames: Tensor | None = N
 
 @torch.no_grad()
 def sum_losses(network: nn.Module, examples: Sequence[Example], batch_size: int, num_codebooks: int) -> Tensor:
-    """Losses and frame counts of all `examples`, [2, K]: in evaluation mode, nothing dropped, every frame counted."""
+    """Sum losses and frame counts of all `examples`, [2, K]: evaluation mode, nothing dropped, every frame counted."""
     device = next(network.parameters()).device
     totals = torch.zeros(2, num_codebooks, device=device)
     was_training = network.training
@@ -53,6 +53,6 @@ def sum_losses(network: nn.Module, examples: Sequence[Example], batch_size: int,
 
 
 def mean_loss(network: nn.Module, examples: Sequence[Example], batch_size: int, num_codebooks: int) -> MeanLoss:
-    """The loss of `network` on at least one example."""
+    """Measure the loss of `network` on at least one example."""
     sums, counts = sum_losses(network, examples, batch_size, num_codebooks)
     return MeanLoss.of(sums / counts)

@@ -14,7 +14,7 @@ from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.batch import Example, make_example
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout, SpecialTokens
 from heartmula_studio.dataset.songs import load_songs, song_codes
-from heartmula_studio.dataset.windows import Song, Window, cut_to_fit, split_songs
+from heartmula_studio.dataset.windows import MIN_SONGS_TO_HOLD_OUT, Song, Window, cut_to_fit, split_songs
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,19 @@ def load_examples(
         make_example_set(dataset, set(train_songs), layout, max_window_sec, max_positions),
         make_example_set(dataset, set(held_out_songs), layout, max_window_sec, max_positions),
     )
+
+
+def notes_on(train_set: ExampleSet, held_out: ExampleSet) -> tuple[str, ...]:
+    """Say what a person should know about the data before trusting the result, one sentence each."""
+    notes = []
+    if not held_out:
+        notes.append(
+            f"No song is held out, as there are fewer than {MIN_SONGS_TO_HOLD_OUT}: no held-out loss and no best "
+            "checkpoint."
+        )
+    if spread := sorted({window.song for window in train_set.windows if window.lyrics_timing == "spread"}):
+        notes.append(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
+    return tuple(notes)
 
 
 def make_example_set(

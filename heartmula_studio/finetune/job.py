@@ -7,53 +7,83 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import parse_flag_from_env
+from safetensors import SafetensorError
 
-from heartmula_studio.errors import NotFoundError, StudioError, TrainingError
+from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError, TrainingError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
 
 
-def train(job_dir: str | Path, on_step: OnStep | None = None) -> TrainResult:
+def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
     """Train until the job in `job_dir` is complete or asked to stop; go on from its last saved state if it has one.
 
-    on_step: called on the main process with every step's line of metrics.jsonl.
-    Raises the errors of config, dataset and base model, TrainingError and NonFiniteLossError. Whatever goes wrong
-    in the folder is also in logs.txt and, as the event `failed`, in metrics.jsonl.
+    on_step: called on the main process with every step's line of metrics.jsonl. device: "cpu" or a kind of GPU
+    ("cuda", "mps"); None takes a GPU where there is one.
+    Raises the errors of config, dataset and base model; InvalidInputError where there is no such device; and
+    TrainingError (NonFiniteLossError among them) where the run cannot go on. Whatever goes wrong in the folder is
+    also in logs.txt and, as the event `failed`, in metrics.jsonl.
     """
     job_dir = Path(job_dir)
     if not job_dir.is_dir():
         raise NotFoundError(f"There is no job folder {job_dir}.", "Give a folder with config.json and dataset/.")
     # Accelerate itself heeds this flag only later, when it is too late for the process group.
-    processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    processes = PartialState(cpu=device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU"))
     log = RunLog(job_dir, processes.is_main_process)
     try:
+        require_device(processes, device)
         require_processes_asked_for(processes)
         config = TrainConfig.load(job_dir / "config.json")
         with StopRequest(job_dir) as stop:
             return Trainer(job_dir, config, log, stop, on_step).run()
-    except torch.OutOfMemoryError as error:
-        failure = TrainingError(
-            "The device has too little memory for this run.",
-            "Lower batch_size or max_window_sec, or use gradient_checkpointing, bf16 or method lora.",
-        )
-        log.fail(failure)
-        raise failure from error
     except StudioError as error:
         log.fail(error)
         # All processes raise it. Were one to exit earlier, the launcher would kill the others while they write.
         processes.wait_for_everyone()
         raise
+    except (torch.OutOfMemoryError, OSError, SafetensorError) as error:
+        # Perhaps in this process only: it must exit, for the launcher to end those that wait for it.
+        failure = as_training_error(error, job_dir)
+        log.fail(failure)
+        raise failure from error
     except Exception as error:
         log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."))
         raise
     finally:
-        AcceleratorState._reset_state()  # the next job in this process may want another precision
+        # The next job in this process may want another precision, or another device.
+        AcceleratorState._reset_state(reset_partial_state=processes.num_processes == 1)
+
+
+def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
+    """Say what the machine lacks, and what to do."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return TrainingError(
+            "The device has too little memory for this run.",
+            "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, bf16, or "
+            "method lora save more, but need a new job folder.",
+        )
+    reason = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        reason = f"{error.filename or job_dir}: {error.strerror}"
+    return TrainingError(
+        f"A file cannot be read or written. {reason}.",
+        f"Make room on the disk of {job_dir} and see that you may write there, then start the job again: it goes on "
+        "from its last saved state.",
+    )
+
+
+def require_device(processes: PartialState, device: str | None) -> None:
+    """Raise InvalidInputError where training will not run on the `device` asked for."""
+    if device is not None and processes.device.type != device:
+        raise InvalidInputError(
+            f"Training on {device!r} is not possible here; it would run on {processes.device.type}.",
+            'Ask for "cpu", for the GPU of this machine, or for nothing to let it choose.',
+        )
 
 
 def require_processes_asked_for(processes: PartialState) -> None:
-    """Raise `TrainingError` where a launcher was asked for several processes and this one finds itself alone.
+    """Raise TrainingError where a launcher was asked for several processes and this one finds itself alone.
 
     `torchrun` on a machine without a GPU starts processes that would not meet unless told to use the CPU.
     """

@@ -20,7 +20,7 @@ class LossParts:
     counts: Tensor  # [K] int64
 
     def per_codebook(self, counts: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy of each codebook, [K].
+        """Return the mean cross-entropy of each codebook, [K].
 
         `counts` [K] replaces the own frame counts: with those of a whole batch, the losses of its parts add up to
         the batch's loss, whatever the parts' lengths.
@@ -28,20 +28,18 @@ class LossParts:
         return self.sums / (self.counts if counts is None else counts)
 
     def total(self, counts: Tensor | None = None) -> Tensor:
-        """Mean over codebooks of `per_codebook`, a scalar."""
+        """Return the mean over codebooks of `per_codebook`, a scalar."""
         return self.per_codebook(counts).mean()
 
 
 def frame_loss(
     codebook0_logits: Tensor, depth_logits: Tensor, targets: Tensor, depth_frames: Tensor | None = None
 ) -> LossParts:
-    """Cross-entropy of every codebook.
+    """Compute the cross-entropy of every codebook.
 
-    Args:
-        codebook0_logits: [N, V] one row per predicted frame.
-        depth_logits: [M, K-1, V] codebooks 1 to K-1 of the frames in `depth_frames`.
-        targets: [N, K] the codes to be predicted, end frames included.
-        depth_frames: [M] indices into N; None means all of them in order.
+    codebook0_logits: [N, V] one row per predicted frame. depth_logits: [M, K-1, V] codebooks 1 to K-1 of the frames
+    in `depth_frames`. targets: [N, K] the codes to be predicted, end frames included. depth_frames: [M] indices into
+    N; None means all of them in order.
     """
     depth_targets = targets[:, 1:] if depth_frames is None else targets[depth_frames, 1:]
     N, M, K = len(targets), len(depth_targets), targets.shape[1]

@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import CheckpointMismatchError
-from heartmula_studio.finetune.config import LoraSettings, TrainConfig
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+from heartmula_studio.finetune.config import DTYPES, LoraSettings, TrainConfig
 
 
 def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> HeartMuLa | PeftModel:
-    """The base with what `config.method` trains, in training mode. Errors as `load_heartmula`."""
+    """Load the base with what `config.method` trains, in training mode. Raises as `load_heartmula` does."""
     model = load_heartmula(base.model, device, DTYPES[config.base_dtype])
     model.enable_gradient_checkpointing(config.gradient_checkpointing)
     model.name_or_path = base.name  # PEFT copies it into adapter_config.json
@@ -38,13 +36,13 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
 
 
 def trained_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The tensors training changes, by name."""
+    """Return the tensors training changes, by name."""
     return {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
 
 
 @torch.no_grad()
 def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Copy saved `trained_weights` back; raises `CheckpointMismatchError` where they are of another network."""
+    """Copy saved `trained_weights` back. Raises CheckpointMismatchError where they are of another network."""
     current = trained_weights(network)
     if {name: w.shape for name, w in current.items()} != {name: w.shape for name, w in weights.items()}:
         raise CheckpointMismatchError(
@@ -55,7 +53,7 @@ def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Trained parameters for the optimizer: matrices decay, norms and biases do not."""
+    """Group trained parameters for the optimizer: matrices decay, norms and biases do not."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
@@ -64,5 +62,5 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 
 def base_of(network: HeartMuLa | PeftModel) -> HeartMuLa:
-    """The HeartMuLa inside, adapter layers included where there are any."""
+    """Return the HeartMuLa inside, adapter layers included where there are any."""
     return network.get_base_model() if isinstance(network, PeftModel) else network

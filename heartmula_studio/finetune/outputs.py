@@ -5,8 +5,7 @@ A LoRA run writes PEFT's own format, a full fine-tune `model.safetensors` and `c
 
 import json
 import platform
-import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ import torch
 from peft import PeftModel
 
 import heartmula_studio
-from heartmula_studio.arch.atomic import TEMPORARY_PREFIX, replaced_folder
-from heartmula_studio.arch.checkpoints import save_model
+from heartmula_studio.arch.atomic import recover_folder, replaced_folder
+from heartmula_studio.arch.checkpoints import write_model
+from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.methods import trained_weights
 from heartmula_studio.finetune.setup import Setup
-from heartmula_studio.finetune.state import Progress
+from heartmula_studio.finetune.state import RunProgress
 
 META_SCHEMA = 1
 PACKAGES = ("torch", "peft", "accelerate", "datasets")
@@ -33,25 +33,27 @@ def save_checkpoint(
 ) -> None:
     """Replace `folder` by the trained weights and `meta.json`, whole or not at all.
 
-    dtype: of a full checkpoint's weights; an adapter keeps its own.
+    dtype: of a full checkpoint's weights; an adapter keeps its own. The `id` in `meta.json` comes from the weights:
+    two checkpoints of one id hold the same ones.
     """
     with replaced_folder(folder) as temporary:
         if isinstance(network, PeftModel):
             network.save_pretrained(temporary, save_embedding_layers=False)
             (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
         else:
-            save_model(network, network.config.to_dict(), temporary, dtype)
+            write_model(network, network.config.to_dict(), temporary, dtype)
+        meta = {"id": fingerprint(temporary), **meta}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run was writing under `folder`."""
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        shutil.rmtree(path)
+def recover_checkpoints(folder: Path) -> None:
+    """Tidy up under `folder` what a killed run was writing; a checkpoint it was about to replace comes back."""
+    for name in ("best", "last"):
+        recover_folder(folder / name)
 
 
 def require_finite_weights(network: torch.nn.Module, step: int) -> None:
-    """Raise `NonFiniteLossError` rather than let NaN or infinity reach a file."""
+    """Raise NonFiniteLossError rather than let NaN or infinity reach a file."""
     broken = [name for name, tensor in trained_weights(network).items() if not tensor.isfinite().all()]
     if broken:
         raise NonFiniteLossError(
@@ -60,11 +62,11 @@ def require_finite_weights(network: torch.nn.Module, step: int) -> None:
         )
 
 
-def checkpoint_meta(setup: Setup, config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """The contents of `meta.json`. Losses are means over the codebooks, in nats; None where not measured."""
+def checkpoint_meta(setup: Setup, config: TrainConfig, progress: RunProgress) -> dict[str, Any]:
+    """Describe for `meta.json` how the weights came about. Losses are means over codebooks, in nats, or None."""
     return {
         "schema": META_SCHEMA,
-        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": config.method,
         "base_model": {"name": setup.base.name, "fingerprint": setup.base_fingerprint},
         "step": progress.step,

@@ -29,7 +29,7 @@ class StepPlan:
     examples: tuple[int, ...]
 
     def share(self, micro_step: int, process: int, num_processes: int, batch_size: int) -> tuple[int, ...]:
-        """The examples `process` runs in micro-step `micro_step`; empty where the last step of an epoch runs out."""
+        """Return what `process` runs in micro-step `micro_step`; nothing where the last step of an epoch runs out."""
         start = (micro_step * num_processes + process) * batch_size
         return self.examples[start : start + batch_size]
 
@@ -57,11 +57,11 @@ class RunPlan:
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def epochs_done(self, step: int) -> int:
-        """Epochs completed after `step` steps."""
+        """Count the epochs completed after `step` steps."""
         return step // self.steps_per_epoch
 
     def is_evaluated(self, step: int) -> bool:
-        """Whether the held-out loss is due after `step` steps: at the start, at epoch ends and at the end."""
+        """Tell whether the held-out loss is due after `step` steps: at the start, at epoch ends and at the end."""
         return step % self.steps_per_epoch == 0 or step == self.total_steps
 
     def num_evaluations_after(self, step: int) -> int:
@@ -70,7 +70,7 @@ class RunPlan:
         return at_epoch_ends + at_a_cut_off_end
 
     def step(self, step: int) -> StepPlan:
-        """Step number `step`, counted from 0."""
+        """Return step number `step`, counted from 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = epoch_order(self.seed, epoch, self.num_examples)
         examples = order[place * self.step_size : (place + 1) * self.step_size]
@@ -78,19 +78,19 @@ class RunPlan:
 
 
 def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
-    """The permutation of the examples for one epoch."""
+    """Draw the permutation of the examples for one epoch."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(num_examples)
 
 
 def num_depth_frames(num_frames: int, depth_share: float) -> int:
-    """How many of an example's target frames the depth decoder trains on; at least one."""
+    """Count the target frames of an example that the depth decoder trains on; at least one."""
     return max(1, round(num_frames * depth_share))
 
 
 def draw_example(
     seed: int, epoch: int, example: int, num_frames: int, conditioning_dropout: float, depth_share: float
 ) -> Draw:
-    """The random choices for `example` in `epoch`."""
+    """Make the random choices for `example` in `epoch`."""
     rng = np.random.default_rng([seed, _EXAMPLE, epoch, example])
     unconditional = bool(rng.random() < conditioning_dropout)
     depth_frames = rng.choice(num_frames, num_depth_frames(num_frames, depth_share), replace=False)
@@ -98,11 +98,11 @@ def draw_example(
 
 
 def torch_seed(seed: int, step: int, place: int) -> int:
-    """The seed of torch's own generator (LoRA dropout) for micro-batch `place` of `step`."""
+    """Return the seed of torch's own generator (LoRA dropout) for micro-batch `place` of `step`."""
     return int(np.random.default_rng([seed, _TORCH, step, place]).integers(2**63))
 
 
 def frame_counts(num_frames: Sequence[int], depth_share: float, num_codebooks: int) -> list[int]:
-    """Frames each codebook is scored on in a batch whose examples have `num_frames` targets each."""
+    """Count the frames each codebook is scored on in a batch whose examples have `num_frames` targets each."""
     depth = sum(num_depth_frames(n, depth_share) for n in num_frames)
     return [sum(num_frames)] + [depth] * (num_codebooks - 1)

@@ -2,7 +2,8 @@
 
 import json
 import os
-from datetime import datetime, timezone
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from heartmula_studio.errors import StudioError
 
 
 class RunLog:
-    """Appends to the files of one job folder; each line is on its way to disk when the call returns.
+    """Append to the files of one job folder; each line is on its way to disk when the call returns.
 
     Files are opened per line, so that a reader or a person may move them away at any time.
     """
@@ -28,16 +29,23 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Append one line with the time to logs.txt."""
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         self._append(self._logs, f"{now}  {text}")
 
     def fail(self, error: StudioError) -> None:
-        """Record why the run ended."""
-        self.record("failed", error={"code": error.code, "message": error.message, "hint": error.hint})
-        self.say(f"Failed: {error}")
+        """Record why the run ended, as far as the disk lets: what ended the run may be that it is full."""
+        with suppress(OSError):
+            self.record("failed", error={"code": error.code, "message": error.message, "hint": error.hint})
+        with suppress(OSError):
+            self.say(f"Failed: {error}")
+
+    def last_event(self) -> str | None:
+        """Read how far the run got from its last line in metrics.jsonl, None without one."""
+        lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.is_file() else []
+        return json.loads(lines[-1])["event"] if lines else None
 
     def metrics_bytes(self) -> int:
-        """Length of metrics.jsonl, all of it on disk."""
+        """Return the length of metrics.jsonl, all of it on disk."""
         if not self._metrics.exists():
             return 0
         with self._metrics.open("rb") as file:

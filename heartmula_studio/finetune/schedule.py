@@ -8,7 +8,7 @@ def warmup_steps(total_steps: int, warmup_ratio: float) -> int:
 
 
 def learning_rate(step: int, total_steps: int, peak: float, schedule: str, warmup_ratio: float) -> float:
-    """The rate of step `step` (counted from 0): a linear rise to `peak`, then constant, or a half cosine towards 0.
+    """Return the rate of `step` (counted from 0): a linear rise to `peak`, then constant, or a half cosine towards 0.
 
     Cosine schedule: Loshchilov and Hutter, SGDR (arXiv 1608.03983), one cycle.
     """

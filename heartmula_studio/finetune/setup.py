@@ -20,8 +20,8 @@ from heartmula_studio.finetune.methods import base_of, load_network, parameter_g
 from heartmula_studio.finetune.plan import RunPlan
 
 ADAM_BETAS = (0.9, 0.95)
-# Settings that say where things lie or what is written, not what is computed.
-_FREE_SETTINGS = ("base_model", "dataset", "state_every_steps", "save_dtype")
+# Settings that say where things lie, what is written or how memory is used, not what is computed.
+_FREE_SETTINGS = ("base_model", "dataset", "state_every_steps", "save_dtype", "gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Setup:
 
 
 def set_up(job_dir: Path, config: TrainConfig) -> Setup:
-    """Raises the errors of `find_base`, `load_heartmula`, `load_examples` and `make_accelerator`."""
+    """Build everything. Raises as `find_base`, `load_heartmula`, `load_examples` and `make_accelerator` do."""
     accelerator = make_accelerator(config.mixed_precision)
     base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
     network = load_network(base, config, accelerator.device)
@@ -65,7 +65,7 @@ def set_up(job_dir: Path, config: TrainConfig) -> Setup:
 
 
 def make_accelerator(mixed_precision: str) -> Accelerator:
-    """Raises `InvalidInputError` where the device cannot compute in that precision."""
+    """Make the accelerator. Raises InvalidInputError where the device cannot compute in that precision."""
     # There are no buffers to send, and evaluation runs a different number of batches in each process.
     handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
     try:
@@ -78,7 +78,7 @@ def make_accelerator(mixed_precision: str) -> Accelerator:
 
 
 def run_identity(setup: Setup, config: TrainConfig) -> dict[str, Any]:
-    """What must stay the same for a saved state to be continued."""
+    """Name what must stay the same for a saved state to be continued."""
     return {
         **{name: value for name, value in config.to_dict().items() if name not in _FREE_SETTINGS},
         "base": setup.base_fingerprint,

@@ -19,14 +19,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from heartmula_studio.arch.atomic import replaced_folder
+from heartmula_studio.arch.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 
 SCHEMA = 1
+STEP_NAME = "step-"
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is. Losses are means over the codebooks, in nats; None where not measured."""
 
     step: int = 0
@@ -41,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunState:
-    progress: Progress
+    progress: RunProgress
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     identity: dict[str, Any]
@@ -49,20 +50,30 @@ class RunState:
 
 def save_state(folder: Path, state: RunState) -> None:
     """Write `state` under `folder`, then remove the older ones."""
-    target = folder / f"step-{state.progress.step:08d}"
+    target = folder / step_name(state.progress.step)
     with replaced_folder(target) as temporary:
         save_file(state.weights, temporary / "weights.safetensors")
-        torch.save(state.optimizer, temporary / "optimizer.pt")
+        save_optimizer(temporary / "optimizer.pt", state.optimizer)
         values = {"schema": SCHEMA, **asdict(state.progress), "identity": state.identity}
         (temporary / "progress.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    for other in folder.iterdir():
+    for other in state_folders(folder):
         if other != target:
             shutil.rmtree(other)
 
 
+def save_optimizer(path: Path, optimizer: dict[str, Any]) -> None:
+    try:
+        with path.open("wb") as file:  # given a path, torch would not say why the system refuses to write
+            torch.save(optimizer, file)
+    except RuntimeError as error:  # torch trips over its own unfinished file once the system has refused
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
 def load_state(folder: Path) -> RunState | None:
-    """The newest state under `folder`, None without one; a damaged one raises `CheckpointCorruptError`."""
-    saved = sorted(folder.glob("step-*"))
+    """Read the newest state under `folder`, None without one. Raises CheckpointCorruptError where it is damaged."""
+    saved = state_folders(folder)
     if not saved:
         return None
     try:
@@ -71,7 +82,7 @@ def load_state(folder: Path) -> RunState | None:
             raise ValueError(f"it has schema {schema}, this version reads {SCHEMA}")
         return RunState(
             identity=values.pop("identity"),
-            progress=Progress(**values),
+            progress=RunProgress(**values),
             weights=load_file(saved[-1] / "weights.safetensors"),
             optimizer=torch.load(saved[-1] / "optimizer.pt", map_location="cpu", weights_only=True),
         )
@@ -82,9 +93,25 @@ def load_state(folder: Path) -> RunState | None:
         ) from error
 
 
+def recover_states(folder: Path) -> None:
+    """Tidy up under `folder` what a killed run was writing; a state it was about to replace comes back."""
+    for path in list(folder.glob(f"{TEMPORARY_PREFIX}{STEP_NAME}*")):
+        name = path.name.removeprefix(TEMPORARY_PREFIX)
+        recover_folder(folder / name[: len(step_name(0))])
+
+
+def state_folders(folder: Path) -> list[Path]:
+    """List the states under `folder`, the oldest first; whatever else lies there is not ours."""
+    return sorted(path for path in folder.glob(f"{STEP_NAME}*") if path.is_dir())
+
+
+def step_name(step: int) -> str:
+    return f"{STEP_NAME}{step:08d}"
+
+
 def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Refuse to continue one run with the settings of another: raises `InvalidInputError` naming what changed."""
-    changed = [name for name in sorted({*saved, *current}) if saved.get(name) != current.get(name)]
+    """Raise InvalidInputError, naming what changed, rather than continue one run with the settings of another."""
+    changed = [name for name in sorted(current) if saved.get(name) != current[name]]
     if changed:
         raise InvalidInputError(
             f"The saved training state belongs to another run; changed since: {', '.join(changed)}.",

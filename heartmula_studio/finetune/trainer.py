@@ -19,12 +19,13 @@ from torch import Tensor
 
 from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.finetune.batches import draw_batch
-from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.config import DTYPES, TrainConfig
 from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
-from heartmula_studio.finetune.methods import DTYPES, restore_weights, trained_weights
+from heartmula_studio.finetune.examples import notes_on
+from heartmula_studio.finetune.methods import restore_weights, trained_weights
 from heartmula_studio.finetune.outputs import (
     checkpoint_meta,
-    remove_leftovers,
+    recover_checkpoints,
     require_finite_weights,
     save_checkpoint,
 )
@@ -32,7 +33,14 @@ from heartmula_studio.finetune.plan import StepPlan, frame_counts, torch_seed
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.schedule import learning_rate
 from heartmula_studio.finetune.setup import run_identity, set_up
-from heartmula_studio.finetune.state import Progress, RunState, check_identity, load_state, save_state
+from heartmula_studio.finetune.state import (
+    RunProgress,
+    RunState,
+    check_identity,
+    load_state,
+    recover_states,
+    save_state,
+)
 from heartmula_studio.finetune.stop import StopRequest
 
 TIMED_STEPS = 32  # how many recent steps the time left is estimated from
@@ -44,7 +52,10 @@ OnStep = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended. Losses are means over the codebooks in nats, None where no song is held out."""
+    """How a run ended. Losses are means over the codebooks in nats, None where no song is held out.
+
+    notes: what a person should know about the data, one sentence each.
+    """
 
     status: Literal["completed", "stopped"]
     step: int
@@ -53,38 +64,47 @@ class TrainResult:
     eval_loss: float | None
     best_loss: float | None
     checkpoint: Path  # the best one, or the last where no song is held out
+    notes: tuple[str, ...]
 
 
 class Trainer:
-    """One run. `setup` never changes, `progress` is what a saved state brings back."""
+    """One run. `setup` never changes, `progress` is what a saved state brings back.
+
+    The state is saved every `state_every_steps` steps, at a stop and at the end; `checkpoints/best` whenever an
+    evaluation is the best so far; `checkpoints/last` at a stop and at the end only.
+    """
 
     def __init__(self, job_dir: Path, config: TrainConfig, log: RunLog, stop: StopRequest, on_step: OnStep | None):
         self.job_dir, self.config, self.log, self.stop, self.on_step = job_dir, config, log, stop, on_step
         self.setup = set_up(job_dir, config)
         self.plan, self.accelerator = self.setup.plan, self.setup.accelerator
         self.identity = run_identity(self.setup, config)
-        self.progress = Progress()
+        self.progress = RunProgress()
+        self.saved: RunProgress | None = None  # the progress of the state on disk
+        self.notes = notes_on(self.setup.train_set, self.setup.held_out)
         self.step_secs: deque[float] = deque(maxlen=TIMED_STEPS)
         self.evaluation_sec = 0.0
 
     def run(self) -> TrainResult:
-        """Train to the end, or until a stop is requested. A stop leaves a state and a checkpoint behind."""
+        """Train to the end, or until a stop is requested. Both leave a state and a checkpoint behind."""
         self._start_or_resume()
         self._evaluate_if_due()
         stopped = False
         while self.progress.step < self.plan.total_steps and not stopped:
             stopped = self._train_step()
-            if stopped:
-                self._save_state()
-                self._save_checkpoint("last")
-            else:
+            if not stopped:
                 self._evaluate_if_due()
                 self._save_state_if_due()
+        if self.progress != self.saved:
+            self._save_checkpoint("last")
+            self._save_state()
         return self._finish(stopped)
 
     def _start_or_resume(self) -> None:
         if self.accelerator.is_main_process:
-            remove_leftovers(self.job_dir / "checkpoints")
+            recover_checkpoints(self.job_dir / "checkpoints")
+            recover_states(self.job_dir / "state")
+        self.accelerator.wait_for_everyone()
         state = load_state(self.job_dir / "state")
         if state is None:
             self.log.rewind(0)
@@ -95,7 +115,7 @@ class Trainer:
         self.setup.optimizer.load_state_dict(state.optimizer["optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state.optimizer["scaler"])
-        self.progress = state.progress
+        self.progress = self.saved = state.progress
         self.log.rewind(state.progress.metrics_bytes)
         self.log.say(f"Resumed after step {state.progress.step} of {self.plan.total_steps}.")
 
@@ -116,18 +136,15 @@ class Trainer:
             f"{self.config.method} training of {setup.base.name}: {trained:,} parameters, {len(setup.train_set)} "
             f"windows of {len(songs)} songs, {self.plan.total_steps} steps on {self.accelerator.device.type}."
         )
-        self.log.say(
-            f"Held out to measure learning: {', '.join(held_out_songs)}."
-            if held_out_songs
-            else "No song is held out, as there are fewer than 6: no held-out loss and no best checkpoint."
-        )
-        if spread := sorted({w.song for w in setup.train_set.windows if w.lyrics_timing == "spread"}):
-            self.log.say(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
+        if held_out_songs:
+            self.log.say(f"Held out to measure learning: {', '.join(held_out_songs)}.")
+        for note in self.notes:
+            self.log.say(note)
 
     # --- one step --------------------------------------------------------------------------------------------------
 
     def _train_step(self) -> bool:
-        """One optimizer step on all processes; returns whether any of them was asked to stop."""
+        """Run one optimizer step on all processes; return whether any of them was asked to stop."""
         started = time.perf_counter()
         plan = self.plan.step(self.progress.step)
         num_targets = [self.setup.train_set.num_targets(i) for i in plan.examples]
@@ -153,7 +170,7 @@ class Trainer:
         return totals[-1].item() > 0
 
     def _accumulate_gradients(self, plan: StepPlan, counts: Tensor) -> Tensor:
-        """Add up this process's gradients of one step; returns its loss sums [K]."""
+        """Add up this process's gradients of one step; return its loss sums [K]."""
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
         micro_steps = plan.num_micro_steps(processes, self.config.batch_size)
         sums = torch.zeros(self.setup.num_codebooks, device=self.accelerator.device)
@@ -174,7 +191,7 @@ class Trainer:
         return sums
 
     def _update_weights(self, rate: float, plan: StepPlan) -> float:
-        """Clip and apply the gradients; returns their norm before clipping."""
+        """Clip and apply the gradients; return their norm before clipping."""
         optimizer, scaler = self.setup.optimizer, self.accelerator.scaler
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -189,7 +206,7 @@ class Trainer:
         return grad_norm
 
     def _non_finite(self, what: str, plan: StepPlan) -> NonFiniteLossError:
-        """The error that names the songs whose own loss is not finite, else all of the step's."""
+        """Make the error that names the songs whose own loss is not finite, else all of the step's."""
         train_set, network = self.setup.train_set, self.setup.network
         losses = {i: mean_loss(network, [train_set[i]], 1, self.setup.num_codebooks).loss for i in plan.examples}
         culprits = [i for i, loss in losses.items() if not math.isfinite(loss)] or plan.examples
@@ -232,7 +249,7 @@ class Trainer:
     # --- evaluation ------------------------------------------------------------------------------------------------
 
     def _evaluate_if_due(self) -> None:
-        """At the start, after each epoch and at the end: held-out loss, then checkpoints and state."""
+        """Measure the held-out loss at the start, after each epoch and at the end, and save the best checkpoint."""
         step = self.progress.step
         if not self.plan.is_evaluated(step) or self.progress.evaluated_step == step:
             return
@@ -240,15 +257,12 @@ class Trainer:
         improved = self._evaluate() if len(self.setup.held_out) else False
         elapsed_sec = self.progress.elapsed_sec + time.perf_counter() - started
         self.progress = replace(self.progress, evaluated_step=step, elapsed_sec=elapsed_sec)
-        if step > 0:
-            self._save_checkpoint("last")
-            if improved:
-                self._save_checkpoint("best")
-            self._save_state()
+        if improved:
+            self._save_checkpoint("best")
         self.evaluation_sec = time.perf_counter() - started
 
     def _evaluate(self) -> bool:
-        """Measure and record the held-out loss; returns whether it is the best of the run so far."""
+        """Measure and record the held-out loss; return whether it is the best of the run so far."""
         step, epoch = self.progress.step, self.plan.epochs_done(self.progress.step)
         loss = self._held_out_loss()
         if not math.isfinite(loss.loss):
@@ -276,17 +290,17 @@ class Trainer:
 
     def _save_state_if_due(self) -> None:
         step = self.progress.step
-        if step % self.config.state_every_steps == 0 and self.progress.evaluated_step != step:
+        if step % self.config.state_every_steps == 0 and step < self.plan.total_steps:
             self._save_state()
 
     def _save_state(self) -> None:
         require_finite_weights(self.setup.network, self.progress.step)
+        self.progress = self.saved = replace(self.progress, metrics_bytes=self.log.metrics_bytes())
         if not self.accelerator.is_main_process:
             return
         optimizer = {"optimizer": self.setup.optimizer.state_dict()}
         if self.accelerator.scaler is not None:
             optimizer["scaler"] = self.accelerator.scaler.state_dict()
-        self.progress = replace(self.progress, metrics_bytes=self.log.metrics_bytes())
         state = RunState(self.progress, trained_weights(self.setup.network), optimizer, self.identity)
         save_state(self.job_dir / "state", state)
 
@@ -309,4 +323,4 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         best = self.job_dir / "checkpoints" / "best"
         checkpoint = best if progress.best_loss is not None else best.with_name("last")
-        return TrainResult(status, **outcome, checkpoint=checkpoint)
+        return TrainResult(status, **outcome, checkpoint=checkpoint, notes=self.notes)

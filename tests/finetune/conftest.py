@@ -1,13 +1,11 @@
 """A tiny base in heartlib's layout (the golden network) and job folders on it."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from heartmula_studio.dataset.songs import song_dataset
-from tests.finetune.training_jobs import song_row
+from tests.finetune.training_jobs import song_row, write_job
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -27,12 +25,7 @@ def make_job(tmp_path, base_dir):
     """make_job(name, num_songs, rows, **settings) → a job folder; by default six songs of 10, 13, 16, … frames."""
 
     def make(name: str = "job", num_songs: int = 6, rows: list[dict] | None = None, **settings) -> Path:
-        job_dir = tmp_path / name
-        job_dir.mkdir()
         rows = rows or [song_row(i, 10 + 3 * i) for i in range(num_songs)]
-        song_dataset(rows).save_to_disk(job_dir / "dataset")
-        config = {"base_model": str(base_dir), "epochs": 2, **settings}
-        (job_dir / "config.json").write_text(json.dumps(config))
-        return job_dir
+        return write_job(tmp_path / name, rows, **{"base_model": str(base_dir), **settings})
 
     return make

@@ -1,4 +1,6 @@
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,21 @@ def test_survives_a_round_trip_through_json(tmp_path):
     config = TrainConfig(lora=LoraSettings(rank=4, target_modules=("q_proj",), use_dora=True), max_steps=7)
     config.save(tmp_path / "config.json")
     assert TrainConfig.load(tmp_path / "config.json") == config
+
+
+def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    TrainConfig().save(path)
+
+    def fail(file: Path, text: str, **kwargs) -> None:
+        file.write_bytes(text[:10].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(OSError, match="No space"):
+        TrainConfig(epochs=7).save(path)
+    assert TrainConfig.load(path) == TrainConfig()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a person or a file did wrong is said in words, in the error, the log and the metrics; nothing is overwritten."""
 
 import json
+import resource
 import shutil
 
 import pytest
@@ -22,6 +23,7 @@ from heartmula_studio.finetune.launch import number_of_processes
 from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.outputs import require_finite_weights
 from heartmula_studio.finetune.plan import epoch_order
+from heartmula_studio.finetune.state import RunProgress, RunState, save_state
 from tests.finetune.training_jobs import read_metrics, song_row
 
 RARE_CODE = 129  # no made-up song has it
@@ -108,6 +110,68 @@ def test_a_precision_the_machine_lacks_is_refused(make_job):
         pytest.skip("this machine can compute in fp16")
     with pytest.raises(InvalidInputError, match="fp16"):
         train(make_job(mixed_precision="fp16"))
+
+
+BLOCKED = [("state", "lora"), ("checkpoints", "lora"), ("checkpoints", "full"), ("metrics.jsonl", "lora")]
+
+
+@pytest.mark.parametrize(("in_the_way", "method"), BLOCKED)
+def test_what_the_disk_refuses_is_named_with_what_to_do(make_job, in_the_way, method):
+    job = make_job(epochs=1, method=method)
+    if in_the_way == "metrics.jsonl":
+        (job / in_the_way).mkdir()
+    else:
+        (job / in_the_way).write_text("")
+    with pytest.raises(TrainingError, match=in_the_way) as caught:
+        train(job)
+    assert "start the job again" in caught.value.hint
+    assert "fault of the program" not in (job / "logs.txt").read_text()
+
+
+@pytest.fixture
+def limit_files():
+    """limit_files(number) makes every write beyond that many bytes of a file fail, as on a full disk."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job, limit_files):
+    job = make_job(state_every_steps=1)
+    with pytest.raises(TrainingError, match="File too large"):
+        train(job, on_step=lambda line: limit_files(5_000) if line["step"] == 2 else None)
+    assert [path.name for path in (job / "state").iterdir()] == ["step-00000001"]
+    assert "File too large" in read_metrics(job)[-1]["error"]["message"]
+
+
+def test_the_reason_an_optimizer_cannot_be_written_is_kept(tmp_path, limit_files):
+    """Given a path, torch's writer would report a fault of its own."""
+    state = RunState(RunProgress(), {"w": torch.zeros(1)}, {"moments": torch.zeros(10_000)}, {})
+    limit_files(5_000)
+    with pytest.raises(OSError, match="File too large"):
+        save_state(tmp_path, state)
+
+
+def test_a_log_on_a_full_disk_does_not_hide_what_went_wrong(make_job):
+    job = make_job(epochs=1)
+    (job / "logs.txt").symlink_to("/dev/full")
+    with pytest.raises(TrainingError, match="No space left on device"):
+        train(job)
+    assert read_metrics(job)[-1]["event"] == "failed"
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps", "abacus"])
+def test_a_device_this_machine_lacks_is_refused(make_job, device):
+    if torch.accelerator.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(InvalidInputError, match=device):
+        train(make_job(), device=device)
+
+
+def test_training_can_be_kept_on_the_cpu(make_job):
+    job = make_job(epochs=1)
+    assert train(job, device="cpu").status == "completed"
+    assert "steps on cpu." in (job / "logs.txt").read_text()
 
 
 def test_after_a_failure_the_corrected_job_runs(make_job):

@@ -58,6 +58,17 @@ def test_an_adapter_folder_holds_pefts_two_files_and_where_they_come_from(make_j
     }
 
 
+def test_the_id_of_a_checkpoint_tells_its_weights_apart(make_job):
+    ids = []
+    for job in (make_job("a", epochs=1), make_job("b", epochs=1), make_job("c", epochs=1, seed=1)):
+        train(job)
+        metas = [json.loads((job / "checkpoints" / name / "meta.json").read_text()) for name in ("best", "last")]
+        ids.append([meta["id"] for meta in metas])
+    assert ids[0] == ids[1] != ids[2]
+    assert ids[0][0] == ids[0][1]
+    assert ids[0][0].isalnum()
+
+
 def test_both_transformers_are_adapted_and_nothing_else(make_job):
     names = load_file(train(make_job()).checkpoint / "adapter_model.safetensors")
     modules = {name.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] for name in names}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import torch
 
 from heartmula_studio.errors import CancelledError, CheckpointCorruptError, InvalidInputError
 from heartmula_studio.finetune.__main__ import main
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.state import Progress, RunState, load_state, save_state
-from tests.finetune.training_jobs import loss_curve, read_metrics
+from heartmula_studio.finetune.state import RunProgress, RunState, load_state, recover_states, save_state
+from tests.finetune.training_jobs import loss_curve, losses, read_metrics, song_row, write_job
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {
@@ -26,9 +28,10 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def unbroken_curve(make_job):
-    job = make_job("unbroken", **SETTINGS)
+@pytest.fixture(scope="module")
+def unbroken_curve(tmp_path_factory, base_dir):
+    rows = [song_row(i, 10 + 3 * i) for i in range(6)]  # as make_job's
+    job = write_job(tmp_path_factory.mktemp("jobs") / "unbroken", rows, base_model=str(base_dir), **SETTINGS)
     train(job)
     return loss_curve(job)
 
@@ -104,12 +107,18 @@ def wait_for_step(job, step: int, process) -> None:
     raise AssertionError(f"the run never reached step {step}; exit code {process.poll()}")
 
 
-def test_a_run_cut_off_between_state_and_end_drops_the_lines_it_will_write_again(make_job, unbroken_curve):
-    """Broken off by an error in a listener: lines newer than the state, the last of them torn, go."""
-    job = make_job(**SETTINGS, state_every_steps=2)
+@pytest.mark.parametrize(("state_every_steps", "last_step"), [(2, 4), (4, 7)])
+def test_a_run_cut_off_between_state_and_end_drops_the_lines_it_will_write_again(
+    make_job, unbroken_curve, state_every_steps, last_step
+):
+    """Broken off by an error in a listener: lines newer than the state, the last of them torn, go.
+
+    The second run has evaluated and saved its best checkpoint (after step 5) since its last state, and does so again.
+    """
+    job = make_job(**SETTINGS, state_every_steps=state_every_steps)
 
     def crash(line):
-        if line["step"] == 4:
+        if line["step"] == last_step:
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
@@ -119,6 +128,22 @@ def test_a_run_cut_off_between_state_and_end_drops_the_lines_it_will_write_again
     train(job)
     assert loss_curve(job) == unbroken_curve
     assert read_metrics(job, "failed") == []
+
+
+def test_states_and_checkpoints_are_written_no_more_often_than_needed(make_job):
+    job = make_job(**SETTINGS, state_every_steps=4)
+    seen = []
+
+    def look(line):
+        state = [path.name for path in (job / "state").glob("*")]
+        seen.append((*state, *(path.name for path in (job / "checkpoints").glob("*"))))
+
+    train(job, on_step=look)
+    assert seen[:5] == [()] * 4 + [("step-00000004",)]
+    assert seen[5:8] == [("step-00000004", "best")] * 3
+    assert seen[8:] == [("step-00000008", "best")] * 2
+    assert {path.name for path in (job / "checkpoints").iterdir()} == {"best", "last"}
+    assert [path.name for path in (job / "state").iterdir()] == ["step-00000010"]
 
 
 def test_a_complete_job_is_not_trained_again(make_job, unbroken_curve):
@@ -139,8 +164,17 @@ def test_other_settings_do_not_continue_a_saved_state(make_job, change):
         train(job)
 
 
+def test_memory_may_be_saved_from_the_next_start_on(make_job, unbroken_curve):
+    job = make_job(**SETTINGS)
+    train_until(job, 2, stop_by_file)
+    config = TrainConfig.load(job / "config.json")
+    replace(config, gradient_checkpointing=True).save(job / "config.json")
+    train(job)
+    assert losses(job) == pytest.approx([entry[2] for entry in unbroken_curve], abs=1e-6)
+
+
 def state_at(step: int, value: float = 1.0) -> RunState:
-    return RunState(Progress(step=step), {"w": torch.full((4,), value)}, {"optimizer": {}}, {"seed": 0})
+    return RunState(RunProgress(step=step), {"w": torch.full((4,), value)}, {"optimizer": {}}, {"seed": 0})
 
 
 def test_only_the_newest_state_is_kept(tmp_path):
@@ -151,7 +185,7 @@ def test_only_the_newest_state_is_kept(tmp_path):
 
 
 def test_a_kill_while_a_state_is_written_leaves_the_one_before(tmp_path, monkeypatch):
-    """Whatever was being written has a temporary name; it is never loaded and goes with the next state."""
+    """Whatever was being written has a temporary name; it is never loaded and goes when the run does on."""
     save_state(tmp_path, state_at(3))
 
     def die(*args):
@@ -161,10 +195,43 @@ def test_a_kill_while_a_state_is_written_leaves_the_one_before(tmp_path, monkeyp
         patch.setattr(torch, "save", die)
         with pytest.raises(KeyboardInterrupt):
             save_state(tmp_path, state_at(4))
-    (tmp_path / ".tmp-step-00000004-abc").mkdir()
+    (tmp_path / ".tmp-step-00000004-abcd_123").mkdir()
     assert load_state(tmp_path).progress.step == 3
-    save_state(tmp_path, state_at(5))
-    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+    recover_states(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
+
+
+def test_a_kill_between_the_two_renames_of_a_state_loses_nothing(tmp_path):
+    """A state is replaced by one of the same step where a run stopped at its last step is evaluated later."""
+    save_state(tmp_path, state_at(3))
+    (tmp_path / "step-00000003").rename(tmp_path / ".tmp-step-00000003-abcd_123-old")
+    (tmp_path / ".tmp-step-00000003-abcd_123").mkdir()
+    recover_states(tmp_path)
+    assert load_state(tmp_path).progress.step == 3
+
+
+def test_files_that_are_not_ours_disturb_nothing(tmp_path):
+    strays = {".DS_Store", "step-notes.txt", ".tmp-step-by-step"}
+    for name in strays:
+        (tmp_path / name).write_text("")
+    recover_states(tmp_path)
+    assert load_state(tmp_path) is None
+    for step in (1, 2):
+        save_state(tmp_path, state_at(step))
+    assert load_state(tmp_path).progress.step == 2
+    assert {path.name for path in tmp_path.iterdir()} == strays | {"step-00000002"}
+
+
+def test_a_checkpoint_a_killed_run_was_about_to_replace_comes_back(make_job):
+    job = make_job(epochs=1)
+    folder = train(job).checkpoint
+    meta = (folder / "meta.json").read_text()
+    folder.rename(folder.with_name(f".tmp-{folder.name}-abcd_123-old"))
+    (folder.parent / f".tmp-{folder.name}-abcd_123").mkdir()
+    (folder.parent / ".DS_Store").write_text("")
+    train(job)
+    assert (folder / "meta.json").read_text() == meta
+    assert {path.name for path in folder.parent.iterdir()} == {"best", "last", ".DS_Store"}
 
 
 def test_both_states_whole_the_newer_one_counts(tmp_path):

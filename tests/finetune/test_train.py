@@ -66,7 +66,14 @@ def test_below_six_songs_nothing_is_held_out_and_the_log_says_so(make_job):
     assert (result.initial_loss, result.eval_loss, result.best_loss) == (None, None, None)
     assert result.checkpoint == job / "checkpoints" / "last"
     assert not (job / "checkpoints" / "best").exists()
-    assert "No song is held out" in (job / "logs.txt").read_text()
+    assert [note[:21] for note in result.notes] == ["No song is held out, "]
+    assert result.notes[0] in (job / "logs.txt").read_text()
+
+
+def test_songs_whose_lyrics_were_spread_are_named(make_job):
+    rows = [{**song_row(i, 40), "lyrics": "one\ntwo\nthree"} for i in (0, 1)]
+    notes = train(make_job(rows=rows, max_window_sec=2, epochs=1, max_steps=1)).notes
+    assert "Lyrics without times were spread evenly over: song 0, song 1." in notes
 
 
 def test_metrics_tell_progress_and_end(make_job):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from heartmula_studio.dataset.songs import song_dataset
+
 AUDIO_EOS_ID = 130  # of the golden base
 MAX_CODE = 128
 
@@ -18,6 +20,13 @@ def song_row(number: int, num_frames: int) -> dict:
         "lyrics": "[verse]\nthe sun creeps in" if number % 2 else "",
         "codes": torch.randint(0, MAX_CODE, (8, num_frames), generator=generator),
     }
+
+
+def write_job(job_dir: Path, rows: list[dict], **settings) -> Path:
+    job_dir.mkdir()
+    song_dataset(rows).save_to_disk(job_dir / "dataset")
+    (job_dir / "config.json").write_text(json.dumps({"epochs": 2, **settings}))
+    return job_dir
 
 
 def read_metrics(job_dir: Path, event: str | None = None) -> list[dict]:
