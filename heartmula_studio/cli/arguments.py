@@ -6,7 +6,8 @@ from pathlib import Path
 
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
-  4 a model or style that cannot be used   5 training failed   130 stopped by you (training is saved)
+  4 a model or style that cannot be used   5 training failed   6 a file that cannot be read or written
+  130 stopped by you (training is saved)
 """
 
 
@@ -36,7 +37,7 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
         "--songs", type=Path, metavar="FOLDER", help="your own songs instead of the clips (five or more)"
     )
     parser.add_argument("--tags", help="words for their style, such as 'techno, fast' (default: that of the clips)")
-    parser.add_argument("--steps", type=int, default=150, help="how long to train (default: %(default)s steps)")
+    parser.add_argument("--steps", type=int, default=30, help="how long to train (default: %(default)s steps)")
     parser.add_argument("--seconds", type=float, default=12.0, help="length of the two songs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="same number, same song (default: %(default)s)")
     add_model_options(parser)
@@ -63,7 +64,13 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch-size", type=int, help="songs heard at once (default: 1)")
     parser.add_argument("--window", type=float, dest="max_window_sec", help="longest stretch heard at once, in seconds")
     parser.add_argument("--precision", dest="mixed_precision", choices=("no", "bf16", "fp16"), help="default: no")
-    parser.add_argument("--save-memory", action="store_true", default=None, help="recompute instead of remember")
+    parser.add_argument(
+        "--save-memory",
+        dest="gradient_checkpointing",
+        action="store_const",
+        const=True,
+        help="slower, with less memory: recompute instead of remember",
+    )
     parser.add_argument("--seed", type=int, help="same number, same run (default: 0)")
     add_model_options(parser)
 

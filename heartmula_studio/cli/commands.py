@@ -1,4 +1,4 @@
-"""The commands: each reads its arguments, calls the pipeline, and prints what came of it."""
+"""The commands: each reads its arguments, calls the pipeline, prints what came of it and returns an exit code."""
 
 import dataclasses
 import secrets
@@ -6,25 +6,20 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, find_base
-from heartmula_studio.cli.demo import run_demo
-from heartmula_studio.cli.progress import progress_bar
-from heartmula_studio.cli.songs import build_dataset, find_songs
+from heartmula_studio.cli.demo import demo
+from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
+from heartmula_studio.cli.runtime import Runtime
+from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.codec.audio_file import AudioWriter
-from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.lyrics import read_lyrics
-from heartmula_studio.errors import CancelledError, CheckpointMismatchError
+from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.job import train as run_training
-from heartmula_studio.generate.engine import Engine, pick_device
+from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.settings import Settings
 
-MEMORY_FOR_3B_BYTES = 12 * 10**9
 TRAIN_OPTIONS = (
     "method",
     "epochs",
@@ -33,40 +28,27 @@ TRAIN_OPTIONS = (
     "batch_size",
     "max_window_sec",
     "mixed_precision",
+    "gradient_checkpointing",
     "seed",
 )
 
 
-def chosen_base(arguments: Namespace) -> str:
-    """The base asked for; else the official one where its folder is set and a GPU can hold it; else nano."""
-    settings = Settings.load()
-    asked = arguments.base or settings.base_model
-    if asked != "auto":
-        return asked
-    has_room = torch.cuda.is_available() and torch.cuda.get_device_properties(0).total_memory >= MEMORY_FOR_3B_BYTES
-    return str(settings.checkpoints_dir) if settings.checkpoints_dir and has_room else BUNDLED_BASE
-
-
-def chosen_device(arguments: Namespace) -> str:
-    return str(pick_device(arguments.device or Settings.load().device))
-
-
-def load_codec(arguments: Namespace) -> Codec:
-    return Codec.load(find_base(chosen_base(arguments)), chosen_device(arguments))
-
-
-def tokenize(arguments: Namespace) -> None:
-    codec = load_codec(arguments)
-    for song in arguments.songs:
-        out = (arguments.out or song.parent) / f"{song.stem}.pt"
+def tokenize(arguments: Namespace) -> int:
+    outputs = [(arguments.out or song.parent) / f"{song.stem}.pt" for song in arguments.songs]
+    if repeated := sorted({str(path) for path in outputs if outputs.count(path) > 1}):
+        raise InvalidInputError(f"Several songs would be written to {repeated[0]}.", "Leave out --out, or rename one.")
+    runtime = Runtime.of(arguments)
+    codec = runtime.load_codec()
+    for song, out in zip(arguments.songs, outputs, strict=True):
         with progress_bar(f"Listening to {song.name}", "window") as report:
-            tokens = codec.encode_file(song, report)
+            tokens = codec.encode_file(song, report, limits=runtime.limits)
         tokens.save(out)
         print(f"{out}: {tokens.codes.shape[1]} frames of {tokens.codes.shape[0]} tokens")
+    return 0
 
 
-def detokenize(arguments: Namespace) -> None:
-    codec, tokens = load_codec(arguments), Tokens.load(arguments.tokens)
+def detokenize(arguments: Namespace) -> int:
+    tokens, codec = Tokens.load(arguments.tokens), Runtime.of(arguments).load_codec()
     if tokens.codec_id != codec.codec_id:
         raise CheckpointMismatchError(
             f"{arguments.tokens} was made with the codec {tokens.codec_id}, but this base has {codec.codec_id}.",
@@ -79,26 +61,29 @@ def detokenize(arguments: Namespace) -> None:
         for stretch in codec.decode(tokens.codes, arguments.seed, report):
             writer.write(stretch)
     print(arguments.out)
+    return 0
 
 
-def roundtrip(arguments: Namespace) -> None:
+def roundtrip(arguments: Namespace) -> int:
     out = arguments.out or arguments.song.with_suffix(".heard.wav")
-    codec = load_codec(arguments)
+    codec = Runtime.of(arguments).load_codec()
     with progress_bar(f"Listening to {arguments.song.name}", "window") as report:
         result = round_trip.roundtrip(arguments.song, codec, out, report)
     print(f"{result.out_path}: log-mel distance to the original {result.distance:.3f} (0 is perfect)")
+    return 0
 
 
 def train(arguments: Namespace) -> int:
-    base_name, job = chosen_base(arguments), arguments.out
-    if not (job / "dataset").is_dir():
-        base = find_base(base_name)
-        songs = find_songs(arguments.songs)
-        dataset = build_dataset(songs, arguments.tags, base, chosen_device(arguments), job / "processed")
-        dataset.save_to_disk(job / "dataset")
-    train_config(arguments, base_name).save(job / "config.json")
-    with progress_bar("Learning", "step") as report:
-        result = run_training(job, lambda line: report(line["step"], line["total_steps"]))
+    songs, runtime, job = find_songs(arguments.songs), Runtime.of(arguments), arguments.out
+    config = train_config(arguments, runtime, job / "config.json")
+    if ignored := other_files(arguments.songs):
+        print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
+    write_dataset(songs, arguments.tags, runtime, job / "processed", job / config.dataset)
+    config.save(job / "config.json")
+    with training_progress() as on_step:
+        result = run_training(job, on_step, runtime.device.type)
+    for note in result.notes:
+        print(note)
     for name, loss in (("before", result.initial_loss), ("after", result.best_loss)):
         if loss is not None:
             print(f"Held-out loss {name}: {loss:.4f}")
@@ -106,20 +91,27 @@ def train(arguments: Namespace) -> int:
     return 0 if result.status == "completed" else CancelledError.exit_code
 
 
-def train_config(arguments: Namespace, base: str) -> TrainConfig:
-    """The settings given on the command line, defaults elsewhere."""
+def train_config(arguments: Namespace, runtime: Runtime, stored: Path) -> TrainConfig:
+    """The settings of an earlier run in this folder, else the defaults, with what the command line changes."""
+    config = TrainConfig.load(stored) if stored.is_file() else new_config(runtime, arguments.method or "lora")
     given: dict[str, Any] = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
-    config = TrainConfig(
-        base_model=base if base == BUNDLED_BASE else str(Path(base).resolve()),
-        gradient_checkpointing=bool(arguments.save_memory),
-        **{name: value for name, value in given.items() if value is not None},
+    if arguments.rank is not None:
+        given["lora"] = LoraSettings(rank=arguments.rank, alpha=2.0 * arguments.rank)
+    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def new_config(runtime: Runtime, method: str) -> TrainConfig:
+    on_gpu = runtime.device.type == "cuda"
+    return TrainConfig(
+        base_model=runtime.base_name,
+        method=method,
+        max_window_sec=runtime.max_window_sec,
+        mixed_precision="bf16" if on_gpu else "no",
+        base_dtype="bfloat16" if on_gpu and method == "lora" else "float32",
     )
-    if arguments.rank is None:
-        return config
-    return dataclasses.replace(config, lora=LoraSettings(rank=arguments.rank, alpha=2.0 * arguments.rank))
 
 
-def generate(arguments: Namespace) -> None:
+def generate(arguments: Namespace) -> int:
     request = SongRequest(
         tags=arguments.tags,
         lyrics=read_lyrics(arguments.lyrics_file) if arguments.lyrics_file else arguments.lyrics,
@@ -129,22 +121,22 @@ def generate(arguments: Namespace) -> None:
         topk=arguments.top_k,
         cfg_scale=arguments.guidance,
     )
-    engine = Engine.load(chosen_base(arguments), chosen_device(arguments))
+    if arguments.style and not arguments.style.is_dir():
+        raise CheckpointMissingError(f"There is no folder {arguments.style}.", "Give the folder of a learnt style.")
+    runtime = Runtime.of(arguments)
+    engine = Engine.load(runtime.base_name, str(runtime.device))
     if arguments.style:
         engine.activate(arguments.style, arguments.strength)
-    with progress_bar("Making the song", "frame") as report:
-        song = engine.make_song(request, arguments.out, report)
+    song = make_song(engine, request, arguments.out)
     print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {request.seed}")
+    return 0
 
 
-def demo(arguments: Namespace) -> None:
-    run_demo(
-        out=arguments.out,
-        songs_folder=arguments.songs,
-        tags=arguments.tags,
-        steps=arguments.steps,
-        seconds=arguments.seconds,
-        seed=arguments.seed,
-        base_name=chosen_base(arguments),
-        device=chosen_device(arguments),
-    )
+COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "generate": generate,
+    "roundtrip": roundtrip,
+    "tokenize": tokenize,
+    "detokenize": detokenize,
+}

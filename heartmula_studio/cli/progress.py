@@ -1,11 +1,15 @@
-"""Progress bars for calls that report (done, total)."""
+"""Progress bars for what takes long."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from heartmula_studio.codec.control import Progress
+from heartmula_studio.generate.engine import Engine, Song
+from heartmula_studio.generate.request import SongRequest
 
 
 @contextmanager
@@ -18,3 +22,25 @@ def progress_bar(label: str, unit: str) -> Iterator[Progress]:
             bar.update(done - bar.n)
 
         yield report
+
+
+@contextmanager
+def training_progress() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yield a callback for the lines of metrics.jsonl; the bar shows the loss."""
+    with tqdm(desc="Learning", unit="step", dynamic_ncols=True) as bar:
+
+        def on_step(line: dict[str, Any]) -> None:
+            bar.total = line["total_steps"]
+            bar.set_postfix(loss=f"{line['loss']:.4f}", refresh=False)
+            bar.update(line["step"] - bar.n)
+
+        yield on_step
+
+
+def make_song(engine: Engine, request: SongRequest, path: Path) -> Song:
+    """Make a song with a bar for its frames, and one for turning them into sound."""
+    with (
+        progress_bar(f"Composing {path.name}", "frame") as frames,
+        progress_bar(f"Playing {path.name}", "window") as windows,
+    ):
+        return engine.make_song(request, path, frames, decode_progress=windows)

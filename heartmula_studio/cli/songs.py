@@ -1,14 +1,16 @@
 """A folder of songs as training data: find the files, pair lyrics, tokenise what is not yet tokenised."""
 
+import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import Dataset
-
-from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.arch.atomic import replaced_folder
+from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.cli.progress import progress_bar
-from heartmula_studio.codec.codec import Codec, file_sha256
+from heartmula_studio.cli.runtime import Runtime
+from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.dataset.songs import from_token_files
@@ -23,11 +25,17 @@ class SongFile:
     """One song on disk and its lyrics; empty for an instrumental."""
 
     path: Path
-    lyrics: str
+    lyrics: str = ""
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        """The file's name without its suffix, as valid text."""
+        return readable(self.path.stem)
+
+
+def readable(name: str) -> str:
+    """A file name in one Unicode form, with a mark where its bytes are no UTF-8."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def find_songs(folder: Path, minimum: int = 1) -> list[SongFile]:
@@ -37,49 +45,59 @@ def find_songs(folder: Path, minimum: int = 1) -> list[SongFile]:
     """
     if not folder.is_dir():
         raise NotFoundError(f"There is no folder {folder}.", "Give a folder of MP3, WAV, FLAC or OGG files.")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    if len(paths) < minimum:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    lyrics = {(readable(path.stem), path.suffix.lower()): path for path in files}
+    songs = [SongFile(path, paired_lyrics(path, lyrics)) for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+    if len(songs) < minimum:
         raise InvalidInputError(
-            f"{folder} holds {len(paths)} of the {minimum} songs that are needed.",
+            f"{folder} holds {len(songs)} of the {minimum} songs that are needed.",
             f"Add files that end in {', '.join(AUDIO_SUFFIXES)}.",
         )
-    stems = [path.stem for path in paths]
-    if repeated := sorted({stem for stem in stems if stems.count(stem) > 1}):
+    names = [song.name for song in songs]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInputError(
             f"Several songs in {folder} are called {repeated[0]}.", "Give every song a name of its own."
         )
-    return [SongFile(path, paired_lyrics(path)) for path in paths]
+    return songs
 
 
-def paired_lyrics(song: Path) -> str:
-    """The text of the lyrics file beside a song, or nothing."""
-    candidates = [song.with_suffix(suffix) for suffix in LYRICS_SUFFIXES]
-    found = next((path for path in candidates if path.is_file()), None)
-    return read_lyrics(found) if found else ""
+def paired_lyrics(song: Path, files: dict[tuple[str, str], Path]) -> str:
+    """The text of the lyrics file with the song's name, or nothing."""
+    found = [path for suffix in LYRICS_SUFFIXES if (path := files.get((readable(song.stem), suffix)))]
+    return read_lyrics(found[0]) if found else ""
 
 
-def tokenise(songs: Sequence[SongFile], codec: Codec, folder: Path) -> list[Path]:
+def other_files(folder: Path) -> list[str]:
+    """Names of the files in a folder that are neither songs nor lyrics."""
+    known = (*AUDIO_SUFFIXES, *LYRICS_SUFFIXES)
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.suffix.lower() not in known)
+
+
+def write_dataset(songs: Sequence[SongFile], tags: str, runtime: Runtime, tokens: Path, folder: Path) -> None:
+    """Tokenise `songs` into the folder `tokens` and write them with lyrics and tags as the dataset `folder`."""
+    codec = runtime.load_codec()
+    paths = tokenise(songs, codec, runtime, tokens)
+    dataset = from_token_files(paths, [song.lyrics for song in songs], tags, codec.codec_id)
+    with replaced_folder(folder) as temporary:
+        dataset.save_to_disk(temporary)
+
+
+def tokenise(songs: Sequence[SongFile], codec: Codec, runtime: Runtime, folder: Path) -> list[Path]:
     """Write the tokens of each song to `folder`, skipping those already there for the same file and codec."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, song in enumerate(songs, start=1):
-        path = folder / f"{song.name}.pt"
-        if not is_current(path, song.path, codec.codec_id):
+    paths = [folder / f"{song.name}.pt" for song in songs]
+    for number, (song, path) in enumerate(zip(songs, paths, strict=True), start=1):
+        if not is_current(path, song.path, codec):
             with progress_bar(f"Listening {number}/{len(songs)} {song.name}", "window") as report:
-                codec.encode_file(song.path, report).save(path)
-        paths.append(path)
+                codec.encode_file(song.path, report, limits=runtime.limits).save(path)
     return paths
 
 
-def is_current(tokens: Path, song: Path, codec_id: str) -> bool:
+def is_current(tokens: Path, song: Path, codec: Codec) -> bool:
+    """Whether `tokens` are those of this song and codec; damaged ones are not."""
     if not tokens.is_file():
         return False
-    stored = Tokens.load(tokens)
-    return stored.codec_id == codec_id and stored.source_sha256 == file_sha256(song)
-
-
-def build_dataset(songs: Sequence[SongFile], tags: str, base: BaseFolder, device: str, tokens: Path) -> Dataset:
-    """Tokenise `songs` into the folder `tokens` and put them together with lyrics and tags."""
-    codec = Codec.load(base, device)
-    paths = tokenise(songs, codec, tokens)
-    return from_token_files(paths, [song.lyrics for song in songs], tags, codec.codec_id)
+    try:
+        stored = Tokens.load(tokens)
+    except InvalidInputError:
+        return False
+    return stored.codec_id == codec.codec_id and stored.source_sha256 == file_sha256(song)

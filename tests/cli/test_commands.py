@@ -35,7 +35,7 @@ def test_wrong_option_exits_with_2():
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "said"),
     [
-        (("roundtrip", "missing.mp3"), 2, "missing.mp3"),
+        (("roundtrip", "missing.mp3"), 3, "missing.mp3"),
         (("roundtrip", __file__), 3, "test_commands.py"),
         (("generate", "song.xyz", "--tags", "piano"), 2, "song.xyz"),
         (("generate", "song.wav", "--tags", "piano", "--seconds", "9999"), 2, "max_sec"),
@@ -71,7 +71,7 @@ def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
     assert run("generate", tmp_path / "one.wav", *options) == 0
     assert run("generate", tmp_path / "two.wav", *options) == 0
     assert (soundfile.read(tmp_path / "one.wav")[0] == soundfile.read(tmp_path / "two.wav")[0]).all()
-    receipt = json.loads((tmp_path / "one.json").read_text())
+    receipt = json.loads((tmp_path / "one.wav.json").read_text())
     assert receipt["request"]["seed"] == 5
     assert "heartmula_receipt" in read_tags(tmp_path / "one.wav")
 
@@ -85,4 +85,4 @@ def test_train_then_generate_in_the_style(tmp_path):
     assert (checkpoint / "adapter_model.safetensors").is_file()
     song = tmp_path / "song.wav"
     assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
-    assert json.loads(song.with_suffix(".json").read_text())["style"]["layers_changed"] > 0
+    assert json.loads(song.with_name("song.wav.json").read_text())["style"]["layers_changed"] > 0

@@ -1,0 +1,49 @@
+"""What every command runs on: the base model, the device and the limits, from options and settings."""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
+from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.generate.engine import pick_device
+from heartmula_studio.settings import Settings
+
+MEMORY_FOR_3B_BYTES = 12 * 10**9
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """`base_name` is `nano` or an absolute folder; `limits` says how long a song may be."""
+
+    base_name: str
+    base: BaseFolder
+    device: torch.device
+    limits: AudioLimits
+    max_window_sec: float
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> "Runtime":
+        """Raises CheckpointMissingError without the base, InvalidInputError for a wrong device or setting."""
+        settings = Settings.load()
+        device = pick_device(arguments.device or settings.device)
+        base_name = choose_base(arguments.base or settings.base_model, settings.checkpoints_dir, device)
+        limits = AudioLimits(max_sec=settings.max_song_sec)
+        return cls(base_name, find_base(base_name), device, limits, settings.max_window_sec)
+
+    def load_codec(self) -> Codec:
+        return Codec.load(self.base, self.device)
+
+
+def choose_base(asked: str, checkpoints_dir: Path | None, device: torch.device) -> str:
+    """The base asked for; for `auto` the official one where its folder is set and the GPU can hold it, else nano."""
+    if asked == "auto":
+        asked = str(checkpoints_dir) if checkpoints_dir and can_hold_3b(device) else BUNDLED_BASE
+    return asked if asked == BUNDLED_BASE else str(Path(asked).resolve())
+
+
+def can_hold_3b(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory >= MEMORY_FOR_3B_BYTES
