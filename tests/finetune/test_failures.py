@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import torch
@@ -128,27 +129,33 @@ def test_what_the_disk_refuses_is_named_with_what_to_do(make_job, in_the_way, me
     assert "fault of the program" not in (job / "logs.txt").read_text()
 
 
-@pytest.fixture
-def limit_files():
-    """limit_files(number) makes every write beyond that many bytes of a file fail, as on a full disk."""
+@contextmanager
+def files_limited_to(size_bytes: int):
+    """Make every write beyond that many bytes of a file fail, as on a full disk.
+
+    Lifted before the test ends: it also holds for the file that the test's own report goes to.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
-def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job, limit_files):
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job):
     job = make_job(state_every_steps=1)
-    with pytest.raises(TrainingError, match="File too large"):
-        train(job, on_step=lambda line: limit_files(5_000) if line["step"] == 2 else None)
+    with ExitStack() as limits, pytest.raises(TrainingError, match="File too large"):
+        fill = limits.enter_context
+        train(job, on_step=lambda line: fill(files_limited_to(5_000)) if line["step"] == 2 else None)
     assert [path.name for path in (job / "state").iterdir()] == ["step-00000001"]
     assert "File too large" in read_metrics(job)[-1]["error"]["message"]
 
 
-def test_the_reason_an_optimizer_cannot_be_written_is_kept(tmp_path, limit_files):
+def test_the_reason_an_optimizer_cannot_be_written_is_kept(tmp_path):
     """Given a path, torch's writer would report a fault of its own."""
     state = RunState(RunProgress(), {"w": torch.zeros(1)}, {"moments": torch.zeros(10_000)}, {})
-    limit_files(5_000)
-    with pytest.raises(OSError, match="File too large"):
+    with pytest.raises(OSError, match="File too large"), files_limited_to(5_000):
         save_state(tmp_path, state)
 
 
