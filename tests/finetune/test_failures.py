@@ -144,10 +144,14 @@ def files_limited_to(size_bytes: int):
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job):
-    job = make_job(state_every_steps=1)
-    with ExitStack() as limits, pytest.raises(TrainingError, match="File too large"):
-        fill = limits.enter_context
-        train(job, on_step=lambda line: fill(files_limited_to(5_000)) if line["step"] == 2 else None)
+    job, limits = make_job(state_every_steps=1), ExitStack()
+
+    def fill_up(line: dict) -> None:
+        if line["step"] == 2:
+            limits.enter_context(files_limited_to(5_000))
+
+    with limits, pytest.raises(TrainingError, match="File too large"):
+        train(job, on_step=fill_up)
     assert [path.name for path in (job / "state").iterdir()] == ["step-00000001"]
     assert "File too large" in read_metrics(job)[-1]["error"]["message"]
 
