@@ -28,7 +28,7 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "demo",
-        "the whole path in about three minutes: learn a style from a few songs, make a song before and after",
+        "the whole path in a minute or two: learn a style from a few songs, make a song before and after",
         "Learns the style of at least five songs (six short clips come along), makes the same song without and with "
         "it, and shows what was learnt. Writes before.wav, after.wav, adapter/, loss.png and results.md.",
     )
