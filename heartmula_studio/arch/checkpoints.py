@@ -4,7 +4,7 @@ Reads heartlib's `ckpt/` layout as it is; the bundled base has the same layout.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,12 +175,8 @@ def fill_from_files(
             renamed = {name.removeprefix(strip_prefix): name for name in file.shapes}
             check_shapes(path, {short: file.shapes[name] for short, name in renamed.items()}, expected)
             state.update((short, file.read(name, device, dtype)) for short, name in renamed.items())
-    missing = sorted(expected.keys() - state.keys())
-    if missing:
-        raise CheckpointMismatchError(
-            f"{files[0].parent} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]}.",
-            "Download the folder again, or give the config.json that belongs to these weights.",
-        )
+    hint = "Download the folder again, or give the config.json that belongs to these weights."
+    check_complete(files[0].parent, state.keys(), expected.keys(), hint)
     module.load_state_dict(state, assign=True)
     for name, tensor in module.named_buffers():
         assert not tensor.is_meta, f"buffer {name} is neither stored nor built on the CPU"
@@ -196,6 +192,14 @@ def check_shapes(path: Path, found: Mapping[str, tuple[int, ...]], expected: Map
                 f"{path} holds {name} with shape {shape}, but the network has {wanted}.",
                 "The file and its config.json belong to different models; download both from the same repository.",
             )
+
+
+def check_complete(folder: Path, found: Set[str], expected: Set[str], hint: str) -> None:
+    """Raise CheckpointMismatchError naming the first tensor that no file of `folder` holds."""
+    if missing := sorted(expected - found):
+        raise CheckpointMismatchError(
+            f"{folder} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]}.", hint
+        )
 
 
 def save_model(

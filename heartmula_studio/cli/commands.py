@@ -78,7 +78,8 @@ def train(arguments: Namespace) -> int:
     config = train_config(arguments, runtime, job / "config.json")
     if ignored := other_files(arguments.songs):
         print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
-    write_dataset(songs, arguments.tags, runtime, job / "processed", job / config.dataset)
+    codec = runtime.load_codec()
+    write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
     config.save(job / "config.json")
     with training_progress() as on_step:
         result = run_training(job, on_step, runtime.device.type)

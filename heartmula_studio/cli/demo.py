@@ -14,7 +14,7 @@ from heartmula_studio.cli.songs import SongFile, find_songs, write_dataset
 from heartmula_studio.errors import CancelledError, InvalidInputError
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.evaluate import mean_loss
-from heartmula_studio.finetune.examples import load_examples
+from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.job import train
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
@@ -44,14 +44,16 @@ def demo(arguments: Namespace) -> int:
     style, runtime = chosen_style(arguments), Runtime.of(arguments)
     request = SongRequest(tags=style.tags, max_sec=arguments.seconds, seed=arguments.seed)
     job, config = out / "job", demo_config(runtime, arguments.steps)
-    for name, song_set in (("dataset", style), ("other", bundled_clips("other"))):
-        write_dataset(song_set.songs, song_set.tags, runtime, out / "tokens" / name, job / name)
+    codec = runtime.load_codec()
+    for name, songs in (("dataset", style), ("other", bundled_clips("other"))):
+        write_dataset(songs.songs, songs.tags, codec, runtime.limits, out / "tokens" / name, job / name)
     engine = Engine.load(runtime.base_name, str(runtime.device))
-    before = losses(engine, job)
+    sets = example_sets(engine, job)
+    before = losses(engine, sets)
     make_song(engine, request, out / "before.wav")
     notes = learn(job, config, out / "adapter", runtime)
     engine.activate(out / "adapter")
-    after = losses(engine, job)
+    after = losses(engine, sets)
     make_song(engine, request, out / "after.wav")
     plot_losses(job / "metrics.jsonl", out / "loss.png")
     write_results(out, [Comparison(name, before[name], after[name]) for name in before], notes)
@@ -84,17 +86,19 @@ def demo_config(runtime: Runtime, steps: int) -> TrainConfig:
     )
 
 
-def losses(engine: Engine, job: Path) -> dict[str, float]:
-    """Mean cross-entropy in nats over all codebooks: on the held-out songs, those learnt from, and the other style."""
+def example_sets(engine: Engine, job: Path) -> dict[str, ExampleSet]:
+    """What is listened to before and after: the held-out songs (if any), those learnt from, and the other style."""
     network = engine.model.config
     learnt, held_out = load_examples(job / "dataset", engine.base, network, WINDOW_SEC)
     other, _ = load_examples(job / "other", engine.base, network, WINDOW_SEC)
     sets = {"held-out song": held_out, "songs it learnt from": learnt, "another style": other}
-    return {
-        name: mean_loss(engine.model, examples, 1, network.audio_num_codebooks).loss
-        for name, examples in sets.items()
-        if len(examples)
-    }
+    return {name: examples for name, examples in sets.items() if len(examples)}
+
+
+def losses(engine: Engine, sets: dict[str, ExampleSet]) -> dict[str, float]:
+    """Mean cross-entropy in nats over all codebooks, by set."""
+    codebooks = engine.model.config.audio_num_codebooks
+    return {name: mean_loss(engine.model, examples, 1, codebooks).loss for name, examples in sets.items()}
 
 
 def learn(job: Path, config: TrainConfig, adapter: Path, runtime: Runtime) -> tuple[str, ...]:

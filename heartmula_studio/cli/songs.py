@@ -9,7 +9,7 @@ from pathlib import Path
 from heartmula_studio.arch.atomic import replaced_folder
 from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.cli.progress import progress_bar
-from heartmula_studio.cli.runtime import Runtime
+from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.lyrics import read_lyrics
@@ -73,22 +73,23 @@ def other_files(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.suffix.lower() not in known)
 
 
-def write_dataset(songs: Sequence[SongFile], tags: str, runtime: Runtime, tokens: Path, folder: Path) -> None:
+def write_dataset(
+    songs: Sequence[SongFile], tags: str, codec: Codec, limits: AudioLimits, tokens: Path, folder: Path
+) -> None:
     """Tokenise `songs` into the folder `tokens` and write them with lyrics and tags as the dataset `folder`."""
-    codec = runtime.load_codec()
-    paths = tokenise(songs, codec, runtime, tokens)
+    paths = tokenise(songs, codec, limits, tokens)
     dataset = from_token_files(paths, [song.lyrics for song in songs], tags, codec.codec_id)
     with replaced_folder(folder) as temporary:
         dataset.save_to_disk(temporary)
 
 
-def tokenise(songs: Sequence[SongFile], codec: Codec, runtime: Runtime, folder: Path) -> list[Path]:
+def tokenise(songs: Sequence[SongFile], codec: Codec, limits: AudioLimits, folder: Path) -> list[Path]:
     """Write the tokens of each song to `folder`, skipping those already there for the same file and codec."""
     paths = [folder / f"{song.name}.pt" for song in songs]
     for number, (song, path) in enumerate(zip(songs, paths, strict=True), start=1):
         if not is_current(path, song.path, codec):
             with progress_bar(f"Listening {number}/{len(songs)} {song.name}", "window") as report:
-                codec.encode_file(song.path, report, limits=runtime.limits).save(path)
+                codec.encode_file(song.path, report, limits=limits).save(path)
     return paths
 
 

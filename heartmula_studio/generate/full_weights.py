@@ -9,7 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from heartmula_studio.arch.checkpoints import MODEL_REPO, check_shapes, read_heartmula_config, weight_files
+from heartmula_studio.arch.checkpoints import (
+    MODEL_REPO,
+    check_complete,
+    check_shapes,
+    read_heartmula_config,
+    weight_files,
+)
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.safetensors_reader import TensorFile
@@ -40,11 +46,7 @@ def check_full(folder: Path, base: BaseModel) -> None:
         with TensorFile(path) as file:
             check_shapes(path, file.shapes, base.shapes)
             found.update(file.shapes)
-    if missing := sorted(base.shapes.keys() - found):
-        raise CheckpointMismatchError(
-            f"{folder} lacks {len(missing)} of {len(base.shapes)} tensors, first {missing[0]}.",
-            "Copy the whole checkpoint folder again.",
-        )
+    check_complete(folder, found, base.shapes.keys(), "Copy the whole checkpoint folder again.")
 
 
 @torch.no_grad()
