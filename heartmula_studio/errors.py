@@ -145,3 +145,23 @@ class CancelledError(StudioError):
 
     status = 409
     exit_code = 130
+
+
+class ConflictError(StudioError):
+    """What is asked for clashes with the state something is in: it is in use, active, running or finished."""
+
+    status = 409
+    exit_code = 7
+
+
+class UploadTooLargeError(InvalidInputError):
+    """A file, or a collection of files, is over a limit."""
+
+    status = 413
+
+
+class UnauthorizedError(StudioError):
+    """A token is needed, and none or a wrong one was given."""
+
+    status = 401
+    exit_code = 8

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "heartmula_studio"
 
-FOUNDATION = ("errors", "settings")
+FOUNDATION = ("errors", "atomic", "settings")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
 FRONTS = ("routes", "ui", "cli", "__main__")
 ENGINE = (*FOUNDATION, *ML_COLUMN, "store", "jobs", "studio")
@@ -20,6 +20,7 @@ ENGINE = (*FOUNDATION, *ML_COLUMN, "store", "jobs", "studio")
 ALLOWED = {
     "__init__": (),
     "errors": (),
+    "atomic": ("__init__", "errors"),
     "settings": ("__init__", "errors"),
     **{name: ("__init__", *FOUNDATION, *ML_COLUMN[:i]) for i, name in enumerate(ML_COLUMN)},
     "store": ("__init__", *FOUNDATION),
@@ -30,7 +31,7 @@ ALLOWED = {
     "cli": ("__init__", *ENGINE),
     "__main__": ("__init__", *ENGINE, "cli"),
 }
-WITHOUT_TORCH = ("errors", "settings", "store")
+WITHOUT_TORCH = ("errors", "atomic", "settings", "store")
 TORCH_LIBRARIES = ("torch", "torchaudio", "transformers", "peft", "accelerate", "datasets", "vector_quantize_pytorch")
 
 

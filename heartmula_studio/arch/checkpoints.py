@@ -13,12 +13,12 @@ import torch
 from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 
-from heartmula_studio.arch.atomic import replaced_folder
 from heartmula_studio.arch.encoder import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.json_file import blaming, read_json_object
 from heartmula_studio.arch.safetensors_reader import TensorFile
+from heartmula_studio.atomic import replaced_folder
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
 
 BUNDLED_BASE = "nano"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartmula_studio.arch.atomic import replaced_folder
 from heartmula_studio.arch.fingerprint import file_sha256
+from heartmula_studio.atomic import replaced_folder
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.atomic import replaced_file
+from heartmula_studio.atomic import replaced_file
 from heartmula_studio.codec.completeness import CUT_HINT, check_complete
 from heartmula_studio.codec.downmix import stereo_matrix
 from heartmula_studio.codec.mpeg import MpegStream, mended_copy, scan

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.atomic import replaced_file
+from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 NUMBER = (int, float)

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from heartmula_studio.arch.atomic import replaced_file
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE
+from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 TRANSFORMER_LINEARS = ("q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3")

@@ -14,10 +14,10 @@ import torch
 from peft import PeftModel
 
 import heartmula_studio
-from heartmula_studio.arch.atomic import recover_folder, replaced_folder
 from heartmula_studio.arch.checkpoints import write_model
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.atomic import recover_folder, replaced_folder
 from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.methods import trained_weights

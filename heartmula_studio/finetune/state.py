@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from heartmula_studio.arch.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
+from heartmula_studio.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 
 SCHEMA = 1

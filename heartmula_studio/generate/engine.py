@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.atomic import replaced_file
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.atomic import replaced_file
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled

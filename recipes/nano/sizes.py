@@ -12,17 +12,19 @@ CODEBOOK_SIZE = 512
 FEATURE_DIM = 128
 TEXT_VOCABULARY = 1024
 
+# 240 polyphase bands: everything runs at 100 Hz or below, in matrices large enough to be fast on a CPU.
 SCALAR = ScalarCodecConfig(
-    num_bands=8,
+    num_bands=240,
     sample_rate=SAMPLE_RATE,
     causal=True,
-    num_samples=2,
-    downsample_factors=(3, 4, 5),
-    downsample_kernel_sizes=(6, 8, 10),
-    upsample_factors=(5, 4, 3),
-    upsample_kernel_sizes=(10, 8, 6),
-    latent_hidden_dim=64,
-    init_channel=32,
+    num_samples=1,
+    downsample_factors=(4,),
+    downsample_kernel_sizes=(8,),
+    upsample_factors=(4,),
+    upsample_kernel_sizes=(8,),
+    latent_hidden_dim=128,
+    init_channel=256,
+    res_kernel_size=3,
 )
 
 FLOW = FlowMatchingConfig(
@@ -33,11 +35,11 @@ FLOW = FlowMatchingConfig(
     decay=0.95,
     threshold_ema_dead_code=1,
     attention_head_dim=32,
-    num_attention_heads=4,
+    num_attention_heads=5,
     num_layers=4,
     num_layers_2=1,
-    in_channels=2 * 128 + FEATURE_DIM,
-    out_channels=128,
+    in_channels=2 * 256 + FEATURE_DIM,
+    out_channels=256,
 )
 
 CODEC = HeartCodecConfig(FLOW, SCALAR)
@@ -45,8 +47,8 @@ CODEC = HeartCodecConfig(FLOW, SCALAR)
 ENCODER = {
     "version": "mel-v1",
     "sample_rate": SAMPLE_RATE,
-    "n_fft": 2048,
-    "n_mels": 96,
+    "n_fft": 4096,
+    "n_mels": 160,
     "floor": 1e-3,
     "mean": -3.0,
     "std": 2.5,

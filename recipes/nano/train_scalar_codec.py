@@ -1,6 +1,6 @@
 """Train nano's SQ codec: waveform → rounded latents at 25 Hz → waveform.
 
-python -m recipes.nano.train_scalar_codec --work DIR --steps 900
+python -m recipes.nano.train_scalar_codec --work DIR --steps 3000
 """
 
 import argparse
@@ -11,26 +11,29 @@ import torch
 
 from heartmula_studio.arch.scalar_codec import ScalarCodec
 from recipes.nano.audio_pool import AudioPool
+from recipes.nano.lapped_transform import start_as_transform
 from recipes.nano.sizes import SCALAR
 from recipes.nano.spectral import SpectralLoss
 from recipes.nano.training import join_processes, run_training
 
-CROP_SAMPLES = 24_000
-WAVEFORM_WEIGHT = 4.0
+CROP_SAMPLES = 38 * 960
+WAVEFORM_WEIGHT = 1.0
 CONVERGENCE_WEIGHT = 0.5
-REFRESH_EVERY = 500
+REFRESH_EVERY = 200
+MEASURED_CROPS = 64
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=6)
     arguments = parser.parse_args()
     rank = join_processes()
     torch.manual_seed(0)
     pool = AudioPool(arguments.work)
     codec = ScalarCodec(SCALAR)
+    start_as_transform(codec, pool.crops(MEASURED_CROPS, CROP_SAMPLES, np.random.default_rng(0))[:, :1])
     spectral = SpectralLoss(SCALAR.sample_rate)
 
     def loss_of(step: int) -> dict[str, torch.Tensor]:
@@ -42,11 +45,11 @@ def main() -> None:
         target = stereo[:, rng.integers(0, 2), None]
         output = codec.decode(codec.encode(target))
         log_mel, convergence = spectral(output[:, 0], target[:, 0])
-        waveform = (output - target).abs().mean()
+        waveform = (output - target).norm() / target.norm().clamp_min(1e-3)
         loss = log_mel + CONVERGENCE_WEIGHT * convergence + WAVEFORM_WEIGHT * waveform
         return {"loss": loss, "log_mel": log_mel, "convergence": convergence, "waveform": waveform}
 
-    run_training(codec, loss_of, arguments.steps, 1.5e-3, arguments.work / "scalar_codec.pt")
+    run_training(codec, loss_of, arguments.steps, 1e-3, arguments.work / "scalar_codec.pt")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from heartmula_studio.arch.atomic import replaced_file
 from heartmula_studio.arch.encoder import MelEncoder
 from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.arch.flow_matching import LATENTS_PER_FRAME, SIGMA_MIN, FlowMatching, renoise
 from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.atomic import replaced_file
 from recipes.nano.audio_pool import INT16_SCALE, AudioPool
 from recipes.nano.sizes import CODEC, ENCODER, FEATURE_DIM, FLOW
 from recipes.nano.training import join_processes, run_training

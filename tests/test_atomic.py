@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from heartmula_studio.arch.atomic import recover_folder, replaced_folder
+from heartmula_studio.atomic import recover_folder, replaced_folder
 
 ROOT = Path(__file__).parent.parent.parent
 KILLED_BETWEEN_RENAMES = """
 import os, pathlib, signal, sys
-from heartmula_studio.arch.atomic import replaced_folder
+from heartmula_studio.atomic import replaced_folder
 
 def kill(event, arguments):
     if event == "os.rename":
