@@ -165,3 +165,10 @@ class UnauthorizedError(StudioError):
 
     status = 401
     exit_code = 8
+
+
+class ForbiddenError(StudioError):
+    """The request comes from where none is taken from, such as another web site's page."""
+
+    status = 403
+    exit_code = 8

@@ -1,4 +1,4 @@
-"""Settings of one installation: defaults from `spaces_config.yaml`, overridden by `HEARTMULA_*` variables.
+"""Settings of one installation: defaults from `spaces_config.yaml`, overridden by variables of the environment.
 
 Knows what the values may be, not what they are used for. Imports nothing heavy.
 """
@@ -6,7 +6,7 @@ Knows what the values may be, not what they are used for. Imports nothing heavy.
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 CONFIG_PATH = Path(__file__).parent.parent / "spaces_config.yaml"
 SPACE_STORAGE = Path("/data")  # where Hugging Face mounts a Space's persistent storage
+GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+PATHS = ("data_dir", "checkpoints_dir", "accelerate_config")
 
 
 @dataclass(frozen=True)
@@ -28,26 +30,34 @@ class Settings:
     checkpoints_dir: Path | None  # official checkpoints in heartlib's layout
     max_window_sec: float
     max_song_sec: float
-    max_upload_bytes: int
+    max_upload_bytes: int  # of one song
+    max_files: int  # songs in a dataset
+    max_import_bytes: int  # of a checkpoint made elsewhere
+    accelerate_config: Path | None  # how training is spread over devices and machines; None is this machine alone
+    host: str  # the address the server listens on
+    port: int  # 0 is any free one
+    token: str | None = field(repr=False)  # what REST and the page ask for; None asks for nothing
+    allow_anonymous: bool  # serve other machines without a token
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, config_path: Path = CONFIG_PATH) -> "Settings":
         """Read the file, then the environment; an empty variable counts as unset.
 
-        Relative folders start at the file in the file, at the working directory in the environment. On a Space with
+        GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured where HEARTMULA_HOST and HEARTMULA_PORT are not set.
+        Relative paths start at the file in the file, at the working directory in the environment. On a Space with
         persistent storage, data goes there unless HEARTMULA_DATA_DIR says otherwise.
         Raises NotFoundError without the file; InvalidInputError naming the value, where it stands and what is allowed.
         """
         texts = _read_file(config_path)
         values = {name: _parse(name, texts[name], f"{name} in {config_path}") for name in _RULES}
-        for name in ("data_dir", "checkpoints_dir"):
+        for name in PATHS:
             values[name] = values[name] and config_path.parent / values[name]
         if "SPACE_ID" in environ and SPACE_STORAGE.is_dir():
             values["data_dir"] = SPACE_STORAGE
         for name in _RULES:
-            variable = f"HEARTMULA_{name.upper()}"
-            if environ.get(variable):
-                values[name] = _parse(name, environ[variable], variable)
+            for variable in (GRADIO_VARIABLES.get(name), f"HEARTMULA_{name.upper()}"):
+                if variable and environ.get(variable):
+                    values[name] = _parse(name, environ[variable], variable)
         return cls(**values)
 
 
@@ -57,6 +67,7 @@ class _Rule:
 
     parse: Callable[[str], Any]
     allowed: str
+    is_secret: bool = False
 
 
 def _text(text: str) -> str:
@@ -69,8 +80,21 @@ def _folder(text: str) -> Path:
     return Path(_text(text)).expanduser()
 
 
-def _optional_folder(text: str) -> Path | None:
+def _optional_path(text: str) -> Path | None:
     return _folder(text) if text.strip() else None
+
+
+def _token(text: str) -> str | None:
+    """Visible ASCII: what fits into an HTTP header as it is."""
+    if text and not re.fullmatch(r"[!-~]{8,}", text):
+        raise ValueError("token")
+    return text or None
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("0", "false", "no", "1", "true", "yes"):
+        raise ValueError(text)
+    return text.lower() in ("1", "true", "yes")
 
 
 def _device(text: str) -> str:
@@ -79,32 +103,41 @@ def _device(text: str) -> str:
     return text
 
 
-def _number(kind: Callable[[str], float], low: float, high: float, unit: str) -> _Rule:
+def _number(kind: Callable[[str], float], low: float, high: float, what: str) -> _Rule:
     def parse(text: str) -> float:
         value = kind(text)
         if not low <= value <= high:
             raise ValueError(text)
         return value
 
-    return _Rule(parse, f"{'a whole number' if kind is int else 'a number'} of {unit} from {low:,} to {high:,}")
+    return _Rule(parse, f"{'a whole number' if kind is int else 'a number'} of {what} from {low:,} to {high:,}")
 
 
 _RULES: Mapping[str, _Rule] = {
     "data_dir": _Rule(_folder, "a folder"),
     "base_model": _Rule(_text, "nano, auto, or a folder in heartlib's ckpt/ layout"),
     "device": _Rule(_device, "auto, cpu, mps, cuda or cuda:<number>"),
-    "checkpoints_dir": _Rule(_optional_folder, "a folder in heartlib's ckpt/ layout, or nothing"),
+    "checkpoints_dir": _Rule(_optional_path, "a folder in heartlib's ckpt/ layout, or nothing"),
     "max_window_sec": _number(float, 1, 600, "seconds"),
     "max_song_sec": _number(float, 1, 7200, "seconds"),
     "max_upload_bytes": _number(int, 1, 2**40, "bytes"),
+    "max_files": _number(int, 1, 100_000, "songs"),
+    "max_import_bytes": _number(int, 1, 2**40, "bytes"),
+    "accelerate_config": _Rule(_optional_path, "a file made by `accelerate config`, or nothing"),
+    "host": _Rule(_text, "an address or name of this machine: 127.0.0.1 for itself only, 0.0.0.0 for all others too"),
+    "port": _number(int, 0, 65535, "the port"),
+    "token": _Rule(_token, "8 or more visible ASCII characters without spaces, or nothing", is_secret=True),
+    "allow_anonymous": _Rule(_switch, "true or false"),
 }
 
 
 def _parse(name: str, text: str, place: str) -> Any:
+    rule = _RULES[name]
     try:
-        return _RULES[name].parse(text)
+        return rule.parse(text)
     except ValueError as error:
-        raise InvalidInputError(f"{place} is {text!r}.", f"Allowed: {_RULES[name].allowed}.") from error
+        shown = "not a token" if rule.is_secret else repr(text)
+        raise InvalidInputError(f"{place} is {shown}.", f"Allowed: {rule.allowed}.") from error
 
 
 def _read_file(path: Path) -> dict[str, str]:

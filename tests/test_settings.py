@@ -15,6 +15,13 @@ DEFAULTS = {
     "max_window_sec": 240,
     "max_song_sec": 1200,
     "max_upload_bytes": 1000,
+    "max_files": 500,
+    "max_import_bytes": 2000,
+    "accelerate_config": None,
+    "host": "127.0.0.1",
+    "port": 7860,
+    "token": None,
+    "allow_anonymous": False,
 }
 
 
@@ -34,7 +41,8 @@ def test_the_shipped_file_holds_the_defaults():
     shipped = Settings.load(environ={})
     assert shipped.data_dir == CONFIG_PATH.parent / "backend/data"
     assert (shipped.base_model, shipped.device, shipped.checkpoints_dir) == ("auto", "auto", None)
-    assert (shipped.max_window_sec, shipped.max_song_sec) == (240.0, 1200.0)
+    assert (shipped.max_window_sec, shipped.max_song_sec, shipped.max_files) == (240.0, 1200.0, 500)
+    assert (shipped.host, shipped.port, shipped.token, shipped.allow_anonymous) == ("127.0.0.1", 7860, None, False)
 
 
 def test_the_shipped_metadata_describes_a_gradio_space():
@@ -52,19 +60,55 @@ def test_the_environment_overrides_the_file(load):
         "HEARTMULA_MAX_WINDOW_SEC": "29.76",
         "HEARTMULA_MAX_SONG_SEC": "600",
         "HEARTMULA_MAX_UPLOAD_BYTES": "5000",
+        "HEARTMULA_MAX_FILES": "7",
+        "HEARTMULA_MAX_IMPORT_BYTES": "6000",
+        "HEARTMULA_ACCELERATE_CONFIG": "two_gpus.yaml",
+        "HEARTMULA_HOST": "0.0.0.0",
+        "HEARTMULA_PORT": "8000",
+        "HEARTMULA_TOKEN": "correct-horse",
+        "HEARTMULA_ALLOW_ANONYMOUS": "1",
     }
     assert load(environ) == Settings(
-        Path("elsewhere"), "nano", "cuda:1", Path("~/ckpt").expanduser(), 29.76, 600.0, 5000
+        data_dir=Path("elsewhere"),
+        base_model="nano",
+        device="cuda:1",
+        checkpoints_dir=Path("~/ckpt").expanduser(),
+        max_window_sec=29.76,
+        max_song_sec=600.0,
+        max_upload_bytes=5000,
+        max_files=7,
+        max_import_bytes=6000,
+        accelerate_config=Path("two_gpus.yaml"),
+        host="0.0.0.0",
+        port=8000,
+        token="correct-horse",
+        allow_anonymous=True,
     )
+
+
+def test_gradios_own_variables_come_between_the_file_and_ours(load):
+    gradio = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "7000"}
+    assert (load(gradio).host, load(gradio).port) == ("10.0.0.1", 7000)
+    both = load({**gradio, "HEARTMULA_HOST": "::1", "HEARTMULA_PORT": "8000"})
+    assert (both.host, both.port) == ("::1", 8000)
+
+
+def test_the_token_is_never_shown(load):
+    """It stood in the error message of a token that is not allowed, and in the repr that goes to logs."""
+    assert "correct-horse" not in repr(load(token="correct-horse"))
+    with pytest.raises(InvalidInputError) as caught:
+        load({"HEARTMULA_TOKEN": "my secret"})
+    assert "my secret" not in str(caught.value)
 
 
 def test_an_empty_variable_counts_as_unset(load):
     assert load({"HEARTMULA_DEVICE": ""}, device="cpu").device == "cpu"
 
 
-def test_folders_in_the_file_start_at_the_file(load, tmp_path):
-    loaded = load(checkpoints_dir="ckpt")
+def test_paths_in_the_file_start_at_the_file(load, tmp_path):
+    loaded = load(checkpoints_dir="ckpt", accelerate_config="gpus.yaml")
     assert (loaded.data_dir, loaded.checkpoints_dir) == (tmp_path / "backend/data", tmp_path / "ckpt")
+    assert loaded.accelerate_config == tmp_path / "gpus.yaml"
     assert load(data_dir="/srv/data").data_dir == Path("/srv/data")
 
 
@@ -91,6 +135,11 @@ def test_a_space_with_storage_keeps_data_there(load, tmp_path, monkeypatch):
         ("max_song_sec", "inf"),
         ("max_upload_bytes", "1.5"),
         ("max_upload_bytes", "-1"),
+        ("max_files", "0"),
+        ("host", " "),
+        ("port", "65536"),
+        ("port", "http"),
+        ("allow_anonymous", "maybe"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_value_and_what_is_allowed(load, name, value):

@@ -8,7 +8,6 @@ from typing import Any
 
 from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
-from heartmula_studio.cli.runtime import Runtime
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.codec.audio_file import AudioWriter
@@ -19,6 +18,8 @@ from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.job import train as run_training
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.settings import Settings
 
 TRAIN_OPTIONS = (
     "method",
@@ -37,7 +38,7 @@ def tokenize(arguments: Namespace) -> int:
     outputs = [(arguments.out or song.parent) / f"{song.stem}.pt" for song in arguments.songs]
     if repeated := sorted({str(path) for path in outputs if outputs.count(path) > 1}):
         raise InvalidInputError(f"Several songs would be written to {repeated[0]}.", "Leave out --out, or rename one.")
-    runtime = Runtime.of(arguments)
+    runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
     codec = runtime.load_codec()
     for song, out in zip(arguments.songs, outputs, strict=True):
         with progress_bar(f"Listening to {song.name}", "window") as report:
@@ -48,7 +49,10 @@ def tokenize(arguments: Namespace) -> int:
 
 
 def detokenize(arguments: Namespace) -> int:
-    tokens, codec = Tokens.load(arguments.tokens), Runtime.of(arguments).load_codec()
+    tokens, codec = (
+        Tokens.load(arguments.tokens),
+        Runtime.of(Settings.load(), arguments.base, arguments.device).load_codec(),
+    )
     if tokens.codec_id != codec.codec_id:
         raise CheckpointMismatchError(
             f"{arguments.tokens} was made with the codec {tokens.codec_id}, but this base has {codec.codec_id}.",
@@ -66,7 +70,7 @@ def detokenize(arguments: Namespace) -> int:
 
 def roundtrip(arguments: Namespace) -> int:
     out = arguments.out or arguments.song.with_suffix(".heard.wav")
-    codec = Runtime.of(arguments).load_codec()
+    codec = Runtime.of(Settings.load(), arguments.base, arguments.device).load_codec()
     with progress_bar(f"Listening to {arguments.song.name}", "window") as report:
         result = round_trip.roundtrip(arguments.song, codec, out, report)
     print(f"{result.out_path}: log-mel distance to the original {result.distance:.3f} (0 is perfect)")
@@ -74,7 +78,11 @@ def roundtrip(arguments: Namespace) -> int:
 
 
 def train(arguments: Namespace) -> int:
-    songs, runtime, job = find_songs(arguments.songs), Runtime.of(arguments), arguments.out
+    songs, runtime, job = (
+        find_songs(arguments.songs),
+        Runtime.of(Settings.load(), arguments.base, arguments.device),
+        arguments.out,
+    )
     config = train_config(arguments, runtime, job / "config.json")
     if ignored := other_files(arguments.songs):
         print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
@@ -94,22 +102,11 @@ def train(arguments: Namespace) -> int:
 
 def train_config(arguments: Namespace, runtime: Runtime, stored: Path) -> TrainConfig:
     """The settings of an earlier run in this folder, else the defaults, with what the command line changes."""
-    config = TrainConfig.load(stored) if stored.is_file() else new_config(runtime, arguments.method or "lora")
+    config = TrainConfig.load(stored) if stored.is_file() else runtime.train_config(arguments.method or "lora")
     given: dict[str, Any] = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
     if arguments.rank is not None:
         given["lora"] = LoraSettings(rank=arguments.rank, alpha=2.0 * arguments.rank)
     return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
-
-
-def new_config(runtime: Runtime, method: str) -> TrainConfig:
-    on_gpu = runtime.device.type == "cuda"
-    return TrainConfig(
-        base_model=runtime.base_name,
-        method=method,
-        max_window_sec=runtime.max_window_sec,
-        mixed_precision="bf16" if on_gpu else "no",
-        base_dtype="bfloat16" if on_gpu and method == "lora" else "float32",
-    )
 
 
 def generate(arguments: Namespace) -> int:
@@ -124,7 +121,7 @@ def generate(arguments: Namespace) -> int:
     )
     if arguments.style and not arguments.style.is_dir():
         raise CheckpointMissingError(f"There is no folder {arguments.style}.", "Give the folder of a learnt style.")
-    runtime = Runtime.of(arguments)
+    runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
     engine = Engine.load(runtime.base_name, str(runtime.device))
     if arguments.style:
         engine.activate(arguments.style, arguments.strength)

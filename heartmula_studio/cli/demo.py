@@ -9,7 +9,6 @@ from pathlib import Path
 from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.cli.progress import make_song, training_progress
 from heartmula_studio.cli.report import Comparison, plot_losses, results_table
-from heartmula_studio.cli.runtime import Runtime
 from heartmula_studio.cli.songs import SongFile, find_songs, write_dataset
 from heartmula_studio.errors import CancelledError, InvalidInputError
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
@@ -18,6 +17,8 @@ from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.job import train
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.settings import Settings
 
 MIN_SONGS = 5
 WINDOW_SEC = 24.0
@@ -41,7 +42,7 @@ def demo(arguments: Namespace) -> int:
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInputError(f"{out} is not an empty folder.", "Give a new one.")
-    style, runtime = chosen_style(arguments), Runtime.of(arguments)
+    style, runtime = chosen_style(arguments), Runtime.of(Settings.load(), arguments.base, arguments.device)
     request = SongRequest(tags=style.tags, max_sec=arguments.seconds, seed=arguments.seed)
     job, config = out / "job", demo_config(runtime, arguments.steps)
     codec = runtime.load_codec()

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heartmula_studio.arch.fingerprint import file_sha256
-from heartmula_studio.atomic import replaced_folder
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.lyrics import read_lyrics
-from heartmula_studio.dataset.songs import from_token_files
+from heartmula_studio.dataset.tokenising import SourceSong, current_tokens, save_dataset, tokenise
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
@@ -76,29 +74,15 @@ def other_files(folder: Path) -> list[str]:
 def write_dataset(
     songs: Sequence[SongFile], tags: str, codec: Codec, limits: AudioLimits, tokens: Path, folder: Path
 ) -> None:
-    """Tokenise `songs` into the folder `tokens` and write them with lyrics and tags as the dataset `folder`."""
-    paths = tokenise(songs, codec, limits, tokens)
-    dataset = from_token_files(paths, [song.lyrics for song in songs], tags, codec.codec_id)
-    with replaced_folder(folder) as temporary:
-        dataset.save_to_disk(temporary)
+    """Tokenise `songs` into the folder `tokens`, unless they are there already, and write them as the dataset `folder`.
 
-
-def tokenise(songs: Sequence[SongFile], codec: Codec, limits: AudioLimits, folder: Path) -> list[Path]:
-    """Write the tokens of each song to `folder`, skipping those already there for the same file and codec."""
-    paths = [folder / f"{song.name}.pt" for song in songs]
-    for number, (song, path) in enumerate(zip(songs, paths, strict=True), start=1):
-        if not is_current(path, song.path, codec):
-            with progress_bar(f"Listening {number}/{len(songs)} {song.name}", "window") as report:
-                codec.encode_file(song.path, report, limits=limits).save(path)
-    return paths
-
-
-def is_current(tokens: Path, song: Path, codec: Codec) -> bool:
-    """Whether `tokens` are those of this song and codec; damaged ones are not."""
-    if not tokens.is_file():
-        return False
-    try:
-        stored = Tokens.load(tokens)
-    except InvalidInputError:
-        return False
-    return stored.codec_id == codec.codec_id and stored.source_sha256 == file_sha256(song)
+    `tags` are those of every song.
+    """
+    sources = [
+        SourceSong(song.path, tokens / f"{song.name}.pt", file_sha256(song.path), song.lyrics, tags) for song in songs
+    ]
+    for number, source in enumerate(sources, start=1):
+        if current_tokens(source, codec.codec_id) is None:
+            with progress_bar(f"Listening {number}/{len(sources)} {source.name}", "window") as report:
+                tokenise(source, codec, limits, report)
+    save_dataset(sources, codec.codec_id, folder)

@@ -11,6 +11,7 @@ Timing rules:
 - lines stamped after the end of the recording are not heard in it and are left out.
 """
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ _ANY_STAMP = re.compile(rf"\[{_TIME}\]|<{_TIME}>")
 # Only the known LRC tags: "[verse 1: both]" is a section mark.
 _METADATA = re.compile(r"\[(?:ar|al|ti|au|by|re|ve|la|id|tool|length|offset|#)\s*:.*\]", re.IGNORECASE)
 _OFFSET = re.compile(r"^ *\[offset *: *([+-]?\d{1,9}) *\] *$", re.IGNORECASE | re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")  # what no text holds: tab, line and page breaks are left out
 _SECTION_MARK = re.compile(r"\[[^\[\]]+\]")
 
 
@@ -43,7 +45,7 @@ class LyricLine:
 
 
 def read_lyrics(path: Path) -> str:
-    """Read a lyrics file: UTF-8, or UTF-16 with a byte order mark.
+    """Read a lyrics file: UTF-8, UTF-16, or Latin-1 as Windows writes it.
 
     Raises NotFoundError if there is none, InvalidInputError if it is too large or not text.
     """
@@ -54,11 +56,24 @@ def read_lyrics(path: Path) -> str:
         raise NotFoundError(f"Cannot read the lyrics file {path} ({error.strerror}).") from error
     if len(raw) > MAX_LYRICS_BYTES:
         raise InvalidInputError(f"The lyrics file {path} is over {MAX_LYRICS_BYTES:,} bytes.", "Give lyrics only.")
-    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        return clean_text(raw.decode(encoding))
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"The lyrics file {path} is not UTF-8 text.", "Save it as UTF-8.") from error
+    for encoding in _likely_encodings(raw):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if not _CONTROL.search(text):
+            return clean_text(text)
+    raise InvalidInputError(f"The lyrics file {path} is not text.", "Save it as plain text in UTF-8.")
+
+
+def _likely_encodings(raw: bytes) -> Sequence[str]:
+    """Those to try, in order. Text that is mostly Latin has a zero in every other byte of UTF-16."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    zeros_even, zeros_odd = raw[::2].count(0), raw[1::2].count(0)
+    if max(zeros_even, zeros_odd) > len(raw) / 8:
+        return ("utf-16-be" if zeros_even > zeros_odd else "utf-16-le",)
+    return ("utf-8-sig", "cp1252", "latin-1")
 
 
 def clean_text(text: str) -> str:

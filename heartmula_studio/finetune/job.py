@@ -15,6 +15,8 @@ from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
 
+CPU_ALLOCATOR = "DefaultCPUAllocator"  # PyTorch has no exception class of its own for the computer's memory
+
 
 def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
     """Train until the job in `job_dir` is complete or asked to stop; go on from its last saved state if it has one.
@@ -42,12 +44,12 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
         # All processes raise it. Were one to exit earlier, the launcher would kill the others while they write.
         processes.wait_for_everyone()
         raise
-    except (torch.OutOfMemoryError, OSError, SafetensorError) as error:
-        # Perhaps in this process only: it must exit, for the launcher to end those that wait for it.
-        failure = as_training_error(error, job_dir)
-        log.fail(failure)
-        raise failure from error
     except Exception as error:
+        # Perhaps in this process only: it must exit, for the launcher to end those that wait for it.
+        if is_out_of_memory(error) or isinstance(error, (OSError, SafetensorError)):
+            failure = as_training_error(error, job_dir)
+            log.fail(failure)
+            raise failure from error
         log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."))
         raise
     finally:
@@ -55,9 +57,13 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
         AcceleratorState._reset_state(reset_partial_state=processes.num_processes == 1)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or CPU_ALLOCATOR in str(error)
+
+
 def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
     """Say what the machine lacks, and what to do."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return TrainingError(
             "The device has too little memory for this run.",
             "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, bf16, or "

@@ -45,6 +45,10 @@ from heartmula_studio.finetune.stop import StopRequest
 
 TIMED_STEPS = 32  # how many recent steps the time left is estimated from
 LOWEST_LOSS_SCALE = 1.0  # fp16 gradients that overflow even at this scale are broken, not badly scaled
+NOT_LEARNT = (
+    "The held-out loss never fell below that of the base: what was learnt does not carry over to a song of the same "
+    "style. Give more songs, closer to each other, or a lower learning rate."
+)
 NON_FINITE_HINT = "Lower learning_rate, or use mixed_precision no or bf16. What was saved before is untouched."
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -54,7 +58,7 @@ OnStep = Callable[[dict[str, Any]], None]
 class TrainResult:
     """How a run ended. Losses are means over the codebooks in nats, None where no song is held out.
 
-    notes: what a person should know about the data, one sentence each.
+    notes: what a person should know about the data and the outcome, a sentence or two each.
     """
 
     status: Literal["completed", "stopped"]
@@ -321,6 +325,10 @@ class Trainer:
         if stopped and self.accelerator.is_main_process:
             self.stop.acknowledge()
         self.accelerator.wait_for_everyone()
+        notes = self.notes
+        if not stopped and progress.best_loss is not None and progress.best_loss >= progress.initial_loss:
+            notes = (*notes, NOT_LEARNT)
+            self.log.say(NOT_LEARNT)
         best = self.job_dir / "checkpoints" / "best"
         checkpoint = best if progress.best_loss is not None else best.with_name("last")
-        return TrainResult(status, **outcome, checkpoint=checkpoint, notes=self.notes)
+        return TrainResult(status, **outcome, checkpoint=checkpoint, notes=notes)

@@ -11,6 +11,7 @@ from torch import nn
 
 from heartmula_studio.arch.checkpoints import (
     MODEL_REPO,
+    BaseFolder,
     check_complete,
     check_shapes,
     read_heartmula_config,
@@ -29,6 +30,15 @@ class BaseModel:
     config: HeartMuLaConfig
     shapes: Mapping[str, tuple[int, ...]]
     fingerprint: str
+
+
+def describe_base(base: BaseFolder) -> BaseModel:
+    """Say what a style is checked against without loading the base. Raises CheckpointError as reading its config."""
+    config = read_heartmula_config(base.model)
+    with torch.device("meta"):
+        network = HeartMuLa(config)
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+    return BaseModel(config, shapes, fingerprint(base.model))
 
 
 def check_full(folder: Path, base: BaseModel) -> None:

@@ -1,6 +1,7 @@
 """What is stored: one frozen dataclass a noun, and its JSON form with a schema number."""
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +23,13 @@ SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 
 def utc_now() -> str:
-    """UTC in ISO 8601, to the millisecond, so that records sort by it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    """UTC in ISO 8601, to the microsecond, so that records sort by it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+@functools.cache  # building one takes a hundred times as long as using it
+def _adapter(kind: type) -> TypeAdapter:
+    return TypeAdapter(kind)
 
 
 class Record:
@@ -31,6 +37,10 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
+
+    def to_json(self) -> bytes:
+        """UTF-8 for the file. Numbers must be finite; half a surrogate pair becomes a question mark."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
 
     @classmethod
     def from_dict(cls, values: Any, path: Path) -> Self:
@@ -41,7 +51,7 @@ class Record:
                 f"{path} has schema {schema!r}.", f"This version reads schema {SCHEMA}; use the one that wrote it."
             )
         try:
-            return TypeAdapter(cls).validate_python({name: value for name, value in values.items() if name != "schema"})
+            return _adapter(cls).validate_python({name: value for name, value in values.items() if name != "schema"})
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise StorageError(f"{path} is not what it should be: {problems}.", "Restore it from a copy.") from error
@@ -51,7 +61,11 @@ class Record:
         """Raises StorageError where the file cannot be read or holds something else; FileNotFoundError without it."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
+        except (ValueError, RecursionError) as error:
             raise StorageError(f"{path} is not JSON: {error}.", "Restore it from a copy.") from error
         return cls.from_dict(values, path)
 

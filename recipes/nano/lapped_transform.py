@@ -1,8 +1,9 @@
 """Start the SQ codec as a lapped transform, so that pitch survives from the first step and training adds the rest.
 
 Two MDCTs in a row, both orthogonal (Princen & Bradley 1987): one over the waveform, one over a few steps of each low
-band in time. Their coefficients are the first latents; the others start at random and are free to learn what lies
-above. The taps are such that the decoder's look-ahead of two latents makes up for the encoder's delay.
+band in time. Their coefficients are the first latents. The others start as the loudness of groups of higher bands,
+which the decoder learns to turn into sound. The taps are such that the decoder's look-ahead of two latents makes up
+for the encoder's delay.
 """
 
 import math
@@ -10,10 +11,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.scalar_codec import ResidualUnit, ScalarCodec
+from heartmula_studio.arch.scalar_codec import ResidualUnit, ScalarCodec, fold_bands
 
 TRANSFORM_LATENTS = 96
-LATENT_SCALE = 0.15
+ENVELOPES = 16
+LATENT_SCALE = 0.2
 """Mean magnitude of a latent: few reach the ends of tanh, few vanish in the first rounding step of 1/9."""
 
 QUIET = 0.1
@@ -42,11 +44,16 @@ def start_as_transform(codec: ScalarCodec, waveforms: Tensor) -> None:
     from_latents, decoder_block, synthesis = codec.decoder
     bands, steps = mdct_basis(config.num_bands), mdct_basis(config.downsample_factors[0])
     write_analysis(analysis, bands)
+    write_envelopes(encoder_block.convs[0], len(bands), TRANSFORM_LATENTS // len(steps))
     write_steps(encoder_block.down_conv.layer, steps)
+    write_envelope_steps(encoder_block.down_conv.layer, len(bands), len(steps))
     encoder_block.down_conv.activation.weight.fill_(1)
-    gains = LATENT_SCALE / codec_magnitudes(codec, waveforms)
-    write_gains(to_latents, gains)
-    write_gains(from_latents, 1 / gains)
+    features = slow_channels(codec, waveforms)
+    centres = features.mean((0, 2))
+    centres[:TRANSFORM_LATENTS] = 0
+    gains = LATENT_SCALE / (features - centres[:, None]).abs().mean((0, 2)).clamp_min(1e-6)
+    write_gains(to_latents, gains, -gains * centres)
+    write_gains(from_latents, 1 / gains, centres)
     write_steps(decoder_block.up_conv.layer, steps)
     write_synthesis(synthesis, bands)
 
@@ -77,14 +84,43 @@ def write_steps(layer: nn.Conv1d | nn.ConvTranspose1d, steps: Tensor) -> None:
     layer.weight = weight
 
 
-def write_gains(layer: nn.Conv1d, gains: Tensor) -> None:
-    """Channel i is channel i at the last tap, times its gain."""
-    scale_weight(layer, QUIET)
+def write_envelopes(unit: ResidualUnit, num_bands: int, first_band: int) -> None:
+    """Add to each channel behind the bands the mean magnitude of one group of high bands."""
+    identity = torch.zeros_like(unit.conv1.weight)
+    identity[:, :, -1] = torch.eye(len(identity))
+    unit.conv1.weight = unit.conv1.weight * QUIET + identity
+    unit.conv1.bias.zero_()
+    unit.activation1.weight.fill_(-1)
+    unit.activation2.weight.fill_(1)
+    edges = torch.logspace(math.log10(first_band), math.log10(num_bands), ENVELOPES + 1).round().long()
+    weight = unit.conv2.weight.clone()
+    for group, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        weight[num_bands + group] = 0
+        weight[num_bands + group, low:high] = 1 / (high - low)
+    unit.conv2.weight = weight
+
+
+def write_envelope_steps(layer: nn.Conv1d, num_bands: int, num_steps: int) -> None:
+    """The slow channels behind the transform's: of each envelope, the mean over its steps and how it moves."""
     weight = layer.weight.clone()
-    weight[:TRANSFORM_LATENTS] = 0
-    index = torch.arange(TRANSFORM_LATENTS)
+    for slow in range(2 * ENVELOPES):
+        group, moves = divmod(slow, 2)
+        taps = torch.full((num_steps,), 1 / num_steps)
+        if moves:
+            taps[: num_steps // 2] *= -1
+        weight[TRANSFORM_LATENTS + slow] = 0
+        weight[TRANSFORM_LATENTS + slow, num_bands + group, -num_steps:] = taps
+    layer.weight = weight
+
+
+def write_gains(layer: nn.Conv1d, gains: Tensor, biases: Tensor) -> None:
+    """Channel i is channel i at the last tap, times its gain, plus its bias."""
+    scale_weight(layer, QUIET)
+    weight, index = layer.weight.clone(), torch.arange(len(gains))
+    weight[: len(gains)] = 0
     weight[index, index, -1] = gains
     layer.weight = weight
+    layer.bias[: len(gains)] = biases
 
 
 def write_synthesis(layer: nn.Conv1d, bands: Tensor) -> None:
@@ -97,9 +133,9 @@ def write_synthesis(layer: nn.Conv1d, bands: Tensor) -> None:
     layer.weight = weight
 
 
-def codec_magnitudes(codec: ScalarCodec, waveforms: Tensor) -> Tensor:
-    """Mean magnitude of each transform coefficient before the last layer of the encoder: [TRANSFORM_LATENTS]."""
-    x = waveforms.unflatten(-1, (-1, codec.config.num_bands)).squeeze(1).transpose(1, 2)
+def slow_channels(codec: ScalarCodec, waveforms: Tensor) -> Tensor:
+    """What the encoder's last layer will turn into latents: [B, latents, T]."""
+    x = fold_bands(waveforms, codec.config.num_bands)
     for layer in list(codec.encoder)[:-1]:
         x = layer(x)
-    return x[:, :TRANSFORM_LATENTS].abs().mean((0, 2)).clamp_min(1e-6)
+    return x[:, : codec.config.latent_hidden_dim]

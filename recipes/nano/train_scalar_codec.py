@@ -19,6 +19,10 @@ from recipes.nano.training import join_processes, run_training
 CROP_SAMPLES = 38 * 960
 WAVEFORM_WEIGHT = 1.0
 CONVERGENCE_WEIGHT = 0.5
+NARROW_WEIGHT = 2.0
+WIDTH = 0.4
+"""Standard deviation wanted of a latent: the wider, the more of it survives rounding, and the noise of the flow."""
+
 REFRESH_EVERY = 200
 MEASURED_CROPS = 64
 
@@ -43,11 +47,13 @@ def main() -> None:
         # One random channel of each crop: the codec hears one channel at a time.
         stereo = pool.crops(arguments.batch, CROP_SAMPLES, rng)
         target = stereo[:, rng.integers(0, 2), None]
-        output = codec.decode(codec.encode(target))
+        latents = codec.encode(target)
+        output = codec.decode(latents)
         log_mel, convergence = spectral(output[:, 0], target[:, 0])
         waveform = (output - target).norm() / target.norm().clamp_min(1e-3)
-        loss = log_mel + CONVERGENCE_WEIGHT * convergence + WAVEFORM_WEIGHT * waveform
-        return {"loss": loss, "log_mel": log_mel, "convergence": convergence, "waveform": waveform}
+        narrow = (WIDTH - latents.std((0, 2))).clamp_min(0).mean()
+        loss = log_mel + CONVERGENCE_WEIGHT * convergence + WAVEFORM_WEIGHT * waveform + NARROW_WEIGHT * narrow
+        return {"loss": loss, "log_mel": log_mel, "convergence": convergence, "waveform": waveform, "narrow": narrow}
 
     run_training(codec, loss_of, arguments.steps, 1e-3, arguments.work / "scalar_codec.pt")
 

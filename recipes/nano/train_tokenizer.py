@@ -1,6 +1,6 @@
 """Train nano's tokenizer: encoder and residual quantiser together with the flow-matching decoder they serve.
 
-    torchrun --nproc-per-node 2 -m recipes.nano.train_tokenizer --work DIR --steps 1000
+    torchrun --nproc-per-node 2 -m recipes.nano.train_tokenizer --work DIR --steps 1300
 
 The first run caches the SQ latents of the training audio (SQ codec frozen) in DIR/latents/.
 """
@@ -75,7 +75,9 @@ class Tokenizer(nn.Module):
         )
         wanted_latents = latents.unflatten(1, (-1, LATENTS_PER_FRAME)).flatten(2)
         wanted_mel = mel.transpose(1, 2).unflatten(1, (-1, MEL_PER_FRAME)).flatten(2)
-        return (mel_part - wanted_mel).abs().mean() + F.mse_loss(latent_part, wanted_latents)
+        # Low bands tell pitch, so they count for more.
+        weight = torch.linspace(1.5, 0.5, ENCODER["n_mels"]).repeat(MEL_PER_FRAME * 2)
+        return ((mel_part - wanted_mel).abs() * weight).mean() + F.mse_loss(latent_part, wanted_latents)
 
     def _flow_loss(self, quantised: Tensor, latents: Tensor) -> Tensor:
         """Mean squared velocity error; sometimes the start is given as context, sometimes the condition is dropped."""
@@ -162,7 +164,7 @@ def load_scalar_codec(work: Path) -> HeartCodec:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--hours", type=float, default=100.0, help="train on at most this much audio")
     arguments = parser.parse_args()
     rank = join_processes()

@@ -136,19 +136,25 @@ def test_a_megabyte_of_anything_takes_linear_time(piece):
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_lyrics_files_in_unicode(tmp_path, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_lyrics_files_in_common_encodings(tmp_path, encoding):
     path = tmp_path / "song.txt"
     path.write_bytes("[Vers]\r\nSüße Träume".encode(encoding))
     assert read_lyrics(path) == "[Vers]\nSüße Träume"
+
+
+def test_windows_quotes_are_read(tmp_path):
+    path = tmp_path / "song.txt"
+    path.write_bytes("Don’t look “back”".encode("cp1252"))
+    assert read_lyrics(path) == "Don’t look “back”"
 
 
 def test_unusable_lyrics_files_are_named(tmp_path):
     path = tmp_path / "song.txt"
     with pytest.raises(NotFoundError, match=r"song\.txt"):
         read_lyrics(path)
-    path.write_bytes(b"S\xfc\xdfe Tr\xe4ume")
-    with pytest.raises(InvalidInputError, match=r"song\.txt is not UTF-8"):
+    path.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x02\x03")
+    with pytest.raises(InvalidInputError, match=r"song\.txt is not text"):
         read_lyrics(path)
     path.write_bytes(b"a" * (MAX_LYRICS_BYTES + 1))
     with pytest.raises(InvalidInputError, match=r"song\.txt is over"):

@@ -70,6 +70,15 @@ def test_below_six_songs_nothing_is_held_out_and_the_log_says_so(make_job):
     assert result.notes[0] in (job / "logs.txt").read_text()
 
 
+def test_a_run_that_learns_nothing_of_use_says_so(make_job):
+    """Songs of random codes share nothing, so what is learnt by heart makes the held-out one less likely."""
+    job = make_job(epochs=4, method="full", learning_rate=1e-1, schedule="constant", warmup_ratio=0.0)
+    result = train(job)
+    assert result.best_loss > result.initial_loss
+    assert "never fell below that of the base" in result.notes[-1]
+    assert result.notes[-1] in (job / "logs.txt").read_text()
+
+
 def test_songs_whose_lyrics_were_spread_are_named(make_job):
     rows = [{**song_row(i, 40), "lyrics": "one\ntwo\nthree"} for i in (0, 1)]
     notes = train(make_job(rows=rows, max_window_sec=2, epochs=1, max_steps=1)).notes

@@ -1,6 +1,5 @@
-"""What every command runs on: the base model, the device and the limits, from options and settings."""
+"""What this installation runs on: the base model, the device and the limits, from settings and wishes."""
 
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.generate.engine import pick_device
 from heartmula_studio.settings import Settings
 
@@ -26,16 +26,29 @@ class Runtime:
     max_window_sec: float
 
     @classmethod
-    def of(cls, arguments: Namespace) -> "Runtime":
-        """Raises CheckpointMissingError without the base, InvalidInputError for a wrong device or setting."""
-        settings = Settings.load()
-        device = pick_device(arguments.device or settings.device)
-        base_name = choose_base(arguments.base or settings.base_model, settings.checkpoints_dir, device)
+    def of(cls, settings: Settings, base: str | None = None, device: str | None = None) -> "Runtime":
+        """Take `base` and `device` where they are given, else what the settings say.
+
+        Raises CheckpointMissingError without the base, InvalidInputError for a wrong device.
+        """
+        place = pick_device(device or settings.device)
+        base_name = choose_base(base or settings.base_model, settings.checkpoints_dir, place)
         limits = AudioLimits(max_sec=settings.max_song_sec)
-        return cls(base_name, find_base(base_name), device, limits, settings.max_window_sec)
+        return cls(base_name, find_base(base_name), place, limits, settings.max_window_sec)
 
     def load_codec(self) -> Codec:
         return Codec.load(self.base, self.device)
+
+    def train_config(self, method: str) -> TrainConfig:
+        """The defaults of a training run here: a GPU computes in bfloat16 and keeps a frozen base in it."""
+        on_gpu = self.device.type == "cuda"
+        return TrainConfig(
+            base_model=self.base_name,
+            method=method,
+            max_window_sec=self.max_window_sec,
+            mixed_precision="bf16" if on_gpu else "no",
+            base_dtype="bfloat16" if on_gpu and method == "lora" else "float32",
+        )
 
 
 def choose_base(asked: str, checkpoints_dir: Path | None, device: torch.device) -> str:

@@ -1,0 +1,117 @@
+"""Tokenising a whole dataset on request, in a thread of the server; a training job does it by itself where it must.
+
+A lock says that some server is at it, so one that was killed leaves no dataset "processing" for ever.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from heartmula_studio.arch.fingerprint import file_sha256
+from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.dataset.tokenising import SourceSong, current_tokens, tokenise
+from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError, StudioError
+from heartmula_studio.generate.memory import memory_explained
+from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class DatasetTokeniser:
+    """`load_codec` is called once for each request and may raise StudioError."""
+
+    def __init__(self, store: Store, load_codec: Callable[[], Codec], limits: AudioLimits):
+        self._store, self._load_codec, self._limits = store, load_codec, limits
+        self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, dataset_id: str) -> Dataset:
+        """Begin, and return the dataset as it then is.
+
+        Raises NotFoundError; InvalidInputError without songs; ConflictError while it is being tokenised.
+        """
+        if not self._store.datasets.get(dataset_id).audio_files:
+            raise InvalidInputError("This dataset has no songs.", "Add MP3, WAV, FLAC or OGG files first.")
+        started: list[StudioError | None] = []
+        ready = threading.Event()
+        thread = threading.Thread(target=self._run, args=(dataset_id, started, ready), daemon=True)
+        thread.start()
+        ready.wait()
+        if started[0]:
+            raise started[0]
+        self._threads = [thread, *(other for other in self._threads if other.is_alive())]
+        return self._store.datasets.get(dataset_id)
+
+    def recover(self) -> None:
+        """Give datasets that nobody is tokenising any more their true status."""
+        for dataset in self._store.datasets.list():
+            if dataset.status == "processing":
+                with self._store.attempt(lock_name(dataset.id)) as is_free:
+                    if is_free:
+                        self._store.datasets.set_processing(dataset.id, False)
+
+    def close(self) -> None:
+        """Stop after the window at hand and wait for the threads."""
+        self._closing.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, dataset_id: str, started: list[StudioError | None], ready: threading.Event) -> None:
+        with self._store.attempt(lock_name(dataset_id)) as is_free:
+            try:
+                if not is_free:
+                    raise ConflictError("This dataset is being tokenised.", "Wait until it is done.")
+                self._store.datasets.set_processing(dataset_id, True)
+                started.append(None)
+            except StudioError as error:
+                started.append(error)
+                return
+            finally:
+                ready.set()
+            try:
+                self._tokenise_all(dataset_id)
+            finally:
+                self._settle(dataset_id)
+
+    def _settle(self, dataset_id: str) -> None:
+        try:
+            self._store.datasets.set_processing(dataset_id, False)
+        except NotFoundError:
+            _log.info("Dataset %s was deleted while it was tokenised.", dataset_id)
+
+    def _tokenise_all(self, dataset_id: str) -> None:
+        songs = self._store.datasets.get(dataset_id).audio_files
+        try:
+            codec = self._load_codec()
+        except StudioError as error:
+            for song in songs:
+                self._store.datasets.set_tokens(dataset_id, song.filename, None, str(error))
+            return
+        for song in songs:
+            if self._closing.is_set():
+                return
+            self._tokenise(dataset_id, song, codec)
+
+    def _tokenise(self, dataset_id: str, song: AudioFile, codec: Codec) -> None:
+        try:
+            audio = self._store.datasets.audio_path(dataset_id, song.filename)
+            source = SourceSong(audio, self._store.datasets.tokens_path(dataset_id, song.filename), file_sha256(audio))
+            with memory_explained():
+                tokens = current_tokens(source, codec.codec_id) or tokenise(
+                    source, codec, self._limits, cancelled=self._closing.is_set
+                )
+            self._store.datasets.set_tokens(dataset_id, song.filename, tokens.codes.shape[1])
+        except CancelledError:
+            _log.info("Tokenising %s was stopped with the server.", song.filename)
+        except NotFoundError:
+            _log.info("%s was removed while its dataset was tokenised.", song.filename)
+        except StudioError as error:
+            self._store.datasets.set_tokens(dataset_id, song.filename, None, str(error))
+        except OSError as error:
+            self._store.datasets.set_tokens(dataset_id, song.filename, None, f"A file cannot be written: {error}.")
+
+
+def lock_name(dataset_id: str) -> str:
+    return f"tokenising-{dataset_id}"

@@ -1,0 +1,80 @@
+"""How much memory training and making songs take: counted where it can be, else estimated on the high side."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heartmula_config, weight_files
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.arch.heartmula import HeartMuLaConfig
+from heartmula_studio.arch.llama import LlamaFlavor
+from heartmula_studio.arch.safetensors_reader import TensorFile
+from heartmula_studio.finetune.config import TrainConfig
+
+PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
+FLOAT_BYTES = 4
+ADAM_STATES = 2
+GUIDED_ROWS = 2  # a song is made with and without its prompt at once
+PROMPT_POSITIONS = 256
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float) -> int:
+    """Estimate what a run takes on its device, with songs of at most `seconds`.
+
+    Counted are the weights, their gradients and the optimizer's moments; estimated are the activations of one batch.
+    Raises as `read_heartmula_config`.
+    """
+    shapes, network = tensor_shapes(base.model), read_heartmula_config(base.model)
+    weights = sum(map(math.prod, shapes.values()))
+    trained = weights if config.method == "full" else lora_parameters(shapes, config)
+    stored = weights * (2 if config.base_dtype == "bfloat16" else FLOAT_BYTES)
+    stored += trained * FLOAT_BYTES * (1 + ADAM_STATES + (config.method == "lora"))
+    frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
+    values = activation_values(network, frames, config.depth_share, config.gradient_checkpointing)
+    width = FLOAT_BYTES if config.mixed_precision == "no" and config.base_dtype == "float32" else 2
+    return PROGRAM_BYTES + stored + config.batch_size * values * width
+
+
+def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> int:
+    """Estimate what making a song takes beyond what an engine that `is_loaded` holds already."""
+    network = read_heartmula_config(base.model)
+    weights = sum(map(math.prod, tensor_shapes(base.model).values()))
+    width = 2 if device.startswith("cuda") else FLOAT_BYTES
+    codec = sum(path.stat().st_size for path in base.codec.glob("*.safetensors"))
+    flavor = network.backbone_flavor
+    cache = GUIDED_ROWS * 2 * flavor.num_layers * flavor.max_seq_len * flavor.num_kv_heads * flavor.head_dim * width
+    return cache + codec // 2 + (0 if is_loaded else PROGRAM_BYTES + weights * width + codec)
+
+
+def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:
+    """Count the parameters of the adapter: two matrices of the rank beside each linear layer it changes."""
+    return config.lora.rank * sum(sum(shape) for name, shape in shapes.items() if is_changed(name, config))
+
+
+def is_changed(name: str, config: TrainConfig) -> bool:
+    layer, _, kind = name.rpartition(".")
+    return kind == "weight" and layer.rpartition(".")[2] in config.lora.target_modules
+
+
+def activation_values(network: HeartMuLaConfig, frames: int, depth_share: float, checkpointing: bool) -> int:
+    """Estimate how many values one window of `frames` keeps for the way back."""
+    depth_positions = math.ceil(frames * depth_share) * network.audio_num_codebooks
+    values = transformer_values(network.backbone_flavor, frames + PROMPT_POSITIONS, checkpointing)
+    values += transformer_values(network.decoder_flavor, depth_positions, checkpointing)
+    return values + 3 * depth_positions * network.audio_vocab_size  # logits, their softmax and gradient
+
+
+def transformer_values(flavor: LlamaFlavor, positions: int, checkpointing: bool) -> int:
+    layer = 12 * flavor.embed_dim + 4 * flavor.intermediate_dim
+    return positions * (layer + flavor.num_layers * flavor.embed_dim if checkpointing else layer * flavor.num_layers)
+
+
+def tensor_shapes(folder: Path) -> Shapes:
+    """Read the shape of every tensor of a model, not the tensors."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in weight_files(folder, MODEL_REPO):
+        with TensorFile(path) as file:
+            shapes.update(file.shapes)
+    return shapes

@@ -1,0 +1,31 @@
+"""What a job learns from: its dataset as it is now, kept in the job's folder."""
+
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.jobs.job_folder import SongList, SongSource
+from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.store import Store
+
+
+def snapshot(store: Store, dataset: Dataset, checkpoint_name: str | None) -> SongList:
+    """List the dataset's songs. Raises InvalidInputError where there are too few of them."""
+    if len(dataset.audio_files) < dataset.minimum_files:
+        missing = dataset.minimum_files - len(dataset.audio_files)
+        raise InvalidInputError(
+            f"{dataset.name} has {len(dataset.audio_files)} of {dataset.minimum_files} files.",
+            f"Add {missing} more {'song' if missing == 1 else 'songs'}.",
+        )
+    songs = tuple(song_source(store, dataset, file) for file in dataset.audio_files)
+    return SongList(dataset.styles, songs, checkpoint_name)
+
+
+def song_source(store: Store, dataset: Dataset, file: AudioFile) -> SongSource:
+    return SongSource(
+        filename=file.filename,
+        audio=str(store.datasets.audio_path(dataset.id, file.filename).resolve()),
+        tokens=str(store.datasets.tokens_path(dataset.id, file.filename).resolve()),
+        sha256=file.sha256,
+        lyrics=file.caption,
+        tags=file.tags or dataset.styles,
+        rights=file.rights,
+        duration_sec=file.duration_sec,
+    )

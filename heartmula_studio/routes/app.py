@@ -1,0 +1,75 @@
+"""The REST application over one studio."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+from heartmula_studio import __version__
+from heartmula_studio.routes import audio, checkpoints, datasets, health, jobs, songs, styles
+from heartmula_studio.routes.access import Access
+from heartmula_studio.routes.events import EventStreams
+from heartmula_studio.routes.failures import handle_failures
+from heartmula_studio.settings import Settings
+from heartmula_studio.studio import Studio
+
+ROUTERS = (datasets.router, audio.router, jobs.router, checkpoints.router, songs.router, styles.router)
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+DESCRIPTION = """Teach HeartMuLa your style: five songs in, a tuned song out.
+
+Every failure has one shape, `{"error": {"code", "message", "hint"}}`. Where the server has a token, every call but
+`/health` wants the header `Authorization: Bearer <token>`."""
+
+# Only for the OpenAPI page: `access.Access` checks the token before anything else is read.
+bearer = HTTPBearer(auto_error=False, description="The server's HEARTMULA_TOKEN, where it has one.")
+
+
+def create_app(studio: Studio, settings: Settings) -> FastAPI:
+    """Return the application; it closes the studio when it shuts down."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(studio.close)
+
+    app = FastAPI(
+        title="HeartMuLa Training Studio",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.studio = studio
+    app.state.streams = EventStreams()
+    app.add_middleware(Access, settings=settings)
+    handle_failures(app)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(bearer)])
+    app.include_router(health.router)
+    app.include_router(_refusals(list(app.router.routes)))
+    return app
+
+
+def _refusals(known: Sequence[BaseRoute]) -> APIRouter:
+    """Catch what is no call under the REST paths; else the page, mounted at "/", would answer it."""
+    router = APIRouter(include_in_schema=False)
+
+    def refuse(request: Request) -> None:
+        allowed = [method for method in METHODS if _matches(known, request, method)]
+        if allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+        raise HTTPException(404)
+
+    for prefix in ("training", "generate", "styles", "health"):
+        router.add_api_route(f"/{prefix}", refuse, methods=list(METHODS))
+        router.add_api_route(f"/{prefix}/{{rest:path}}", refuse, methods=list(METHODS))
+    return router
+
+
+def _matches(known: Sequence[BaseRoute], request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in known)

@@ -1,0 +1,105 @@
+"""/training/datasets/{id}/audio: the songs of a dataset."""
+
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
+from heartmula_studio.routes.requests import SongChange, SongFields
+from heartmula_studio.store.records import AudioFile
+
+router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
+
+MEDIA_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+
+Filename = Annotated[str, Path(description="As the dataset lists it.", examples=["song.mp3"])]
+
+
+class WaitingText(BaseModel):
+    """Lyrics whose song has not come yet; they are taken when it does."""
+
+    message: str
+
+
+UPLOAD_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": [FILE_FIELD],
+    "properties": {
+        FILE_FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "MP3, WAV, FLAC or OGG; or a .txt or .lrc with the lyrics of the song of the same name.",
+        },
+        "caption": {"type": "string", "description": "Lyrics, plain or LRC.", "example": "[verse]\nThe sun creeps in"},
+        "tags": {"type": "string", "description": "Comma-separated.", "example": "piano, calm"},
+        "rights": {"type": "string", "enum": ["own", "licensed", "public_domain", "unknown"], "default": "unknown"},
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        **documented(404, 409, 415),
+        202: {"model": WaitingText, "description": "Lyrics that wait for their song"},
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD_FORM}}}},
+)
+async def add_audio(id: Id, request: Request, response: Response, studio: StudioDep) -> AudioFile | WaitingText:
+    """Add a song, streamed to disk, or the lyrics of one."""
+    await run_in_threadpool(studio.get_dataset, id)  # an unknown one is refused before the file is read
+    async with streamed_form(request, partial(studio.receive, id), studio.settings.max_upload_bytes) as form:
+        fields = _song_fields(form)
+        added = await run_in_threadpool(studio.add_upload, id, form.file, fields.caption, fields.tags, fields.rights)
+    if added is None:
+        response.status_code = 202
+        return WaitingText(message="The lyrics are kept for the song of the same name.")
+    return added
+
+
+def _song_fields(form: Form) -> SongFields:
+    """Raises InvalidInputError for an unknown field or value."""
+    given: dict[str, Any] = {name: form.text(name) for name in form.fields}
+    if "tags" in given:
+        given["tags"] = form.names("tags")
+    try:
+        return SongFields(**given)
+    except ValidationError as error:
+        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        raise InvalidInputError(f"{problems}.", f"The fields are {', '.join(UPLOAD_FORM['properties'])}.") from error
+
+
+@router.get(
+    "/{filename}",
+    response_class=FileResponse,
+    responses={**documented(404), **{status: {"content": {"audio/*": {}}} for status in (200, 206)}},
+)
+def play_audio(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
+    """The song as it was uploaded; byte ranges are served."""
+    return audio_answer(studio.audio_path(id, filename), filename)
+
+
+@router.put("/{filename}", responses=documented(404))
+def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep) -> AudioFile:
+    """Edit lyrics, tags and rights."""
+    return studio.update_audio(id, filename, body.caption, body.tags, body.rights)
+
+
+@router.delete("/{filename}", status_code=204, responses=documented(404, 409))
+def remove_audio(id: Id, filename: Filename, studio: StudioDep) -> None:
+    """Remove a song and its tokens."""
+    studio.remove_audio(id, filename)
+
+
+def audio_answer(path: FilePath, filename: str) -> FileResponse:
+    media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
+    return FileResponse(path, media_type=media_type, filename=filename, content_disposition_type="inline")

@@ -1,0 +1,101 @@
+"""/training/jobs: the queue and what runs."""
+
+import threading
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.requests import Cancellation, JobChanges, NewJob
+from heartmula_studio.store.records import Job
+
+router = APIRouter(prefix="/training/jobs", tags=["jobs"])
+
+MAX_OFFSET = 2**53 - 1
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Bytes of the log that are known already.")]
+LastEvent = Annotated[int | None, Query(ge=0, le=MAX_OFFSET, description="As the header Last-Event-ID.")]
+LastEventHeader = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=MAX_OFFSET)]
+
+EVENT_EXAMPLE = 'id: 412\nevent: step\ndata: {"event": "step", "step": 3, "loss": 3.3406}\n\n'
+
+
+@router.post("", status_code=202, responses=documented(404, 409))
+def create_job(body: NewJob, studio: StudioDep) -> Job:
+    """Queue a training; it needs a dataset of five songs or more."""
+    return studio.create_job(**body.given())
+
+
+@router.get("", responses=documented())
+def list_jobs(studio: StudioDep) -> list[Job]:
+    """All jobs, oldest first."""
+    return studio.list_jobs()
+
+
+@router.get("/{id}", responses=documented(404))
+def get_job(id: Id, studio: StudioDep) -> Job:
+    """One job with its progress."""
+    return studio.get_job(id)
+
+
+@router.delete("/{id}", status_code=204, responses=documented(404, 409))
+def delete_job(id: Id, studio: StudioDep) -> None:
+    """Delete a job that is not running; what it trained stays."""
+    studio.delete_job(id)
+
+
+@router.post("/{id}/cancel", responses=documented(404, 409))
+def cancel_job(id: Id, studio: StudioDep, body: Cancellation | None = None) -> Job:
+    """Stop a job: after its step, saved and resumable, or at once."""
+    return studio.cancel_job(id, (body or Cancellation()).save)
+
+
+@router.post("/{id}/resume", status_code=202, responses=documented(404, 409))
+def resume_job(id: Id, studio: StudioDep) -> Job:
+    """Queue a stopped or failed job again; it goes on from its last saved step."""
+    return studio.resume_job(id)
+
+
+@router.post("/{id}/clone", status_code=202, responses=documented(404, 409))
+def clone_job(id: Id, studio: StudioDep, body: JobChanges | None = None) -> Job:
+    """Queue a new job with the settings of this one, and what is changed."""
+    return studio.clone_job(id, **(body or JobChanges()).given())
+
+
+@router.get(
+    "/{id}/logs",
+    response_class=PlainTextResponse,
+    responses={
+        **documented(404),
+        200: {"headers": {"X-Next-Offset": {"schema": {"type": "integer"}, "description": "Where to go on."}}},
+    },
+)
+def job_logs(id: Id, studio: StudioDep, offset: Offset = 0) -> PlainTextResponse:
+    """The log as text, from an offset in bytes."""
+    text, next_offset = studio.job_logs(id, offset)
+    return PlainTextResponse(text, headers={"X-Next-Offset": str(next_offset)})
+
+
+@router.get("/{id}/metrics", responses=documented(404))
+def job_metrics(id: Id, studio: StudioDep) -> list[dict[str, Any]]:
+    """Everything measured so far: steps, evaluations, the end."""
+    return studio.job_metrics(id)
+
+
+@router.get(
+    "/{id}/events",
+    response_class=StreamingResponse,
+    responses={**documented(404), 200: {"content": {"text/event-stream": {"example": EVENT_EXAMPLE}}}},
+)
+async def job_events(
+    id: Id, request: Request, studio: StudioDep, last_event: LastEventHeader = None, last_event_id: LastEvent = None
+) -> StreamingResponse:
+    """Server-sent events, one for each measurement, until the event `end`; resumes after Last-Event-ID."""
+    await run_in_threadpool(studio.get_job, id)  # an unknown one is refused before the stream begins
+    after = last_event if last_event is not None else last_event_id or 0
+    stopped = threading.Event()
+    lines = request.app.state.streams.lines(studio.job_events(id, after, stopped), stopped)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy must not hold events back
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)

@@ -1,0 +1,163 @@
+"""An uploaded form, read as it comes: its one file goes straight to where it is kept, never through memory."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from heartmula_studio.errors import InvalidInputError, UploadTooLargeError
+from heartmula_studio.routes.access import check_length
+
+MAX_FIELD_BYTES = 2**20
+MAX_FIELDS = 100
+OVERHEAD_BYTES = 4 * MAX_FIELD_BYTES  # what surrounds the file: lyrics, tags, part headers
+FILE_FIELD = "file"
+
+
+class Sink(Protocol):
+    def write(self, chunk: bytes) -> Any: ...
+
+
+OpenFile = Callable[[str], AbstractContextManager[Sink]]
+
+
+@dataclass
+class Form:
+    """A form that has come in whole. `file` is what `open_file` gave."""
+
+    file: Any = None
+    fields: dict[str, list[str]] = field(default_factory=dict)
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.fields.get(name, [default])[-1]
+
+    def names(self, name: str) -> list[str]:
+        """A list given as comma-separated text, as several fields of one name, or both."""
+        texts = (part.strip() for value in self.fields.get(name, []) for part in value.split(","))
+        return [text for text in texts if text]
+
+
+@asynccontextmanager
+async def streamed_form(request: Request, open_file: OpenFile, max_file_bytes: int) -> AsyncIterator[Form]:
+    """Read the form; `open_file(filename)` is entered when the file begins and left with this context.
+
+    Raises InvalidInputError where it is no such form, UploadTooLargeError over a limit, and what `open_file` and
+    its `write` raise.
+    """
+    check_length(request.headers, max_file_bytes + OVERHEAD_BYTES)
+    with ExitStack() as stack:
+        with _form_errors_explained():
+            reader = _FormReader(_boundary(request), lambda filename: stack.enter_context(open_file(filename)))
+            async for chunk in request.stream():
+                await run_in_threadpool(reader.feed, chunk)
+        yield reader.finish()
+
+
+@contextmanager
+def _form_errors_explained() -> Iterator[None]:
+    try:
+        yield
+    except FormParserError as error:
+        raise _not_a_form(str(error)) from error
+
+
+def _boundary(request: Request) -> bytes:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise _not_a_form(f"the content type is {kind.decode('latin-1')!r}")
+    return boundary
+
+
+class _FormReader:
+    """Callbacks of the parser. A part with a filename is the file, any other is a text field."""
+
+    def __init__(self, boundary: bytes, open_file: Callable[[str], Sink]):
+        self._open_file = open_file
+        self._form = Form()
+        self._is_complete = False
+        self._num_fields = 0
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_begin": self._begin_header,
+                "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._open,
+                "on_part_data": self._data,
+                "on_part_end": self._end,
+                "on_end": self._complete,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        self._parser.write(chunk)
+
+    def finish(self) -> Form:
+        if not self._is_complete:
+            raise _not_a_form("it ends too early")
+        if self._form.file is None:
+            raise InvalidInputError(
+                f"The form has no file named `{FILE_FIELD}`.", f"curl sends one with -F {FILE_FIELD}=@song.mp3."
+            )
+        return self._form
+
+    def _begin(self) -> None:
+        self._disposition: dict[bytes, bytes] = {}
+        self._sink: Sink | None = None
+        self._text = bytearray()
+        self._num_fields += 1
+        if self._num_fields > MAX_FIELDS:
+            raise UploadTooLargeError("The form has too many fields.", f"At most {MAX_FIELDS} are allowed.")
+
+    def _begin_header(self) -> None:
+        self._header, self._value = bytearray(), bytearray()
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, self._disposition = parse_options_header(bytes(self._value))
+
+    def _open(self) -> None:
+        self._name = _decoded("a field's name", self._disposition.get(b"name", b""))
+        if b"filename" not in self._disposition:
+            return
+        if self._name != FILE_FIELD or self._form.file is not None:
+            raise InvalidInputError(f"A file came as `{self._name}`.", f"Send one file a request, as `{FILE_FIELD}`.")
+        self._sink = self._open_file(_decoded("the file's name", self._disposition[b"filename"]))
+        self._form.file = self._sink
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._sink is not None:
+            self._sink.write(data[start:end])
+            return
+        self._text.extend(data[start:end])
+        if len(self._text) > MAX_FIELD_BYTES:
+            raise UploadTooLargeError(
+                f"`{self._name}` has more than {MAX_FIELD_BYTES:,} bytes.", "Longer texts are not read."
+            )
+
+    def _end(self) -> None:
+        if self._sink is None:
+            text = _decoded(f"`{self._name}`", bytes(self._text))
+            self._form.fields.setdefault(self._name, []).append(text)
+
+    def _complete(self) -> None:
+        self._is_complete = True
+
+
+def _decoded(what: str, text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{what} is not UTF-8.", "Send the form's texts in UTF-8.") from error
+
+
+def _not_a_form(reason: str) -> InvalidInputError:
+    return InvalidInputError(f"The request is not a form with a file: {reason}.", "Send multipart/form-data.")

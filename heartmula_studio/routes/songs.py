@@ -1,0 +1,53 @@
+"""/generate: making songs."""
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from heartmula_studio.routes.audio import audio_answer
+from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.requests import NewSong
+from heartmula_studio.store.records import Generation
+
+router = APIRouter(prefix="/generate", tags=["songs to make"])
+
+
+@router.post("/music", status_code=202, responses=documented(409))
+def generate(body: NewSong, studio: StudioDep) -> Generation:
+    """Queue a song, in the active style if there is one."""
+    return studio.generate(**body.model_dump())
+
+
+@router.get("", responses=documented())
+def list_generations(studio: StudioDep) -> list[Generation]:
+    """All songs asked for, oldest first."""
+    return studio.list_generations()
+
+
+@router.get("/{id}", responses=documented(404))
+def get_generation(id: Id, studio: StudioDep) -> Generation:
+    """One song with its progress and, once made, its receipt."""
+    return studio.get_generation(id)
+
+
+@router.get(
+    "/{id}/audio",
+    response_class=FileResponse,
+    responses={**documented(404, 409), **{status: {"content": {"audio/*": {}}} for status in (200, 206)}},
+)
+def get_song(id: Id, studio: StudioDep) -> FileResponse:
+    """The song; byte ranges are served."""
+    path = studio.song_path(id)
+    return audio_answer(path, path.name)
+
+
+@router.post("/{id}/cancel", responses=documented(404, 409))
+def cancel_generation(id: Id, studio: StudioDep) -> Generation:
+    """Stop making a song."""
+    return studio.cancel_generation(id)
+
+
+@router.delete("/{id}", status_code=204, responses=documented(404, 409))
+def delete_generation(id: Id, studio: StudioDep) -> None:
+    """Delete a song that is not being made."""
+    studio.delete_generation(id)

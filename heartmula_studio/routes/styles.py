@@ -1,0 +1,30 @@
+"""/styles: words for songs, built-in, own and trained."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from heartmula_studio.routes.dependencies import StudioDep
+from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.requests import NewStyle
+from heartmula_studio.studio import StyleList
+
+router = APIRouter(prefix="/styles", tags=["styles"])
+
+
+@router.get("", responses=documented())
+def list_styles(studio: StudioDep) -> StyleList:
+    """The tags the model knows best, your own ones, and the trained styles."""
+    return studio.list_styles()
+
+
+@router.post("/custom", status_code=201, responses=documented(409))
+def add_style(body: NewStyle, studio: StudioDep) -> StyleList:
+    """Remember a tag of your own."""
+    return studio.add_style(body.name)
+
+
+@router.delete("/custom/{name:path}", status_code=204, responses=documented(404))
+def remove_style(name: Annotated[str, Path(examples=["synthwave"])], studio: StudioDep) -> None:
+    """Forget a tag of your own."""
+    studio.remove_style(name)

@@ -1,0 +1,213 @@
+"""Checkpoints as one file: packed for a download, and unpacked from one that anybody may have made.
+
+From an archive only the known files of a checkpoint are taken, by their names; no path in it is ever followed, and
+nothing in it is ever run.
+"""
+
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from heartmula_studio.errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    CheckpointMissingError,
+    UploadTooLargeError,
+)
+from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.store.records import Method
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+MODEL_CONFIG = "config.json"
+META = "meta.json"
+CHUNK_BYTES = 2**20
+MAX_ENTRIES = 10_000
+MAX_TABLE_BYTES = 2**22
+MAX_JSON_BYTES = 10_000_000
+MAX_UNPACKED_BYTES = 2**35
+SMALL_BYTES = 2**28  # below this an archive may be packed as tightly as it likes
+MAX_RATIO = 20
+
+_MODEL_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
+_PICKLES = re.compile(r".+\.(bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
+_WHAT = (
+    f"Give a .zip of an adapter folder ({ADAPTER_WEIGHTS} and {ADAPTER_CONFIG}), or of a full checkpoint "
+    f"(model.safetensors and {MODEL_CONFIG})."
+)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What an archive held. `base_model` is {"name", "fingerprint"} as its meta.json says, or {}."""
+
+    method: Method
+    base_model: dict[str, str] = field(default_factory=dict)
+
+
+def method_of(names: Sequence[str]) -> Method | None:
+    """Tell what a folder with these files is; None if it is no checkpoint."""
+    if {ADAPTER_WEIGHTS, ADAPTER_CONFIG} <= set(names):
+        return "lora"
+    has_weights = any(_MODEL_FILES.fullmatch(name) and name.endswith(".safetensors") for name in names)
+    return "full" if has_weights and MODEL_CONFIG in names else None
+
+
+def belongs(name: str, method: Method) -> bool:
+    """Tell whether a file is part of a checkpoint's weights."""
+    if method == "lora":
+        return name in (ADAPTER_WEIGHTS, ADAPTER_CONFIG)
+    return name == MODEL_CONFIG or _MODEL_FILES.fullmatch(name) is not None
+
+
+def zipped(files: Sequence[Path], folder_name: str) -> Iterator[bytes]:
+    """Yield a zip of the files, in a folder of this name; memory holds about one megabyte of it.
+
+    Raises StorageError where a file cannot be read.
+    """
+    pipe = _Pipe()
+    # Deflate at level 0 keeps the bytes as they are but, unlike a stored entry, tells a stream where it ends.
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive:
+        for path in files:
+            with disk_explained(path), path.open("rb") as source:
+                entry = zipfile.ZipInfo.from_file(path, f"{folder_name}/{path.name}", strict_timestamps=False)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(entry, "w") as target:
+                    while chunk := source.read(CHUNK_BYTES):
+                        target.write(chunk)
+                        yield pipe.take()
+    yield pipe.take()
+
+
+def unpack(archive: Path, into: Path) -> Unpacked:
+    """Write the checkpoint in a zip to the folder `into`.
+
+    Raises CheckpointCorruptError for what is no zip, or a damaged one; CheckpointMissingError without a checkpoint in
+    it; CheckpointError for pickled weights, or several checkpoints; UploadTooLargeError for one that unpacks to too
+    much; StorageError. `into` may hold some of the files then.
+    """
+    _require_zip(archive)
+    try:
+        with _CarefulFile(archive) as opened, zipfile.ZipFile(opened) as file:
+            entries, method = _choose(_entries(file))
+            limit = min(MAX_UNPACKED_BYTES, max(SMALL_BYTES, archive.stat().st_size * MAX_RATIO))
+            for name, entry in entries.items():
+                if belongs(name, method):
+                    limit -= _extract(file, entry, into / name, min(limit, _limit_of(name)))
+            return Unpacked(method, _base_model(file, entries.get(META)))
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise CheckpointCorruptError(f"The archive cannot be read: {error}.", "Pack and send it again.") from error
+
+
+class _CarefulFile(io.FileIO):
+    """An archive of which no huge table of contents is read into memory."""
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_TABLE_BYTES:
+            raise zipfile.BadZipFile(f"it holds far over {MAX_ENTRIES:,} files")
+        return super().read(size)
+
+
+class _Pipe(io.RawIOBase):
+    """What `zipfile` writes to, taken away piece by piece."""
+
+    def __init__(self):
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: bytes) -> int:
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken
+
+
+def _require_zip(archive: Path) -> None:
+    with disk_explained(archive), archive.open("rb") as file:
+        head = file.read(9)
+    if head.startswith(b"PK"):
+        return
+    if head[8:9] == b"{":
+        raise CheckpointMissingError(
+            f"A single safetensors file does not say how it is to be applied; {ADAPTER_CONFIG} does.", _WHAT
+        )
+    if head.startswith(b"\x80"):
+        raise _pickled("The file")
+    raise CheckpointCorruptError("The file is not a zip archive.", _WHAT)
+
+
+def _entries(file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
+    """The files in the archive by name, for each folder in it."""
+    folders: dict[str, dict[str, zipfile.ZipInfo]] = {}
+    if len(file.infolist()) > MAX_ENTRIES:
+        raise UploadTooLargeError(f"The archive holds over {MAX_ENTRIES:,} files.", _WHAT)
+    for entry in file.infolist():
+        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        if not entry.is_dir():
+            folders.setdefault(str(path.parent), {})[path.name] = entry
+    return folders
+
+
+def _choose(folders: dict[str, dict[str, zipfile.ZipInfo]]) -> tuple[dict[str, zipfile.ZipInfo], Method]:
+    """The one folder that is a checkpoint, and its kind."""
+    found = [(entries, method) for entries in folders.values() if (method := method_of(list(entries)))]
+    if len(found) > 1:
+        raise CheckpointError(f"The archive holds {len(found)} checkpoints.", "Pack one folder at a time.")
+    if found:
+        return found[0]
+    names = [name for entries in folders.values() for name in entries]
+    if pickles := [name for name in names if _PICKLES.fullmatch(name)]:
+        raise _pickled(pickles[0])
+    raise CheckpointMissingError("The archive holds no checkpoint.", _WHAT)
+
+
+def _pickled(what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{what} is a pickle, which can run code when it is opened.",
+        "Save it as safetensors: model.save_pretrained(folder, safe_serialization=True), then pack that folder.",
+    )
+
+
+def _limit_of(name: str) -> int:
+    return MAX_JSON_BYTES if name.endswith(".json") else MAX_UNPACKED_BYTES
+
+
+def _extract(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, max_bytes: int) -> int:
+    """Write one file and return its size; what the archive claims of the size is not believed."""
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError(f"{path.name} is packed in an unusual way")
+    size_bytes = 0
+    with disk_explained(path), file.open(entry) as source, path.open("xb") as target:
+        while chunk := source.read(CHUNK_BYTES):
+            size_bytes += len(chunk)
+            if size_bytes > max_bytes:
+                raise UploadTooLargeError(f"{path.name} unpacks to over {max_bytes:,} bytes.", _WHAT)
+            target.write(chunk)
+    if size_bytes != entry.file_size:
+        raise zipfile.BadZipFile(f"{path.name} is not as large as it claims")
+    return size_bytes
+
+
+def _base_model(file: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> dict[str, str]:
+    """The base that a checkpoint's meta.json names; {} if there is none to be read."""
+    if entry is None:
+        return {}
+    with file.open(entry) as source:
+        raw = source.read(MAX_JSON_BYTES)
+    try:
+        meta = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    base = meta.get("base_model") if isinstance(meta, dict) else None
+    known = base if isinstance(base, dict) else {}
+    return {key: known[key][:200] for key in ("name", "fingerprint") if isinstance(known.get(key), str)}

@@ -1,0 +1,109 @@
+"""Trained styles: weights and how they came about, and which of them was chosen."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from heartmula_studio.atomic import replaced_file
+from heartmula_studio.errors import CheckpointMissingError, ConflictError
+from heartmula_studio.store.archives import META, belongs, method_of, zipped
+from heartmula_studio.store.collection import Collection, remove_if_old
+from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.store.names import safe_filename, split_suffix
+from heartmula_studio.store.records import Checkpoint, Record
+
+CHOICE = "active-checkpoint"
+
+
+@dataclass(frozen=True)
+class ActiveChoice(Record):
+    """The style that songs are to be made in, from a strength of 0 to 2."""
+
+    id: str | None
+    strength: float
+
+
+class Checkpoints(Collection[Checkpoint]):
+    """checkpoints/{id}/meta.json with the weights beside it, and checkpoints/active.json."""
+
+    kind = "checkpoints"
+    noun = "checkpoint"
+    record_type = Checkpoint
+    manifest = META
+
+    def publish(self, folder: Path, record: Checkpoint) -> Checkpoint:
+        """List the weights in a finished folder, which keeps them, under `record`; once for each id.
+
+        Its size is counted here. Raises CheckpointMissingError where the folder holds none, StorageError.
+        """
+        if (self.root / record.id).exists():
+            return self.get(record.id)
+        try:
+            return self.create(_measured(folder, record), lambda target: _share_weights(folder, target))
+        except ConflictError:  # another process was quicker
+            return self.get(record.id)
+
+    def export(self, id: str) -> tuple[str, Iterator[bytes]]:
+        """A file name after the style, and the zip of that name piece by piece: one folder with all that is needed.
+
+        Raises NotFoundError and StorageError; the latter also while it is read.
+        """
+        folder, record = self.folder(id), self.get(id)
+        weights = sorted(path for path in folder.iterdir() if belongs(path.name, record.method))
+        filename = safe_filename(record.name.replace("/", "-").replace("\\", "-") + ".zip")
+        return filename, zipped([folder / META, *weights], split_suffix(filename)[0])
+
+    def set_active(self, id: str | None, strength: float = 1.0) -> None:
+        """Remember the choice for the next start; None is the base. Raises NotFoundError and StorageError."""
+        path = self.root / "active.json"
+        with self._locks.hold(CHOICE):
+            if id is not None:
+                self.folder(id)
+            with disk_explained(path), replaced_file(path) as temporary:
+                temporary.write_bytes(ActiveChoice(id, strength).to_json())
+
+    def active(self) -> tuple[str, float] | None:
+        """The chosen checkpoint and its strength; None for the base. Raises StorageError for a damaged file."""
+        try:
+            choice = ActiveChoice.read(self.root / "active.json")
+        except FileNotFoundError:
+            return None
+        is_there = choice.id is not None and (self.root / choice.id / META).is_file()
+        return (choice.id, choice.strength) if is_there else None
+
+    def delete(self, id: str) -> None:
+        """As any record. Raises ConflictError for the active one, too."""
+        with self._locks.hold(CHOICE):
+            active = self.active()
+            if active and active[0] == id:
+                raise ConflictError(f"The checkpoint {id!r} is active.", "Deactivate it first.")
+            super().delete(id)
+
+    def recover(self) -> None:
+        super().recover()
+        for path in self.root.glob("[!.]*/.tmp-*"):
+            remove_if_old(path)
+
+
+def _measured(folder: Path, record: Checkpoint) -> Checkpoint:
+    return replace(record, size_bytes=sum(path.stat().st_size for path in _weights(folder)))
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of a checkpoint in a folder. Raises CheckpointMissingError."""
+    files = [path for path in folder.glob("*") if path.is_file() and not path.is_symlink()]
+    method = method_of([path.name for path in files])
+    if method is None:
+        raise CheckpointMissingError(f"{folder} holds no checkpoint.", "Train again, or give another folder.")
+    return sorted(path for path in files if belongs(path.name, method))
+
+
+def _share_weights(folder: Path, target: Path) -> None:
+    """Link the files, which are never changed in place, into another folder; copy them where that cannot be."""
+    for path in _weights(folder):
+        try:
+            os.link(path, target / path.name)
+        except OSError:
+            shutil.copyfile(path, target / path.name)

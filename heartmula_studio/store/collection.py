@@ -1,0 +1,200 @@
+"""A kind of record on disk: one folder each, with a JSON manifest and whatever files belong to it.
+
+Readers take no lock: what they see was written whole. Writers hold the record's lock, which other processes respect.
+"""
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import string
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from heartmula_studio.atomic import TEMPORARY_PREFIX, recover_folder, replaced_file, replaced_folder
+from heartmula_studio.errors import ConflictError, NotFoundError, StorageError
+from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.store.locks import Locks
+from heartmula_studio.store.records import Record
+
+R = TypeVar("R", bound=Record)
+Stamp = tuple[int, int, int]
+
+ID_LETTERS = string.ascii_lowercase + string.digits
+ID_LENGTH = 12
+OLD_SEC = 3600.0
+SETTLED_SEC = 0.1  # a file younger than this may change again without its time stamp telling
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + rf"({_ID.pattern})-[a-z0-9_]{{8}}(-old)?")
+_log = logging.getLogger(__name__)
+
+
+class Collection(Generic[R]):
+    """The records of one kind, under `root`. Any thread may call any method.
+
+    Records are shared between callers, so they are changed through `update` only, the dicts inside them too.
+    """
+
+    kind: ClassVar[str]  # plural, the folder's name
+    noun: ClassVar[str]
+    record_type: ClassVar[type[Record]]
+    manifest: ClassVar[str] = "manifest.json"
+
+    def __init__(self, root: Path, locks: Locks):
+        self.root = root
+        self._locks = locks
+        self._cache: dict[str, tuple[Stamp, R]] = {}
+        with disk_explained(root):
+            root.mkdir(parents=True, exist_ok=True)
+
+    def new_id(self) -> str:
+        """A short random id that is safe in URLs and file names."""
+        return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
+
+    def folder(self, id: str) -> Path:
+        """The folder of a record. Raises NotFoundError for an id that is none, or unknown."""
+        if not isinstance(id, str) or not _ID.fullmatch(id) or not (self.root / id / self.manifest).is_file():
+            raise self._unknown(id)
+        return self.root / id
+
+    def get(self, id: str) -> R:
+        """Raises NotFoundError, or StorageError where the record is damaged."""
+        return self._read(self.folder(id))
+
+    def create(self, record: R, fill: Callable[[Path], None] | None = None) -> R:
+        """Store a new record; its folder appears whole, with the files that `fill` writes into the folder given to it.
+
+        Raises ConflictError where the id is taken, StorageError where the disk refuses.
+        """
+        assert _ID.fullmatch(record.id), record.id
+        folder = self.root / record.id
+        with self._locks.hold(self._lock_name(record.id)):
+            if folder.exists():
+                raise ConflictError(f"There is a {self.noun} {record.id!r} already.", "Use another id.")
+            with disk_explained(folder), replaced_folder(folder) as temporary:
+                if fill:
+                    fill(temporary)
+                (temporary / self.manifest).write_bytes(record.to_json())
+        return record
+
+    def update(self, id: str, change: Callable[[R], R]) -> R:
+        """Replace a record by what `change` makes of it; nobody else changes it meanwhile, in any process.
+
+        Raises NotFoundError and StorageError; the record is then as it was.
+        """
+        with self.locked(id):
+            folder = self.folder(id)
+            record = self._read_file(folder)
+            changed = change(record)
+            assert changed.id == id, changed.id
+            if changed != record:
+                with disk_explained(folder), replaced_file(folder / self.manifest) as temporary:
+                    temporary.write_bytes(changed.to_json())
+        return changed
+
+    def delete(self, id: str) -> None:
+        """Remove a record with its files, a damaged one too. Raises NotFoundError and StorageError.
+
+        It is unlisted at once; files that cannot be removed now are removed by `recover`.
+        """
+        with self.locked(id):
+            folder = self.folder(id)
+            doomed = folder.with_name(f"{TEMPORARY_PREFIX}{id}-{secrets.token_hex(4)}")
+            with disk_explained(folder):
+                folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+            self._locks.forget(self._lock_name(id))
+
+    def locked(self, id: str) -> AbstractContextManager[None]:
+        """Keep all others from changing a record; the same thread may change it inside.
+
+        It may be gone by the time the lock is held. Raises NotFoundError, and ConflictError as `Locks.hold`.
+        """
+        self.folder(id)  # an unknown id gets no lock file
+        return self._locks.hold(self._lock_name(id))
+
+    def recover(self) -> None:
+        """Remove what killed processes left behind; what a living one is writing stays."""
+        for path in self.root.glob(f"{TEMPORARY_PREFIX}*"):
+            match = _LEFTOVER.fullmatch(path.name)
+            if match:
+                self._recover_record(match[1])
+            else:
+                remove_if_old(path)
+
+    def _recover_record(self, id: str) -> None:
+        with self._locks.attempt(self._lock_name(id)) as is_free:
+            if not is_free:
+                return
+            try:
+                recover_folder(self.root / id)
+            except OSError as error:
+                _log.warning("Leftovers of %s %s cannot be removed: %s", self.noun, id, error)
+
+    def _lock_name(self, id: str) -> str:
+        return f"{self.kind}-{id}"
+
+    def _unknown(self, id: object) -> NotFoundError:
+        return NotFoundError(
+            f"There is no {self.noun} {str(id)[:80]!r}.", f"List the {self.kind} for the ids there are."
+        )
+
+    def _read(self, folder: Path) -> R:
+        """Read a record, or take it from memory where its file is the one read before."""
+        path = folder / self.manifest
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise self._unknown(folder.name) from error
+        stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+        known = self._cache.get(folder.name)
+        if known and known[0] == stamp:
+            return known[1]
+        is_settled = time.time() - status.st_mtime > SETTLED_SEC
+        record = self._read_file(folder)
+        if is_settled:
+            self._cache[folder.name] = (stamp, record)
+        return record
+
+    def _read_file(self, folder: Path) -> R:
+        path = folder / self.manifest
+        try:
+            record = self.record_type.read(path)
+        except FileNotFoundError as error:
+            raise self._unknown(folder.name) from error
+        if record.id != folder.name:
+            raise StorageError(f"{path} is of {record.id!r}.", "Give the folder the name that its record has.")
+        return record
+
+    def _listed(self, id: str) -> R | None:
+        try:
+            return self._read(self.root / id)
+        except (NotFoundError, StorageError):
+            return None
+
+    # Last in the class: after it, `list` here is this method.
+    def list(self) -> list[R]:
+        """All records, oldest first; damaged ones are left out."""
+        with disk_explained(self.root):
+            ids = [name for name in os.listdir(self.root) if _ID.fullmatch(name)]
+        found = [record for id in ids if (record := self._listed(id))]
+        for id in set(self._cache) - set(ids):
+            self._cache.pop(id, None)
+        return sorted(found, key=lambda record: (record.created_at, record.id))
+
+
+def remove_if_old(path: Path) -> None:
+    """Remove a temporary whose writer must be gone: it has not been touched for an hour."""
+    try:
+        if time.time() - path.stat().st_mtime < OLD_SEC:
+            return
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _log.warning("%s cannot be removed: %s", path, error)

@@ -1,0 +1,199 @@
+"""Datasets: the songs a style is learnt from, with lyrics, tags and rights."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from heartmula_studio.errors import AudioMissingError
+from heartmula_studio.store import songs
+from heartmula_studio.store.collection import Collection, remove_if_old
+from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.store.incoming import Incoming, receiving, remove_abandoned
+from heartmula_studio.store.locks import Locks
+from heartmula_studio.store.names import (
+    checked_lyrics,
+    checked_name,
+    checked_tags,
+    safe_filename,
+    safe_stem,
+    unique_filename,
+)
+from heartmula_studio.store.records import AudioFile, Dataset, utc_now
+
+AUDIO = "audio"
+PROCESSED = "processed"
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What an audio file says of itself. `suffix` is the one its content calls for; None keeps that of its name."""
+
+    duration_sec: float
+    sample_rate: int
+    channels: int
+    suffix: str | None = None
+
+
+class Datasets(Collection[Dataset]):
+    """datasets/{id}/manifest.json, audio/<song> and processed/<stem>.pt."""
+
+    kind = "datasets"
+    noun = "dataset"
+    record_type = Dataset
+
+    def __init__(self, root: Path, locks: Locks, max_upload_bytes: int, max_files: int):
+        super().__init__(root, locks)
+        self._max_upload_bytes = max_upload_bytes
+        self._max_files = max_files
+
+    def create_dataset(self, name: str, styles: Sequence[str] = ()) -> Dataset:
+        """Raises InvalidInputError for a name or styles over the limits, StorageError."""
+        record = Dataset(self.new_id(), checked_name(name, self.noun), checked_tags(styles, "styles"), utc_now())
+        return self.create(record, _make_folders)
+
+    def rename(self, id: str, name: str | None = None, styles: Sequence[str] | None = None) -> Dataset:
+        """Change the name, the styles or both. Raises as `create_dataset`, and NotFoundError."""
+        changes = {}
+        if name is not None:
+            changes["name"] = checked_name(name, self.noun)
+        if styles is not None:
+            changes["styles"] = checked_tags(styles, "styles")
+        return self.update(id, lambda dataset: replace(dataset, **changes))
+
+    def audio_path(self, id: str, filename: str) -> Path:
+        """The file of a song. Raises NotFoundError for an unlisted one, AudioMissingError where it is gone."""
+        path = self.folder(id) / AUDIO / songs.find_song(self.get(id), filename).filename
+        if not path.is_file():
+            raise AudioMissingError(f"{path} is gone.", "Remove the song from the dataset, or put the file back.")
+        return path
+
+    def tokens_path(self, id: str, filename: str) -> Path:
+        """Where the tokens of a song lie, or will lie. Raises NotFoundError for an unlisted song."""
+        return self.folder(id) / PROCESSED / f"{songs.stem_of(songs.find_song(self.get(id), filename))}.pt"
+
+    def receive(self, id: str, original_name: str, max_bytes: int | None = None) -> AbstractContextManager[Incoming]:
+        """Take in a file of at most `max_bytes` (the limit of uploads unless given); it vanishes unless added.
+
+        Raises NotFoundError, StorageError.
+        """
+        limit = self._max_upload_bytes if max_bytes is None else max_bytes
+        return receiving(self.folder(id) / AUDIO, original_name, limit, self._locks)
+
+    def add_audio(
+        self,
+        id: str,
+        incoming: Incoming,
+        info: AudioInfo,
+        caption: str = "",
+        tags: Sequence[str] = (),
+        rights: str = "unknown",
+    ) -> AudioFile:
+        """Keep a received file as a song of the dataset, under a safe and unique name.
+
+        Without a caption, a text that waits for this song becomes it. Raises NotFoundError, InvalidInputError,
+        UploadTooLargeError for one song too many, ConflictError for one that is there already, StorageError.
+        """
+        details = (checked_lyrics(caption), checked_tags(tags, "tags"), songs.checked_rights(rights))
+        with self.locked(id):
+            dataset = self.get(id)
+            songs.require_room(dataset, self._max_files)
+            songs.require_new(dataset, incoming.sha256)
+            name = safe_filename(incoming.original_name, info.suffix)
+            name = unique_filename(name, map(songs.stem_of, dataset.audio_files))
+            sound = (info.duration_sec, info.sample_rate, info.channels, incoming.size_bytes, incoming.sha256)
+            self._keep(id, incoming, AudioFile(name, *details, *sound, utc_now()))
+            return songs.find_song(self.get(id), name)
+
+    def add_text(self, id: str, filename: str, text: str) -> AudioFile | None:
+        """Give lyrics to the song of the same stem, in any case and Unicode form; None if they wait for it.
+
+        Raises NotFoundError, InvalidInputError, UploadTooLargeError for too many waiting texts, StorageError.
+        """
+        stem, text = safe_stem(filename), checked_lyrics(text)
+
+        def add(dataset: Dataset) -> Dataset:
+            song = songs.find_by_stem(dataset, stem)
+            if song is None:
+                return songs.with_waiting_text(dataset, stem, text, self._max_files)
+            return songs.with_changed(dataset, song.filename, lambda song: replace(song, caption=text))
+
+        return songs.find_by_stem(self.update(id, add), stem)
+
+    def update_audio(
+        self,
+        id: str,
+        filename: str,
+        caption: str | None = None,
+        tags: Sequence[str] | None = None,
+        rights: str | None = None,
+    ) -> AudioFile:
+        """Change what is given. Raises NotFoundError, InvalidInputError, StorageError."""
+        changes = {}
+        if caption is not None:
+            changes["caption"] = checked_lyrics(caption)
+        if tags is not None:
+            changes["tags"] = checked_tags(tags, "tags")
+        if rights is not None:
+            changes["rights"] = songs.checked_rights(rights)
+        return self._change_song(id, filename, lambda song: replace(song, **changes))
+
+    def set_tokens(self, id: str, filename: str, frames: int | None, error: str | None = None) -> AudioFile:
+        """Note how many frames a song's tokens have, or why there are none. Raises NotFoundError, StorageError."""
+        return self._change_song(id, filename, lambda song: replace(song, frames=frames, error=error))
+
+    def remove_audio(self, id: str, filename: str) -> None:
+        """Remove a song with its tokens. Raises NotFoundError, StorageError."""
+        with self.locked(id):
+            tokens = self.tokens_path(id, filename)
+            audio = self.folder(id) / AUDIO / songs.find_song(self.get(id), filename).filename
+            self.update(id, lambda dataset: songs.without(dataset, filename))
+            with disk_explained(audio):
+                audio.unlink(missing_ok=True)
+                tokens.unlink(missing_ok=True)
+
+    def set_processing(self, id: str, is_processing: bool) -> Dataset:
+        """Begin or end the status `processing`. Raises NotFoundError, StorageError."""
+        return self.update(id, lambda dataset: songs.with_processing(dataset, is_processing))
+
+    def recover(self) -> None:
+        super().recover()
+        for dataset in self.list():
+            folder = self.root / dataset.id
+            remove_abandoned(folder / AUDIO, self._locks)
+            self._remove_unlisted(dataset.id)
+            for path in folder.glob(f"{PROCESSED}/.tmp-*"):
+                remove_if_old(path)
+
+    def _keep(self, id: str, incoming: Incoming, song: AudioFile) -> None:
+        """Move the file in, then list it; a file that cannot be listed does not stay."""
+        path = self.folder(id) / AUDIO / song.filename
+        try:
+            with disk_explained(path):
+                incoming.move_to(path)
+            self.update(id, lambda dataset: songs.with_song(dataset, song))
+        except BaseException:
+            self._remove_unlisted(id)
+            raise
+
+    def _remove_unlisted(self, id: str) -> None:
+        """Remove the files of songs that a killed process was adding or removing."""
+        with self.locked(id):
+            dataset, folder = self.get(id), self.folder(id)
+            audio = {song.filename for song in dataset.audio_files}
+            tokens = {f"{songs.stem_of(song)}.pt" for song in dataset.audio_files}
+            unlisted = list(folder.glob(".tmp-*"))  # records that were being written: only under this lock
+            unlisted += [path for path in folder.glob(f"{AUDIO}/[!.]*") if path.name not in audio]
+            unlisted += [path for path in folder.glob(f"{PROCESSED}/[!.]*") if path.name not in tokens]
+            with disk_explained(folder):
+                for path in unlisted:
+                    path.unlink(missing_ok=True)
+
+    def _change_song(self, id: str, filename: str, change: Callable[[AudioFile], AudioFile]) -> AudioFile:
+        dataset = self.update(id, lambda dataset: songs.with_changed(dataset, filename, change))
+        return songs.find_song(dataset, filename)
+
+
+def _make_folders(folder: Path) -> None:
+    (folder / AUDIO).mkdir()
+    (folder / PROCESSED).mkdir()

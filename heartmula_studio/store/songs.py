@@ -1,0 +1,104 @@
+"""The songs of a dataset's record: finding, adding and changing them. Nothing here touches the disk."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
+from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.store.names import name_key, split_suffix
+from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Rights
+
+
+def stem_of(song: AudioFile) -> str:
+    return split_suffix(song.filename)[0]
+
+
+def find_song(dataset: Dataset, filename: str) -> AudioFile:
+    """Return the song of this name in any case and Unicode form. Raises NotFoundError."""
+    key = name_key(filename)
+    for song in dataset.audio_files:
+        if name_key(song.filename) == key:
+            return song
+    raise NotFoundError(f"There is no song {filename!r} in the dataset {dataset.name!r}.", "List its files.")
+
+
+def find_by_stem(dataset: Dataset, stem: str) -> AudioFile | None:
+    key = name_key(stem)
+    return next((song for song in dataset.audio_files if name_key(stem_of(song)) == key), None)
+
+
+def require_room(dataset: Dataset, max_files: int) -> None:
+    """Raise UploadTooLargeError where a dataset holds all the songs it may."""
+    if len(dataset.audio_files) >= max_files:
+        raise UploadTooLargeError(
+            f"The dataset {dataset.name!r} holds {max_files} files, which is the limit.",
+            "Remove some, use another dataset, or raise HEARTMULA_MAX_FILES.",
+        )
+
+
+def require_new(dataset: Dataset, sha256: str) -> None:
+    """Raise ConflictError where the same file is in the dataset, whatever its name."""
+    for song in dataset.audio_files:
+        if song.sha256 == sha256:
+            raise ConflictError(
+                f"This is the same file as {song.filename!r} in the dataset {dataset.name!r}.",
+                "Nothing was added. Remove that one first to add it under another name.",
+            )
+
+
+def checked_rights(rights: str) -> Rights:
+    """Raises InvalidInputError for a note that is none of the four."""
+    if rights not in get_args(Rights):
+        raise InvalidInputError(f"The rights are {rights!r}.", f"Allowed: {', '.join(get_args(Rights))}.")
+    return rights
+
+
+def with_song(dataset: Dataset, song: AudioFile) -> Dataset:
+    """Add a song; a text that waited for it becomes its lyrics, unless it came with some."""
+    key = name_key(stem_of(song))
+    found = [text for stem, text in dataset.waiting_texts.items() if name_key(stem) == key]
+    others = {stem: text for stem, text in dataset.waiting_texts.items() if name_key(stem) != key}
+    if found and not song.caption:
+        song = replace(song, caption=found[0])
+    return with_status(replace(dataset, audio_files=(*dataset.audio_files, song), waiting_texts=others))
+
+
+def with_waiting_text(dataset: Dataset, stem: str, text: str, max_texts: int) -> Dataset:
+    """Remember lyrics whose song has not come yet, in place of earlier ones. Raises UploadTooLargeError."""
+    others = {known: text for known, text in dataset.waiting_texts.items() if name_key(known) != name_key(stem)}
+    if len(others) >= max_texts:
+        raise UploadTooLargeError(
+            f"{len(others)} texts wait for their songs in the dataset {dataset.name!r}.",
+            "Add those songs first; a text belongs to the song of the same name.",
+        )
+    return replace(dataset, waiting_texts={**others, stem: text})
+
+
+def with_changed(dataset: Dataset, filename: str, change: Callable[[AudioFile], AudioFile]) -> Dataset:
+    """Change one song. Raises NotFoundError."""
+    old = find_song(dataset, filename)
+    songs = tuple(change(song) if song is old else song for song in dataset.audio_files)
+    return with_status(replace(dataset, audio_files=songs))
+
+
+def without(dataset: Dataset, filename: str) -> Dataset:
+    """Remove one song. Raises NotFoundError."""
+    old = find_song(dataset, filename)
+    return with_status(replace(dataset, audio_files=tuple(song for song in dataset.audio_files if song is not old)))
+
+
+def with_status(dataset: Dataset) -> Dataset:
+    """Bring the status up to date; while a dataset is processed it stays `processing`."""
+    return dataset if dataset.status == "processing" else replace(dataset, status=_status(dataset))
+
+
+def with_processing(dataset: Dataset, is_processing: bool) -> Dataset:
+    return replace(dataset, status="processing" if is_processing else _status(dataset))
+
+
+def _status(dataset: Dataset) -> DatasetStatus:
+    if any(song.error for song in dataset.audio_files):
+        return "error"
+    if len(dataset.audio_files) < dataset.minimum_files:
+        return "draft"
+    return "processed" if all(song.frames is not None for song in dataset.audio_files) else "ready"

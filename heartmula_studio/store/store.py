@@ -1,0 +1,75 @@
+"""The data folder: datasets, jobs, checkpoints, songs and styles, safe with several processes and servers on it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from heartmula_studio.atomic import TEMPORARY_PREFIX
+from heartmula_studio.store.checkpoints import Checkpoints
+from heartmula_studio.store.collection import remove_if_old
+from heartmula_studio.store.datasets import Datasets
+from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.store.generations import Generations
+from heartmula_studio.store.jobs import Jobs
+from heartmula_studio.store.locks import WAIT_SEC, Locks
+from heartmula_studio.store.styles import Styles
+
+MAX_UPLOAD_BYTES = 2**30
+MAX_FILES = 500
+SCRATCH = "scratch"
+
+
+class Store:
+    """Everything that is kept, under one folder."""
+
+    def __init__(self, root: Path, max_upload_bytes: int = MAX_UPLOAD_BYTES, max_files: int = MAX_FILES):
+        """`max_upload_bytes` is for one file, `max_files` for one dataset. Raises StorageError for a folder that
+        cannot be written."""
+        self.root = Path(root).absolute()
+        self._locks = Locks(self.root / ".locks")
+        with disk_explained(self.root):
+            (self.root / ".locks").mkdir(parents=True, exist_ok=True)
+        self.datasets = Datasets(self.root / "datasets", self._locks, max_upload_bytes, max_files)
+        self.jobs = Jobs(self.root / "jobs", self._locks)
+        self.checkpoints = Checkpoints(self.root / "checkpoints", self._locks)
+        self.generations = Generations(self.root / "generations", self._locks)
+        self.styles = Styles(self.root / "styles.json", self._locks)
+        with self.scratch():  # tells now, not at the first upload, whether the folder can be written
+            pass
+
+    def lock(self, name: str, wait_sec: float = WAIT_SEC) -> AbstractContextManager[None]:
+        """Hold a lock of this name against all threads and processes; within a thread it can be taken again.
+
+        Raises ConflictError when others do not let go of it for `wait_sec` seconds.
+        """
+        return self._locks.hold(name, wait_sec)
+
+    def attempt(self, name: str) -> AbstractContextManager[bool]:
+        """Hold a lock of this name if it is free, and tell whether it was."""
+        return self._locks.attempt(name)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield an empty folder, on the same disk as all else, that vanishes at the end."""
+        with self._locks.lease(SCRATCH) as name:
+            folder = self.root / f"{TEMPORARY_PREFIX}{name}"
+            with disk_explained(folder):
+                folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Remove what killed processes left behind; what living ones are writing stays. Raises StorageError."""
+        for collection in (self.datasets, self.jobs, self.checkpoints, self.generations):
+            collection.recover()
+        for path in self.root.glob(f"{TEMPORARY_PREFIX}*"):
+            if not path.name.startswith(f"{TEMPORARY_PREFIX}{SCRATCH}-"):
+                remove_if_old(path)
+                continue
+            with self._locks.attempt(path.name.removeprefix(TEMPORARY_PREFIX)) as is_free:
+                if is_free:
+                    shutil.rmtree(path, ignore_errors=True)
+        self._locks.recover()

@@ -1,0 +1,391 @@
+"""The Studio: the store, the job queue and the engine of one installation; every use case is one method.
+
+REST, page, `gradio_client` and shell are thin over it, so that a button and an endpoint cannot drift apart.
+"""
+
+import dataclasses
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from heartmula_studio import __version__
+from heartmula_studio.codec.audio_file import probe
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset import exchange
+from heartmula_studio.dataset.lyrics import read_lyrics
+from heartmula_studio.dataset.songs import song_dataset
+from heartmula_studio.errors import AudioError, ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.flat_settings import with_settings
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.jobs.active_engine import ActiveEngine
+from heartmula_studio.jobs.dataset_tokeniser import DatasetTokeniser
+from heartmula_studio.jobs.devices import Devices
+from heartmula_studio.jobs.generations import GenerationQueue
+from heartmula_studio.jobs.importing import import_checkpoint
+from heartmula_studio.jobs.queue import JobQueue
+from heartmula_studio.settings import Settings
+from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.incoming import Incoming
+from heartmula_studio.store.records import AudioFile, Checkpoint, Dataset, Generation, Job
+from heartmula_studio.store.store import Store
+from heartmula_studio.store.views import Health, StyleList, TrainedStyle, Validation
+
+TEXT_SUFFIXES = (".txt", ".lrc")
+COPY_BYTES = 1 << 20
+UNDER_WAY = ("queued", "running")
+
+
+class Studio:
+    """Any thread may call any method. Methods raise StudioError and leave nothing half-done."""
+
+    def __init__(self, settings: Settings, store: Store, runtime: Runtime):
+        self.settings, self.store, self.runtime = settings, store, runtime
+        self._devices = Devices(store)
+        self._engine = ActiveEngine(store, runtime)
+        self._tokeniser = DatasetTokeniser(store, runtime.load_codec, runtime.limits)
+        self._jobs = JobQueue(store, self._devices)
+        self._songs = GenerationQueue(store, self._devices, self._engine.get)
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Studio":
+        """Open the data folder, put right what a crash left, and go on with what was waiting.
+
+        Raises StorageError, CheckpointMissingError without the base model, InvalidInputError for a wrong device.
+        """
+        runtime = Runtime.of(settings)
+        store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
+        store.recover()
+        studio = cls(settings, store, runtime)
+        studio._tokeniser.recover()
+        studio._jobs.start()
+        studio._songs.start()
+        return studio
+
+    def close(self) -> None:
+        """Stop what runs in this process; training goes on in its own."""
+        self._songs.close()
+        self._tokeniser.close()
+        self._jobs.close()
+
+    # --- datasets --------------------------------------------------------------------------------------------------
+
+    def list_datasets(self) -> list[Dataset]:
+        return self.store.datasets.list()
+
+    def create_dataset(self, name: str, styles: Sequence[str] = ()) -> Dataset:
+        return self.store.datasets.create_dataset(name, styles)
+
+    def get_dataset(self, id: str) -> Dataset:
+        return self.store.datasets.get(id)
+
+    def update_dataset(self, id: str, name: str | None = None, styles: Sequence[str] | None = None) -> Dataset:
+        return self.store.datasets.rename(id, name, styles)
+
+    def delete_dataset(self, id: str) -> None:
+        """Delete it with its files. Raises ConflictError while a job needs it."""
+        dataset = self.store.datasets.get(id)
+        self._refuse_if_in_use(dataset, f"The dataset {dataset.name!r}")
+        self.store.datasets.delete(id)
+
+    def receive(self, id: str, filename: str) -> AbstractContextManager[Incoming]:
+        """Take in a file piece by piece; give it to `add_upload` inside the block, or it vanishes."""
+        return self.store.datasets.receive(id, filename)
+
+    def add_upload(
+        self,
+        id: str,
+        incoming: Incoming,
+        caption: str = "",
+        tags: Sequence[str] = (),
+        rights: str = "unknown",
+    ) -> AudioFile | None:
+        """Add a received song, or lyrics for one; None where the lyrics wait for their song.
+
+        Raises AudioError for what cannot be learnt from, InvalidInputError, ConflictError for a song twice.
+        """
+        name = incoming.original_name
+        if name.lower().endswith(TEXT_SUFFIXES):
+            return self.store.datasets.add_text(id, name, _explained(name, incoming, read_lyrics))
+        info = _explained(name, incoming, lambda path: probe(path, self.runtime.limits))
+        sound = AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels, f".{info.format.lower()}")
+        return self.store.datasets.add_audio(id, incoming, sound, caption, tags, rights)
+
+    def add_file(
+        self,
+        id: str,
+        path: str | Path,
+        filename: str | None = None,
+        caption: str = "",
+        tags: Sequence[str] = (),
+        rights: str = "unknown",
+    ) -> AudioFile | None:
+        """Add a copy of a local file, as `add_upload`."""
+        path = Path(path)
+        if not path.is_file():
+            raise NotFoundError(f"There is no file {path}.", "Give an audio or a text file.")
+        with self.receive(id, filename or path.name) as incoming, path.open("rb") as file:
+            while chunk := file.read(COPY_BYTES):
+                incoming.write(chunk)
+            return self.add_upload(id, incoming, caption, tags, rights)
+
+    def audio_path(self, id: str, filename: str) -> Path:
+        return self.store.datasets.audio_path(id, filename)
+
+    def update_audio(
+        self,
+        id: str,
+        filename: str,
+        caption: str | None = None,
+        tags: Sequence[str] | None = None,
+        rights: str | None = None,
+    ) -> AudioFile:
+        return self.store.datasets.update_audio(id, filename, caption, tags, rights)
+
+    def remove_audio(self, id: str, filename: str) -> None:
+        """Remove a song. Raises ConflictError while a job needs it."""
+        self._refuse_if_in_use(self.store.datasets.get(id), filename)
+        self.store.datasets.remove_audio(id, filename)
+
+    def validate_dataset(self, id: str) -> Validation:
+        dataset = self.store.datasets.get(id)
+        count, needed = len(dataset.audio_files), dataset.minimum_files
+        problems = [f"{song.filename}: {song.error}" for song in dataset.audio_files if song.error]
+        problems += [f"The lyrics {stem!r} have no song." for stem in dataset.waiting_texts]
+        if unknown := sum(song.rights == "unknown" for song in dataset.audio_files):
+            problems.append(f"The rights of {unknown} songs are not stated.")
+        return Validation(count >= needed, count, needed, f"{count} of {needed} files", tuple(problems))
+
+    def preprocess(self, id: str) -> Dataset:
+        """Tokenise in the background what is not tokenised yet."""
+        return self._tokeniser.start(id)
+
+    def as_hf_dataset(self, id: str) -> datasets.Dataset:
+        """The songs as training reads them: `song`, `audio`, `lyrics`, `tags`, `codes` and `codec`, one row each.
+
+        Raises ConflictError while songs are not tokenised.
+        """
+        dataset = self.store.datasets.get(id)
+        if waiting := [song.filename for song in dataset.audio_files if song.frames is None]:
+            raise ConflictError(
+                f"{len(waiting)} of {len(dataset.audio_files)} songs are not tokenised.",
+                "Preprocess the dataset first.",
+            )
+        return song_dataset(self._row(dataset, song) for song in dataset.audio_files)
+
+    def export_to_folder(self, id: str, folder: str | Path) -> None:
+        """Write what `datasets.load_from_disk` reads, with the audio inside."""
+        exchange.save_to_folder(self.as_hf_dataset(id), Path(folder))
+
+    def export_to_parquet(self, id: str, path: str | Path) -> None:
+        exchange.save_to_parquet(self.as_hf_dataset(id), Path(path))
+
+    def export_to_hub(self, id: str, repo_id: str, private: bool = True) -> None:
+        exchange.push_to_hub(self.as_hf_dataset(id), repo_id, private)
+
+    def import_dataset(self, source: str | Path, name: str, styles: Sequence[str] = ()) -> Dataset:
+        """Make a dataset of a folder of audio, an export, or a dataset on the Hub. All songs come in, or none."""
+        dataset = self.create_dataset(name, styles)
+        try:
+            for song in exchange.incoming_songs(source):
+                with self.receive(dataset.id, song.filename) as incoming:
+                    incoming.write(song.content)
+                    self.add_upload(dataset.id, incoming, song.lyrics, song.tags)
+        except BaseException:
+            self.store.datasets.delete(dataset.id)
+            raise
+        return self.store.datasets.get(dataset.id)
+
+    # --- training --------------------------------------------------------------------------------------------------
+
+    def create_job(self, dataset_id: str, method: str = "lora", **settings: Any) -> Job:
+        """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
+
+        Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
+        """
+        return self._queue_job(dataset_id, with_settings(self.runtime.train_config(method), settings))
+
+    def list_jobs(self) -> list[Job]:
+        return self._jobs.list()
+
+    def get_job(self, id: str) -> Job:
+        return self._jobs.view(id)
+
+    def cancel_job(self, id: str, save: bool = True) -> Job:
+        """Stop a job, after saving what it has learnt or without."""
+        return self._jobs.stop(id, save)
+
+    def resume_job(self, id: str) -> Job:
+        return self._jobs.resume(id)
+
+    def clone_job(self, id: str, **changes: Any) -> Job:
+        """Queue the same job again, with other settings where `changes` says so."""
+        job = self._jobs.view(id)
+        dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
+        dtype = self.runtime.train_config(method).base_dtype
+        config = dataclasses.replace(TrainConfig.from_dict(job.config), method=method, base_dtype=dtype)
+        return self._queue_job(dataset_id, with_settings(config, changes))
+
+    def delete_job(self, id: str) -> None:
+        self._jobs.delete(id)
+
+    def job_logs(self, id: str, offset: int = 0) -> tuple[str, int]:
+        """The log from a byte offset, and the offset to go on from."""
+        return self._jobs.logs(id, offset)
+
+    def job_metrics(self, id: str) -> list[dict[str, Any]]:
+        return self._jobs.metrics(id)
+
+    def job_events(
+        self, id: str, after: int = 0, stopped: threading.Event | None = None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (event id, line of metrics) as they come, until the job ends or `stopped` is set."""
+        return self._jobs.events(id, after, stopped)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    def list_checkpoints(self) -> list[Checkpoint]:
+        return [self._with_activity(checkpoint) for checkpoint in self.store.checkpoints.list()]
+
+    def get_checkpoint(self, id: str) -> Checkpoint:
+        return self._with_activity(self.store.checkpoints.get(id))
+
+    def activate(self, id: str, strength: float = 1.0) -> Checkpoint:
+        """Make every song from the next one on in this style, of 0 to 2 times its strength.
+
+        Raises CheckpointError where it does not fit the base, saying why.
+        """
+        self._engine.choose(id, strength)
+        return self.get_checkpoint(id)
+
+    def deactivate(self, id: str) -> Checkpoint:
+        """Make songs with the base alone again. Raises ConflictError where another style is active, or none."""
+        if not self.get_checkpoint(id).is_active:
+            raise ConflictError("This checkpoint is not active.", "List the checkpoints to see which is.")
+        self.store.checkpoints.set_active(None)
+        return self.get_checkpoint(id)
+
+    def delete_checkpoint(self, id: str) -> None:
+        """Raises ConflictError while it is active."""
+        self.store.checkpoints.delete(id)
+
+    def download_checkpoint(self, id: str) -> tuple[str, Iterator[bytes]]:
+        """A file name, and the checkpoint as one zip file piece by piece."""
+        return self.store.checkpoints.export_name(id), self.store.checkpoints.export(id)
+
+    def import_checkpoint(self, path: str | Path, name: str, styles: Sequence[str] = ()) -> Checkpoint:
+        """Take in a LoRA in PEFT's format, or a full checkpoint, from a zip file. Only safetensors are accepted."""
+        return import_checkpoint(self.store, self.runtime.base, Path(path), name, tuple(styles))
+
+    # --- songs -----------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = 60.0,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        topk: int = 50,
+        cfg_scale: float = 1.5,
+        format: str = "wav",
+    ) -> Generation:
+        """Queue a song, in the style that is active when its turn comes. Without a seed, a new one is drawn."""
+        chosen = secrets.randbelow(2**31) if seed is None else seed
+        request = SongRequest(tags, lyrics, duration_sec, chosen, temperature, topk, cfg_scale)
+        return self._songs.submit(request, format)
+
+    def list_generations(self) -> list[Generation]:
+        return self.store.generations.list()
+
+    def get_generation(self, id: str) -> Generation:
+        return self.store.generations.get(id)
+
+    def song_path(self, id: str) -> Path:
+        """The finished song's file. Raises ConflictError while there is none."""
+        song = self.store.generations.get(id)
+        if song.status != "completed":
+            raise ConflictError(f"The song is {song.status}.", "Only completed songs can be played.")
+        return self.store.generations.song_path(id)
+
+    def cancel_generation(self, id: str) -> Generation:
+        return self._songs.cancel(id)
+
+    def delete_generation(self, id: str) -> None:
+        """Raises ConflictError while it is being made."""
+        if self.store.generations.get(id).status in UNDER_WAY:
+            raise ConflictError("The song is being made.", "Cancel it first.")
+        self.store.generations.delete(id)
+
+    # --- styles and the rest ---------------------------------------------------------------------------------------
+
+    def list_styles(self) -> StyleList:
+        trained = tuple(
+            TrainedStyle(style, checkpoint.id)
+            for checkpoint in self.store.checkpoints.list()
+            for style in checkpoint.styles or (checkpoint.name,)
+        )
+        return StyleList(self.store.styles.builtin, tuple(self.store.styles.list()), trained)
+
+    def add_style(self, name: str) -> StyleList:
+        self.store.styles.add(name)
+        return self.list_styles()
+
+    def remove_style(self, name: str) -> StyleList:
+        self.store.styles.remove(name)
+        return self.list_styles()
+
+    def health(self) -> Health:
+        active = self.store.checkpoints.active()
+        running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
+        return Health(__version__, str(self.runtime.device), self.runtime.base.name, active and active[0], running)
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _queue_job(self, dataset_id: str, config: TrainConfig) -> Job:
+        dataset, check = self.store.datasets.get(dataset_id), self.validate_dataset(dataset_id)
+        if not check.ready:
+            raise InvalidInputError(
+                f"{dataset.name!r} has {check.message}.", f"Add at least {check.minimum_files - check.num_files} more."
+            )
+        return self._jobs.submit(dataset, config, str(self.runtime.device), self.runtime.base.name)
+
+    def _refuse_if_in_use(self, dataset: Dataset, what: str) -> None:
+        for job in self.store.jobs.list():
+            if job.dataset_id == dataset.id and job.status in UNDER_WAY:
+                raise ConflictError(
+                    f"{what} is needed by the job {job.id}, which is {job.status}.", "Cancel the job, or wait for it."
+                )
+        if dataset.status == "processing":
+            raise ConflictError(f"{what} is being tokenised.", "Wait until that is done.")
+
+    def _row(self, dataset: Dataset, song: AudioFile) -> dict[str, Any]:
+        tokens = Tokens.load(self.store.datasets.tokens_path(dataset.id, song.filename))
+        return {
+            "song": Path(song.filename).stem,
+            "audio": str(self.store.datasets.audio_path(dataset.id, song.filename)),
+            "lyrics": song.caption,
+            "tags": song.tags or dataset.styles,
+            "codes": tokens.codes,
+            "codec": tokens.codec_id,
+        }
+
+    def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
+        active = self.store.checkpoints.active()
+        is_active = active is not None and active[0] == checkpoint.id
+        return dataclasses.replace(checkpoint, is_active=is_active, strength=active[1] if is_active else None)
+
+
+def _explained(name: str, incoming: Incoming, read: Any) -> Any:
+    """Read a received file; what is wrong with it is said of the name that its owner knows."""
+    try:
+        return read(incoming.path)
+    except (AudioError, InvalidInputError) as error:
+        message = error.message.replace(str(incoming.path), name).replace(incoming.path.name, name)
+        raise type(error)(message, error.hint) from error

@@ -1,0 +1,239 @@
+"""The studio's use cases under stable names for `gradio_client`; what they return is what REST returns."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import gradio as gr
+from anyio import to_thread
+from pydantic_core import to_jsonable_python
+
+from heartmula_studio.errors import StudioError
+from heartmula_studio.store.records import Generation, Job
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
+
+POLL_SEC = 0.5
+UNDER_WAY = ("queued", "running")
+
+
+def add_endpoints(studio: Studio) -> None:
+    """Add every public method of `Endpoints` to the Blocks being built, named as the method is."""
+    for name, function in inspect.getmembers(Endpoints(studio), inspect.ismethod):
+        if not name.startswith("_"):
+            gr.api(function, api_name=name, concurrency_limit=None)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Show a StudioError's message and hint to the client."""
+    try:
+        yield
+    except StudioError as error:
+        raise gr.Error(str(error), title=error.code, print_exception=False) from error
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    with explained():
+        return await to_thread.run_sync(lambda: function(*arguments, **named))
+
+
+async def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return to_jsonable_python(await _in_thread(function, *arguments, **named))
+
+
+class Endpoints:
+    """One method an endpoint; its signature and docstring are what a client sees."""
+
+    def __init__(self, studio: Studio):
+        self._studio = studio
+
+    async def health(self) -> dict:
+        """Version, device, base model, active checkpoint, running job."""
+        return await _call(self._studio.health)
+
+    async def list_datasets(self) -> list[dict]:
+        """All datasets with their songs, oldest first."""
+        return await _call(self._studio.list_datasets)
+
+    async def create_dataset(self, name: str, styles: list[str] | None = None) -> dict:
+        """Make an empty dataset."""
+        return await _call(self._studio.create_dataset, name, styles or [])
+
+    async def get_dataset(self, dataset_id: str) -> dict:
+        """One dataset with its songs."""
+        return await _call(self._studio.get_dataset, dataset_id)
+
+    async def update_dataset(self, dataset_id: str, name: str | None = None, styles: list[str] | None = None) -> dict:
+        """Rename or restyle a dataset."""
+        return await _call(self._studio.update_dataset, dataset_id, name, styles)
+
+    async def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a dataset with its files; refused while a job uses it."""
+        await _call(self._studio.delete_dataset, dataset_id)
+
+    async def upload_audio(
+        self,
+        dataset_id: str,
+        file: gr.FileData,
+        caption: str = "",
+        tags: list[str] | None = None,
+        rights: Literal["own", "licensed", "public_domain", "unknown"] = "unknown",
+    ) -> dict | None:
+        """Add a song, or a .txt with the lyrics of one; None where the lyrics wait for their song."""
+        with explained():
+            path, name = uploaded_file(file)
+        return await _call(self._studio.add_file, dataset_id, path, name, caption, tags or [], rights)
+
+    async def update_audio(
+        self,
+        dataset_id: str,
+        filename: str,
+        caption: str | None = None,
+        tags: list[str] | None = None,
+        rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
+    ) -> dict:
+        """Edit a song's lyrics, tags and rights."""
+        return await _call(self._studio.update_audio, dataset_id, filename, caption, tags, rights)
+
+    async def remove_audio(self, dataset_id: str, filename: str) -> None:
+        """Remove a song and its tokens."""
+        await _call(self._studio.remove_audio, dataset_id, filename)
+
+    async def validate_dataset(self, dataset_id: str) -> dict:
+        """What is missing before the dataset can be trained on."""
+        return await _call(self._studio.validate_dataset, dataset_id)
+
+    async def preprocess(self, dataset_id: str) -> dict:
+        """Turn the songs into tokens now; training does it by itself where it was not done."""
+        return await _call(self._studio.preprocess, dataset_id)
+
+    async def start_training(
+        self,
+        dataset_id: str,
+        method: Literal["lora", "full"] = "lora",
+        epochs: int = 3,
+        learning_rate: float = 0.0001,
+        lora_rank: int = 8,
+        settings: dict | None = None,
+    ) -> dict:
+        """Queue a training. `settings` may hold any other setting that POST /training/jobs takes."""
+        named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
+        return await _call(self._studio.create_job, **named | {"dataset_id": dataset_id, "method": method})
+
+    async def watch_job(self, job_id: str) -> AsyncIterator[dict]:
+        """Yield the job, with its progress and losses, whenever it has moved, until it ends."""
+        last: Job | None = None
+        while last is None or last.status in UNDER_WAY:
+            job = await _in_thread(self._studio.get_job, job_id)
+            if job != last:
+                yield to_jsonable_python(job)
+            last = job
+            await asyncio.sleep(POLL_SEC)
+
+    async def list_jobs(self) -> list[dict]:
+        """All jobs, oldest first."""
+        return await _call(self._studio.list_jobs)
+
+    async def get_job(self, job_id: str) -> dict:
+        """One job with its progress."""
+        return await _call(self._studio.get_job, job_id)
+
+    async def job_metrics(self, job_id: str) -> list[dict]:
+        """Everything measured so far: steps, evaluations, the end."""
+        return await _call(self._studio.job_metrics, job_id)
+
+    async def job_logs(self, job_id: str, offset: int = 0) -> tuple[str, int]:
+        """The log from an offset in bytes, and the offset to go on from."""
+        return tuple(await _call(self._studio.job_logs, job_id, offset))
+
+    async def stop_job(self, job_id: str, save: bool = True) -> dict:
+        """Stop a job: after its step, saved and resumable, or at once."""
+        return await _call(self._studio.cancel_job, job_id, save)
+
+    async def resume_job(self, job_id: str) -> dict:
+        """Queue a stopped or failed job again; it goes on from its last saved step."""
+        return await _call(self._studio.resume_job, job_id)
+
+    async def clone_job(self, job_id: str, changes: dict | None = None) -> dict:
+        """Queue a new job with the settings of this one, and what is changed."""
+        return await _call(self._studio.clone_job, job_id, **changes or {})
+
+    async def delete_job(self, job_id: str) -> None:
+        """Delete a job that is not running; what it trained stays."""
+        await _call(self._studio.delete_job, job_id)
+
+    async def list_checkpoints(self) -> list[dict]:
+        """All trained styles, oldest first."""
+        return await _call(self._studio.list_checkpoints)
+
+    async def activate(self, checkpoint_id: str, strength: float = 1.0) -> dict:
+        """Give every song from now on this style."""
+        return await _call(self._studio.activate, checkpoint_id, strength)
+
+    async def deactivate(self, checkpoint_id: str) -> dict:
+        """Give the base model back."""
+        return await _call(self._studio.deactivate, checkpoint_id)
+
+    async def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Delete a style that is not active."""
+        await _call(self._studio.delete_checkpoint, checkpoint_id)
+
+    async def download_checkpoint(self, checkpoint_id: str) -> gr.FileData:
+        """The style as one .zip, which `import_checkpoint` takes in anywhere else."""
+        filename, chunks = await _in_thread(self._studio.download_checkpoint, checkpoint_id)
+        return await _in_thread(served_stream, filename, chunks)
+
+    async def import_checkpoint(self, file: gr.FileData, name: str, styles: list[str] | None = None) -> dict:
+        """Take in a style that was trained elsewhere: a .zip with safetensors."""
+        with explained():
+            path, _ = uploaded_file(file)
+        return await _call(self._studio.import_checkpoint, path, name, styles or [])
+
+    async def generate(
+        self,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = 60.0,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        topk: int = 50,
+        cfg_scale: float = 1.5,
+        format: Literal["wav", "flac", "mp3"] = "wav",
+    ) -> tuple[gr.FileData, dict]:
+        """Make a song, in the active style if there is one, and wait for it: the audio file and its receipt."""
+        wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format)
+        song: Generation = await _in_thread(self._studio.generate, *wanted)
+        while song.status in UNDER_WAY:
+            await asyncio.sleep(POLL_SEC)
+            song = await _in_thread(self._studio.get_generation, song.id)
+        if song.error:
+            raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
+        path = await _in_thread(self._studio.song_path, song.id)
+        return await _in_thread(served_file, path), song.receipt
+
+    async def list_songs(self) -> list[dict]:
+        """All songs asked for, oldest first."""
+        return await _call(self._studio.list_generations)
+
+    async def cancel_song(self, song_id: str) -> dict:
+        """Stop making a song."""
+        return await _call(self._studio.cancel_generation, song_id)
+
+    async def delete_song(self, song_id: str) -> None:
+        """Delete a song that is not being made."""
+        await _call(self._studio.delete_generation, song_id)
+
+    async def list_styles(self) -> dict:
+        """The tags the model knows best, your own ones, and the trained styles."""
+        return await _call(self._studio.list_styles)
+
+    async def add_style(self, name: str) -> dict:
+        """Remember a tag of your own."""
+        return await _call(self._studio.add_style, name)
+
+    async def remove_style(self, name: str) -> dict:
+        """Forget a tag of your own."""
+        return await _call(self._studio.remove_style, name)

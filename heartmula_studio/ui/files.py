@@ -1,0 +1,42 @@
+"""Files that come and go through Gradio."""
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+
+from heartmula_studio.errors import InvalidInputError
+
+
+def uploaded_file(file: dict) -> tuple[Path, str]:
+    """Return where an uploaded file lies, and the name it had.
+
+    Raises InvalidInputError for anything else: a client may put any path of this machine into a request.
+    """
+    path = file.get("path") if isinstance(file, dict) else None
+    if not isinstance(path, str) or "\0" in path or not _is_upload(Path(path)):
+        raise InvalidInputError("This is not an uploaded file.", "Give it as gradio_client.handle_file(path).")
+    name = file.get("orig_name")
+    return Path(path), name if isinstance(name, str) and name else Path(path).name
+
+
+def served_file(path: Path) -> dict:
+    """Return what a client downloads: a copy, because the data folder itself is not served by Gradio."""
+    return FileData(path=save_file_to_cache(path, get_upload_folder()), orig_name=path.name).model_dump()
+
+
+def served_stream(filename: str, chunks: Iterable[bytes]) -> dict:
+    """Write the chunks to a file and return what a client downloads. The name is the studio's own, not a person's."""
+    folder = Path(get_upload_folder()) / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    path = folder / filename
+    with path.open("wb") as file:
+        file.writelines(chunks)
+    return FileData(path=str(path), orig_name=filename).model_dump()
+
+
+def _is_upload(path: Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(Path(get_upload_folder()).resolve())

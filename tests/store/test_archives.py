@@ -1,0 +1,178 @@
+"""Archives from anywhere: what is taken, and what is refused."""
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+
+import pytest
+
+from heartmula_studio.errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    CheckpointMissingError,
+    UploadTooLargeError,
+)
+from heartmula_studio.store import archives
+from heartmula_studio.store.archives import unpack
+
+ADAPTER = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
+FULL = {"model.safetensors": b"weights", "config.json": b"{}"}
+
+
+@pytest.fixture
+def into(tmp_path):
+    folder = tmp_path / "into"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def packed(tmp_path):
+    def pack(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "archive.zip", "w", compression) as file:
+            for name, content in files.items():
+                file.writestr(name, content)
+        return tmp_path / "archive.zip"
+
+    return pack
+
+
+def taken(into) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in into.iterdir()}
+
+
+@pytest.mark.parametrize("folder", ["", "style/", "/abs/", "../../", "C:\\x\\", "a/b/c/", "./"])
+@pytest.mark.parametrize(("files", "method"), [(ADAPTER, "lora"), (FULL, "full")])
+def test_a_checkpoint_is_taken_from_any_folder_without_its_path(packed, into, tmp_path, files, method, folder):
+    archive = packed({folder + name: content for name, content in files.items()})
+    before = set(tmp_path.rglob("*"))
+    assert unpack(archive, into).method == method
+    assert taken(into) == files
+    assert set(tmp_path.rglob("*")) - before == set(into.iterdir())
+
+
+def test_nothing_else_is_taken(packed, into):
+    others = [
+        "optimizer.pt",
+        "training_args.bin",
+        "README.md",
+        "../evil.py",
+        "config.json",
+        "__MACOSX/._adapter_config.json",
+    ]
+    unpack(packed({**ADAPTER, **dict.fromkeys(others, b"x")}), into)
+    assert taken(into) == ADAPTER
+
+
+@pytest.mark.parametrize(
+    "weights", ["adapter_model.bin", "model.pt", "x/model.CKPT", "pytorch_model.pth", "a/data.pkl"]
+)
+def test_pickled_weights_are_refused_by_name(packed, into, weights):
+    with pytest.raises(CheckpointError, match="is a pickle") as caught:
+        unpack(packed({weights: pickle.dumps(1), "adapter_config.json": b"{}"}), into)
+    assert "safetensors" in caught.value.hint
+    assert taken(into) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        (b"", CheckpointCorruptError, "not a zip"),
+        (b"PK\3\4 and no more", CheckpointCorruptError, "cannot be read"),
+        (b"RIFF....WAVE", CheckpointCorruptError, "not a zip"),
+        (pickle.dumps([1, 2]), CheckpointError, "pickle"),
+        (struct.pack("<Q", 2) + b"{}", CheckpointMissingError, "adapter_config.json does"),
+    ],
+    ids=["empty", "cut short", "a song", "pickle", "safetensors alone"],
+)
+def test_other_files_are_refused_and_told_what_is_right(tmp_path, into, content, error, says):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(error, match=says) as caught:
+        unpack(tmp_path / "file", into)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("files", [{}, {"song.mp3": b""}, {"adapter_model.safetensors": b"x"}, {"config.json": b"{}"}])
+def test_an_archive_without_a_whole_checkpoint_is_refused(packed, into, files):
+    with pytest.raises(CheckpointMissingError, match="no checkpoint"):
+        unpack(packed(files), into)
+
+
+def test_the_parts_have_to_lie_in_one_folder(packed, into):
+    with pytest.raises(CheckpointMissingError):
+        unpack(packed({"a/adapter_model.safetensors": b"x", "b/adapter_config.json": b"{}"}), into)
+
+
+def test_two_checkpoints_are_one_too_many(packed, into):
+    both = {f"{folder}/{name}": content for folder in ("best", "last") for name, content in ADAPTER.items()}
+    with pytest.raises(CheckpointError, match="2 checkpoints"):
+        unpack(packed(both), into)
+
+
+def test_a_bomb_is_stopped_where_it_grows_too_large(packed, into, monkeypatch):
+    monkeypatch.setattr(archives, "SMALL_BYTES", 1_000_000)
+    monkeypatch.setattr(archives, "CHUNK_BYTES", 10_000)
+    archive = packed({**ADAPTER, "adapter_model.safetensors": bytes(20_000_000)})
+    with pytest.raises(UploadTooLargeError, match="unpacks to over"):
+        unpack(archive, into)
+    assert sum(map(len, taken(into).values())) <= 1_000_000
+
+
+def test_a_huge_config_is_refused(packed, into):
+    with pytest.raises(UploadTooLargeError, match=r"adapter_config\.json unpacks to over 10,000,000"):
+        unpack(packed({**ADAPTER, "adapter_config.json": bytes(11_000_000)}), into)
+
+
+@pytest.mark.parametrize("size", [2, 2**31])
+def test_a_size_that_lies_is_noticed(packed, into, size):
+    raw = bytearray(packed(ADAPTER, zipfile.ZIP_STORED).read_bytes())
+    place = raw.rindex(b"PK\1\2", 0, raw.rindex(b"PK\1\2"))
+    raw[place + 24 : place + 28] = struct.pack("<L", size)
+    archive = into.parent / "lies.zip"
+    archive.write_bytes(raw)
+    with pytest.raises(CheckpointCorruptError):
+        unpack(archive, into)
+
+
+def test_a_table_of_contents_without_end_is_not_read(tmp_path, into, monkeypatch):
+    """Python keeps half a kilobyte for each entry, which costs an attacker 46 bytes."""
+    monkeypatch.setattr(archives, "MAX_TABLE_BYTES", 5_000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for number in range(200):
+            file.writestr(f"{number}", b"")
+    (tmp_path / "many.zip").write_bytes(buffer.getvalue())
+    with pytest.raises(CheckpointCorruptError, match="far over"):
+        unpack(tmp_path / "many.zip", into)
+
+
+def test_damaged_encrypted_and_unusual_archives_are_refused(packed, into, tmp_path):
+    whole = packed({**ADAPTER, "adapter_model.safetensors": b"0123456789" * 10}, zipfile.ZIP_STORED).read_bytes()
+    encrypted = bytearray(whole)
+    for start in (whole.index(b"PK\3\4") + 6, whole.index(b"PK\1\2") + 8):
+        encrypted[start] |= 1
+    unusual = packed(ADAPTER, zipfile.ZIP_BZIP2).read_bytes()
+    for number, content in enumerate((whole.replace(b"0123456789", b"0123456798"), bytes(encrypted), unusual)):
+        (tmp_path / "bad.zip").write_bytes(content)
+        folder = into / str(number)
+        folder.mkdir()
+        with pytest.raises(CheckpointCorruptError):
+            unpack(tmp_path / "bad.zip", folder)
+
+
+@pytest.mark.parametrize(
+    ("meta", "base"),
+    [
+        ({"base_model": {"name": "nano", "fingerprint": "f00", "x": 1}}, {"name": "nano", "fingerprint": "f00"}),
+        ({"base_model": {"name": 7}}, {}),
+        ({"base_model": "nano"}, {}),
+        ([], {}),
+        ("not JSON", {}),
+    ],
+)
+def test_the_base_that_meta_names_is_told(packed, into, meta, base):
+    raw = meta if meta == "not JSON" else json.dumps(meta)
+    assert unpack(packed({**ADAPTER, "meta.json": raw.encode()}), into).base_model == base
+    assert taken(into) == ADAPTER
