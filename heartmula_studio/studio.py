@@ -26,7 +26,7 @@ from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.jobs.active_engine import ActiveEngine
 from heartmula_studio.jobs.dataset_tokeniser import DatasetTokeniser
-from heartmula_studio.jobs.devices import Devices
+from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
 from heartmula_studio.jobs.generations import GenerationQueue
 from heartmula_studio.jobs.importing import import_checkpoint
 from heartmula_studio.jobs.queue import JobQueue
@@ -47,11 +47,13 @@ class Studio:
 
     def __init__(self, settings: Settings, store: Store, runtime: Runtime):
         self.settings, self.store, self.runtime = settings, store, runtime
-        self._devices = Devices(store)
+        devices = Devices(store)
         self._engine = ActiveEngine(store, runtime)
         self._tokeniser = DatasetTokeniser(store, runtime.load_codec, runtime.limits)
-        self._jobs = JobQueue(store, self._devices)
-        self._songs = GenerationQueue(store, self._devices, self._engine.get)
+        self._jobs = JobQueue(
+            store, devices, max_song_sec=settings.max_song_sec, accelerate_config=settings.accelerate_config
+        )
+        self._songs = GenerationQueue(store, devices, self._engine.get, str(runtime.device), runtime.base_name)
 
     @classmethod
     def open(cls, settings: Settings) -> "Studio":
@@ -90,9 +92,10 @@ class Studio:
 
     def delete_dataset(self, id: str) -> None:
         """Delete it with its files. Raises ConflictError while a job needs it."""
-        dataset = self.store.datasets.get(id)
-        self._refuse_if_in_use(dataset, f"The dataset {dataset.name!r}")
-        self.store.datasets.delete(id)
+        with self.store.lock(QUEUE_LOCK):
+            dataset = self.store.datasets.get(id)
+            self._refuse_if_in_use(dataset, f"The dataset {dataset.name!r}")
+            self.store.datasets.delete(id)
 
     def receive(self, id: str, filename: str) -> AbstractContextManager[Incoming]:
         """Take in a file piece by piece; give it to `add_upload` inside the block, or it vanishes."""
@@ -150,8 +153,9 @@ class Studio:
 
     def remove_audio(self, id: str, filename: str) -> None:
         """Remove a song. Raises ConflictError while a job needs it."""
-        self._refuse_if_in_use(self.store.datasets.get(id), filename)
-        self.store.datasets.remove_audio(id, filename)
+        with self.store.lock(QUEUE_LOCK):
+            self._refuse_if_in_use(self.store.datasets.get(id), filename)
+            self.store.datasets.remove_audio(id, filename)
 
     def validate_dataset(self, id: str) -> Validation:
         dataset = self.store.datasets.get(id)
@@ -354,7 +358,8 @@ class Studio:
             raise InvalidInputError(
                 f"{dataset.name!r} has {check.message}.", f"Add at least {check.minimum_files - check.num_files} more."
             )
-        return self._jobs.submit(dataset, config, str(self.runtime.device), self.runtime.base.name)
+        with self.store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
+            return self._jobs.submit(dataset, config, str(self.runtime.device), self.runtime.base_name)
 
     def _refuse_if_in_use(self, dataset: Dataset, what: str) -> None:
         for job in self.store.jobs.list():

@@ -156,4 +156,3 @@ def note_tokens(store: Store, job: Job, folder: JobFolder) -> None:
         for filename, line in {line["song"]: line for _, line in lines_after(folder.preprocess, 0)}.items():
             if filename in same and ("frames" in line or "error" in line):
                 store.datasets.set_tokens(dataset.id, filename, line.get("frames"), line.get("error"))
-        store.datasets.set_processing(dataset.id, False)

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from heartmula_studio.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.errors import UploadTooLargeError
@@ -18,7 +18,7 @@ UPLOAD = "upload"
 class Incoming:
     """A file that is being received. `path` holds all that has been written so far."""
 
-    def __init__(self, path: Path, file: BinaryIO, original_name: str, max_bytes: int):
+    def __init__(self, path: Path, file: FileIO, original_name: str, max_bytes: int):
         self.path = path
         self.original_name = original_name
         self.size_bytes = 0
@@ -40,8 +40,9 @@ class Incoming:
             )
         self._hash.update(chunk)
         with disk_explained(self.path):
-            self._file.write(chunk)
-            self._file.flush()
+            left = memoryview(chunk)
+            while left:
+                left = left[self._file.write(left) :]
 
     def move_to(self, path: Path) -> None:
         """Give the file its final place, in the same file system; nothing can be written after."""
@@ -60,7 +61,7 @@ def receiving(folder: Path, original_name: str, max_bytes: int, locks: Locks) ->
         path = folder / f"{TEMPORARY_PREFIX}{name}{suffix}"
         try:
             with disk_explained(path):
-                file = path.open("xb")
+                file = path.open("xb", buffering=0)  # a buffer would try a full disk once more at the end
             with file:
                 yield Incoming(path, file, original_name, max_bytes)
         finally:

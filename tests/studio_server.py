@@ -1,0 +1,57 @@
+"""A real server process for tests: `python app.py` on a free port with a data folder of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from heartmula_studio.arch.checkpoints import ASSETS
+
+ROOT = Path(__file__).parent.parent
+SONGS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    data_dir: Path
+    process: subprocess.Popen
+
+    def stop(self) -> int:
+        """Ask it to end, as a service manager does, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+def environment(data_dir: Path, **variables: str) -> dict[str, str]:
+    """The surroundings of a server: the bundled base, Gradio's files apart from those of other servers."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEARTMULA_", "GRADIO_"))}
+    return inherited | {
+        "HEARTMULA_DATA_DIR": str(data_dir),
+        "HEARTMULA_BASE_MODEL": "nano",
+        "HEARTMULA_DEVICE": "cpu",
+        "GRADIO_TEMP_DIR": str(data_dir.with_name(f"{data_dir.name}-gradio")),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        **variables,
+    }
+
+
+@contextmanager
+def running_server(data_dir: Path, *options: str, **variables: str) -> Iterator[Server]:
+    command = [sys.executable, "app.py", "--port", "0", *options]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(data_dir, **variables), stdout=subprocess.PIPE)
+    try:
+        printed = process.stdout.readline().decode()
+        address = re.search(r"http://\S+", printed)
+        assert address, f"the server said {printed!r}"
+        yield Server(address[0], data_dir, process)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -1,0 +1,206 @@
+"""Use cases across store, jobs and engine, on the bundled base with its clips."""
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from heartmula_studio.arch.checkpoints import ASSETS
+from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotAudioError
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.settings import Settings
+from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.store import Store
+from heartmula_studio.studio import Studio
+
+CLIPS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return dataclasses.replace(Settings.load({}), data_dir=tmp_path / "data", device="cpu", base_model="nano")
+
+
+@pytest.fixture
+def studio(settings) -> Studio:
+    """A Studio whose queues stand still, so that what waits goes on waiting."""
+    store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
+    return Studio(settings, store, Runtime.of(settings))
+
+
+def filled(studio: Studio, count: int = 5) -> Dataset:
+    dataset = studio.create_dataset("Mine", ["Techno"])
+    for clip in CLIPS[:count]:
+        studio.add_file(dataset.id, clip)
+    return studio.get_dataset(dataset.id)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline, "nothing came of it"
+        time.sleep(0.1)
+
+
+def tokenised(studio: Studio, dataset: Dataset) -> Dataset:
+    studio.preprocess(dataset.id)
+    wait_until(lambda: studio.get_dataset(dataset.id).status != "processing")
+    return studio.get_dataset(dataset.id)
+
+
+def zipped_adapter(folder: Path, layer: int, width: int) -> Path:
+    """A LoRA of one linear layer, as PEFT writes it, in a zip."""
+    content = folder / "adapter"
+    content.mkdir()
+    target = f"backbone.layers.{layer}.attn.q_proj"
+    shapes = {"A": (2, width), "B": (width, 2)}
+    weights = {f"base_model.model.{target}.lora_{side}.weight": torch.ones(shape) for side, shape in shapes.items()}
+    save_file(weights, content / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": [target]}
+    (content / "adapter_config.json").write_text(json.dumps(config))
+    return Path(shutil.make_archive(str(folder / "style"), "zip", content))
+
+
+class TestSongs:
+    @pytest.mark.parametrize("text_first", [True, False])
+    def test_lyrics_find_their_song_whichever_comes_first(self, studio, tmp_path, text_first):
+        dataset = studio.create_dataset("Mine")
+        lyrics = tmp_path / "SÜSS.TXT"
+        lyrics.write_bytes("Süße Träume".encode("latin-1"))
+        files = [lyrics, shutil.copy(CLIPS[0], tmp_path / "su\u0308ss.ogg")]
+        for path in files if text_first else reversed(files):
+            studio.add_file(dataset.id, path)
+        assert [song.caption for song in studio.get_dataset(dataset.id).audio_files] == ["Süße Träume"]
+        assert studio.get_dataset(dataset.id).waiting_texts == {}
+
+    def test_a_wrong_file_is_refused_by_the_name_its_owner_knows(self, studio, tmp_path):
+        dataset = studio.create_dataset("Mine")
+        picture = tmp_path / "cover.mp3"
+        picture.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(100))
+        with pytest.raises(NotAudioError, match=r"cover\.mp3") as caught:
+            studio.add_file(dataset.id, picture)
+        assert "tmp" not in caught.value.message
+        assert studio.get_dataset(dataset.id).audio_files == ()
+
+    def test_the_same_song_twice_is_noticed(self, studio):
+        dataset = filled(studio, 1)
+        with pytest.raises(ConflictError, match=CLIPS[0].stem):
+            studio.add_file(dataset.id, CLIPS[0], "another name.ogg")
+
+    def test_a_corrupt_song_does_not_keep_the_others_from_being_tokenised(self, studio):
+        dataset = filled(studio, 3)
+        studio.audio_path(dataset.id, CLIPS[1].name).write_bytes(b"no music any more")
+        songs = tokenised(studio, dataset).audio_files
+        assert [song.frames is not None for song in songs] == [True, False, True]
+        assert CLIPS[1].name in songs[1].error
+
+    def test_a_dataset_that_nobody_tokenises_any_more_is_free_after_a_restart(self, studio, settings):
+        dataset = filled(studio, 1)
+        studio.store.datasets.set_processing(dataset.id, True)  # what a server that was killed leaves
+        restarted = Studio.open(settings)
+        restarted.close()
+        assert restarted.get_dataset(dataset.id).status == "draft"
+
+
+class TestExchange:
+    def test_a_dataset_goes_out_and_comes_in(self, studio, tmp_path):
+        dataset = filled(studio, 2)
+        studio.update_audio(dataset.id, CLIPS[0].name, caption="[verse]\nla", tags=["House"])
+        with pytest.raises(ConflictError, match="2 of 2 songs are not tokenised"):
+            studio.as_hf_dataset(dataset.id)
+        tokenised(studio, dataset)
+        assert {"audio", "lyrics", "tags", "codes"} <= set(studio.as_hf_dataset(dataset.id).column_names)
+        studio.export_to_parquet(dataset.id, tmp_path / "out" / "songs.parquet")
+        again = studio.import_dataset(tmp_path / "out", "Again")
+        assert [(s.filename, s.sha256, s.caption, s.tags) for s in again.audio_files] == [
+            (CLIPS[0].name, studio.get_dataset(dataset.id).audio_files[0].sha256, "[verse]\nla", ("House",)),
+            (CLIPS[1].name, studio.get_dataset(dataset.id).audio_files[1].sha256, "", ("Techno",)),
+        ]
+
+    def test_all_songs_come_in_or_none(self, studio, tmp_path):
+        shutil.copy(CLIPS[0], tmp_path / "a.ogg")
+        (tmp_path / "b.ogg").write_bytes(b"no music")
+        with pytest.raises(InvalidInputError, match=r"b\.ogg"):
+            studio.import_dataset(tmp_path, "Half")
+        assert studio.list_datasets() == []
+
+
+class TestJobs:
+    def test_too_few_songs_are_counted(self, studio):
+        with pytest.raises(InvalidInputError, match="3 of 5 files"):
+            studio.create_job(filled(studio, 3).id)
+
+    def test_what_a_job_needs_cannot_be_deleted(self, studio):
+        dataset = filled(studio)
+        job = studio.create_job(dataset.id)
+        for delete in (
+            lambda: studio.delete_dataset(dataset.id),
+            lambda: studio.remove_audio(dataset.id, CLIPS[0].name),
+        ):
+            with pytest.raises(ConflictError, match=job.id):
+                delete()
+        studio.cancel_job(job.id)
+        studio.remove_audio(dataset.id, CLIPS[0].name)
+        studio.delete_dataset(dataset.id)
+        assert studio.list_datasets() == []
+
+    def test_a_clone_differs_where_it_should_only(self, studio):
+        job = studio.create_job(filled(studio).id, epochs=7, learning_rate=5e-4, lora_rank=4, seed=3)
+        clone = studio.clone_job(job.id, lora_rank=16, seed=4)
+        assert clone.config == job.config | {"seed": 4, "lora": job.config["lora"] | {"rank": 16, "alpha": 32.0}}
+        assert studio.clone_job(job.id, method="full").config["method"] == "full"
+
+    def test_a_setting_that_is_none_makes_no_job(self, studio):
+        with pytest.raises(InvalidInputError, match="learning_rat"):
+            studio.create_job(filled(studio).id, learning_rat=1e-4)
+        assert studio.list_jobs() == []
+
+
+class TestCheckpoints:
+    @pytest.fixture
+    def adapter(self, tmp_path) -> Path:
+        config = json.loads((ASSETS / "nano" / "HeartMuLa-nano" / "config.json").read_text())
+        return zipped_adapter(tmp_path, layer=0, width=config["backbone_flavor"]["embed_dim"])
+
+    def test_what_is_active_survives_a_restart_and_is_not_deleted(self, studio, settings, adapter):
+        checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub"])
+        assert studio.activate(checkpoint.id, 1.5).is_active
+        restarted = Studio(settings, Store(settings.data_dir), studio.runtime)
+        assert restarted.get_checkpoint(checkpoint.id).strength == 1.5
+        assert restarted.health().active_checkpoint == checkpoint.id
+        with pytest.raises(ConflictError, match="is active"):
+            restarted.delete_checkpoint(checkpoint.id)
+        restarted.deactivate(checkpoint.id)
+        restarted.delete_checkpoint(checkpoint.id)
+        assert restarted.list_checkpoints() == []
+
+    def test_a_checkpoint_of_another_base_is_refused_with_the_reason(self, studio, adapter):
+        checkpoint = studio.import_checkpoint(adapter, "Elsewhere")
+        other = dataclasses.replace(
+            checkpoint, id=studio.store.checkpoints.new_id(), base_model={"name": "3B", "fingerprint": "f" * 16}
+        )
+        studio.store.checkpoints.publish(studio.store.checkpoints.folder(checkpoint.id), other)
+        with pytest.raises(CheckpointMismatchError, match="another base: 3B"):
+            studio.activate(other.id)
+        assert studio.health().active_checkpoint is None
+
+    def test_an_import_that_fits_no_base_leaves_nothing(self, studio, tmp_path):
+        with pytest.raises(CheckpointMismatchError):
+            studio.import_checkpoint(zipped_adapter(tmp_path, layer=99, width=3), "Elsewhere")
+        assert studio.list_checkpoints() == []
+
+    def test_trained_styles_are_listed(self, studio, tmp_path, adapter):
+        checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub", "Slow"])
+        studio.add_style("my own")
+        styles = studio.list_styles()
+        assert [(style.name, style.checkpoint_id) for style in styles.trained] == [
+            ("Dub", checkpoint.id),
+            ("Slow", checkpoint.id),
+        ]
+        assert "my own" in styles.custom
