@@ -24,13 +24,13 @@ class Devices:
     def __init__(self, store: Store):
         self._store = store
 
-    def may_train(self, device: str, config: dict[str, Any], job_dir: Path) -> str | None:
-        """None where a job can start now, else what it waits for, in words.
+    def may_train(self, device: str, config: dict[str, Any], job_dir: Path, since: str) -> str | None:
+        """None where a job queued at `since`, in UTC, can start now, else what it waits for, in words.
 
-        It waits only for a song that is being made, or has waited for the last training, and only if both do not fit.
+        It waits only for a song that is being made, or has waited for longer, and only if both do not fit.
         """
-        is_busy, is_wanted = is_held(self._path("song", device)), is_held(self._path("waiting", device))
-        if not is_busy and not is_wanted:
+        is_busy = is_held(self._path("song", device))
+        if not is_busy and not self._is_wanted(device, since):
             return None
         needed, free = training_need(config, job_dir), free_bytes(device)
         if needed <= free:
@@ -63,10 +63,18 @@ class Devices:
             yield
 
     @contextmanager
-    def wanted(self, device: str) -> Iterator[None]:
-        """Mark that a song waits for the training that runs now, so that the next one lets it go first."""
-        with self._marked("waiting", device):
+    def wanted(self, device: str, since: str) -> Iterator[None]:
+        """Mark that a song asked for at `since` waits, so that trainings queued later let it go first."""
+        with self._marked("waiting", device) as mark:
+            if mark:
+                mark.truncate(0)
+                mark.write(since.encode())
+                mark.flush()
             yield
+
+    def _is_wanted(self, device: str, since: str) -> bool:
+        path = self._path("waiting", device)
+        return is_held(path) and path.read_text(encoding="utf-8") <= since
 
     @contextmanager
     def _marked(self, use: str, device: str) -> Iterator[BinaryIO | None]:
@@ -76,9 +84,6 @@ class Devices:
         finally:
             if mark:
                 mark.close()
-
-    def is_training(self, device: str) -> bool:
-        return any(job.status == "running" for job in self._jobs(device))
 
     def _rival(self, device: str, since: str) -> Job | None:
         """The job that runs on the device, else one that has waited for it for longer than a song asked for `since`."""

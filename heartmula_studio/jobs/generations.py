@@ -163,10 +163,11 @@ class GenerationQueue:
         since, must_stop, said = self._store.generations.get(id).created_at, self._stopper(id), ""
         with ExitStack() as waiting:
             while reason := self._enter(turn, since):
+                if not said:
+                    waiting.enter_context(self._devices.wanted(self._device, since))
                 if reason != said:
                     said = reason
                     self._change(id, lambda song, reason=reason: replace(song, message=reason))
-                    waiting.enter_context(self._devices.wanted(self._device))
                 if must_stop():
                     raise CancelledError("The song was stopped while it waited.")
                 time.sleep(POLL_SEC)

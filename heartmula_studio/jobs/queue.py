@@ -232,7 +232,7 @@ class JobQueue:
         if at_work:
             reason = f"Waits for the training of {at_work.dataset_name} on {at_work.device}."
         else:
-            reason = self._devices.may_train(job.device, job.config, self._folder(job.id).path)
+            reason = self._devices.may_train(job.device, job.config, self._folder(job.id).path, job.queued_at)
         if reason is None:
             self._start(job)
         elif reason != job.message:

@@ -8,10 +8,13 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import Id, StudioDep
-from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
 from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
 from heartmula_studio.routes.requests import SongChange, SongFields
 from heartmula_studio.store.records import AudioFile
@@ -19,6 +22,12 @@ from heartmula_studio.store.records import AudioFile
 router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
 
 MEDIA_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+
+AUDIO_RESPONSES: Responses = {
+    **documented_beside_files(404, 409, 416),
+    200: {"content": {"audio/*": {}}},
+    206: {"content": {"audio/*": {}}, "description": "The bytes that were asked for"},
+}
 
 Filename = Annotated[str, Path(description="As the dataset lists it.", examples=["song.mp3"])]
 
@@ -81,7 +90,7 @@ def _song_fields(form: Form) -> SongFields:
 @router.get(
     "/{filename}",
     response_class=FileResponse,
-    responses={**documented(404), **{status: {"content": {"audio/*": {}}} for status in (200, 206)}},
+    responses=AUDIO_RESPONSES,
 )
 def play_audio(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
     """The song as it was uploaded; byte ranges are served."""
@@ -100,6 +109,25 @@ def remove_audio(id: Id, filename: Filename, studio: StudioDep) -> None:
     studio.remove_audio(id, filename)
 
 
-def audio_answer(path: FilePath, filename: str) -> FileResponse:
+class SongFile(FileResponse):
+    """A file in byte ranges; a range that is none gets the failure shape that everything has."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: HTTPException | None = None
+
+        async def send_file(message: Message) -> None:
+            nonlocal refusal
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                ranges = Headers(raw=message["headers"]).get("content-range", "bytes */*")
+                refusal = HTTPException(message["status"], headers={"Content-Range": ranges})
+            if refusal is None:
+                await send(message)
+
+        await super().__call__(scope, receive, send_file)
+        if refusal is not None:
+            await http_failure(Request(scope), refusal)(scope, receive, send)
+
+
+def audio_answer(path: FilePath, filename: str) -> SongFile:
     media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-    return FileResponse(path, media_type=media_type, filename=filename, content_disposition_type="inline")
+    return SongFile(path, media_type=media_type, filename=filename, content_disposition_type="inline")

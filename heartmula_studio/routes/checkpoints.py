@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.atomic import TEMPORARY_PREFIX
 from heartmula_studio.errors import UploadTooLargeError
 from heartmula_studio.routes.dependencies import Id, StudioDep
-from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
 from heartmula_studio.routes.requests import Activation
 from heartmula_studio.store.records import Checkpoint
@@ -90,7 +90,7 @@ def deactivate(id: Id, studio: StudioDep) -> Checkpoint:
 @router.get(
     "/{id}/download",
     response_class=StreamingResponse,
-    responses={**documented(404), 200: {"content": {"application/zip": {}}}},
+    responses={**documented_beside_files(404), 200: {"content": {"application/zip": {}}}},
 )
 def download_checkpoint(id: Id, studio: StudioDep) -> StreamingResponse:
     """The style as one .zip, which `import` takes in anywhere else."""

@@ -16,6 +16,8 @@ from heartmula_studio.errors import StudioError
 SEE_DOCS = "See /docs for what can be asked for, with examples."
 CLIENT_CLOSED_REQUEST = 499
 
+Responses = dict[int | str, dict[str, Any]]
+
 log = logging.getLogger(__name__)
 
 
@@ -45,10 +47,19 @@ class FailureAnswer(BaseModel):
     error: Failure
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> Responses:
     """Return the `responses` of a route that may fail with these statuses; any route may fail with some more."""
-    always = (401, 403, 413, 422, 500, 507)
-    return {status: {"model": FailureAnswer, "description": _phrase(status)} for status in (*always, *statuses)}
+    return {status: {"model": FailureAnswer, "description": _phrase(status)} for status in _all(statuses)}
+
+
+def documented_beside_files(*statuses: int) -> Responses:
+    """As `documented`, for a route whose success is not JSON: its failures are JSON all the same."""
+    json_answer = {"application/json": {"schema": {"$ref": f"#/components/schemas/{FailureAnswer.__name__}"}}}
+    return {status: {"content": json_answer, "description": _phrase(status)} for status in _all(statuses)}
+
+
+def _all(statuses: tuple[int, ...]) -> list[int]:
+    return sorted({400, 401, 403, 413, 422, 500, 507, *statuses})
 
 
 def answer(error: StudioError, headers: dict[str, str] | None = None) -> JSONResponse:

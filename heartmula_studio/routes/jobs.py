@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import Id, StudioDep
-from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.requests import Cancellation, JobChanges, NewJob
 from heartmula_studio.store.records import Job
 
@@ -68,7 +68,7 @@ def clone_job(id: Id, studio: StudioDep, body: JobChanges | None = None) -> Job:
     "/{id}/logs",
     response_class=PlainTextResponse,
     responses={
-        **documented(404),
+        **documented_beside_files(404),
         200: {"headers": {"X-Next-Offset": {"schema": {"type": "integer"}, "description": "Where to go on."}}},
     },
 )
@@ -87,7 +87,7 @@ def job_metrics(id: Id, studio: StudioDep) -> list[dict[str, Any]]:
 @router.get(
     "/{id}/events",
     response_class=StreamingResponse,
-    responses={**documented(404), 200: {"content": {"text/event-stream": {"example": EVENT_EXAMPLE}}}},
+    responses={**documented_beside_files(404), 200: {"content": {"text/event-stream": {"example": EVENT_EXAMPLE}}}},
 )
 async def job_events(
     id: Id, request: Request, studio: StudioDep, last_event: LastEventHeader = None, last_event_id: LastEvent = None

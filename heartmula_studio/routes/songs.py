@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from heartmula_studio.routes.audio import audio_answer
+from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewSong
@@ -33,7 +33,7 @@ def get_generation(id: Id, studio: StudioDep) -> Generation:
 @router.get(
     "/{id}/audio",
     response_class=FileResponse,
-    responses={**documented(404, 409), **{status: {"content": {"audio/*": {}}} for status in (200, 206)}},
+    responses=AUDIO_RESPONSES,
 )
 def get_song(id: Id, studio: StudioDep) -> FileResponse:
     """The song; byte ranges are served."""

@@ -1,11 +1,14 @@
 """Datasets: the songs a style is learnt from, with lyrics, tags and rights."""
 
+import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from heartmula_studio.errors import AudioMissingError
+from heartmula_studio.atomic import TEMPORARY_PREFIX
+from heartmula_studio.errors import AudioMissingError, StudioError
 from heartmula_studio.store import songs
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.disk import disk_explained
@@ -15,6 +18,7 @@ from heartmula_studio.store.names import (
     checked_lyrics,
     checked_name,
     checked_tags,
+    name_key,
     safe_filename,
     safe_stem,
     unique_filename,
@@ -23,6 +27,7 @@ from heartmula_studio.store.records import AudioFile, Dataset, utc_now
 
 AUDIO = "audio"
 PROCESSED = "processed"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -159,11 +164,13 @@ class Datasets(Collection[Dataset]):
     def recover(self) -> None:
         super().recover()
         for dataset in self.list():
-            folder = self.root / dataset.id
-            remove_abandoned(folder / AUDIO, self._locks)
-            self._remove_unlisted(dataset.id)
-            for path in folder.glob(f"{PROCESSED}/.tmp-*"):
-                remove_if_old(path)
+            try:
+                remove_abandoned(self.root / dataset.id / AUDIO, self._locks)
+                self._remove_unlisted(dataset.id)
+                for path in (self.root / dataset.id / PROCESSED).glob(f"{TEMPORARY_PREFIX}*"):
+                    remove_if_old(path)
+            except StudioError as error:  # the others are no worse for it
+                _log.warning("The dataset %s cannot be tidied up: %s", dataset.id, error)
 
     def _keep(self, id: str, incoming: Incoming, song: AudioFile) -> None:
         """Move the file in, then list it; a file that cannot be listed does not stay."""
@@ -178,16 +185,26 @@ class Datasets(Collection[Dataset]):
 
     def _remove_unlisted(self, id: str) -> None:
         """Remove the files of songs that a killed process was adding or removing."""
-        with self.locked(id):
-            dataset, folder = self.get(id), self.folder(id)
-            audio = {song.filename for song in dataset.audio_files}
-            tokens = {f"{songs.stem_of(song)}.pt" for song in dataset.audio_files}
-            unlisted = list(folder.glob(".tmp-*"))  # records that were being written: only under this lock
-            unlisted += [path for path in folder.glob(f"{AUDIO}/[!.]*") if path.name not in audio]
-            unlisted += [path for path in folder.glob(f"{PROCESSED}/[!.]*") if path.name not in tokens]
-            with disk_explained(folder):
-                for path in unlisted:
-                    path.unlink(missing_ok=True)
+        if not self._unlisted(id):
+            return
+        with self.locked(id), disk_explained(self.root / id):
+            for path in self._unlisted(id):
+                path.unlink(missing_ok=True)
+
+    def _unlisted(self, id: str) -> list[Path]:
+        """Files of no song, and records that were being written; without the record's lock they may be a moment's."""
+        dataset, folder = self.get(id), self.folder(id)
+        # Compared by key: some file systems give names back in another Unicode form.
+        listed = {
+            AUDIO: {name_key(song.filename) for song in dataset.audio_files},
+            PROCESSED: {name_key(f"{songs.stem_of(song)}.pt") for song in dataset.audio_files},
+        }
+        with disk_explained(folder):
+            found = [folder / name for name in os.listdir(folder) if name.startswith(TEMPORARY_PREFIX)]
+            for part, keys in listed.items():
+                names = [name for name in os.listdir(folder / part) if not name.startswith(".")]
+                found += [folder / part / name for name in names if name_key(name) not in keys]
+        return found
 
     def _change_song(self, id: str, filename: str, change: Callable[[AudioFile], AudioFile]) -> AudioFile:
         dataset = self.update(id, lambda dataset: songs.with_changed(dataset, filename, change))

@@ -29,7 +29,7 @@ def served_file(path: Path) -> dict:
 
 
 def served_stream(filename: str, chunks: Iterable[bytes]) -> dict:
-    """Write the chunks to a file and return what a client downloads. The name is the studio's own, not a person's."""
+    """Write the chunks to a file of this name, which the store has made safe, and return what a client downloads."""
     folder = Path(get_upload_folder()) / secrets.token_hex(16)
     folder.mkdir(parents=True)
     path = folder / filename

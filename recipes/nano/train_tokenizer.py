@@ -24,7 +24,8 @@ from recipes.nano.audio_pool import INT16_SCALE, AudioPool
 from recipes.nano.sizes import CODEC, ENCODER, FEATURE_DIM, FLOW
 from recipes.nano.training import join_processes, run_training
 
-FRAMES_PER_STEP = 800
+FRAMES_PER_STEP = 400
+RARE_CODE_USES = 0.4  # a step; codes that are used less are given new places
 CROP_FRAMES = (64, 128, 372)
 MEL_PER_FRAME = 4
 CACHE_CHUNK_SAMPLES = 24_000 * 60
@@ -45,6 +46,8 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.encoder = MelEncoder(ENCODER)
         self.flow_matching = FlowMatching(FLOW)
+        for level in self.flow_matching.vq_embed.layers:
+            level._codebook.threshold_ema_dead_code = RARE_CODE_USES
         # Fixed and orthogonal, so that commitment cannot shrink what the codebooks see.
         project_in = self.flow_matching.vq_embed.project_in.requires_grad_(False)
         nn.init.orthogonal_(project_in.weight)

@@ -142,6 +142,23 @@ def test_recovery_removes_old_temporaries_and_unlisted_files(store, dataset, add
     assert list((store.root / ".locks").iterdir()) == []
 
 
+def test_recovery_of_one_dataset_that_cannot_be_read_leaves_the_others_theirs(store, dataset):
+    other = store.datasets.create_dataset("Other")
+    (store.datasets.folder(dataset.id) / "processed").rmdir()
+    unlisted = store.datasets.folder(other.id) / "audio" / "unlisted.mp3"
+    unlisted.write_bytes(b"")
+    store.recover()
+    assert not unlisted.exists()
+
+
+def test_recovery_keeps_a_song_whose_name_came_back_in_another_unicode_form(store, dataset, add_song):
+    add_song("caf\u00e9.mp3")
+    path = store.datasets.audio_path(dataset.id, "caf\u00e9.mp3")
+    path.rename(path.with_name("cafe\u0301.mp3"))
+    store.recover()
+    assert [path.name for path in path.parent.iterdir()] == ["cafe\u0301.mp3"]
+
+
 def test_recovery_leaves_young_temporaries_of_other_programs(store, dataset):
     path = store.datasets.folder(dataset.id) / "processed" / ".tmp-abcdefgh.pt"
     path.write_bytes(b"")

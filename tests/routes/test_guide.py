@@ -1,0 +1,127 @@
+"""The whole life of a song over HTTP, in the six calls of the guide and what comes between them."""
+
+import io
+import json
+import zipfile
+
+import httpx
+import pytest
+import soundfile
+
+from tests.studio_server import SONGS
+
+FINISHED = ("completed", "failed", "cancelled", "interrupted")
+
+
+def wait_for(client: httpx.Client, path: str) -> dict:
+    while (record := client.get(path).json())["status"] not in FINISHED:
+        pass
+    return record
+
+
+def read_events(client: httpx.Client, path: str, headers: dict[str, str] | None = None) -> list[tuple[int, dict]]:
+    """(id, data) of each event until the server ends the stream."""
+    with client.stream("GET", path, headers=headers, timeout=120) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        blocks = [block.split("\n") for block in "".join(answer.iter_text()).split("\n\n") if block.startswith("id:")]
+    events = [(int(block[0][4:]), json.loads(block[2][6:])) for block in blocks]
+    assert [block[1] for block in blocks] == [f"event: {data['event']}" for _, data in events]
+    return events
+
+
+@pytest.fixture(scope="module")
+def trained(client) -> dict:
+    """The six calls, word for word, up to a finished job; returns the job."""
+    assert isinstance(client.get("/training/datasets").json(), list)
+    made = client.post("/training/datasets", json={"name": "My Dataset", "styles": ["Pop", "Electronic"]})
+    assert made.status_code == 201
+    dataset = made.json()
+    assert (dataset["name"], dataset["styles"], dataset["status"]) == ("My Dataset", ["Pop", "Electronic"], "draft")
+    for song in SONGS[:5]:
+        files = {"file": (song.name, song.read_bytes())}
+        added = client.post(f"/training/datasets/{dataset['id']}/audio", files=files, data={"caption": "la la"})
+        assert added.status_code == 201
+        assert (added.json()["filename"], added.json()["caption"]) == (song.name, "la la")
+    settings = {"dataset_id": dataset["id"], "method": "lora", "epochs": 3, "learning_rate": 0.0001}
+    job = client.post("/training/jobs", json=settings)
+    assert job.status_code == 202
+    assert job.json()["status"] == "queued"
+    assert client.delete(f"/training/datasets/{dataset['id']}").status_code == 409
+    return wait_for(client, f"/training/jobs/{job.json()['id']}")
+
+
+def test_the_job_completes_with_losses(client, trained):
+    assert (trained["status"], trained["progress"], trained["epochs"]) == ("completed", 100.0, 3)
+    assert trained["loss"] == round(trained["loss"], 4)
+    assert trained["total_steps"] == trained["step"] == 15  # five songs, three epochs
+    assert trained in client.get("/training/jobs").json()
+
+
+def test_metrics_logs_and_events_tell_the_same(client, trained):
+    path = f"/training/jobs/{trained['id']}"
+    metrics = client.get(f"{path}/metrics").json()
+    events = read_events(client, f"{path}/events")
+    assert [data for _, data in events[:-1]] == metrics
+    assert events[-1][1] == {"event": "end", "status": "completed"}
+    log = client.get(f"{path}/logs")
+    assert "Completed after step 15 of 15" in log.text
+    rest = client.get(f"{path}/logs", params={"offset": log.headers["X-Next-Offset"]})
+    assert (rest.text, rest.headers["X-Next-Offset"]) == ("", log.headers["X-Next-Offset"])
+
+
+@pytest.mark.parametrize("way", ["header", "query"])
+def test_a_client_that_reconnects_gets_what_it_missed(client, trained, way):
+    path = f"/training/jobs/{trained['id']}/events"
+    events = read_events(client, path)
+    last = str(events[4][0])
+    if way == "header":
+        assert read_events(client, path, {"Last-Event-ID": last}) == events[5:]
+    else:
+        assert read_events(client, f"{path}?last_event_id={last}") == events[5:]
+
+
+def test_the_style_is_activated_and_heard_in_a_song(client, trained):
+    checkpoint = next(c for c in client.get("/training/checkpoints").json() if c["id"] == trained["checkpoint_id"])
+    assert not checkpoint["is_active"]
+    activated = client.post(f"/training/checkpoints/{checkpoint['id']}/activate")
+    assert (activated.status_code, activated.json()["is_active"]) == (200, True)
+    assert client.get("/health").json()["active_checkpoint"] == checkpoint["id"]
+    assert client.delete(f"/training/checkpoints/{checkpoint['id']}").status_code == 409
+
+    asked = client.post("/generate/music", json={"tags": "fast, techno", "duration_sec": 2.0, "seed": 7})
+    assert asked.status_code == 202
+    song = wait_for(client, f"/generate/{asked.json()['id']}")
+    assert (song["status"], song["receipt"]["style"]["id"]) == ("completed", checkpoint["id"])
+    audio = client.get(f"/generate/{song['id']}/audio")
+    assert audio.headers["Content-Type"] == "audio/wav"
+    assert soundfile.info(io.BytesIO(audio.content)).duration == pytest.approx(song["duration_sec"], abs=0.1)
+
+    assert not client.post(f"/training/checkpoints/{checkpoint['id']}/deactivate").json()["is_active"]
+    assert client.post(f"/training/checkpoints/{checkpoint['id']}/deactivate").status_code == 409
+
+
+def test_a_downloaded_style_comes_back_in(client, trained):
+    downloaded = client.get(f"/training/checkpoints/{trained['checkpoint_id']}/download")
+    assert downloaded.headers["Content-Type"] == "application/zip"
+    assert ".zip" in downloaded.headers["Content-Disposition"]
+    names = zipfile.ZipFile(io.BytesIO(downloaded.content)).namelist()
+    assert any(name.endswith("adapter_model.safetensors") for name in names)
+    imported = client.post(
+        "/training/checkpoints/import",
+        files={"file": ("style.zip", downloaded.content)},
+        data={"name": "Again", "styles": "techno, fast"},
+    )
+    assert imported.status_code == 201
+    assert (imported.json()["name"], imported.json()["styles"]) == ("Again", ["techno", "fast"])
+    assert client.delete(f"/training/checkpoints/{imported.json()['id']}").status_code == 204
+
+
+def test_a_job_is_cloned_stopped_and_deleted(client, trained):
+    cloned = client.post(f"/training/jobs/{trained['id']}/clone", json={"epochs": 500, "lora_rank": 4})
+    assert cloned.status_code == 202
+    assert (cloned.json()["epochs"], cloned.json()["lora_rank"]) == (500, 4)
+    path = f"/training/jobs/{cloned.json()['id']}"
+    assert client.post(f"{path}/cancel", json={"save": False}).status_code == 200
+    assert wait_for(client, path)["status"] == "cancelled"
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404

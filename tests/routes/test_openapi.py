@@ -1,0 +1,70 @@
+"""The OpenAPI document: everything that is offered, with examples and failures."""
+
+import pytest
+
+CALLS = """
+GET /training/datasets · POST /training/datasets · GET /training/datasets/{id} · PUT /training/datasets/{id}
+DELETE /training/datasets/{id} · GET /training/datasets/{id}/validate · POST /training/datasets/{id}/preprocess
+POST /training/datasets/{id}/audio · GET /training/datasets/{id}/audio/{filename}
+PUT /training/datasets/{id}/audio/{filename} · DELETE /training/datasets/{id}/audio/{filename}
+GET /training/jobs · POST /training/jobs · GET /training/jobs/{id} · DELETE /training/jobs/{id}
+POST /training/jobs/{id}/cancel · POST /training/jobs/{id}/resume · POST /training/jobs/{id}/clone
+GET /training/jobs/{id}/logs · GET /training/jobs/{id}/metrics · GET /training/jobs/{id}/events
+GET /training/checkpoints · POST /training/checkpoints/import · GET /training/checkpoints/{id}
+DELETE /training/checkpoints/{id} · GET /training/checkpoints/{id}/download
+POST /training/checkpoints/{id}/activate · POST /training/checkpoints/{id}/deactivate
+POST /generate/music · GET /generate · GET /generate/{id} · GET /generate/{id}/audio · DELETE /generate/{id}
+POST /generate/{id}/cancel · GET /styles · POST /styles/custom · DELETE /styles/custom/{name} · GET /health
+"""
+
+
+@pytest.fixture(scope="module")
+def document(client) -> dict:
+    return client.get("/openapi.json").json()
+
+
+def operations(document: dict) -> dict[str, dict]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_it_lists_exactly_what_is_offered(document):
+    listed = {name.strip() for line in CALLS.split("\n") for name in line.split("·") if name.strip()}
+    assert set(operations(document)) == listed
+
+
+def test_every_call_is_explained_and_names_its_failures(document):
+    for name, operation in operations(document).items():
+        assert operation["description"].endswith("."), name
+        assert operation["tags"], name
+        for status in ("401", "422", "500"):
+            content = operation["responses"][status]["content"]["application/json"]
+            assert content["schema"]["$ref"].endswith("/FailureAnswer"), name
+        if "{id}" in name:
+            assert "404" in operation["responses"], name
+
+
+def test_every_body_has_examples(document):
+    schemas = document["components"]["schemas"]
+    for name, operation in operations(document).items():
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+            text = str(_resolved(content["schema"], schemas))
+            assert "example" in text or kind == "application/json" and "default" in text, name
+
+
+def _resolved(schema: dict, schemas: dict) -> dict:
+    options = schema.get("anyOf", [schema])
+    names = [option["$ref"].rsplit("/", 1)[1] for option in options if "$ref" in option]
+    return schemas[names[0]] if names else schema
+
+
+def test_the_upload_is_a_form(document):
+    body = operations(document)["POST /training/datasets/{id}/audio"]["requestBody"]["content"]
+    assert set(body["multipart/form-data"]["schema"]["properties"]) == {"file", "caption", "tags", "rights"}
+
+
+def test_the_page_that_shows_it(client):
+    assert "openapi.json" in client.get("/docs").text

@@ -1,0 +1,98 @@
+"""`python app.py`: options, protection, signals, and the page beside REST."""
+
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+from gradio_client import Client
+
+from tests.studio_server import ROOT, environment, running_server
+
+TOKEN = "correct-horse"
+
+
+def start(tmp_path, *options: str, **variables: str) -> subprocess.CompletedProcess:
+    """Start a server that is expected to refuse."""
+    return subprocess.run(
+        [sys.executable, "app.py", *options],
+        cwd=ROOT,
+        env=environment(tmp_path / "data", **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_help_needs_no_torch(tmp_path):
+    done = start(tmp_path, "--help")
+    assert done.returncode == 0
+    for option in ("--host", "--port", "--data-dir", "--allow-anonymous"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize("variables", [{}, {"SPACE_ID": "me/studio"}])
+def test_other_machines_are_not_served_without_a_token(tmp_path, variables):
+    done = start(tmp_path, "--port", "0", GRADIO_SERVER_NAME="0.0.0.0", **variables)
+    assert done.returncode == 2
+    assert "HEARTMULA_TOKEN" in done.stderr
+    assert "--allow-anonymous" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_busy_port_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = start(tmp_path, GRADIO_SERVER_PORT=port)
+    assert done.returncode == 2
+    assert port in done.stderr
+    assert "--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(("--port", "70000"), "70000"), (("--host", "no such host"), "no such host")]
+)
+def test_an_address_that_is_none_is_named(tmp_path, options, said):
+    done = start(tmp_path, *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("protected") / "data"
+    with running_server(data_dir, "--host", "0.0.0.0", HEARTMULA_TOKEN=TOKEN) as server:
+        yield server
+
+
+def test_rest_wants_the_token(protected):
+    url = f"{protected.url}/training/datasets"
+    assert httpx.get(f"{protected.url}/health").status_code == 200
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"Authorization": "Bearer wrong-token"}).status_code == 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}).json() == []
+
+
+def test_the_page_wants_a_login(protected):
+    for path in ("gradio_api/info", "config", "gradio_api/file=README.md"):
+        assert httpx.get(f"{protected.url}/{path}").status_code == 401
+    call = httpx.post(f"{protected.url}/gradio_api/call/list_datasets", json={"data": []})
+    assert call.status_code == 401
+    assert httpx.post(f"{protected.url}/login", data={"username": "me", "password": "wrong"}).status_code == 400
+    assert "auth_required" in httpx.get(protected.url).text
+
+
+def test_gradio_client_logs_in_with_the_token(protected):
+    client = Client(protected.url, auth=("me", TOKEN), verbose=False)
+    assert client.predict(api_name="/list_datasets") == []
+    with pytest.raises(ValueError, match="Could not login"):
+        Client(protected.url, auth=("me", "wrong"), verbose=False)
+
+
+def test_a_signal_ends_it_cleanly_even_while_a_client_listens(tmp_path):
+    with running_server(tmp_path / "data") as server:
+        # Gradio's heartbeat has no end of its own.
+        with httpx.stream("GET", f"{server.url}/gradio_api/heartbeat/test"):
+            assert server.stop() == 0
+        assert b"Traceback" not in server.process.stdout.read()

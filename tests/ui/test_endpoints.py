@@ -1,0 +1,136 @@
+"""The use cases through `gradio_client`, against a real server."""
+
+import httpx
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from tests.studio_server import SONGS, running_server
+
+UPLOAD = "/gradio_api/call/upload_audio"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("studio") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server, tmp_path_factory):
+    return Client(server.url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+
+
+@pytest.fixture(scope="module")
+def dataset(client) -> dict:
+    dataset = client.predict("My Dataset", ["Pop", "Electronic"], api_name="/create_dataset")
+    for song in SONGS[:5]:
+        client.predict(dataset["id"], handle_file(str(song)), caption="la la", api_name="/upload_audio")
+    return client.predict(dataset["id"], api_name="/get_dataset")
+
+
+@pytest.fixture(scope="module")
+def seen(client, dataset) -> list[dict]:
+    """All that /watch_job says of a short training."""
+    job = client.predict(dataset["id"], "lora", epochs=1, learning_rate=0.0001, api_name="/start_training")
+    assert job["status"] == "queued"
+    return list(client.submit(job["id"], api_name="/watch_job"))
+
+
+def test_songs_arrive_under_their_names(dataset):
+    assert [song["filename"] for song in dataset["audio_files"]] == [song.name for song in SONGS[:5]]
+    assert {song["caption"] for song in dataset["audio_files"]} == {"la la"}
+    assert dataset["status"] == "ready"
+
+
+def test_a_job_is_watched_to_its_end(client, seen):
+    assert [job["status"] for job in seen][-1] == "completed"
+    progress = [job["progress"] for job in seen]
+    assert progress == sorted(progress)
+    assert progress[-1] == 100.0
+    assert isinstance(seen[-1]["loss"], float)
+    assert seen[-1] == client.predict(seen[-1]["id"], api_name="/get_job")
+    text, offset = client.predict(seen[-1]["id"], api_name="/job_logs")
+    assert len(text.encode()) == offset
+
+
+def test_a_song_comes_back_with_its_receipt_in_the_active_style(client, seen):
+    checkpoint_id = seen[-1]["checkpoint_id"]
+    assert client.predict(checkpoint_id, api_name="/activate")["is_active"]
+    path, receipt = client.predict("fast", duration_sec=2.0, seed=7, format="flac", api_name="/generate")
+    assert soundfile.info(path).duration == pytest.approx(receipt["duration_sec"], abs=0.1)
+    assert (receipt["style"]["id"], receipt["request"]["seed"]) == (checkpoint_id, 7)
+    assert not client.predict(checkpoint_id, api_name="/deactivate")["is_active"]
+
+
+def test_a_style_goes_out_and_comes_in(client, seen):
+    archive = client.predict(seen[-1]["checkpoint_id"], api_name="/download_checkpoint")
+    again = client.predict(handle_file(archive), "Again", ["techno"], api_name="/import_checkpoint")
+    assert again in client.predict(api_name="/list_checkpoints")
+    client.predict(again["id"], api_name="/delete_checkpoint")
+    assert again not in client.predict(api_name="/list_checkpoints")
+
+
+def test_a_stopped_job_is_resumed_cloned_and_deleted(client, seen, dataset):
+    job = client.predict(seen[-1]["id"], {"epochs": 400}, api_name="/clone_job")
+    stopped = client.predict(job["id"], save=False, api_name="/stop_job")
+    list(client.submit(job["id"], api_name="/watch_job"))
+    assert stopped["id"] == job["id"]
+    assert client.predict(job["id"], api_name="/resume_job")["status"] == "queued"
+    client.predict(job["id"], save=False, api_name="/stop_job")
+    list(client.submit(job["id"], api_name="/watch_job"))
+    client.predict(job["id"], api_name="/delete_job")
+    assert job["id"] not in [other["id"] for other in client.predict(api_name="/list_jobs")]
+
+
+def test_tags_of_ones_own(client):
+    assert "my own" in client.predict("my own", api_name="/add_style")["custom"]
+    assert "my own" not in client.predict("my own", api_name="/remove_style")["custom"]
+    assert client.predict(api_name="/list_styles")["builtin"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "endpoint", "said"),
+    [
+        (("nope",), "/get_dataset", "There is no dataset 'nope'"),
+        (("", []), "/create_dataset", "name"),
+        (("nope",), "/watch_job", "There is no job 'nope'"),
+        (("x", 3.0, 0.0), "/generate", ""),
+    ],
+)
+def test_what_is_wrong_is_said_as_in_rest(client, arguments, endpoint, said):
+    with pytest.raises(AppError, match=said):
+        client.predict(*arguments, api_name=endpoint)
+
+
+def test_too_few_songs(client):
+    empty = client.predict("Empty", api_name="/create_dataset")
+    with pytest.raises(AppError, match="0 of 5"):
+        client.predict(empty["id"], api_name="/start_training")
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+@pytest.mark.parametrize("place", ["/etc/hostname", "manifest.json"])
+def test_no_file_of_the_server_can_be_named(server, dataset, place, meta):
+    """A mounted page counts as not launched: Gradio copied any file that a request named to where it is served."""
+    own = server.data_dir / "datasets" / dataset["id"] / place
+    body = {"data": [dataset["id"], {"path": str(own), **meta}, "", [], "unknown"]}
+    event = httpx.post(f"{server.url}{UPLOAD}", json=body).json()["event_id"]
+    answer = httpx.get(f"{server.url}{UPLOAD}/{event}", timeout=30).text
+    assert answer.startswith("event: error")
+    served = server.data_dir.with_name("data-gradio")
+    assert not [path for path in served.rglob("*") if path.name == own.name]
+
+
+def test_the_data_folder_is_not_served(server, dataset):
+    for path in (server.data_dir / "datasets" / dataset["id"] / "manifest.json", "/etc/hostname", "app.py"):
+        assert httpx.get(f"{server.url}/gradio_api/file={path}").status_code == 403
+
+
+def test_every_endpoint_is_documented(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    wanted = """create_dataset list_datasets upload_audio start_training watch_job list_jobs stop_job resume_job
+        list_checkpoints activate deactivate generate list_styles"""
+    assert {f"/{name}" for name in wanted.split()} <= set(endpoints)
+    assert all(endpoint["description"] for endpoint in endpoints.values())
