@@ -281,7 +281,7 @@ class Studio:
 
     def download_checkpoint(self, id: str) -> tuple[str, Iterator[bytes]]:
         """A file name, and the checkpoint as one zip file piece by piece."""
-        return self.store.checkpoints.export_name(id), self.store.checkpoints.export(id)
+        return self.store.checkpoints.export(id)
 
     def import_checkpoint(self, path: str | Path, name: str, styles: Sequence[str] = ()) -> Checkpoint:
         """Take in a LoRA in PEFT's format, or a full checkpoint, from a zip file. Only safetensors are accepted."""

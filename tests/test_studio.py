@@ -195,6 +195,15 @@ class TestCheckpoints:
             studio.import_checkpoint(zipped_adapter(tmp_path, layer=99, width=3), "Elsewhere")
         assert studio.list_checkpoints() == []
 
+    def test_a_download_is_one_file_that_can_be_taken_in_elsewhere(self, studio, tmp_path, adapter):
+        checkpoint = studio.import_checkpoint(adapter, "Elsewhere/../<b>", ["Dub"])
+        filename, pieces = studio.download_checkpoint(checkpoint.id)
+        download = tmp_path / filename
+        download.write_bytes(b"".join(pieces))
+        again = studio.import_checkpoint(download, "Again")
+        assert (again.method, again.size_bytes) == ("lora", checkpoint.size_bytes)
+        assert studio.activate(again.id).is_active
+
     def test_trained_styles_are_listed(self, studio, tmp_path, adapter):
         checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub", "Slow"])
         studio.add_style("my own")
