@@ -1,7 +1,7 @@
 """Encoders: one window of stereo waveform → features at 12.5 Hz, which the codec's quantiser turns into tokens.
 
 `HeartCodecEncoder` is the official one (config version `vqv12`); `MelEncoder` is the light one of small bases
-(version `mel-v1`), which puts a mel front end before the same query transformer.
+(version `mel-v2`), which puts a mel front end before the same query transformer.
 """
 
 from collections.abc import Mapping
@@ -35,9 +35,12 @@ class HeartCodecEncoder(nn.Module):
 
 
 class MelEncoder(nn.Module):
-    """Log-mel of both channels at 50 Hz, convolutions down to 25 Hz, then the query transformer."""
+    """Log-mel of both channels at 50 Hz, convolutions down to 25 Hz, then the query transformer.
 
-    version = "mel-v1"
+    What a query gathers from the whole window is added to a linear map of its own frames.
+    """
+
+    version = "mel-v2"
 
     def __init__(self, config: Mapping[str, Any]):
         super().__init__()
@@ -58,6 +61,8 @@ class MelEncoder(nn.Module):
             nn.Conv1d(dim, dim, 5, padding=2),
         )
         self.query = QueryTransformer(**config["query"])
+        # Attention takes long to learn where a query's own frames are; without this, few hours of music go to that.
+        self.own_frames = nn.Linear(self.query.interval * dim, dim)
         # Features of fixed scale: otherwise they shrink and drift faster than codebooks can follow in training.
         self.norm = nn.BatchNorm1d(dim, affine=False)
 
@@ -72,7 +77,8 @@ class MelEncoder(nn.Module):
 
     def features(self, log_mel: Tensor) -> Tensor:
         """[B, 2 · n_mels, frames at 50 Hz] → features [B, frames / 4, dim]."""
-        queries = self.query.gather(self.front(log_mel).transpose(1, 2))
+        frames = self.front(log_mel).transpose(1, 2)
+        queries = self.query.gather(frames) + self.own_frames(frames.unflatten(1, (-1, self.query.interval)).flatten(2))
         return self.norm(queries.transpose(1, 2)).transpose(1, 2)
 
 

@@ -30,7 +30,7 @@ SCALAR = ScalarCodecConfig(
 FLOW = FlowMatchingConfig(
     dim=FEATURE_DIM,
     codebook_size=CODEBOOK_SIZE,
-    codebook_dim=16,
+    codebook_dim=32,
     num_quantizers=NUM_CODEBOOKS,
     decay=0.95,
     threshold_ema_dead_code=1,
@@ -45,7 +45,7 @@ FLOW = FlowMatchingConfig(
 CODEC = HeartCodecConfig(FLOW, SCALAR)
 
 ENCODER = {
-    "version": "mel-v1",
+    "version": "mel-v2",
     "sample_rate": SAMPLE_RATE,
     "n_fft": 4096,
     "n_mels": 160,

@@ -182,7 +182,7 @@ def test_senseless_codec_config_is_refused(tmp_path, changes):
         load_heartcodec(folder)
 
 
-MEL = {"version": "mel-v1", "sample_rate": 24_000, "n_fft": 512, "n_mels": 16, "mean": 0, "std": 1, "floor": 1e-4}
+MEL = {"version": "mel-v2", "sample_rate": 24_000, "n_fft": 512, "n_mels": 16, "mean": 0, "std": 1, "floor": 1e-4}
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,7 @@ def test_a_header_that_is_no_text_is_a_wrong_token(call):
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:7860", "192.168.0.9", "localhost.evil.example", "[", ""]
-)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "192.168.0.9", "localhost.evil.com", "[", ""])
 def test_a_name_that_is_not_this_machine_is_refused_on_loopback(call, host):
     """A web page whose name is pointed at 127.0.0.1 could use the studio of everyone who opens it."""
     answer = call({}, "GET", "/training/datasets", headers={"Host": host})

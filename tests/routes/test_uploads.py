@@ -139,9 +139,7 @@ def test_a_name_is_never_a_path_and_plays_back(client, server, dataset_id, name)
     assert played.content == SONG.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "name", ["%2e%2e", "../manifest.json", "..%2fmanifest.json", "%2fetc%2fpasswd", "x%00.ogg", "%2e"]
-)
+@pytest.mark.parametrize("name", ["%2e%2e", "../manifest.json", "..%2fmanifest.json", "%2fetc%2fpasswd", "x%00", "%2e"])
 def test_no_other_file_is_played(client, dataset_id, name):
     upload(client, dataset_id)
     answer = client.get(f"/training/datasets/{dataset_id}/audio/{quote(name, safe='%')}")
