@@ -16,6 +16,8 @@ from heartmula_studio.arch.feature_extractors import SAMPLE_RATE_HZ, TAIL_SAMPLE
 from heartmula_studio.arch.frames import samples_per_window
 from heartmula_studio.arch.query_encoder import FusionQueryEncoder, QueryTransformer
 
+MEL_PER_LATENT = 2  # the light encoder's mel runs at 50 Hz
+
 
 class HeartCodecEncoder(nn.Module):
     """The official encoder. Windows are 29.76 s at 24 kHz; forward adds the tail of zeros the extractors expect."""
@@ -37,7 +39,8 @@ class HeartCodecEncoder(nn.Module):
 class MelEncoder(nn.Module):
     """Log-mel of both channels at 50 Hz, convolutions down to 25 Hz, then the query transformer.
 
-    What a query gathers from the whole window is added to a linear map of its own frames.
+    What a query gathers from the whole window is added to a linear map of the mel spectrogram at its own place: without
+    that, it takes attention long to learn where this is.
     """
 
     version = "mel-v2"
@@ -61,8 +64,7 @@ class MelEncoder(nn.Module):
             nn.Conv1d(dim, dim, 5, padding=2),
         )
         self.query = QueryTransformer(**config["query"])
-        # Attention takes long to learn where a query's own frames are; without this, few hours of music go to that.
-        self.own_frames = nn.Linear(self.query.interval * dim, dim)
+        self.own_frames = nn.Linear(MEL_PER_LATENT * self.query.interval * 2 * config["n_mels"], dim)
         # Features of fixed scale: otherwise they shrink and drift faster than codebooks can follow in training.
         self.norm = nn.BatchNorm1d(dim, affine=False)
 
@@ -77,8 +79,8 @@ class MelEncoder(nn.Module):
 
     def features(self, log_mel: Tensor) -> Tensor:
         """[B, 2 · n_mels, frames at 50 Hz] → features [B, frames / 4, dim]."""
-        frames = self.front(log_mel).transpose(1, 2)
-        queries = self.query.gather(frames) + self.own_frames(frames.unflatten(1, (-1, self.query.interval)).flatten(2))
+        own = log_mel.transpose(1, 2).unflatten(1, (-1, MEL_PER_LATENT * self.query.interval)).flatten(2)
+        queries = self.query.gather(self.front(log_mel).transpose(1, 2)) + self.own_frames(own)
         return self.norm(queries.transpose(1, 2)).transpose(1, 2)
 
 

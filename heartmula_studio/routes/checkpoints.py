@@ -57,7 +57,7 @@ async def import_checkpoint(request: Request, studio: StudioDep) -> Checkpoint:
         return _temporary_file(settings.data_dir, settings.max_import_bytes, filename)
 
     async with streamed_form(request, open_file, settings.max_import_bytes) as form:
-        await run_in_threadpool(form.file.close)
+        await run_in_threadpool(form.file.flush)
         return await run_in_threadpool(
             studio.import_checkpoint, form.file.path, form.text("name"), form.names("styles")
         )
@@ -104,7 +104,7 @@ class _Upload:
 
     def __init__(self, file: IO[bytes], path: Path, max_bytes: int):
         self.path = path
-        self.close = file.close
+        self.flush = file.flush
         self._file = file
         self._left = max_bytes
 

@@ -7,23 +7,34 @@ import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import save_model
+from heartmula_studio.arch.encoder import MelEncoder
+from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa
 from recipes.nano.manifest import read_manifest
-from recipes.nano.sizes import CODEC, ENCODER, GEN_CONFIG, MODEL
+from recipes.nano.sizes import CODEC, ENCODER, FLOW, GEN_CONFIG, MODEL
 from recipes.nano.text_tokenizer import train_text_tokenizer
 
 MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano", "HeartCodec-nano-encoder"
 
 
+def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:
+    """The trained encoder, and a flow matching with the trained quantiser and random weights else; both fixed."""
+    state = torch.load(work / "tokenizer.pt", weights_only=True)["model"]
+    encoder, flow = MelEncoder(ENCODER), FlowMatching(FLOW)
+    encoder.load_state_dict(part_of(state, "encoder."))
+    flow.vq_embed.load_state_dict(part_of(state, "quantiser."))
+    flow.vq_embed.requires_grad_(False).eval()
+    return encoder.requires_grad_(False).eval(), flow
+
+
 def write_codec(work: Path, base: Path, dtype: torch.dtype) -> None:
-    """Write codec and encoder folders from `scalar_codec.pt` and `tokenizer.pt`."""
-    codec = HeartCodec(CODEC, ENCODER)
+    """Write codec and encoder folders from `scalar_codec.pt`, `tokenizer.pt` and, once it is trained, `flow.pt`."""
+    codec = HeartCodec(CODEC)
     codec.scalar_model.load_state_dict(torch.load(work / "scalar_codec.pt", weights_only=True)["model"])
-    tokenizer = torch.load(work / "tokenizer.pt", weights_only=True)["model"]
-    codec.flow_matching.load_state_dict(part_of(tokenizer, "flow_matching."))
-    codec.encoder.load_state_dict(part_of(tokenizer, "encoder."))
-    encoder, codec.encoder = codec.encoder, None
+    encoder, codec.flow_matching = load_tokenizer(work)
+    if (work / "flow.pt").is_file():
+        codec.flow_matching.load_state_dict(torch.load(work / "flow.pt", weights_only=True)["model"])
     save_model(codec, CODEC.to_dict(), base / CODEC_FOLDER, dtype)
     save_model(nn.ModuleDict({"encoder": encoder}), ENCODER, base / ENCODER_FOLDER, dtype)
 

@@ -7,6 +7,7 @@ from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.arch.scalar_codec import ScalarCodecConfig
 
 SAMPLE_RATE = 24_000
+SAMPLES_PER_FRAME = 1920
 NUM_CODEBOOKS = 8
 CODEBOOK_SIZE = 512
 FEATURE_DIM = 128
@@ -50,8 +51,8 @@ ENCODER = {
     "n_fft": 4096,
     "n_mels": 160,
     "floor": 1e-3,
-    "mean": -3.0,
-    "std": 2.5,
+    "mean": 1.8,
+    "std": 1.5,
     "query": {"dim": FEATURE_DIM, "num_layers": 2, "head_dim": 32, "interval": 2},
 }
 
