@@ -228,7 +228,7 @@ class Studio:
     def resume_job(self, id: str) -> Job:
         return self._jobs.resume(id)
 
-    def clone_job(self, id: str, **changes: Any) -> Job:
+    def clone_job(self, id: str, /, **changes: Any) -> Job:
         """Queue the same job again, with other settings where `changes` says so."""
         job = self._jobs.view(id)
         dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)

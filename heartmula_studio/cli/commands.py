@@ -113,7 +113,7 @@ def generate(arguments: Namespace) -> int:
     request = SongRequest(
         tags=arguments.tags,
         lyrics=read_lyrics(arguments.lyrics_file) if arguments.lyrics_file else arguments.lyrics,
-        max_sec=arguments.seconds,
+        duration_sec=arguments.seconds,
         seed=secrets.randbelow(2**31) if arguments.seed is None else arguments.seed,
         temperature=arguments.temperature,
         topk=arguments.top_k,

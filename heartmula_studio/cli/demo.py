@@ -43,7 +43,7 @@ def demo(arguments: Namespace) -> int:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInputError(f"{out} is not an empty folder.", "Give a new one.")
     style, runtime = chosen_style(arguments), Runtime.of(Settings.load(), arguments.base, arguments.device)
-    request = SongRequest(tags=style.tags, max_sec=arguments.seconds, seed=arguments.seed)
+    request = SongRequest(tags=style.tags, duration_sec=arguments.seconds, seed=arguments.seed)
     job, config = out / "job", demo_config(runtime, arguments.steps)
     codec = runtime.load_codec()
     for name, songs in (("dataset", style), ("other", bundled_clips("other"))):

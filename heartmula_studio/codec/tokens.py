@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from heartmula_studio.arch.torch_file import save_torch_file
 from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
@@ -38,7 +39,7 @@ class Tokens:
         """Write a dict that `torch.load(weights_only=True)` reads, whole or not at all."""
         values = (self.codes.cpu().clone(), self.frame_rate_hz, self.codec_id, self.source_sha256, self.source_sec)
         with replaced_file(Path(path)) as temporary:
-            torch.save(dict(zip(KEYS, values, strict=True)), temporary)
+            save_torch_file(dict(zip(KEYS, values, strict=True)), temporary)
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokens":

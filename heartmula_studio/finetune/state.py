@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from heartmula_studio.arch.torch_file import save_torch_file
 from heartmula_studio.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 
@@ -53,22 +54,12 @@ def save_state(folder: Path, state: RunState) -> None:
     target = folder / step_name(state.progress.step)
     with replaced_folder(target) as temporary:
         save_file(state.weights, temporary / "weights.safetensors")
-        save_optimizer(temporary / "optimizer.pt", state.optimizer)
+        save_torch_file(state.optimizer, temporary / "optimizer.pt")
         values = {"schema": SCHEMA, **asdict(state.progress), "identity": state.identity}
         (temporary / "progress.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     for other in state_folders(folder):
         if other != target:
             shutil.rmtree(other)
-
-
-def save_optimizer(path: Path, optimizer: dict[str, Any]) -> None:
-    try:
-        with path.open("wb") as file:  # given a path, torch would not say why the system refuses to write
-            torch.save(optimizer, file)
-    except RuntimeError as error:  # torch trips over its own unfinished file once the system has refused
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        raise
 
 
 def load_state(folder: Path) -> RunState | None:

@@ -10,7 +10,7 @@ class SongRequest:
     """Prompt, length and sampling settings of one song.
 
     `tags` is a comma-separated list; empty `lyrics` give an instrumental. The same request on the same weights
-    gives the same song. Whether a long prompt and `max_sec` fit together depends on the base model,
+    gives the same song. Whether a long prompt and `duration_sec` fit together depends on the base model,
     so that is checked by `Engine.generate`.
 
     Raises InvalidInputError when a value is outside what is allowed.
@@ -18,7 +18,7 @@ class SongRequest:
 
     tags: str
     lyrics: str = ""
-    max_sec: float = 60.0
+    duration_sec: float = 60.0
     seed: int = 0
     temperature: float = 1.0
     topk: int = 50
@@ -28,7 +28,7 @@ class SongRequest:
         for name in ("tags", "lyrics"):
             if not isinstance(getattr(self, name), str):
                 raise InvalidInputError(f"`{name}` is not text.", f"Give `{name}` as one string; it may be empty.")
-        self._check_number("max_sec", 1.0, 600.0)
+        self._check_number("duration_sec", 1.0, 600.0)
         self._check_number("seed", 0, 2**53 - 1, whole=True)  # 2**53 - 1 is the largest integer JavaScript keeps exact
         self._check_number("temperature", 0.01, 5.0)
         self._check_number("topk", 1, 100_000, whole=True)

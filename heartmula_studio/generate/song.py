@@ -40,7 +40,7 @@ def generate_codes(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Tensor:
-    """Generate the song's codes [K, T], int64 on the CPU, up to the end frame or `max_sec`.
+    """Generate the song's codes [K, T], int64 on the CPU, up to the end frame or `duration_sec`.
 
     `progress(frames done, frame limit)` is called after every frame, `cancelled()` before every layer of the network.
     Raises InvalidInputError where the request exceeds the model, CancelledError on cancellation.
@@ -87,8 +87,8 @@ class Sampler:
 
 
 def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
-    """Return `max_sec` in frames. Raises InvalidInputError unless the backbone has positions for prompt and frames."""
-    num_frames = round(request.max_sec * FRAME_RATE_HZ)
+    """Return `duration_sec` in frames. Raises InvalidInputError unless the backbone has positions for prompt and frames."""
+    num_frames = round(request.duration_sec * FRAME_RATE_HZ)
     room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
     if room < MIN_SONG_FRAMES:
         raise InvalidInputError(
@@ -97,7 +97,7 @@ def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
         )
     if num_frames > room:
         raise InvalidInputError(
-            f"{request.max_sec:g} seconds are too long for this base model with these tags and lyrics.",
+            f"{request.duration_sec:g} seconds are too long for this base model with these tags and lyrics.",
             f"Ask for at most {int(room / FRAME_RATE_HZ)} seconds, or shorten the lyrics.",
         )
     return num_frames

@@ -49,6 +49,9 @@ class TrainingSettings(Body):
     lora_rank: int | None = Field(None, description="Size of a LoRA; 8 to 32 is common.", examples=[8])
     lora_alpha: float | None = Field(None, description="How strongly a LoRA acts; twice its rank is common.")
     lora_dropout: float | None = None
+    lora_target_modules: list[str] | None = Field(None, description="Which linear layers a LoRA changes.")
+    lora_use_rslora: bool | None = None
+    lora_use_dora: bool | None = None
     max_steps: int | None = Field(None, description="Stop after this many steps, however many epochs that is.")
     schedule: Literal["cosine", "constant"] | None = None
     warmup_ratio: float | None = None

@@ -38,7 +38,7 @@ def test_wrong_option_exits_with_2():
         (("roundtrip", "missing.mp3"), 3, "missing.mp3"),
         (("roundtrip", __file__), 3, "test_commands.py"),
         (("generate", "song.xyz", "--tags", "piano"), 2, "song.xyz"),
-        (("generate", "song.wav", "--tags", "piano", "--seconds", "9999"), 2, "max_sec"),
+        (("generate", "song.wav", "--tags", "piano", "--seconds", "9999"), 2, "duration_sec"),
         (("generate", "song.wav", "--tags", "piano", "--base", "nowhere"), 4, "nowhere"),
         (("generate", "song.wav", "--tags", "piano", "--style", "nowhere"), 4, "nowhere"),
         (("train", "nowhere", "--out", "run"), 2, "nowhere"),

@@ -1,5 +1,8 @@
 """Token files: readable by plain torch, refused when broken."""
 
+import resource
+import signal
+
 import pytest
 import torch
 
@@ -78,3 +81,18 @@ def test_values_of_a_wrong_kind_are_refused(tokens, tmp_path, key, value):
     torch.save(torch.load(path, weights_only=True) | {key: value}, path)
     with pytest.raises(InvalidInputError, match=key):
         Tokens.load(path)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 100, 1500])
+def test_a_full_disk_is_an_oserror_and_leaves_nothing(tokens, tmp_path, size_bytes):
+    """It once was a RuntimeError, and so a fault of the program."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            tokens.save(tmp_path / "song.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    assert list(tmp_path.iterdir()) == []

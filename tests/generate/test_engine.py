@@ -27,7 +27,7 @@ from heartmula_studio.generate.engine import RECEIPT_TAG, Engine, pick_device
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SongRequest
 
-REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", max_sec=1.0, seed=5)
+REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", duration_sec=1.0, seed=5)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def receipt() -> Receipt:
         base="nano",
         base_fingerprint="ab" * 32,
         style=StyleRecord(id="fado", method="lora", sha256="cd" * 32, strength=0.8, layers_changed=35),
-        request=SongRequest(tags="fado,guitarra", lyrics="[Verse]\nÓ mar", max_sec=30.0, seed=4),
+        request=SongRequest(tags="fado,guitarra", lyrics="[Verse]\nÓ mar", duration_sec=30.0, seed=4),
         frames=375,
         duration_sec=30.0,
         sample_rate_hz=48000,

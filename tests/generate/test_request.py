@@ -14,10 +14,10 @@ def test_defaults_are_the_published_sampling_settings():
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("max_sec", 0.5, "from 1.0 to 600.0"),
-        ("max_sec", 601, "from 1.0 to 600.0"),
-        ("max_sec", math.nan, "from 1.0 to 600.0"),
-        ("max_sec", "60", "from 1.0 to 600.0"),
+        ("duration_sec", 0.5, "from 1.0 to 600.0"),
+        ("duration_sec", 601, "from 1.0 to 600.0"),
+        ("duration_sec", math.nan, "from 1.0 to 600.0"),
+        ("duration_sec", "60", "from 1.0 to 600.0"),
         ("seed", -1, "from 0 to"),
         ("seed", 1.5, "a whole number"),
         ("seed", True, "a whole number"),

@@ -9,7 +9,7 @@ from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song import AudioIds, generate_codes
 
 IDS = AudioIds(codebook_size=128, end_id=130)
-REQUEST = SongRequest(tags="piano", lyrics="la la", max_sec=2.0, seed=5)
+REQUEST = SongRequest(tags="piano", lyrics="la la", duration_sec=2.0, seed=5)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_song_and_another_another(generate):
 
 
 def test_a_longer_song_begins_like_a_shorter_one(generate):
-    short, long = generate(replace(REQUEST, max_sec=1.0)), generate(replace(REQUEST, max_sec=3.0))
+    short, long = generate(replace(REQUEST, duration_sec=1.0)), generate(replace(REQUEST, duration_sec=3.0))
     assert torch.equal(long[:, : short.shape[1]], short)
 
 
@@ -96,7 +96,7 @@ def test_cancellation_is_noticed_inside_a_frame(golden_heartmula, generate):
 def test_a_song_too_long_for_the_base_is_refused_with_what_fits(generate):
     """256 positions, 39 of them taken by the prompt: 217 frames, 17.36 s."""
     with pytest.raises(InvalidInputError, match="at most 17 seconds"):
-        generate(replace(REQUEST, max_sec=18.0))
+        generate(replace(REQUEST, duration_sec=18.0))
 
 
 def test_a_prompt_that_leaves_no_room_is_refused(generate):

@@ -16,7 +16,7 @@ from heartmula_studio.jobs.devices import Devices
 from heartmula_studio.jobs.generations import GenerationQueue
 from tests.jobs.studio_folder import submit
 
-REQUEST = SongRequest("arcade", max_sec=1.5, seed=4)
+REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
 
 
 @dataclasses.dataclass

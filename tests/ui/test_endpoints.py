@@ -96,7 +96,7 @@ def test_tags_of_ones_own(client):
         (("nope",), "/get_dataset", "There is no dataset 'nope'"),
         (("", []), "/create_dataset", "name"),
         (("nope",), "/watch_job", "There is no job 'nope'"),
-        (("x", "", 0.0), "/generate", "max_sec"),
+        (("x", "", 0.0), "/generate", "duration_sec"),
     ],
 )
 def test_what_is_wrong_is_said_as_in_rest(client, arguments, endpoint, said):
