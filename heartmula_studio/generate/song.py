@@ -87,7 +87,7 @@ class Sampler:
 
 
 def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
-    """Return `duration_sec` in frames. Raises InvalidInputError unless the backbone has positions for prompt and frames."""
+    """Return the length asked for in frames. Raises InvalidInputError unless the backbone has positions for it all."""
     num_frames = round(request.duration_sec * FRAME_RATE_HZ)
     room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
     if room < MIN_SONG_FRAMES:
