@@ -4,77 +4,91 @@ REST, page, `gradio_client` and shell are thin over it, so that a button and an 
 """
 
 import dataclasses
+import logging
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-
-import datasets
+from typing import TYPE_CHECKING, Any
 
 from heartmula_studio import __version__
-from heartmula_studio.codec.audio_file import probe
-from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset import exchange
-from heartmula_studio.dataset.lyrics import read_lyrics
-from heartmula_studio.dataset.songs import song_dataset
-from heartmula_studio.errors import AudioError, ConflictError, InvalidInputError, NotFoundError
-from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.finetune.flat_settings import with_settings
+from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.runtime import Runtime
-from heartmula_studio.jobs.active_engine import ActiveEngine
-from heartmula_studio.jobs.dataset_tokeniser import DatasetTokeniser
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
-from heartmula_studio.jobs.generations import GenerationQueue
-from heartmula_studio.jobs.importing import import_checkpoint
 from heartmula_studio.jobs.queue import JobQueue
 from heartmula_studio.settings import Settings
-from heartmula_studio.store.datasets import AudioInfo
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Checkpoint, Dataset, Generation, Job
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Health, StyleList, TrainedStyle, Validation
 
+if TYPE_CHECKING:  # they bring torch
+    import datasets
+
+    from heartmula_studio.finetune.config import TrainConfig
+    from heartmula_studio.jobs.workshop import Workshop
+
 TEXT_SUFFIXES = (".txt", ".lrc")
 COPY_BYTES = 1 << 20
 UNDER_WAY = ("queued", "running")
+
+_log = logging.getLogger(__name__)
 
 
 class Studio:
     """Any thread may call any method. Methods raise StudioError and leave nothing half-done."""
 
-    def __init__(self, settings: Settings, store: Store, runtime: Runtime):
-        self.settings, self.store, self.runtime = settings, store, runtime
-        devices = Devices(store)
-        self._engine = ActiveEngine(store, runtime)
-        self._tokeniser = DatasetTokeniser(store, runtime.load_codec, runtime.limits)
+    def __init__(self, settings: Settings, store: Store):
+        """Nothing runs yet; `open` starts what works in the background."""
+        self.settings, self.store = settings, store
+        self._devices = Devices(store)
         self._jobs = JobQueue(
-            store, devices, max_song_sec=settings.max_song_sec, accelerate_config=settings.accelerate_config
+            store, self._devices, max_song_sec=settings.max_song_sec, accelerate_config=settings.accelerate_config
         )
-        self._songs = GenerationQueue(store, devices, self._engine.get, str(runtime.device), runtime.base_name)
+        self._loading = threading.Lock()
+        self._workshop: Workshop | None = None
+        self._is_open = False
 
     @classmethod
     def open(cls, settings: Settings) -> "Studio":
         """Open the data folder, put right what a crash left, and go on with what was waiting.
 
-        Raises StorageError, CheckpointMissingError without the base model, InvalidInputError for a wrong device.
+        What needs torch is loaded in the background; what is wrong with it is said when it is first needed.
+        Raises StorageError.
         """
-        runtime = Runtime.of(settings)
         store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
         store.recover()
-        studio = cls(settings, store, runtime)
-        studio._tokeniser.recover()
+        studio = cls(settings, store)
+        studio._is_open = True
         studio._jobs.start()
-        studio._songs.start()
+        threading.Thread(target=studio._load, name="loading", daemon=True).start()
         return studio
 
     def close(self) -> None:
         """Stop what runs in this process; training goes on in its own."""
-        self._songs.close()
-        self._tokeniser.close()
+        self._is_open = False
+        if self._workshop:
+            self._workshop.close()
         self._jobs.close()
+
+    @property
+    def workshop(self) -> "Workshop":
+        """What needs torch, loaded now unless it is loaded. Raises as `Workshop`."""
+        with self._loading:
+            if self._workshop is None:
+                from heartmula_studio.jobs.workshop import Workshop
+
+                self._workshop = Workshop(self.settings, self.store, self._devices)
+                if self._is_open:
+                    self._workshop.start()
+            return self._workshop
+
+    def _load(self) -> None:
+        try:
+            self.workshop  # noqa: B018
+        except StudioError as error:
+            _log.error("The base model cannot be used: %s", error)
 
     # --- datasets --------------------------------------------------------------------------------------------------
 
@@ -113,11 +127,10 @@ class Studio:
 
         Raises AudioError for what cannot be learnt from, InvalidInputError, ConflictError for a song twice.
         """
-        name = incoming.original_name
-        if name.lower().endswith(TEXT_SUFFIXES):
-            return self.store.datasets.add_text(id, name, _explained(name, incoming, read_lyrics))
-        info = _explained(name, incoming, lambda path: probe(path, self.runtime.limits))
-        sound = AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels, f".{info.format.lower()}")
+        if incoming.original_name.lower().endswith(TEXT_SUFFIXES):
+            lyrics = self.workshop.read_lyrics(incoming)
+            return self.store.datasets.add_text(id, incoming.original_name, lyrics)
+        sound = self.workshop.listen(incoming)
         return self.store.datasets.add_audio(id, incoming, sound, caption, tags, rights)
 
     def add_file(
@@ -168,36 +181,30 @@ class Studio:
 
     def preprocess(self, id: str) -> Dataset:
         """Tokenise in the background what is not tokenised yet."""
-        return self._tokeniser.start(id)
+        return self.workshop.tokeniser.start(id)
 
-    def as_hf_dataset(self, id: str) -> datasets.Dataset:
+    def as_hf_dataset(self, id: str) -> "datasets.Dataset":
         """The songs as training reads them: `song`, `audio`, `lyrics`, `tags`, `codes` and `codec`, one row each.
 
         Raises ConflictError while songs are not tokenised.
         """
-        dataset = self.store.datasets.get(id)
-        if waiting := [song.filename for song in dataset.audio_files if song.frames is None]:
-            raise ConflictError(
-                f"{len(waiting)} of {len(dataset.audio_files)} songs are not tokenised.",
-                "Preprocess the dataset first.",
-            )
-        return song_dataset(self._row(dataset, song) for song in dataset.audio_files)
+        return self.workshop.as_hf_dataset(self.store.datasets.get(id))
 
     def export_to_folder(self, id: str, folder: str | Path) -> None:
         """Write what `datasets.load_from_disk` reads, with the audio inside."""
-        exchange.save_to_folder(self.as_hf_dataset(id), Path(folder))
+        self.workshop.save_to_folder(self.store.datasets.get(id), Path(folder))
 
     def export_to_parquet(self, id: str, path: str | Path) -> None:
-        exchange.save_to_parquet(self.as_hf_dataset(id), Path(path))
+        self.workshop.save_to_parquet(self.store.datasets.get(id), Path(path))
 
     def export_to_hub(self, id: str, repo_id: str, private: bool = True) -> None:
-        exchange.push_to_hub(self.as_hf_dataset(id), repo_id, private)
+        self.workshop.push_to_hub(self.store.datasets.get(id), repo_id, private)
 
     def import_dataset(self, source: str | Path, name: str, styles: Sequence[str] = ()) -> Dataset:
         """Make a dataset of a folder of audio, an export, or a dataset on the Hub. All songs come in, or none."""
         dataset = self.create_dataset(name, styles)
         try:
-            for song in exchange.incoming_songs(source):
+            for song in self.workshop.incoming_songs(source):
                 with self.receive(dataset.id, song.filename) as incoming:
                     incoming.write(song.content)
                     self.add_upload(dataset.id, incoming, song.lyrics, song.tags)
@@ -213,7 +220,7 @@ class Studio:
 
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
         """
-        return self._queue_job(dataset_id, with_settings(self.runtime.train_config(method), settings))
+        return self._queue_job(dataset_id, self.workshop.train_config(method, settings))
 
     def list_jobs(self) -> list[Job]:
         return self._jobs.list()
@@ -232,9 +239,7 @@ class Studio:
         """Queue the same job again, with other settings where `changes` says so."""
         job = self._jobs.view(id)
         dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
-        dtype = self.runtime.train_config(method).base_dtype
-        config = dataclasses.replace(TrainConfig.from_dict(job.config), method=method, base_dtype=dtype)
-        return self._queue_job(dataset_id, with_settings(config, changes))
+        return self._queue_job(dataset_id, self.workshop.changed_config(job, method, changes))
 
     def delete_job(self, id: str) -> None:
         self._jobs.delete(id)
@@ -265,7 +270,7 @@ class Studio:
 
         Raises CheckpointError where it does not fit the base, saying why.
         """
-        self._engine.choose(id, strength)
+        self.workshop.engine.choose(id, strength)
         return self.get_checkpoint(id)
 
     def deactivate(self, id: str) -> Checkpoint:
@@ -285,7 +290,7 @@ class Studio:
 
     def import_checkpoint(self, path: str | Path, name: str, styles: Sequence[str] = ()) -> Checkpoint:
         """Take in a LoRA in PEFT's format, or a full checkpoint, from a zip file. Only safetensors are accepted."""
-        return import_checkpoint(self.store, self.runtime.base, Path(path), name, tuple(styles))
+        return self.workshop.import_checkpoint(Path(path), name, tuple(styles))
 
     # --- songs -----------------------------------------------------------------------------------------------------
 
@@ -303,7 +308,7 @@ class Studio:
         """Queue a song, in the style that is active when its turn comes. Without a seed, a new one is drawn."""
         chosen = secrets.randbelow(2**31) if seed is None else seed
         request = SongRequest(tags, lyrics, duration_sec, chosen, temperature, topk, cfg_scale)
-        return self._songs.submit(request, format)
+        return self.workshop.songs.submit(request, format)
 
     def list_generations(self) -> list[Generation]:
         return self.store.generations.list()
@@ -319,7 +324,7 @@ class Studio:
         return self.store.generations.song_path(id)
 
     def cancel_generation(self, id: str) -> Generation:
-        return self._songs.cancel(id)
+        return self.workshop.songs.cancel(id)
 
     def delete_generation(self, id: str) -> None:
         """Raises ConflictError while it is being made."""
@@ -348,18 +353,21 @@ class Studio:
     def health(self) -> Health:
         active = self.store.checkpoints.active()
         running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
-        return Health(__version__, str(self.runtime.device), self.runtime.base.name, active and active[0], running)
+        device, base = self.settings.device, self.settings.base_model
+        if self._workshop:
+            device, base = self._workshop.device, self._workshop.runtime.base.name
+        return Health(__version__, device, base, active and active[0], running)
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
-    def _queue_job(self, dataset_id: str, config: TrainConfig) -> Job:
+    def _queue_job(self, dataset_id: str, config: "TrainConfig") -> Job:
         dataset, check = self.store.datasets.get(dataset_id), self.validate_dataset(dataset_id)
         if not check.ready:
             raise InvalidInputError(
                 f"{dataset.name!r} has {check.message}.", f"Add at least {check.minimum_files - check.num_files} more."
             )
         with self.store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
-            return self._jobs.submit(dataset, config, str(self.runtime.device), self.runtime.base_name)
+            return self._jobs.submit(dataset, config, self.workshop.device, self.workshop.runtime.base_name)
 
     def _refuse_if_in_use(self, dataset: Dataset, what: str) -> None:
         for job in self.store.jobs.list():
@@ -370,27 +378,7 @@ class Studio:
         if dataset.status == "processing":
             raise ConflictError(f"{what} is being tokenised.", "Wait until that is done.")
 
-    def _row(self, dataset: Dataset, song: AudioFile) -> dict[str, Any]:
-        tokens = Tokens.load(self.store.datasets.tokens_path(dataset.id, song.filename))
-        return {
-            "song": Path(song.filename).stem,
-            "audio": str(self.store.datasets.audio_path(dataset.id, song.filename)),
-            "lyrics": song.caption,
-            "tags": song.tags or dataset.styles,
-            "codes": tokens.codes,
-            "codec": tokens.codec_id,
-        }
-
     def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
         active = self.store.checkpoints.active()
         is_active = active is not None and active[0] == checkpoint.id
         return dataclasses.replace(checkpoint, is_active=is_active, strength=active[1] if is_active else None)
-
-
-def _explained(name: str, incoming: Incoming, read: Any) -> Any:
-    """Read a received file; what is wrong with it is said of the name that its owner knows."""
-    try:
-        return read(incoming.path)
-    except (AudioError, InvalidInputError) as error:
-        message = error.message.replace(str(incoming.path), name).replace(incoming.path.name, name)
-        raise type(error)(message, error.hint) from error

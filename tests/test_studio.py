@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotAudioError
-from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.store import Store
@@ -31,7 +30,7 @@ def settings(tmp_path) -> Settings:
 def studio(settings) -> Studio:
     """A Studio whose queues stand still, so that what waits goes on waiting."""
     store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
-    return Studio(settings, store, Runtime.of(settings))
+    return Studio(settings, store)
 
 
 def filled(studio: Studio, count: int = 5) -> Dataset:
@@ -104,6 +103,7 @@ class TestSongs:
         dataset = filled(studio, 1)
         studio.store.datasets.set_processing(dataset.id, True)  # what a server that was killed leaves
         restarted = Studio.open(settings)
+        wait_until(lambda: restarted.get_dataset(dataset.id).status != "processing")
         restarted.close()
         assert restarted.get_dataset(dataset.id).status == "draft"
 
@@ -171,7 +171,7 @@ class TestCheckpoints:
     def test_what_is_active_survives_a_restart_and_is_not_deleted(self, studio, settings, adapter):
         checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub"])
         assert studio.activate(checkpoint.id, 1.5).is_active
-        restarted = Studio(settings, Store(settings.data_dir), studio.runtime)
+        restarted = Studio(settings, Store(settings.data_dir))
         assert restarted.get_checkpoint(checkpoint.id).strength == 1.5
         assert restarted.health().active_checkpoint == checkpoint.id
         with pytest.raises(ConflictError, match="is active"):

@@ -33,7 +33,7 @@ class StyleList:
 
 @dataclass(frozen=True)
 class Health:
-    """What a client wants to know first."""
+    """What a client wants to know first. `device` and `base_model` may be `auto` until the model code is loaded."""
 
     version: str
     device: str

@@ -1,0 +1,123 @@
+"""The part of a studio that needs torch: listening to songs, settings of a training, the engine and its songs.
+
+Importing this module takes seconds, so a studio does it in the background and lists what it holds meanwhile.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import datasets
+
+from heartmula_studio.codec.audio_file import probe
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset import exchange
+from heartmula_studio.dataset.lyrics import read_lyrics
+from heartmula_studio.dataset.songs import song_dataset
+from heartmula_studio.errors import AudioError, ConflictError, InvalidInputError
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.flat_settings import with_settings
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.jobs.active_engine import ActiveEngine
+from heartmula_studio.jobs.dataset_tokeniser import DatasetTokeniser
+from heartmula_studio.jobs.devices import Devices
+from heartmula_studio.jobs.generations import GenerationQueue
+from heartmula_studio.jobs.importing import import_checkpoint
+from heartmula_studio.settings import Settings
+from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.incoming import Incoming
+from heartmula_studio.store.records import AudioFile, Checkpoint, Dataset, Job
+from heartmula_studio.store.store import Store
+
+T = TypeVar("T")
+
+
+class Workshop:
+    """`songs` are the queue of songs, `tokeniser` works on whole datasets, `engine` is in the active style."""
+
+    def __init__(self, settings: Settings, store: Store, devices: Devices):
+        """Raises CheckpointMissingError without the base model, InvalidInputError for a device that is not there."""
+        self._store = store
+        self.runtime = Runtime.of(settings)
+        self.engine = ActiveEngine(store, self.runtime)
+        self.tokeniser = DatasetTokeniser(store, self.runtime.load_codec, self.runtime.limits)
+        self.songs = GenerationQueue(store, devices, self.engine.get, self.device, self.runtime.base_name)
+
+    @property
+    def device(self) -> str:
+        return str(self.runtime.device)
+
+    def start(self) -> None:
+        """Put right what a crash left, and go on with the songs that wait."""
+        self.tokeniser.recover()
+        self.songs.start()
+
+    def close(self) -> None:
+        self.songs.close()
+        self.tokeniser.close()
+
+    def listen(self, incoming: Incoming) -> AudioInfo:
+        """Decode a received song once. Raises AudioError for what cannot be learnt from."""
+        info = explained(incoming, lambda path: probe(path, self.runtime.limits))
+        return AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels, f".{info.format.lower()}")
+
+    def read_lyrics(self, incoming: Incoming) -> str:
+        """Raises InvalidInputError for what is not text."""
+        return explained(incoming, read_lyrics)
+
+    def train_config(self, method: str, settings: Mapping[str, Any]) -> TrainConfig:
+        """The defaults of this installation with `settings`, by flat names. Raises InvalidInputError."""
+        return with_settings(self.runtime.train_config(method), settings)
+
+    def changed_config(self, job: Job, method: str, changes: Mapping[str, Any]) -> TrainConfig:
+        """The settings of a job with `changes`. Raises InvalidInputError."""
+        dtype = self.runtime.train_config(method).base_dtype
+        same = dataclasses.replace(TrainConfig.from_dict(job.config), method=method, base_dtype=dtype)
+        return with_settings(same, changes)
+
+    def as_hf_dataset(self, dataset: Dataset) -> datasets.Dataset:
+        """The songs as training reads them. Raises ConflictError while songs are not tokenised."""
+        if waiting := [song.filename for song in dataset.audio_files if song.frames is None]:
+            raise ConflictError(
+                f"{len(waiting)} of {len(dataset.audio_files)} songs are not tokenised.",
+                "Preprocess the dataset first.",
+            )
+        return song_dataset(self._row(dataset, song) for song in dataset.audio_files)
+
+    def save_to_folder(self, dataset: Dataset, folder: Path) -> None:
+        exchange.save_to_folder(self.as_hf_dataset(dataset), folder)
+
+    def save_to_parquet(self, dataset: Dataset, path: Path) -> None:
+        exchange.save_to_parquet(self.as_hf_dataset(dataset), path)
+
+    def push_to_hub(self, dataset: Dataset, repo_id: str, private: bool) -> None:
+        exchange.push_to_hub(self.as_hf_dataset(dataset), repo_id, private)
+
+    def incoming_songs(self, source: str | Path) -> Iterator[exchange.IncomingSong]:
+        """Raises NotFoundError, InvalidInputError."""
+        return exchange.incoming_songs(source)
+
+    def import_checkpoint(self, archive: Path, name: str, styles: tuple[str, ...]) -> Checkpoint:
+        return import_checkpoint(self._store, self.runtime.base, archive, name, styles)
+
+    def _row(self, dataset: Dataset, song: AudioFile) -> dict[str, Any]:
+        tokens = Tokens.load(self._store.datasets.tokens_path(dataset.id, song.filename))
+        return {
+            "song": Path(song.filename).stem,
+            "audio": str(self._store.datasets.audio_path(dataset.id, song.filename)),
+            "lyrics": song.caption,
+            "tags": song.tags or dataset.styles,
+            "codes": tokens.codes,
+            "codec": tokens.codec_id,
+        }
+
+
+def explained(incoming: Incoming, read: Callable[[Path], T]) -> T:
+    """Read a received file; what is wrong with it is said of the name that its owner knows."""
+    try:
+        return read(incoming.path)
+    except (AudioError, InvalidInputError) as error:
+        name = incoming.original_name
+        message = error.message.replace(str(incoming.path), name).replace(incoming.path.name, name)
+        raise type(error)(message, error.hint) from error
