@@ -54,16 +54,18 @@ class Studio:
     def open(cls, settings: Settings) -> "Studio":
         """Open the data folder, put right what a crash left, and go on with what was waiting.
 
-        What needs torch is loaded in the background; what is wrong with it is said when it is first needed.
-        Raises StorageError.
+        What needs torch, the making of songs among it, waits for `warm_up`, or until it is needed. Raises StorageError.
         """
         store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
         store.recover()
         studio = cls(settings, store)
         studio._is_open = True
         studio._jobs.start()
-        threading.Thread(target=studio._load, name="loading", daemon=True).start()
         return studio
+
+    def warm_up(self) -> None:
+        """Load what needs torch in the background; what is wrong with it is said again when it is needed."""
+        threading.Thread(target=self._load, name="loading", daemon=True).start()
 
     def close(self) -> None:
         """Stop what runs in this process; training goes on in its own."""

@@ -1,19 +1,30 @@
 """A job outlives kill -9 of the server, then of everything; what is listed afterwards is whole and true."""
 
+import io
 import json
 import os
+import random
 import signal
 import time
-from collections.abc import Callable
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
+from heartmula_studio.jobs.processes import MARK
 from tests.studio_server import SONGS, Server, running_server
 
 WAIT_SEC = 240
 STEPS = 40
+KILLS = 27
+JOBS = 3
+SEED = 3
+UNFINISHED = ("queued", "running", "interrupted")
 
 
 def wait_for(look: Callable[[], dict], is_reached: Callable[[dict], bool]) -> dict:
@@ -51,6 +62,9 @@ class Client:
         settings = {"max_steps": STEPS, "epochs": STEPS, "max_window_sec": 2.0, "state_every_steps": 2}
         return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings})["id"]
 
+    def list(self, kind: str) -> list[dict]:
+        return self.http.get(f"/training/{kind}").raise_for_status().json()
+
     def kill_server(self) -> None:
         os.kill(self.server.process.pid, signal.SIGKILL)
 
@@ -86,3 +100,132 @@ def test_a_job_outlives_its_server_and_resumes_after_everything_was_killed(tmp_p
         assert [line["step"] for line in lines if line["event"] == "step"] == list(range(1, STEPS + 1))
         assert client.call("POST", f"/training/checkpoints/{job['checkpoint_id']}/activate")["is_active"]
         assert leftovers(data_dir) == []
+
+
+@pytest.mark.skipif(
+    os.environ.get("HEARTMULA_LONG_TESTS") != "1", reason="takes many minutes; HEARTMULA_LONG_TESTS=1 runs it"
+)
+def test_nothing_is_lost_in_a_series_of_kills(tmp_path):
+    """Servers, workers or both are killed, 27 times, at seeded moments; then all jobs are finished."""
+    data_dir, chance, kills = tmp_path / "data", random.Random(SEED), Counter()
+    with running_server(data_dir) as server:
+        first = Client(server).start_job()
+        for _ in range(JOBS - 1):
+            Client(server).call("POST", f"/training/jobs/{first}/clone")
+    while kills.total() < KILLS:
+        with running_server(data_dir) as server:
+            client, victim = Client(server), "worker"
+            while victim == "worker" and kills.total() < KILLS:
+                check_all_that_is_listed(client)
+                keep_busy(client, first)
+                victim = chance.choice(("server", "worker", "both"))
+                wait_for_a_moment(client, chance)
+                strike(client, victim, chance)
+                kills[victim] += 1
+    with running_server(data_dir) as server:
+        client = Client(server)
+        check_all_that_is_listed(client)
+        keep_busy(client, first)
+        wait_for(lambda: {"jobs": client.list("jobs")}, lambda seen: not any(map(is_unfinished, seen["jobs"])))
+        check_all_that_is_listed(client)
+        jobs = client.list("jobs")
+        assert {job["status"] for job in jobs} == {"completed"}
+        assert {checkpoint["job_id"] for checkpoint in client.list("checkpoints")} == {job["id"] for job in jobs}
+        losses = [losses_of(client, job["id"]) for job in jobs]
+        assert [len(of_job) for of_job in losses] == [STEPS] * len(jobs)
+        assert losses == [pytest.approx(losses[0], rel=1e-3)] * len(jobs)
+        assert leftovers(data_dir) == []
+    print(f"{dict(kills)}, {len(jobs)} jobs")
+
+
+def is_unfinished(job: dict) -> bool:
+    return job["status"] in UNFINISHED
+
+
+def workers(data_dir: Path) -> Iterator[psutil.Process]:
+    """All processes of the jobs in this data folder, however they came to be."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARK, "").startswith(str(data_dir)):
+                yield process
+
+
+def is_settled(client: Client, job: dict) -> bool:
+    """Whether what a job says of its process is so."""
+    folder = client.server.data_dir / "jobs" / job["id"]
+    return job["status"] != "running" or any(workers(folder))
+
+
+def keep_busy(client: Client, first: str) -> None:
+    """Resume what was interrupted; where all is done, begin another one."""
+    for job in client.list("jobs"):
+        if job["status"] == "interrupted":
+            client.call("POST", f"/training/jobs/{job['id']}/resume")
+    if not any(map(is_unfinished, client.list("jobs"))):
+        client.call("POST", f"/training/jobs/{first}/clone")
+
+
+def wait_for_a_moment(client: Client, chance: random.Random) -> None:
+    """Half of the kills come anywhere, most of them while processes start; the others between steps or in one."""
+    if chance.random() < 0.5:
+        time.sleep(chance.uniform(0, 8))
+        return
+    step = chance.randrange(1, STEPS)
+    wait_for(
+        lambda: {"jobs": client.list("jobs")},
+        lambda seen: any(j["step"] >= step for j in seen["jobs"] if is_unfinished(j)) or is_over(seen["jobs"]),
+    )
+    time.sleep(chance.uniform(0, 0.5))
+
+
+def is_over(jobs: list[dict]) -> bool:
+    return not any(map(is_unfinished, jobs))
+
+
+def strike(client: Client, victim: str, chance: random.Random) -> None:
+    """Kill the server, all processes of the job or, as a system short of memory does, only one of them."""
+    if victim != "worker":
+        client.kill_server()
+    if victim == "server":
+        return
+    found = list(workers(client.server.data_dir))
+    for process in found if chance.random() < 0.5 else found[-1:]:
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def check_all_that_is_listed(client: Client) -> None:
+    """Everything can be read, and says what is so."""
+    wait_for(lambda: {"jobs": client.list("jobs")}, lambda seen: all(is_settled(client, j) for j in seen["jobs"]))
+    jobs, checkpoints = client.list("jobs"), client.list("checkpoints")
+    for job in jobs:
+        assert job["status"] in (*UNFINISHED, "completed"), job
+        check_job(client, job, {checkpoint["id"] for checkpoint in checkpoints})
+    for checkpoint in checkpoints:
+        packed = client.http.get(f"/training/checkpoints/{checkpoint['id']}/download").raise_for_status().content
+        assert zipfile.ZipFile(io.BytesIO(packed)).testzip() is None
+    (dataset,) = client.list("datasets")
+    for song in SONGS[:5]:
+        played = client.http.get(f"/training/datasets/{dataset['id']}/audio/{song.name}").raise_for_status()
+        assert played.content == song.read_bytes()
+    for kind, listed in (("jobs", jobs), ("checkpoints", checkpoints), ("datasets", [dataset])):
+        folders = {path.name for path in (client.server.data_dir / kind).iterdir() if path.is_dir()}
+        assert {name for name in folders if not name.startswith(".")} == {record["id"] for record in listed}
+
+
+def check_job(client: Client, job: dict, checkpoint_ids: set[str]) -> None:
+    assert client.http.get(f"/training/jobs/{job['id']}/logs").status_code == 200
+    measured = len(losses_of(client, job["id"]))
+    if job["status"] == "completed":
+        assert (job["step"], job["progress"], measured) == (STEPS, 100.0, STEPS)
+        assert job["checkpoint_id"] in checkpoint_ids
+    if job["status"] == "interrupted":
+        assert job["step"] == measured
+        assert job["message"], job
+
+
+def losses_of(client: Client, id: str) -> list[float]:
+    """The loss of each step, of which none is missing and none is there twice."""
+    steps = [line for line in client.list(f"jobs/{id}/metrics") if line["event"] == "step"]
+    assert [line["step"] for line in steps] == list(range(1, len(steps) + 1))
+    return [line["loss"] for line in steps]

@@ -103,6 +103,7 @@ class TestSongs:
         dataset = filled(studio, 1)
         studio.store.datasets.set_processing(dataset.id, True)  # what a server that was killed leaves
         restarted = Studio.open(settings)
+        restarted.warm_up()
         wait_until(lambda: restarted.get_dataset(dataset.id).status != "processing")
         restarted.close()
         assert restarted.get_dataset(dataset.id).status == "draft"

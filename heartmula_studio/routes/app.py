@@ -29,10 +29,11 @@ bearer = HTTPBearer(auto_error=False, description="The server's HEARTMULA_TOKEN,
 
 
 def create_app(studio: Studio, settings: Settings) -> FastAPI:
-    """Return the application; it closes the studio when it shuts down."""
+    """Return the application; it warms the studio up when it starts, and closes it when it shuts down."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        studio.warm_up()
         yield
         await run_in_threadpool(studio.close)
 

@@ -46,7 +46,7 @@ def list_checkpoints(studio: StudioDep) -> list[Checkpoint]:
 @router.post(
     "/import",
     status_code=201,
-    responses=documented(409, 415),
+    responses=documented(404, 409, 415),
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": IMPORT_FORM}}}},
 )
 async def import_checkpoint(request: Request, studio: StudioDep) -> Checkpoint:

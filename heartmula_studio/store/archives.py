@@ -75,9 +75,9 @@ def zipped(files: Sequence[Path], folder_name: str) -> Iterator[bytes]:
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive:
         for path in files:
             with disk_explained(path), path.open("rb") as source:
-                entry = zipfile.ZipInfo.from_file(path, f"{folder_name}/{path.name}", strict_timestamps=False)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(entry, "w") as target:
+                # By name: an entry made beforehand would bring a level of its own.
+                name, is_large = f"{folder_name}/{path.name}", path.stat().st_size >= 2**31
+                with archive.open(name, "w", force_zip64=is_large) as target:
                     while chunk := source.read(CHUNK_BYTES):
                         target.write(chunk)
                         yield pipe.take()

@@ -15,7 +15,7 @@ from heartmula_studio.errors import (
     UploadTooLargeError,
 )
 from heartmula_studio.store import archives
-from heartmula_studio.store.archives import unpack
+from heartmula_studio.store.archives import unpack, zipped
 
 ADAPTER = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
 FULL = {"model.safetensors": b"weights", "config.json": b"{}"}
@@ -176,3 +176,10 @@ def test_the_base_that_meta_names_is_told(packed, into, meta, base):
     raw = meta if meta == "not JSON" else json.dumps(meta)
     assert unpack(packed({**ADAPTER, "meta.json": raw.encode()}), into).base_model == base
     assert taken(into) == ADAPTER
+
+
+def test_a_download_is_not_compressed(tmp_path):
+    """Weights do not shrink; trying cost seconds a gigabyte."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(1 << 20))
+    assert sum(map(len, zipped([path], "style"))) > 1 << 20
