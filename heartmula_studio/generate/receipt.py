@@ -10,7 +10,7 @@ from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SongRequest
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
