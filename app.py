@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from heartmula_studio.studio import Studio
 
 SHUTDOWN_SEC = 3  # what streams without an end get before they are cut off
+KEEP_ALIVE_SEC = 30  # longer than the 5 s of common clients, which else meet a connection that is just being closed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,7 +89,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     studio = Studio.open(settings)
     app = create_app(studio, settings)
     mount_page(app, studio, settings)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC)
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
+    )
     print(f"HeartMuLa Training Studio: {address(listener)} (REST: {address(listener)}/docs)", flush=True)
     uvicorn.Server(config).run(sockets=[listener])
 
