@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio import __version__
-from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, StudioError
+from heartmula_studio.errors import ConflictError, NotFoundError, StudioError
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
 from heartmula_studio.jobs.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
-from heartmula_studio.store.records import AudioFile, Checkpoint, Dataset, Generation, Job
+from heartmula_studio.store.records import UNDER_WAY, AudioFile, Checkpoint, Dataset, Generation, Job
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Health, StyleList, TrainedStyle, Validation
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # they bring torch
 
 TEXT_SUFFIXES = (".txt", ".lrc")
 COPY_BYTES = 1 << 20
-UNDER_WAY = ("queued", "running")
 
 _log = logging.getLogger(__name__)
 
@@ -363,12 +362,8 @@ class Studio:
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _queue_job(self, dataset_id: str, config: "TrainConfig") -> Job:
-        dataset, check = self.store.datasets.get(dataset_id), self.validate_dataset(dataset_id)
-        if not check.ready:
-            raise InvalidInputError(
-                f"{dataset.name!r} has {check.message}.", f"Add at least {check.minimum_files - check.num_files} more."
-            )
         with self.store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
+            dataset = self.store.datasets.get(dataset_id)
             return self._jobs.submit(dataset, config, self.workshop.device, self.workshop.runtime.base_name)
 
     def _refuse_if_in_use(self, dataset: Dataset, what: str) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.cli.progress import progress_bar
-from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.dataset.tokenising import SourceSong, current_tokens, save_dataset, tokenise
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
-AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
 LYRICS_SUFFIXES = (".lrc", ".txt")
 
 

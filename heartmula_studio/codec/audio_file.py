@@ -36,6 +36,7 @@ from heartmula_studio.errors import (
     TruncatedAudioError,
 )
 
+AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")  # what songs are called; their content decides
 DECODE_BLOCK_VALUES = 2**17
 """Samples times channels that are decoded at a time: half a megabyte."""
 

@@ -18,10 +18,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from heartmula_studio.atomic import replaced_file, replaced_folder
+from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
-AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
 LYRICS_COLUMNS = ("lyrics", "caption", "text", "transcription")
 TAGS_COLUMNS = ("tags", "styles", "genre")
 IMPORT_HINT = (

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.dataset.tokenising import SourceSong, current_tokens, tokenise
@@ -97,7 +96,7 @@ class DatasetTokeniser:
     def _tokenise(self, dataset_id: str, song: AudioFile, codec: Codec) -> None:
         try:
             audio = self._store.datasets.audio_path(dataset_id, song.filename)
-            source = SourceSong(audio, self._store.datasets.tokens_path(dataset_id, song.filename), file_sha256(audio))
+            source = SourceSong(audio, self._store.datasets.tokens_path(dataset_id, song.filename), song.sha256)
             with memory_explained():
                 tokens = current_tokens(source, codec.codec_id) or tokenise(
                     source, codec, self._limits, cancelled=self._closing.is_set

@@ -18,7 +18,7 @@ from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputE
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
 from heartmula_studio.jobs.held import is_held, try_hold
 from heartmula_studio.store.disk import disk_explained
-from heartmula_studio.store.records import Failure, Generation, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.request import SongRequest
 
 FORMATS = ("wav", "flac", "mp3")
-UNDER_WAY = ("queued", "running")
 OWNER, CANCEL = ".owner", ".cancel"
 REPORT_SEC = 0.5
 POLL_SEC = 0.2

@@ -9,13 +9,12 @@ from typing import Any
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.lines import ENDINGS, last_line, lines_after, lines_backwards
-from heartmula_studio.store.records import Job
+from heartmula_studio.store.records import UNDER_WAY, Job
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_UTF8_BYTES = 4
 FOLLOW_SEC = 0.25
 LOSS_DIGITS = 4
-ACTIVE = ("queued", "running")
 
 Event = tuple[int, dict[str, Any]]
 
@@ -131,7 +130,7 @@ def follow(metrics: Path, status: Callable[[], str], after: int, stop: threading
         for end, line in lines_after(metrics, position):
             position = end
             yield end, line
-        if now not in ACTIVE:
+        if now not in UNDER_WAY:
             yield position, {"event": "end", "status": now}
             return
         if metrics.is_file():

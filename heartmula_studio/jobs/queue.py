@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.errors import ConflictError, StudioError
 from heartmula_studio.jobs import live
-from heartmula_studio.jobs.devices import Devices, device_key
+from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices, device_key
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.lines import last_line, lines_after
 from heartmula_studio.jobs.processes import end_worker, start_worker
@@ -28,7 +28,6 @@ from heartmula_studio.store.store import Store
 if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do without
     from heartmula_studio.finetune.config import TrainConfig
 
-LOCK = "queue"
 RESUMABLE = ("interrupted", "failed", "cancelled")
 REAP_SEC = 5.0
 
@@ -117,7 +116,7 @@ class JobQueue:
         A queued job is just cancelled. Raises NotFoundError, ConflictError for a job that has ended or whose process
         is on another computer, StorageError.
         """
-        with self._store.lock(LOCK):
+        with self._store.lock(QUEUE_LOCK):
             job = self._store.jobs.get(id)
             if job.status == "queued":
                 finish(self._store, job, Ending("cancelled", "Cancelled before it began."))
@@ -136,7 +135,7 @@ class JobQueue:
         A job that had not begun to train takes the songs of its dataset anew. Raises NotFoundError (for the dataset,
         too), ConflictError for a job in another state, InvalidInputError for too few songs, StorageError.
         """
-        with self._store.lock(LOCK):
+        with self._store.lock(QUEUE_LOCK):
             job, folder = self._store.jobs.get(id), self._folder(id)
             if job.status not in RESUMABLE:
                 raise ConflictError(
@@ -152,7 +151,7 @@ class JobQueue:
 
     def delete(self, id: str) -> None:
         """Remove a job with its files; its checkpoint stays. Raises NotFoundError, ConflictError while it runs."""
-        with self._store.lock(LOCK):
+        with self._store.lock(QUEUE_LOCK):
             if self._store.jobs.get(id).status == "running":
                 raise ConflictError("The job is running.", "Stop or cancel it first.")
             self._store.jobs.delete(id)
@@ -182,7 +181,7 @@ class JobQueue:
 
     def tick(self) -> None:
         """Look after all jobs once: settle those whose worker has ended, then start what can start."""
-        with self._store.lock(LOCK):
+        with self._store.lock(QUEUE_LOCK):
             jobs = self._store.jobs.list()
             running = [job for job in jobs if job.status == "running" and self._attend(job)]
             waiting = sorted((job for job in jobs if job.status == "queued"), key=lambda job: job.queued_at)

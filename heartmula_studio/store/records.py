@@ -20,6 +20,7 @@ JobStatus = Literal["queued", "running", "completed", "failed", "cancelled", "in
 Method = Literal["lora", "full"]
 Rights = Literal["own", "licensed", "public_domain", "unknown"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
 
 
 def utc_now() -> str:

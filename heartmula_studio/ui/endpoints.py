@@ -11,12 +11,11 @@ from anyio import to_thread
 from pydantic_core import to_jsonable_python
 
 from heartmula_studio.errors import StudioError
-from heartmula_studio.store.records import Generation, Job
+from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
 
 POLL_SEC = 0.5
-UNDER_WAY = ("queued", "running")
 
 
 def add_endpoints(studio: Studio) -> None:
