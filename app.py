@@ -102,8 +102,12 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
     from heartmula_studio.routes.access import is_token
     from heartmula_studio.routes.failures import http_failure
     from heartmula_studio.ui.page import create_ui
+    from heartmula_studio.ui.players import Players
+    from themes.glass import Glass
 
-    page = create_ui(studio)
+    players = Players(settings.data_dir)
+    players.add_route(app)
+    page = create_ui(studio, players)
     # A mounted page counts as not launched, and Gradio then copies any file of this machine that a request names.
     page.has_launched = True
     gradio.mount_gradio_app(
@@ -116,6 +120,7 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
         max_file_size=max(settings.max_upload_bytes, settings.max_import_bytes),
         app_kwargs={"exception_handlers": {404: http_failure}, "openapi_url": None},
         ssr_mode=False,
+        theme=Glass(),
     )
 
 

@@ -5,7 +5,6 @@ REST, page, `gradio_client` and shell are thin over it, so that a button and an 
 
 import dataclasses
 import logging
-import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,24 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio import __version__
-from heartmula_studio.errors import ConflictError, NotFoundError, StudioError
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.errors import ConflictError, StudioError
+from heartmula_studio.generate.request import SongRequest, seed_or_new
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
 from heartmula_studio.jobs.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import UNDER_WAY, AudioFile, Checkpoint, Dataset, Generation, Job
+from heartmula_studio.store.songs import validation
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import Health, StyleList, TrainedStyle, Validation
+from heartmula_studio.store.views import Estimate, Health, RoundTrip, StyleList, TrainedStyle, Validation
 
 if TYPE_CHECKING:  # they bring torch
     import datasets
 
     from heartmula_studio.finetune.config import TrainConfig
     from heartmula_studio.jobs.workshop import Workshop
-
-TEXT_SUFFIXES = (".txt", ".lrc")
-COPY_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +106,7 @@ class Studio:
         """Delete it with its files. Raises ConflictError while a job needs it."""
         with self.store.lock(QUEUE_LOCK):
             dataset = self.store.datasets.get(id)
-            self._refuse_if_in_use(dataset, f"The dataset {dataset.name!r}")
+            self._jobs.require_free(dataset, f"The dataset {dataset.name!r}")
             self.store.datasets.delete(id)
 
     def receive(self, id: str, filename: str) -> AbstractContextManager[Incoming]:
@@ -128,11 +125,7 @@ class Studio:
 
         Raises AudioError for what cannot be learnt from, InvalidInputError, ConflictError for a song twice.
         """
-        if incoming.original_name.lower().endswith(TEXT_SUFFIXES):
-            lyrics = self.workshop.read_lyrics(incoming)
-            return self.store.datasets.add_text(id, incoming.original_name, lyrics)
-        sound = self.workshop.listen(incoming)
-        return self.store.datasets.add_audio(id, incoming, sound, caption, tags, rights)
+        return self.workshop.intake.add_upload(id, incoming, caption, tags, rights)
 
     def add_file(
         self,
@@ -144,13 +137,7 @@ class Studio:
         rights: str = "unknown",
     ) -> AudioFile | None:
         """Add a copy of a local file, as `add_upload`."""
-        path = Path(path)
-        if not path.is_file():
-            raise NotFoundError(f"There is no file {path}.", "Give an audio or a text file.")
-        with self.receive(id, filename or path.name) as incoming, path.open("rb") as file:
-            while chunk := file.read(COPY_BYTES):
-                incoming.write(chunk)
-            return self.add_upload(id, incoming, caption, tags, rights)
+        return self.workshop.intake.add_file(id, Path(path), filename, caption, tags, rights)
 
     def audio_path(self, id: str, filename: str) -> Path:
         return self.store.datasets.audio_path(id, filename)
@@ -168,21 +155,22 @@ class Studio:
     def remove_audio(self, id: str, filename: str) -> None:
         """Remove a song. Raises ConflictError while a job needs it."""
         with self.store.lock(QUEUE_LOCK):
-            self._refuse_if_in_use(self.store.datasets.get(id), filename)
+            self._jobs.require_free(self.store.datasets.get(id), filename)
             self.store.datasets.remove_audio(id, filename)
 
     def validate_dataset(self, id: str) -> Validation:
-        dataset = self.store.datasets.get(id)
-        count, needed = len(dataset.audio_files), dataset.minimum_files
-        problems = [f"{song.filename}: {song.error}" for song in dataset.audio_files if song.error]
-        problems += [f"The lyrics {stem!r} have no song." for stem in dataset.waiting_texts]
-        if unknown := sum(song.rights == "unknown" for song in dataset.audio_files):
-            problems.append(f"The rights of {unknown} songs are not stated.")
-        return Validation(count >= needed, count, needed, f"{count} of {needed} files", tuple(problems))
+        return validation(self.store.datasets.get(id))
 
     def preprocess(self, id: str) -> Dataset:
         """Tokenise in the background what is not tokenised yet."""
         return self.workshop.tokeniser.start(id)
+
+    def hear(self, id: str, filename: str) -> RoundTrip:
+        """Turn a song into tokens and back, at most its first minute; done once for each codec.
+
+        Raises NotFoundError, AudioError, and ConflictError while the device has no room for it.
+        """
+        return self.workshop.ear.hear(id, filename)
 
     def as_hf_dataset(self, id: str) -> "datasets.Dataset":
         """The songs as training reads them: `song`, `audio`, `lyrics`, `tags`, `codes` and `codec`, one row each.
@@ -203,16 +191,11 @@ class Studio:
 
     def import_dataset(self, source: str | Path, name: str, styles: Sequence[str] = ()) -> Dataset:
         """Make a dataset of a folder of audio, an export, or a dataset on the Hub. All songs come in, or none."""
-        dataset = self.create_dataset(name, styles)
-        try:
-            for song in self.workshop.incoming_songs(source):
-                with self.receive(dataset.id, song.filename) as incoming:
-                    incoming.write(song.content)
-                    self.add_upload(dataset.id, incoming, song.lyrics, song.tags)
-        except BaseException:
-            self.store.datasets.delete(dataset.id)
-            raise
-        return self.store.datasets.get(dataset.id)
+        return self.workshop.intake.import_dataset(source, name, styles)
+
+    def create_example_dataset(self) -> Dataset:
+        """Make a dataset of the six clips that come along, to try everything with."""
+        return self.workshop.intake.create_example_dataset()
 
     # --- training --------------------------------------------------------------------------------------------------
 
@@ -222,6 +205,14 @@ class Studio:
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
         """
         return self._queue_job(dataset_id, self.workshop.train_config(method, settings))
+
+    def estimate_job(self, dataset_id: str, method: str = "lora", **settings: Any) -> Estimate:
+        """Say what `create_job` would start: steps, time, memory and disk, and what stands in its way.
+
+        Nothing is started. Raises as `create_job`, but counts too few songs among the problems.
+        """
+        dataset = self.store.datasets.get(dataset_id)
+        return self.workshop.estimator.estimate(dataset, self.workshop.train_config(method, settings))
 
     def list_jobs(self) -> list[Job]:
         return self._jobs.list()
@@ -305,11 +296,34 @@ class Studio:
         topk: int = 50,
         cfg_scale: float = 1.5,
         format: str = "wav",
+        style: str = "active",
+        strength: float | None = None,
     ) -> Generation:
-        """Queue a song, in the style that is active when its turn comes. Without a seed, a new one is drawn."""
-        chosen = secrets.randbelow(2**31) if seed is None else seed
-        request = SongRequest(tags, lyrics, duration_sec, chosen, temperature, topk, cfg_scale)
-        return self.workshop.songs.submit(request, format)
+        """Queue a song. Without a seed, a new one is drawn.
+
+        style: "active" is what is active when its turn comes, "base" the base alone, else a checkpoint's id, which is
+        then used for this song only, at `strength` (1 unless given).
+        Raises InvalidInputError, NotFoundError, and CheckpointError where the style does not fit the base.
+        """
+        request = SongRequest(tags, lyrics, duration_sec, seed_or_new(seed), temperature, topk, cfg_scale)
+        return self.workshop.desk.order(request, format, style, strength)
+
+    def compare(
+        self,
+        checkpoint_id: str,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = 60.0,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        topk: int = 50,
+        cfg_scale: float = 1.5,
+        format: str = "wav",
+        strength: float | None = None,
+    ) -> tuple[Generation, Generation]:
+        """Queue one song twice, of one seed: made by the base alone, and in a style. Raises as `generate`."""
+        request = SongRequest(tags, lyrics, duration_sec, seed_or_new(seed), temperature, topk, cfg_scale)
+        return self.workshop.desk.order_pair(request, format, checkpoint_id, strength)
 
     def list_generations(self) -> list[Generation]:
         return self.store.generations.list()
@@ -317,12 +331,14 @@ class Studio:
     def get_generation(self, id: str) -> Generation:
         return self.store.generations.get(id)
 
-    def song_path(self, id: str) -> Path:
-        """The finished song's file. Raises ConflictError while there is none."""
-        song = self.store.generations.get(id)
-        if song.status != "completed":
-            raise ConflictError(f"The song is {song.status}.", "Only completed songs can be played.")
-        return self.store.generations.song_path(id)
+    def song_path(self, id: str, format: str | None = None) -> Path:
+        """The finished song's file; in another format than it was made in, it is kept beside it from then on.
+
+        Raises ConflictError while there is none, InvalidInputError for a format that is none.
+        """
+        self.store.generations.require_completed(id)
+        path = self.store.generations.song_path(id, format)
+        return path if format is None or path.is_file() else self.workshop.desk.convert(id, format)
 
     def cancel_generation(self, id: str) -> Generation:
         return self.workshop.songs.cancel(id)
@@ -365,15 +381,6 @@ class Studio:
         with self.store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
             dataset = self.store.datasets.get(dataset_id)
             return self._jobs.submit(dataset, config, self.workshop.device, self.workshop.runtime.base_name)
-
-    def _refuse_if_in_use(self, dataset: Dataset, what: str) -> None:
-        for job in self.store.jobs.list():
-            if job.dataset_id == dataset.id and job.status in UNDER_WAY:
-                raise ConflictError(
-                    f"{what} is needed by the job {job.id}, which is {job.status}.", "Cancel the job, or wait for it."
-                )
-        if dataset.status == "processing":
-            raise ConflictError(f"{what} is being tokenised.", "Wait until that is done.")
 
     def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
         active = self.store.checkpoints.active()

@@ -1,17 +1,41 @@
-"""Shared fixtures: the golden numbers and the small models they were made with."""
+"""How tests are shared among processes, and what many tests need: the golden numbers, their models, a server."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Tests fill the cores by running beside each other; more threads than cores would make each many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from heartmula_studio.arch.checkpoints import load_heartcodec, load_heartmula
+from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
 
 GOLDEN = Path(__file__).parent / "golden"
+# These begin before all others, so that no worker is still at one when the rest have nothing left to do.
+LONG_FILES = ("test_recovery.py", "test_workers.py", "test_demo.py", "test_codec.py", "test_guide.py", "test_resume.py")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No workers where only files are named: they take longer to begin than most files take to run."""
+    are_files = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
+    return 0 if are_files else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """For all tests that only need some server; each finds there what others have left."""
+    data_dir = tmp_path_factory.mktemp("studio") / "data"
+    with running_server(data_dir, HEARTMULA_MAX_UPLOAD_BYTES=str(MAX_UPLOAD_BYTES)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from gradio_client import Client
 from tests.studio_server import ROOT, environment, running_server
 
 TOKEN = "correct-horse"
+# A server that has just started is still busy loading.
+get, post = partial(httpx.get, timeout=60), partial(httpx.post, timeout=60)
 
 
 def start(tmp_path, *options: str, **variables: str) -> subprocess.CompletedProcess:
@@ -68,23 +71,23 @@ def protected(tmp_path_factory):
 
 def test_rest_wants_the_token(protected):
     url = f"{protected.url}/training/datasets"
-    assert httpx.get(f"{protected.url}/health").status_code == 200
-    assert httpx.get(url).status_code == 401
-    assert httpx.get(url, headers={"Authorization": "Bearer wrong-token"}).status_code == 401
-    assert httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"}).json() == []
+    assert get(f"{protected.url}/health").status_code == 200
+    assert get(url).status_code == 401
+    assert get(url, headers={"Authorization": "Bearer wrong-token"}).status_code == 401
+    assert get(url, headers={"Authorization": f"Bearer {TOKEN}"}).json() == []
 
 
 def test_the_page_wants_a_login(protected):
     for path in ("gradio_api/info", "config", "gradio_api/file=README.md"):
-        assert httpx.get(f"{protected.url}/{path}").status_code == 401
-    call = httpx.post(f"{protected.url}/gradio_api/call/list_datasets", json={"data": []})
+        assert get(f"{protected.url}/{path}").status_code == 401
+    call = post(f"{protected.url}/gradio_api/call/list_datasets", json={"data": []})
     assert call.status_code == 401
-    assert httpx.post(f"{protected.url}/login", data={"username": "me", "password": "wrong"}).status_code == 400
-    assert "auth_required" in httpx.get(protected.url).text
+    assert post(f"{protected.url}/login", data={"username": "me", "password": "wrong"}).status_code == 400
+    assert "auth_required" in get(protected.url).text
 
 
 def test_gradio_client_logs_in_with_the_token(protected):
-    client = Client(protected.url, auth=("me", TOKEN), verbose=False)
+    client = Client(protected.url, auth=("me", TOKEN), verbose=False, httpx_kwargs={"timeout": 180})
     assert client.predict(api_name="/list_datasets") == []
     with pytest.raises(ValueError, match="Could not login"):
         Client(protected.url, auth=("me", "wrong"), verbose=False)
@@ -93,6 +96,6 @@ def test_gradio_client_logs_in_with_the_token(protected):
 def test_a_signal_ends_it_cleanly_even_while_a_client_listens(tmp_path):
     with running_server(tmp_path / "data") as server:
         # Gradio's heartbeat has no end of its own.
-        with httpx.stream("GET", f"{server.url}/gradio_api/heartbeat/test"):
+        with httpx.stream("GET", f"{server.url}/gradio_api/heartbeat/test", timeout=60):
             assert server.stop() == 0
         assert b"Traceback" not in server.process.stdout.read()

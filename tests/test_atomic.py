@@ -9,7 +9,7 @@ import pytest
 
 from heartmula_studio.atomic import recover_folder, replaced_folder
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 KILLED_BETWEEN_RENAMES = """
 import os, pathlib, signal, sys
 from heartmula_studio.atomic import replaced_folder

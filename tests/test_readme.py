@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.studio_server import ROOT, running_server
+from tests.studio_server import ROOT
 
 ADDRESS = "http://127.0.0.1:7860"
 
@@ -18,12 +18,6 @@ def snippet(language: str, word: str) -> str:
     (found,) = [block for block in blocks if word in block]
     assert ADDRESS in found
     return found
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("studio") / "data") as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,69 +1,32 @@
 """Use cases across store, jobs and engine, on the bundled base with its clips."""
 
 import dataclasses
-import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
-from heartmula_studio.arch.checkpoints import ASSETS
-from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotAudioError
+from heartmula_studio.errors import (
+    CheckpointMismatchError,
+    ConflictError,
+    InvalidInputError,
+    NotAudioError,
+    StorageError,
+)
 from heartmula_studio.settings import Settings
-from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
-
-CLIPS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))
+from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenised, wait_until, zipped_adapter
 
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    return dataclasses.replace(Settings.load({}), data_dir=tmp_path / "data", device="cpu", base_model="nano")
+    return settings_for(tmp_path / "data")
 
 
 @pytest.fixture
 def studio(settings) -> Studio:
-    """A Studio whose queues stand still, so that what waits goes on waiting."""
-    store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
-    return Studio(settings, store)
-
-
-def filled(studio: Studio, count: int = 5) -> Dataset:
-    dataset = studio.create_dataset("Mine", ["Techno"])
-    for clip in CLIPS[:count]:
-        studio.add_file(dataset.id, clip)
-    return studio.get_dataset(dataset.id)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not is_so():
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.1)
-
-
-def tokenised(studio: Studio, dataset: Dataset) -> Dataset:
-    studio.preprocess(dataset.id)
-    wait_until(lambda: studio.get_dataset(dataset.id).status != "processing")
-    return studio.get_dataset(dataset.id)
-
-
-def zipped_adapter(folder: Path, layer: int, width: int) -> Path:
-    """A LoRA of one linear layer, as PEFT writes it, in a zip."""
-    content = folder / "adapter"
-    content.mkdir()
-    target = f"backbone.layers.{layer}.attn.q_proj"
-    shapes = {"A": (2, width), "B": (width, 2)}
-    weights = {f"base_model.model.{target}.lora_{side}.weight": torch.ones(shape) for side, shape in shapes.items()}
-    save_file(weights, content / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": [target]}
-    (content / "adapter_config.json").write_text(json.dumps(config))
-    return Path(shutil.make_archive(str(folder / "style"), "zip", content))
+    return still_studio(settings)
 
 
 class TestSongs:
@@ -131,6 +94,29 @@ class TestExchange:
             studio.import_dataset(tmp_path, "Half")
         assert studio.list_datasets() == []
 
+    def test_the_example_clips_can_be_learnt_from_at_once(self, studio):
+        first, second = studio.create_example_dataset(), studio.create_example_dataset()
+        assert first.id != second.id
+        assert (first.name, first.status) == ("Example clips", "ready")
+        assert {"techno", "synthesizer"} <= set(first.styles)
+        assert [(song.filename, song.rights) for song in first.audio_files] == [(c.name, "licensed") for c in CLIPS]
+        assert {song.caption for song in first.audio_files} == {"[instrumental]"}
+        assert studio.validate_dataset(first.id).problems == ()
+
+    def test_all_example_clips_come_in_or_none(self, studio, monkeypatch):
+        add_audio, added = studio.store.datasets.add_audio, []
+
+        def full_disk(*arguments):
+            if len(added) == 2:
+                raise StorageError("The disk is full.")
+            added.append(add_audio(*arguments))
+
+        monkeypatch.setattr(studio.store.datasets, "add_audio", full_disk)
+        with pytest.raises(StorageError):
+            studio.create_example_dataset()
+        assert len(added) == 2
+        assert studio.list_datasets() == []
+
 
 class TestJobs:
     def test_too_few_songs_are_counted(self, studio):
@@ -166,8 +152,7 @@ class TestJobs:
 class TestCheckpoints:
     @pytest.fixture
     def adapter(self, tmp_path) -> Path:
-        config = json.loads((ASSETS / "nano" / "HeartMuLa-nano" / "config.json").read_text())
-        return zipped_adapter(tmp_path, layer=0, width=config["backbone_flavor"]["embed_dim"])
+        return zipped_adapter(tmp_path)
 
     def test_what_is_active_survives_a_restart_and_is_not_deleted(self, studio, settings, adapter):
         checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub"])

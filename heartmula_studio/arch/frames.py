@@ -9,3 +9,8 @@ WINDOW_FRAMES = 372
 def samples_per_window(sample_rate_hz: int) -> int:
     """Samples of one window, per channel."""
     return round(WINDOW_FRAMES * sample_rate_hz / FRAME_RATE_HZ)
+
+
+def frames_of(seconds: float) -> int:
+    """Frames of a recording: one more than are filled, as the official encoder leaves them."""
+    return int(seconds * FRAME_RATE_HZ) + 1

@@ -6,10 +6,10 @@ from argparse import Namespace
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.cli.progress import make_song, training_progress
 from heartmula_studio.cli.report import Comparison, plot_losses, results_table
 from heartmula_studio.cli.songs import SongFile, find_songs, write_dataset
+from heartmula_studio.dataset.clips import Clips, bundled_clips
 from heartmula_studio.errors import CancelledError, InvalidInputError
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.evaluate import mean_loss
@@ -22,7 +22,6 @@ from heartmula_studio.settings import Settings
 
 MIN_SONGS = 5
 WINDOW_SEC = 24.0
-CLIPS = ASSETS / "clips"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def demo(arguments: Namespace) -> int:
     request = SongRequest(tags=style.tags, duration_sec=arguments.seconds, seed=arguments.seed)
     job, config = out / "job", demo_config(runtime, arguments.steps)
     codec = runtime.load_codec()
-    for name, songs in (("dataset", style), ("other", bundled_clips("other"))):
+    for name, songs in (("dataset", style), ("other", song_set(bundled_clips("other")))):
         write_dataset(songs.songs, songs.tags, codec, runtime.limits, out / "tokens" / name, job / name)
     engine = Engine.load(runtime.base_name, str(runtime.device))
     sets = example_sets(engine, job)
@@ -64,14 +63,13 @@ def demo(arguments: Namespace) -> int:
 def chosen_style(arguments: Namespace) -> SongSet:
     if arguments.songs:
         return SongSet(find_songs(arguments.songs, MIN_SONGS), arguments.tags or "")
-    clips = bundled_clips("style")
-    return SongSet(clips.songs, clips.tags if arguments.tags is None else arguments.tags)
+    clips = song_set(bundled_clips("style"))
+    return clips if arguments.tags is None else SongSet(clips.songs, arguments.tags)
 
 
-def bundled_clips(kind: str) -> SongSet:
-    """The clips that come along: `style` to learn from, `other` to compare with."""
-    entry = json.loads((CLIPS / "clips.json").read_text(encoding="utf-8"))[kind]
-    return SongSet([SongFile(CLIPS / name) for name in entry["files"]], entry["tags"])
+def song_set(clips: Clips) -> SongSet:
+    """Clips as songs without words, which they are."""
+    return SongSet([SongFile(path) for path in clips.paths], clips.tags)
 
 
 def demo_config(runtime: Runtime, steps: int) -> TrainConfig:

@@ -15,7 +15,7 @@ from heartmula_studio.arch.checkpoints import (
     load_heartcodec,
 )
 from heartmula_studio.arch.fingerprint import file_sha256
-from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES, frames_of
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
@@ -77,8 +77,7 @@ class Codec:
             samples += waveform.shape[1]
             if progress is not None:
                 progress(len(codes), max(total, len(codes)))
-        frames = int(samples / encoder.sample_rate_hz * FRAME_RATE_HZ) + 1
-        kept = torch.cat(codes, dim=1)[:, :frames].contiguous()
+        kept = torch.cat(codes, dim=1)[:, : frames_of(samples / encoder.sample_rate_hz)].contiguous()
         return Tokens(kept, FRAME_RATE_HZ, self.codec_id, file_sha256(info.path), info.duration_sec)
 
     @torch.no_grad()

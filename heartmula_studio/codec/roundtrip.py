@@ -1,6 +1,6 @@
 """What the model will hear: a song through the codec and back, with a figure for what was lost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import InvalidInputError
 
 STRETCH_SEC = 10
+DISTANCE_TAG, DISTANCE_DIGITS = "log_mel_distance", 4
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,40 @@ def roundtrip(
     if Path(out_path).resolve() == Path(path).resolve():
         raise InvalidInputError(f"{out_path} is the song itself.", "Give another file to write what is heard to.")
     report = progress or (lambda done, total: None)
+    AudioWriter(out_path, codec.sample_rate_hz)  # a wrong suffix is refused before minutes are spent
+    tokens = codec.encode_file(path, lambda done, total: report(done, 2 * total), cancelled)
+    distance = play_back(
+        path, tokens.codes, codec, out_path, lambda done, total: report(total + done, 2 * total), cancelled, seed
+    )
+    return RoundTrip(distance, tokens, Path(out_path))
+
+
+def play_back(
+    path: str | Path,
+    codes: Tensor,
+    codec: Codec,
+    out_path: str | Path,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    seed: int = 0,
+    tags: Mapping[str, str] | None = None,
+) -> float:
+    """Decode `codes` [K, T], the song in `path` or its beginning, to `out_path`; return how far apart the two are.
+
+    The file's own tags hold the distance and `tags`. Raises as `Codec.decode` does, and InvalidInputError for another
+    suffix than of WAV, FLAC or MP3.
+    """
     with AudioWriter(out_path, codec.sample_rate_hz) as writer:
-        tokens = codec.encode_file(path, lambda done, total: report(done, 2 * total), cancelled)
-        waveform = codec.decode(tokens.codes, seed, lambda done, total: report(total + done, 2 * total), cancelled)
+        waveform = codec.decode(codes, seed, progress, cancelled)
         stretch_samples = STRETCH_SEC * codec.sample_rate_hz
         original = read_blocks(path, codec.sample_rate_hz, stretch_samples)
         pairs = []
         for heard in regroup(waveform, stretch_samples):
             writer.write(heard)
             pairs.append(compare(next(original, None), heard.clamp(-1.0, 1.0), codec.sample_rate_hz))
-    return RoundTrip(weighted_mean(pairs), tokens, Path(out_path))
+        distance = weighted_mean(pairs)
+        writer.tags = {**(tags or {}), DISTANCE_TAG: f"{distance:.{DISTANCE_DIGITS}f}"}
+    return distance
 
 
 def compare(original: Tensor | None, heard: Tensor, sample_rate_hz: int) -> tuple[float, int]:

@@ -1,8 +1,11 @@
 """What a person asks for: one song."""
 
+import secrets
 from dataclasses import dataclass
 
 from heartmula_studio.errors import InvalidInputError
+
+NEW_SEEDS = 2**31
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,8 @@ class SongRequest:
             raise InvalidInputError(
                 f"`{name}` is {value!r}, which is not allowed.", f"Give {number} from {low} to {high}."
             )
+
+
+def seed_or_new(seed: int | None) -> int:
+    """Return the seed; draw one where there is none."""
+    return secrets.randbelow(NEW_SEEDS) if seed is None else seed

@@ -44,20 +44,24 @@ def check_style(path: Path, base: BaseModel) -> StyleFolder:
     Raises CheckpointMissingError, CheckpointCorruptError, CheckpointError for pickled weights, or
     CheckpointMismatchError with the reason.
     """
+    method = check_fit(path, base)
+    files = [path / WEIGHTS_FILE] if method == "lora" else weight_files(path, MODEL_REPO)
+    return StyleFolder(str(_read_meta(path).get("id", path.name)), path, method, weights_sha256(files))
+
+
+def check_fit(path: Path, base: BaseModel) -> str:
+    """Return the method of a style that fits the base, without reading all of its weights. Raises as `check_style`."""
     if not path.is_dir():
         raise CheckpointMissingError(
             f"The checkpoint folder {path} does not exist.", "Give the folder of a trained style."
         )
-    meta = _read_meta(path)
-    _check_base(path, meta.get("base_model"), base.fingerprint)
+    _check_base(path, _read_meta(path).get("base_model"), base.fingerprint)
     method = "full" if (path / "config.json").exists() and not (path / CONFIG_FILE).exists() else "lora"
     if method == "lora":
         check_adapter(path, base.shapes)
-        files = [path / WEIGHTS_FILE]
     else:
         check_full(path, base)
-        files = weight_files(path, MODEL_REPO)
-    return StyleFolder(str(meta.get("id", path.name)), path, method, weights_sha256(files))
+    return method
 
 
 def _check_base(path: Path, trained_on: Any, loaded: str) -> None:

@@ -1,16 +1,22 @@
-"""The engine of one server, loaded when the first song is asked for, in the style that is active in the data folder.
+"""The engine of one server, loaded when the first song is asked for, in the style each song is to be made in.
 
-The choice of the style is kept in the store, so it survives a restart and holds for every server on the folder; an
-engine takes it over before each song.
+Which style is active is kept in the store, so it survives a restart and holds for every server on the folder. A song
+may ask for another one; that changes nothing for the next.
 """
 
 import threading
+from pathlib import Path
 
+from heartmula_studio.errors import CheckpointMissingError, InvalidInputError, NotFoundError
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.full_weights import describe_base
 from heartmula_studio.generate.runtime import Runtime
-from heartmula_studio.generate.style import check_strength, check_style
+from heartmula_studio.generate.style import check_fit, check_strength
+from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
 from heartmula_studio.store.store import Store
+
+DEFAULT_STRENGTH = 1.0
+UNKNOWN = ("", 0.0)  # equal to no style
 
 
 class ActiveEngine:
@@ -27,12 +33,23 @@ class ActiveEngine:
 
         Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
         """
-        style = check_style(self._store.checkpoints.folder(checkpoint_id), describe_base(self._runtime.base))
-        check_strength(strength, style.method)
+        self._check_checkpoint(checkpoint_id, strength)
         self._store.checkpoints.set_active(checkpoint_id, strength)
 
-    def get(self) -> Engine:
-        """Return the engine in the active style, loading what is missing.
+    def check(self, style: str, strength: float | None) -> None:
+        """Look whether a song can be asked for in a style ("active", "base" or a checkpoint's id), loading nothing.
+
+        Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
+        """
+        if style not in (ACTIVE_STYLE, BASE_STYLE):
+            self._check_checkpoint(style, DEFAULT_STRENGTH if strength is None else strength)
+        elif strength is not None:
+            raise InvalidInputError(
+                f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
+            )
+
+    def get(self, style: str = ACTIVE_STYLE, strength: float | None = None) -> Engine:
+        """Return the engine in a style, loading what is missing.
 
         Raises CheckpointError, InvalidInputError and OutOfMemoryError; a style that cannot be used stays chosen, so
         that no song is made in another than the one shown.
@@ -40,17 +57,33 @@ class ActiveEngine:
         with self._lock:
             if self._engine is None:
                 self._engine = Engine.load(self._runtime.base_name, str(self._runtime.device))
-            self._put_on(self._engine, self._store.checkpoints.active())
+            self._put_on(self._engine, self._wanted(style, strength))
             return self._engine
+
+    def _check_checkpoint(self, checkpoint_id: str, strength: float) -> None:
+        method = check_fit(self._store.checkpoints.folder(checkpoint_id), describe_base(self._runtime.base))
+        check_strength(strength, method)
+
+    def _wanted(self, style: str, strength: float | None) -> tuple[str, float] | None:
+        if style == ACTIVE_STYLE:
+            return self._store.checkpoints.active()
+        return None if style == BASE_STYLE else (style, DEFAULT_STRENGTH if strength is None else strength)
 
     def _put_on(self, engine: Engine, wanted: tuple[str, float] | None) -> None:
         if wanted == self._in_use:
             return
+        known, self._in_use = self._in_use, UNKNOWN  # until this is seen to have worked
         if wanted is None:
             engine.deactivate()
-        elif self._in_use and wanted[0] == self._in_use[0]:
+        elif known and wanted[0] == known[0]:
             engine.set_strength(wanted[1])
         else:
-            self._in_use = None
-            engine.activate(self._store.checkpoints.folder(wanted[0]), wanted[1])
+            engine.activate(self._folder(wanted[0]), wanted[1])
         self._in_use = wanted
+
+    def _folder(self, checkpoint_id: str) -> Path:
+        try:
+            return self._store.checkpoints.folder(checkpoint_id)
+        except NotFoundError as error:
+            message = f"The style {checkpoint_id} was deleted before the song was made."
+            raise CheckpointMissingError(message, "Ask for the song in another style.") from error

@@ -44,7 +44,7 @@ class Devices:
         since: when it was asked for, in UTC. is_loaded: whether the engine is in memory already.
         """
         if is_held(self._path("song", device)):
-            return f"Waits for a song that another server makes on {device}."
+            return f"Waits for another song that is being made, or listened to, on {device}."
         rival = self._rival(device, since)
         if rival is None:
             return None
@@ -135,6 +135,15 @@ def free_bytes(device: str) -> int:
     import torch
 
     return torch.cuda.mem_get_info(device)[0]
+
+
+def total_bytes(device: str) -> int:
+    """What a device has in all: a GPU its own memory, else that of the computer."""
+    if not device.startswith("cuda"):
+        return psutil.virtual_memory().total
+    import torch
+
+    return torch.cuda.get_device_properties(device).total_memory
 
 
 def shortage(what: str, needed: int, free: int) -> str:

@@ -14,18 +14,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError, StudioError
+from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
 from heartmula_studio.jobs.held import is_held, try_hold
 from heartmula_studio.store.disk import disk_explained
-from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, utc_now
+from heartmula_studio.store.generations import checked_format
+from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.engine import Engine, Song
     from heartmula_studio.generate.request import SongRequest
 
-FORMATS = ("wav", "flac", "mp3")
 OWNER, CANCEL = ".owner", ".cancel"
 REPORT_SEC = 0.5
 POLL_SEC = 0.2
@@ -46,12 +46,19 @@ class Claim:
 class GenerationQueue:
     """First come, first served. Any thread may call any method.
 
-    engine_of: returns the engine in the style that is active, and may raise StudioError. `device` and `base_name` are
-    the engine's: whether it can be loaded is weighed up before it is.
+    engine_in: returns the engine in a style of a strength, and may raise StudioError. `device` and `base_name` are the
+    engine's: whether it can be loaded is weighed up before it is.
     """
 
-    def __init__(self, store: Store, devices: Devices, engine_of: "Callable[[], Engine]", device: str, base_name: str):
-        self._store, self._devices, self._engine_of = store, devices, engine_of
+    def __init__(
+        self,
+        store: Store,
+        devices: Devices,
+        engine_in: "Callable[[str, float | None], Engine]",
+        device: str,
+        base_name: str,
+    ):
+        self._store, self._devices, self._engine_in = store, devices, engine_in
         self._device, self._base_name = device, base_name
         self._claims: deque[Claim] = deque()
         self._is_loaded = False
@@ -73,11 +80,18 @@ class GenerationQueue:
         while self._claims:
             self._claims.popleft().owner.close()
 
-    def submit(self, request: "SongRequest", format: str = "wav") -> Generation:
-        """Queue a song. Raises InvalidInputError for another format, StorageError."""
-        if format not in FORMATS:
-            raise InvalidInputError(f"The format is {format!r}.", f"Allowed: {', '.join(FORMATS)}.")
-        song = Generation(self._store.generations.new_id(), dataclasses.asdict(request), format, utc_now())
+    def submit(
+        self, request: "SongRequest", format: str = "wav", style: str = ACTIVE_STYLE, strength: float | None = None
+    ) -> Generation:
+        """Queue a song in a style that was checked. Raises InvalidInputError for another format, StorageError."""
+        song = Generation(
+            self._store.generations.new_id(),
+            dataclasses.asdict(request),
+            checked_format(format),
+            utc_now(),
+            style=style,
+            style_strength=strength,
+        )
         held: list[BinaryIO] = []
         song = self._store.generations.create(song, lambda folder: held.append(try_hold(folder / OWNER)))
         self._add(Claim(song.id, held[0]))
@@ -146,7 +160,7 @@ class GenerationQueue:
     def _compose(self, song: Generation) -> "Song":
         from heartmula_studio.generate.request import SongRequest
 
-        engine = self._engine_of()
+        engine = self._engine_in(song.style, song.style_strength)
         self._is_loaded = True
         report = Reporter(self._store, song.id)
         return engine.make_song(

@@ -27,8 +27,7 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float) -> int
     Raises as `read_heartmula_config`.
     """
     shapes, network = tensor_shapes(base.model), read_heartmula_config(base.model)
-    weights = sum(map(math.prod, shapes.values()))
-    trained = weights if config.method == "full" else lora_parameters(shapes, config)
+    weights, trained = sum(map(math.prod, shapes.values())), trained_parameters(shapes, config)
     stored = weights * (2 if config.base_dtype == "bfloat16" else FLOAT_BYTES)
     stored += trained * FLOAT_BYTES * (1 + ADAM_STATES + (config.method == "lora"))
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
@@ -46,6 +45,11 @@ def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> 
     flavor = network.backbone_flavor
     cache = GUIDED_ROWS * 2 * flavor.num_layers * flavor.max_seq_len * flavor.num_kv_heads * flavor.head_dim * width
     return cache + codec // 2 + (0 if is_loaded else PROGRAM_BYTES + weights * width + codec)
+
+
+def trained_parameters(shapes: Shapes, config: TrainConfig) -> int:
+    """Count what training changes: every weight, or those of the adapter."""
+    return sum(map(math.prod, shapes.values())) if config.method == "full" else lora_parameters(shapes, config)
 
 
 def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:

@@ -22,7 +22,7 @@ from heartmula_studio.jobs.settling import Ending, failed, finish, note_tokens, 
 from heartmula_studio.jobs.snapshot import snapshot
 from heartmula_studio.jobs.worker import command
 from heartmula_studio.store.disk import disk_explained
-from heartmula_studio.store.records import Dataset, Failure, Job, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do without
@@ -155,6 +155,16 @@ class JobQueue:
             if self._store.jobs.get(id).status == "running":
                 raise ConflictError("The job is running.", "Stop or cancel it first.")
             self._store.jobs.delete(id)
+
+    def require_free(self, dataset: Dataset, what: str) -> None:
+        """Raise ConflictError where a job, or tokenising, needs `what` of a dataset."""
+        for job in self._store.jobs.list():
+            if job.dataset_id == dataset.id and job.status in UNDER_WAY:
+                raise ConflictError(
+                    f"{what} is needed by the job {job.id}, which is {job.status}.", "Cancel the job, or wait for it."
+                )
+        if dataset.status == "processing":
+            raise ConflictError(f"{what} is being tokenised.", "Wait until that is done.")
 
     def logs(self, id: str, offset: int = 0) -> tuple[str, int]:
         """Read the log from a byte offset: the text, at most 1 MiB, and where to go on.

@@ -7,15 +7,20 @@ from heartmula_studio.store.store import Store
 
 
 def snapshot(store: Store, dataset: Dataset, checkpoint_name: str | None) -> SongList:
-    """List the dataset's songs. Raises InvalidInputError where there are too few of them."""
+    """List the dataset's songs. Raises InvalidInputError where there are too few of them, AudioMissingError."""
+    require_enough(dataset)
+    songs = tuple(song_source(store, dataset, file) for file in dataset.audio_files)
+    return SongList(dataset.styles, songs, checkpoint_name)
+
+
+def require_enough(dataset: Dataset) -> None:
+    """Raise InvalidInputError where a dataset has too few songs to learn from."""
     if len(dataset.audio_files) < dataset.minimum_files:
         missing = dataset.minimum_files - len(dataset.audio_files)
         raise InvalidInputError(
             f"{dataset.name} has {len(dataset.audio_files)} of {dataset.minimum_files} files.",
             f"Add {missing} more {'song' if missing == 1 else 'songs'}.",
         )
-    songs = tuple(song_source(store, dataset, file) for file in dataset.audio_files)
-    return SongList(dataset.styles, songs, checkpoint_name)
 
 
 def song_source(store: Store, dataset: Dataset, file: AudioFile) -> SongSource:

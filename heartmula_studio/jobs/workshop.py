@@ -4,37 +4,39 @@ Importing this module takes seconds, so a studio does it in the background and l
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import datasets
 
-from heartmula_studio.codec.audio_file import probe
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset import exchange
-from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.dataset.songs import song_dataset
-from heartmula_studio.errors import AudioError, ConflictError, InvalidInputError
+from heartmula_studio.errors import ConflictError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.jobs.active_engine import ActiveEngine
 from heartmula_studio.jobs.dataset_tokeniser import DatasetTokeniser
 from heartmula_studio.jobs.devices import Devices
+from heartmula_studio.jobs.ear import Ear
+from heartmula_studio.jobs.estimator import Estimator
 from heartmula_studio.jobs.generations import GenerationQueue
 from heartmula_studio.jobs.importing import import_checkpoint
+from heartmula_studio.jobs.intake import Intake
+from heartmula_studio.jobs.song_desk import SongDesk
 from heartmula_studio.settings import Settings
-from heartmula_studio.store.datasets import AudioInfo
-from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Checkpoint, Dataset, Job
 from heartmula_studio.store.store import Store
 
-T = TypeVar("T")
-
 
 class Workshop:
-    """`songs` are the queue of songs, `tokeniser` works on whole datasets, `engine` is in the active style."""
+    """`songs` is the queue of songs, which `desk` takes orders for; `engine` makes them, and is in the active style.
+
+    `intake` brings songs into datasets, `tokeniser` works on whole datasets, `ear` on single songs; `estimator` says
+    what training on them would take.
+    """
 
     def __init__(self, settings: Settings, store: Store, devices: Devices):
         """Raises CheckpointMissingError without the base model, InvalidInputError for a device that is not there."""
@@ -43,6 +45,10 @@ class Workshop:
         self.engine = ActiveEngine(store, self.runtime)
         self.tokeniser = DatasetTokeniser(store, self.runtime.load_codec, self.runtime.limits)
         self.songs = GenerationQueue(store, devices, self.engine.get, self.device, self.runtime.base_name)
+        self.desk = SongDesk(store, self.songs, self.engine)
+        self.intake = Intake(store, self.runtime.limits)
+        self.ear = Ear(store, devices, self.runtime)
+        self.estimator = Estimator(store, self.runtime, settings.accelerate_config)
 
     @property
     def device(self) -> str:
@@ -54,17 +60,9 @@ class Workshop:
         self.songs.start()
 
     def close(self) -> None:
+        self.ear.close()
         self.songs.close()
         self.tokeniser.close()
-
-    def listen(self, incoming: Incoming) -> AudioInfo:
-        """Decode a received song once. Raises AudioError for what cannot be learnt from."""
-        info = explained(incoming, lambda path: probe(path, self.runtime.limits))
-        return AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels, f".{info.format.lower()}")
-
-    def read_lyrics(self, incoming: Incoming) -> str:
-        """Raises InvalidInputError for what is not text."""
-        return explained(incoming, read_lyrics)
 
     def train_config(self, method: str, settings: Mapping[str, Any]) -> TrainConfig:
         """The defaults of this installation with `settings`, by flat names. Raises InvalidInputError."""
@@ -94,10 +92,6 @@ class Workshop:
     def push_to_hub(self, dataset: Dataset, repo_id: str, private: bool) -> None:
         exchange.push_to_hub(self.as_hf_dataset(dataset), repo_id, private)
 
-    def incoming_songs(self, source: str | Path) -> Iterator[exchange.IncomingSong]:
-        """Raises NotFoundError, InvalidInputError."""
-        return exchange.incoming_songs(source)
-
     def import_checkpoint(self, archive: Path, name: str, styles: tuple[str, ...]) -> Checkpoint:
         return import_checkpoint(self._store, self.runtime.base, archive, name, styles)
 
@@ -111,13 +105,3 @@ class Workshop:
             "codes": tokens.codes,
             "codec": tokens.codec_id,
         }
-
-
-def explained(incoming: Incoming, read: Callable[[Path], T]) -> T:
-    """Read a received file; what is wrong with it is said of the name that its owner knows."""
-    try:
-        return read(incoming.path)
-    except (AudioError, InvalidInputError) as error:
-        name = incoming.original_name
-        message = error.message.replace(str(incoming.path), name).replace(incoming.path.name, name)
-        raise type(error)(message, error.hint) from error

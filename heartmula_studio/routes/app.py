@@ -10,14 +10,22 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from heartmula_studio import __version__
-from heartmula_studio.routes import audio, checkpoints, datasets, health, jobs, songs, styles
+from heartmula_studio.routes import audio, checkpoints, datasets, estimates, health, jobs, songs, styles
 from heartmula_studio.routes.access import Access
 from heartmula_studio.routes.events import EventStreams
 from heartmula_studio.routes.failures import handle_failures
 from heartmula_studio.settings import Settings
 from heartmula_studio.studio import Studio
 
-ROUTERS = (datasets.router, audio.router, jobs.router, checkpoints.router, songs.router, styles.router)
+ROUTERS = (
+    datasets.router,
+    audio.router,
+    estimates.router,
+    jobs.router,
+    checkpoints.router,
+    songs.router,
+    styles.router,
+)
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 DESCRIPTION = """Teach HeartMuLa your style: five songs in, a tuned song out.
 

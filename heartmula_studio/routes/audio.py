@@ -1,5 +1,6 @@
 """/training/datasets/{id}/audio: the songs of a dataset."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -27,6 +28,15 @@ AUDIO_RESPONSES: Responses = {
     **documented_beside_files(404, 409, 416),
     200: {"content": {"audio/*": {}}},
     206: {"content": {"audio/*": {}}, "description": "The bytes that were asked for"},
+}
+
+DISTANCE_HEADER = "X-Log-Mel-Distance"
+DISTANCE = {DISTANCE_HEADER: {"schema": {"type": "number"}, "description": "From the original; 0 is perfect."}}
+HEARD_RESPONSES: Responses = {
+    **AUDIO_RESPONSES,
+    **documented_beside_files(404, 409, 415, 416),
+    200: {**AUDIO_RESPONSES[200], "headers": DISTANCE},
+    206: {**AUDIO_RESPONSES[206], "headers": DISTANCE},
 }
 
 Filename = Annotated[str, Path(description="As the dataset lists it.", examples=["song.mp3"])]
@@ -97,6 +107,13 @@ def play_audio(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
     return audio_answer(studio.audio_path(id, filename), filename)
 
 
+@router.get("/{filename}/heard", response_class=FileResponse, responses=HEARD_RESPONSES)
+def hear(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
+    """The first minute of the song as the model hears it: through its codec and back. It takes a while, once."""
+    heard = studio.hear(id, filename)
+    return audio_answer(heard.path, heard.path.name, {DISTANCE_HEADER: str(heard.log_mel)})
+
+
 @router.put("/{filename}", responses=documented(404))
 def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep) -> AudioFile:
     """Edit lyrics, tags and rights."""
@@ -128,6 +145,6 @@ class SongFile(FileResponse):
             await http_failure(Request(scope), refusal)(scope, receive, send)
 
 
-def audio_answer(path: FilePath, filename: str) -> SongFile:
+def audio_answer(path: FilePath, filename: str, headers: Mapping[str, str] | None = None) -> SongFile:
     media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-    return SongFile(path, media_type=media_type, filename=filename, content_disposition_type="inline")
+    return SongFile(path, headers=headers, media_type=media_type, filename=filename, content_disposition_type="inline")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.atomic import TEMPORARY_PREFIX
@@ -17,8 +18,8 @@ from heartmula_studio.errors import UploadTooLargeError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
-from heartmula_studio.routes.requests import Activation
-from heartmula_studio.store.records import Checkpoint
+from heartmula_studio.routes.requests import Activation, Comparison
+from heartmula_studio.store.records import Checkpoint, Generation
 
 router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"])
 
@@ -35,6 +36,13 @@ IMPORT_FORM = {
         "styles": {"type": "string", "description": "Comma-separated.", "example": "synthwave, slow"},
     },
 }
+
+
+class Compared(BaseModel):
+    """The same song by the base model alone, and in a style."""
+
+    base: Generation
+    styled: Generation
 
 
 @router.get("", responses=documented())
@@ -85,6 +93,13 @@ def activate(id: Id, studio: StudioDep, body: Activation | None = None) -> Check
 def deactivate(id: Id, studio: StudioDep) -> Checkpoint:
     """Give the base model back."""
     return studio.deactivate(id)
+
+
+@router.post("/{id}/compare", status_code=202, responses=documented(404, 409))
+def compare(id: Id, studio: StudioDep, body: Comparison | None = None) -> Compared:
+    """Queue one song twice with one seed: by the base model alone, and in this style."""
+    base, styled = studio.compare(id, **(body or Comparison()).model_dump())
+    return Compared(base=base, styled=styled)
 
 
 @router.get(

@@ -23,6 +23,12 @@ def create_dataset(body: NewDataset, studio: StudioDep) -> Dataset:
     return studio.create_dataset(body.name, body.styles)
 
 
+@router.post("/examples", status_code=201, responses=documented())
+def create_example_dataset(studio: StudioDep) -> Dataset:
+    """Make a dataset of the six clips that come along, to try everything with."""
+    return studio.create_example_dataset()
+
+
 @router.get("/{id}", responses=documented(404))
 def get_dataset(id: Id, studio: StudioDep) -> Dataset:
     """One dataset with its songs."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from heartmula_studio.store.records import Method, Rights
+from heartmula_studio.store.records import Method, Rights, SongFormat
 
 
 class Body(BaseModel):
@@ -92,7 +92,7 @@ class Activation(Body):
     strength: float = Field(1.0, description="0 (the base model) to 2.", examples=[1.0])
 
 
-class NewSong(Body):
+class SongSettings(Body):
     tags: str = Field("", description="Comma-separated words for the music.", examples=["piano, calm, slow"])
     lyrics: str = Field("", examples=["[verse]\nThe sun creeps in across the floor"])
     duration_sec: float = Field(60.0, description="The longest it may get.", examples=[30.0])
@@ -100,7 +100,24 @@ class NewSong(Body):
     temperature: float = Field(1.0, examples=[1.0])
     topk: int = Field(50, examples=[50])
     cfg_scale: float = Field(1.5, description="How closely to follow the words.", examples=[1.5])
-    format: Literal["wav", "flac", "mp3"] = Field("wav", examples=["wav"])
+    format: SongFormat = Field("wav", examples=["wav"])
+
+
+class NewSong(SongSettings):
+    style: str = Field(
+        "active",
+        description='"active", "base" for the base model alone, or the id of a checkpoint for this song only.',
+        examples=["active"],
+    )
+    strength: float | None = Field(
+        None, description="Of the checkpoint that `style` names: 0 (the base model) to 2.", examples=[None]
+    )
+
+
+class Comparison(SongSettings):
+    """One song, to be made by the base model alone and in the style."""
+
+    strength: float | None = Field(None, description="Of the style: 0 (the base model) to 2.", examples=[1.0])
 
 
 class NewStyle(Body):

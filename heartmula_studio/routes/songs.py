@@ -1,20 +1,24 @@
 """/generate: making songs."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewSong
-from heartmula_studio.store.records import Generation
+from heartmula_studio.store.records import Generation, SongFormat
 
 router = APIRouter(prefix="/generate", tags=["songs to make"])
 
+Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
 
-@router.post("/music", status_code=202, responses=documented(409))
+
+@router.post("/music", status_code=202, responses=documented(404, 409))
 def generate(body: NewSong, studio: StudioDep) -> Generation:
-    """Queue a song, in the active style if there is one."""
+    """Queue a song, in the active style if there is one, or in the one that is named."""
     return studio.generate(**body.model_dump())
 
 
@@ -35,9 +39,9 @@ def get_generation(id: Id, studio: StudioDep) -> Generation:
     response_class=FileResponse,
     responses=AUDIO_RESPONSES,
 )
-def get_song(id: Id, studio: StudioDep) -> FileResponse:
-    """The song; byte ranges are served."""
-    path = studio.song_path(id)
+def get_song(id: Id, studio: StudioDep, format: Format = None) -> FileResponse:
+    """The song, in any of the formats; byte ranges are served."""
+    path = studio.song_path(id, format)
     return audio_answer(path, path.name)
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from heartmula_studio.atomic import TEMPORARY_PREFIX
+from heartmula_studio.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.errors import AudioMissingError, StudioError
 from heartmula_studio.store import songs
 from heartmula_studio.store.collection import Collection, remove_if_old
@@ -27,6 +27,7 @@ from heartmula_studio.store.records import AudioFile, Dataset, utc_now
 
 AUDIO = "audio"
 PROCESSED = "processed"
+HEARD = "heard"
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +42,7 @@ class AudioInfo:
 
 
 class Datasets(Collection[Dataset]):
-    """datasets/{id}/manifest.json, audio/<song> and processed/<stem>.pt."""
+    """datasets/{id}/manifest.json, audio/<song>, processed/<stem>.pt and heard/<stem>.flac."""
 
     kind = "datasets"
     noun = "dataset"
@@ -66,16 +67,34 @@ class Datasets(Collection[Dataset]):
             changes["styles"] = checked_tags(styles, "styles")
         return self.update(id, lambda dataset: replace(dataset, **changes))
 
+    def get_song(self, id: str, filename: str) -> AudioFile:
+        """Raises NotFoundError for an unlisted one."""
+        return songs.find_song(self.get(id), filename)
+
     def audio_path(self, id: str, filename: str) -> Path:
         """The file of a song. Raises NotFoundError for an unlisted one, AudioMissingError where it is gone."""
-        path = self.folder(id) / AUDIO / songs.find_song(self.get(id), filename).filename
+        path = self.folder(id) / AUDIO / self.get_song(id, filename).filename
         if not path.is_file():
             raise AudioMissingError(f"{path} is gone.", "Remove the song from the dataset, or put the file back.")
         return path
 
     def tokens_path(self, id: str, filename: str) -> Path:
         """Where the tokens of a song lie, or will lie. Raises NotFoundError for an unlisted song."""
-        return self.folder(id) / PROCESSED / f"{songs.stem_of(songs.find_song(self.get(id), filename))}.pt"
+        return self.folder(id) / PROCESSED / f"{songs.stem_of(self.get_song(id, filename))}.pt"
+
+    def heard_path(self, id: str, filename: str) -> Path:
+        """Where a song as the model hears it lies, or will lie. Raises NotFoundError for an unlisted song."""
+        return self.folder(id) / HEARD / f"{songs.stem_of(self.get_song(id, filename))}.flac"
+
+    def keep_heard(self, id: str, filename: str, heard: Path) -> Path:
+        """Move a finished file, of the same disk, to `heard_path`. Raises NotFoundError, StorageError."""
+        with self.locked(id):
+            path = self.heard_path(id, filename)
+            with disk_explained(path):
+                path.parent.mkdir(exist_ok=True)
+                heard.replace(path)
+                flush_to_disk(path.parent)
+        return path
 
     def receive(self, id: str, original_name: str, max_bytes: int | None = None) -> AbstractContextManager[Incoming]:
         """Take in a file of at most `max_bytes` (the limit of uploads unless given); it vanishes unless added.
@@ -108,7 +127,7 @@ class Datasets(Collection[Dataset]):
             name = unique_filename(name, map(songs.stem_of, dataset.audio_files))
             sound = (info.duration_sec, info.sample_rate, info.channels, incoming.size_bytes, incoming.sha256)
             self._keep(id, incoming, AudioFile(name, *details, *sound, utc_now()))
-            return songs.find_song(self.get(id), name)
+            return self.get_song(id, name)
 
     def add_text(self, id: str, filename: str, text: str) -> AudioFile | None:
         """Give lyrics to the song of the same stem, in any case and Unicode form; None if they wait for it.
@@ -148,14 +167,14 @@ class Datasets(Collection[Dataset]):
         return self._change_song(id, filename, lambda song: replace(song, frames=frames, error=error))
 
     def remove_audio(self, id: str, filename: str) -> None:
-        """Remove a song with its tokens. Raises NotFoundError, StorageError."""
+        """Remove a song with what was made of it. Raises NotFoundError, StorageError."""
         with self.locked(id):
-            tokens = self.tokens_path(id, filename)
-            audio = self.folder(id) / AUDIO / songs.find_song(self.get(id), filename).filename
+            made_of_it = (self.tokens_path(id, filename), self.heard_path(id, filename))
+            audio = self.folder(id) / AUDIO / self.get_song(id, filename).filename
             self.update(id, lambda dataset: songs.without(dataset, filename))
             with disk_explained(audio):
-                audio.unlink(missing_ok=True)
-                tokens.unlink(missing_ok=True)
+                for path in (audio, *made_of_it):
+                    path.unlink(missing_ok=True)
 
     def set_processing(self, id: str, is_processing: bool) -> Dataset:
         """Begin or end the status `processing`. Raises NotFoundError, StorageError."""
@@ -198,12 +217,12 @@ class Datasets(Collection[Dataset]):
         listed = {
             AUDIO: {name_key(song.filename) for song in dataset.audio_files},
             PROCESSED: {name_key(f"{songs.stem_of(song)}.pt") for song in dataset.audio_files},
+            HEARD: {name_key(f"{songs.stem_of(song)}.flac") for song in dataset.audio_files},
         }
         with disk_explained(folder):
             found = [folder / name for name in os.listdir(folder) if name.startswith(TEMPORARY_PREFIX)]
             for part, keys in listed.items():
-                names = [name for name in os.listdir(folder / part) if not name.startswith(".")]
-                found += [folder / part / name for name in names if name_key(name) not in keys]
+                found += [path for path in (folder / part).glob("[!.]*") if name_key(path.name) not in keys]
         return found
 
     def _change_song(self, id: str, filename: str, change: Callable[[AudioFile], AudioFile]) -> AudioFile:

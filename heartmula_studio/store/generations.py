@@ -1,23 +1,41 @@
 """Songs that were asked for, and what came of it."""
 
 from pathlib import Path
+from typing import get_args
 
+from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.store.collection import Collection, remove_if_old
-from heartmula_studio.store.records import Generation
+from heartmula_studio.store.records import Generation, SongFormat
 
 
 class Generations(Collection[Generation]):
-    """generations/{id}/manifest.json and the song beside it."""
+    """generations/{id}/manifest.json, the song beside it, and the same song in formats that were asked for later."""
 
     kind = "generations"
     noun = "song"
     record_type = Generation
 
-    def song_path(self, id: str) -> Path:
-        """Where the song lies, or will lie. Raises NotFoundError and StorageError as `get`."""
-        return self.folder(id) / f"song.{self.get(id).format}"
+    def song_path(self, id: str, format: str | None = None) -> Path:
+        """Where the song lies, or will lie: as it was made, or in another format.
+
+        Raises InvalidInputError for a format that is none; NotFoundError and StorageError as `get`.
+        """
+        return self.folder(id) / f"song.{checked_format(format or self.get(id).format)}"
+
+    def require_completed(self, id: str) -> None:
+        """Raise ConflictError where there is no song to play; NotFoundError and StorageError as `get`."""
+        status = self.get(id).status
+        if status != "completed":
+            raise ConflictError(f"The song is {status}.", "Only completed songs can be played.")
 
     def recover(self) -> None:
         super().recover()
         for path in self.root.glob("[!.]*/.tmp-*"):
             remove_if_old(path)
+
+
+def checked_format(format: str) -> SongFormat:
+    """Raises InvalidInputError for what is none of the three."""
+    if format not in get_args(SongFormat):
+        raise InvalidInputError(f"The format is {format!r}.", f"Allowed: {', '.join(get_args(SongFormat))}.")
+    return format

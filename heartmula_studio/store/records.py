@@ -20,7 +20,9 @@ JobStatus = Literal["queued", "running", "completed", "failed", "cancelled", "in
 Method = Literal["lora", "full"]
 Rights = Literal["own", "licensed", "public_domain", "unknown"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+SongFormat = Literal["wav", "flac", "mp3"]
 UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
+ACTIVE_STYLE, BASE_STYLE = "active", "base"  # what a song can be made in besides a checkpoint
 
 
 def utc_now() -> str:
@@ -199,11 +201,15 @@ class Checkpoint(Record):
 
 @dataclass(frozen=True)
 class Generation(Record):
-    """A song asked for. `request` are the fields of `generate.request.SongRequest`; `receipt` comes with the song."""
+    """A song asked for. `request` are the fields of `generate.request.SongRequest`; `receipt` comes with the song.
+
+    `style` and `style_strength` are what was asked for ("active", "base" or a checkpoint's id), `checkpoint_id` and
+    `strength` what the song was made with.
+    """
 
     id: str
     request: dict[str, Any]
-    format: Literal["wav", "flac", "mp3"]
+    format: SongFormat
     created_at: str
     status: SongStatus = "queued"
     progress: float = 0.0
@@ -215,3 +221,5 @@ class Generation(Record):
     error: Failure | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    style: str = ACTIVE_STYLE
+    style_strength: float | None = None

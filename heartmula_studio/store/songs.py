@@ -7,6 +7,7 @@ from typing import get_args
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.store.names import name_key, split_suffix
 from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Rights
+from heartmula_studio.store.views import Validation
 
 
 def stem_of(song: AudioFile) -> str:
@@ -85,6 +86,16 @@ def without(dataset: Dataset, filename: str) -> Dataset:
     """Remove one song. Raises NotFoundError."""
     old = find_song(dataset, filename)
     return with_status(replace(dataset, audio_files=tuple(song for song in dataset.audio_files if song is not old)))
+
+
+def validation(dataset: Dataset) -> Validation:
+    """Say whether a dataset can be trained on, and what a person should look at."""
+    count, needed = len(dataset.audio_files), dataset.minimum_files
+    problems = [f"{song.filename}: {song.error}" for song in dataset.audio_files if song.error]
+    problems += [f"The lyrics {stem!r} have no song." for stem in dataset.waiting_texts]
+    if unknown := sum(song.rights == "unknown" for song in dataset.audio_files):
+        problems.append(f"The rights of {unknown} songs are not stated.")
+    return Validation(count >= needed, count, needed, f"{count} of {needed} files", tuple(problems))
 
 
 def with_status(dataset: Dataset) -> Dataset:

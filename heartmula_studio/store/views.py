@@ -1,6 +1,7 @@
 """What is said about records, rather than stored."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,41 @@ class Health:
     base_model: str
     active_checkpoint: str | None
     running_job: str | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stands in the way of something, and what to change."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training run would take. Memory and disk are those at their fullest; `seconds` is from start to end.
+
+    `checkpoint_bytes` is what the trained style takes for good.
+    """
+
+    steps: int
+    seconds: float
+    checkpoint_bytes: int
+    disk_bytes: int
+    free_disk_bytes: int
+    memory_bytes: int
+    device_memory_bytes: int
+    device: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def fits(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """What the model hears of a song: a FLAC file of at most its first minute. A `log_mel` distance of 0 is perfect."""
+
+    path: Path
+    log_mel: float

@@ -61,6 +61,10 @@ class Endpoints:
         """Make an empty dataset."""
         return await _call(self._studio.create_dataset, name, styles or [])
 
+    async def create_example_dataset(self) -> dict:
+        """Make a dataset of the six clips that come along, to try everything with."""
+        return await _call(self._studio.create_example_dataset)
+
     async def get_dataset(self, dataset_id: str) -> dict:
         """One dataset with its songs."""
         return await _call(self._studio.get_dataset, dataset_id)
@@ -101,6 +105,11 @@ class Endpoints:
         """Remove a song and its tokens."""
         await _call(self._studio.remove_audio, dataset_id, filename)
 
+    async def hear(self, dataset_id: str, filename: str) -> tuple[gr.FileData, float]:
+        """The first minute of a song as the model hears it, and its log-mel distance (0 is perfect)."""
+        heard = await _in_thread(self._studio.hear, dataset_id, filename)
+        return await _in_thread(served_file, heard.path), heard.log_mel
+
     async def validate_dataset(self, dataset_id: str) -> dict:
         """What is missing before the dataset can be trained on."""
         return await _call(self._studio.validate_dataset, dataset_id)
@@ -121,6 +130,19 @@ class Endpoints:
         """Queue a training. `settings` may hold any other setting that POST /training/jobs takes."""
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
         return await _call(self._studio.create_job, **named | {"dataset_id": dataset_id, "method": method})
+
+    async def estimate_training(
+        self,
+        dataset_id: str,
+        method: Literal["lora", "full"] = "lora",
+        epochs: int = 3,
+        learning_rate: float = 0.0001,
+        lora_rank: int = 8,
+        settings: dict | None = None,
+    ) -> dict:
+        """What `start_training` would start: steps, time, memory, disk, and what stands in its way."""
+        named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
+        return await _call(self._studio.estimate_job, **named | {"dataset_id": dataset_id, "method": method})
 
     async def watch_job(self, job_id: str) -> AsyncIterator[dict]:
         """Yield the job, with its progress and losses, whenever it has moved, until it ends."""
@@ -201,10 +223,36 @@ class Endpoints:
         topk: int = 50,
         cfg_scale: float = 1.5,
         format: Literal["wav", "flac", "mp3"] = "wav",
+        style: str = "active",
+        strength: float | None = None,
     ) -> tuple[gr.FileData, dict]:
-        """Make a song, in the active style if there is one, and wait for it: the audio file and its receipt."""
-        wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format)
-        song: Generation = await _in_thread(self._studio.generate, *wanted)
+        """Make a song and wait for it: the audio file and its receipt.
+
+        `style` is "active", "base", or the id of a checkpoint, which may have a `strength`.
+        """
+        wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format, style, strength)
+        return await self._made(await _in_thread(self._studio.generate, *wanted))
+
+    async def compare(
+        self,
+        checkpoint_id: str,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = 60.0,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        topk: int = 50,
+        cfg_scale: float = 1.5,
+        format: Literal["wav", "flac", "mp3"] = "wav",
+        strength: float | None = None,
+    ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
+        """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
+        wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format, strength)
+        base, styled = await _in_thread(self._studio.compare, checkpoint_id, *wanted)
+        return *await self._made(base), *await self._made(styled)
+
+    async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:
+        """Wait for a song."""
         while song.status in UNDER_WAY:
             await asyncio.sleep(POLL_SEC)
             song = await _in_thread(self._studio.get_generation, song.id)

@@ -11,6 +11,7 @@ from heartmula_studio.arch.encoder import MelEncoder
 from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa
+from recipes.nano.codeword_start import start_from_codewords
 from recipes.nano.manifest import read_manifest
 from recipes.nano.sizes import CODEC, ENCODER, FLOW, GEN_CONFIG, MODEL
 from recipes.nano.text_tokenizer import train_text_tokenizer
@@ -44,7 +45,7 @@ def part_of(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 
 def write_untrained_model(work: Path, base: Path) -> None:
-    """Write the text tokenizer, `gen_config.json` and a language model with random weights."""
+    """Write the text tokenizer, `gen_config.json` and a language model that has seen no music yet."""
     base.mkdir(parents=True, exist_ok=True)
     records = read_manifest(work / "manifest.jsonl")
     train_text_tokenizer((", ".join(record["tags"]) for record in records), base / "tokenizer.json")
@@ -52,4 +53,5 @@ def write_untrained_model(work: Path, base: Path) -> None:
     torch.manual_seed(0)
     model = HeartMuLa(MODEL)
     model.initialise()
+    start_from_codewords(model, load_tokenizer(work)[1].vq_embed)
     save_model(model, MODEL.to_dict(), base / MODEL_FOLDER)

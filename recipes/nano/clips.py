@@ -23,6 +23,8 @@ FADE_SEC = 0.05
 PEAK = 0.8
 # 0 is the best quality and 1 the smallest file; this gives about 105 kbit/s.
 COMPRESSION_LEVEL = 0.6
+LYRICS = "[instrumental]"
+RIGHTS = {"style": "licensed", "other": "public_domain"}  # BSD-2-Clause, CC0
 
 
 def loudest_start(waveform: Tensor, rate_hz: int) -> int:
@@ -76,7 +78,7 @@ def main() -> None:
     for demo in ("style", "other"):
         group = [recording for recording in recordings() if recording.demo == demo]
         files = [make_clip(recording, packages) for recording in group]
-        clips[demo] = {"tags": common_tags(group), "files": files}
+        clips[demo] = {"tags": common_tags(group), "lyrics": LYRICS, "rights": RIGHTS[demo], "files": files}
     write_atomically(json.dumps(clips, indent=2) + "\n", CLIPS / "clips.json")
 
 

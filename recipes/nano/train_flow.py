@@ -7,12 +7,13 @@ The first run caches the SQ latents of the training audio in DIR/latents/.
 
 import argparse
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from heartmula_studio.arch.encoder import MelEncoder
 from heartmula_studio.arch.fingerprint import file_sha256
@@ -22,6 +23,8 @@ from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.atomic import replaced_file
 from recipes.nano.audio_pool import INT16_SCALE, AudioPool
 from recipes.nano.base_folder import load_tokenizer
+from recipes.nano.flow_start import LAST_TIME, start_as_gaussian
+from recipes.nano.latent_gaussian import LatentGaussian, best_velocity, negative_log_likelihood
 from recipes.nano.sizes import CODEC, SAMPLES_PER_FRAME
 from recipes.nano.training import join_processes, run_training
 
@@ -30,23 +33,36 @@ CROP_FRAMES = (64, 128, 372)
 CACHE_CHUNK_SAMPLES = 24_000 * 60
 CONDITION_DROPOUT = 0.1
 CONTEXT_SHARE = 0.5
-QUIET = 0.1
+MEASURED_BATCHES = 40
 
 
-def flow_loss(flow: FlowMatching, quantised: Tensor, latents: Tensor) -> Tensor:
+Batch = tuple[Tensor, Tensor]  # quantised features [B, T, dim] and latents [B, 2T, C]
+
+
+def flow_loss(flow: FlowMatching, quantised: Tensor, latents: Tensor, teacher: LatentGaussian, trust: float) -> Tensor:
     """Mean squared velocity error; sometimes the start is given as context, sometimes the condition is dropped.
+
+    The velocity to learn is by `trust` the teacher's, which has no noise in it, and by the rest that of the latents.
 
     quantised: [B, T, dim], latents: [B, 2T, C].
     """
     batch, length, _ = latents.shape
-    condition = flow.condition(quantised) * (torch.rand(batch, 1, 1) >= CONDITION_DROPOUT)
-    t, noise = torch.rand(batch), torch.randn_like(latents)
+    is_told = torch.rand(batch, 1, 1) >= CONDITION_DROPOUT
+    t, noise = LAST_TIME * torch.rand(batch), torch.randn_like(latents)
     context = (torch.rand(batch) * length / 2 * (torch.rand(batch) < CONTEXT_SHARE)).long()
     is_known = (torch.arange(length) < context[:, None])[..., None]
     x = renoise(latents, noise, t[:, None, None])
-    velocity = flow.estimator(torch.cat((x, latents * is_known, condition), dim=-1), t)
-    error = (velocity - (latents - (1 - SIGMA_MIN) * noise)).square().mean(dim=-1, keepdim=True)
+    target = latents - (1 - SIGMA_MIN) * noise
+    target = target + trust * is_told * (taught_velocity(teacher, quantised, x, t) - target)
+    velocity = flow.estimator(torch.cat((x, latents * is_known, flow.condition(quantised) * is_told), dim=-1), t)
+    error = (velocity - target).square().mean(dim=-1, keepdim=True)
     return (error * ~is_known).sum() / (~is_known).sum()
+
+
+@torch.no_grad()
+def taught_velocity(teacher: LatentGaussian, quantised: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    """[B, 2T, C]"""
+    return best_velocity(x, t[:, None, None], *teacher(quantised))
 
 
 @torch.no_grad()
@@ -57,24 +73,11 @@ def quantised_features(encoder: MelEncoder, flow: FlowMatching, waveform: Tensor
 
 
 @torch.no_grad()
-def start_from_inputs(flow: FlowMatching) -> None:
-    """Let the last stage begin with the point, the condition and the velocity away from the point before it.
-
-    The network is narrower than its input: copying the one and heeding the other would take it long to find out.
-    """
-    channels, features = flow.config.out_channels, flow.config.codebook_dim
-    nn.init.eye_(flow.cond_feature_emb.weight)
-    nn.init.zeros_(flow.cond_feature_emb.bias)
-    into, out = flow.estimator.connection_proj, flow.estimator.proj_out
-    point, condition = torch.arange(channels), torch.arange(features)
-    for layer in (into, out):
-        layer.ffn_1.weight.mul_(QUIET)
-        layer.ffn_1.bias.zero_()
-        nn.init.eye_(layer.ffn_2.weight)
-        nn.init.zeros_(layer.ffn_2.bias)
-    into.ffn_1.weight[point, point, 1] = 1 / into.scale
-    into.ffn_1.weight[channels + condition, 2 * channels + condition, 1] = 1 / into.scale
-    out.ffn_1.weight[point, point, 1] = -1 / out.scale
+def told_by_codes(batches: Iterable[Batch], teacher: LatentGaussian) -> tuple[Tensor, Tensor]:
+    """What `start_as_gaussian` takes: features of some frames, and how far the teacher lets their latents vary."""
+    features = [quantised.flatten(0, 1) for quantised, _ in batches]
+    log_std = [teacher(part[None])[1].log().unflatten(1, (-1, LATENTS_PER_FRAME)).mean(2)[0] for part in features]
+    return torch.cat(features), torch.cat(log_std)
 
 
 class LatentPool:
@@ -147,23 +150,33 @@ def load_scalar_codec(work: Path) -> HeartCodec:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--teacher-steps", type=int, default=1000)
     parser.add_argument("--hours", type=float, default=100.0, help="train on at most this much audio")
     arguments = parser.parse_args()
     rank = join_processes()
     pool = LatentPool(arguments.work, load_scalar_codec(arguments.work), arguments.hours)
     torch.manual_seed(0)
     encoder, flow = load_tokenizer(arguments.work)
-    start_from_inputs(flow)
+    teacher = LatentGaussian(flow.config.dim, flow.config.out_channels)
 
-    def loss_of(step: int) -> dict[str, Tensor]:
+    def batch_of(step: int) -> Batch:
+        """Quantised features and latents of some crops."""
         frames = int(np.random.default_rng(step).choice(CROP_FRAMES))
-        rng = np.random.default_rng((step, rank))
         torch.manual_seed(2 * step + rank)
-        waveform, latents = pool.crops(FRAMES_PER_STEP // frames, frames, rng)
-        return {"loss": flow_loss(flow, quantised_features(encoder, flow, waveform), latents)}
+        waveform, latents = pool.crops(FRAMES_PER_STEP // frames, frames, np.random.default_rng((step, rank)))
+        return quantised_features(encoder, flow, waveform), latents
 
-    run_training(flow, loss_of, arguments.steps, 1.2e-3, arguments.work / "flow.pt")
+    def teacher_loss(step: int) -> dict[str, Tensor]:
+        quantised, latents = batch_of(step)
+        return {"loss": negative_log_likelihood(latents, *teacher(quantised))}
+
+    def loss(step: int) -> dict[str, Tensor]:
+        return {"loss": flow_loss(flow, *batch_of(step), teacher, trust=1 - step / arguments.steps)}
+
+    run_training(teacher, teacher_loss, arguments.teacher_steps, 2e-3, arguments.work / "latent_gaussian.pt")
+    start_as_gaussian(flow, *told_by_codes(map(batch_of, range(MEASURED_BATCHES)), teacher))
+    run_training(flow, loss, arguments.steps, 5e-4, arguments.work / "flow.pt")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def test_who_came_first_goes_first(store, dataset, queue, devices, too_little):
 
 def test_a_device_makes_one_song_at_a_time(store, devices):
     with devices.generating("cuda"):
-        assert "another server" in Devices(store).may_generate("cuda:0", "nano", utc_now())
+        assert "another song" in Devices(store).may_generate("cuda:0", "nano", utc_now())
         with pytest.raises(ConflictError), Devices(store).generating("cuda:0"):
             pass
 

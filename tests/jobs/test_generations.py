@@ -57,8 +57,8 @@ def serve(store, engine):
     """serve() → a started queue, as each server has one."""
     queues = []
 
-    def start(engine_of=lambda: engine):
-        queues.append(GenerationQueue(store, Devices(store), engine_of, "cpu", "nano"))
+    def start(engine_in=lambda style, strength: engine):
+        queues.append(GenerationQueue(store, Devices(store), engine_in, "cpu", "nano"))
         queues[-1].start()
         return queues[-1]
 
@@ -165,7 +165,7 @@ def test_a_song_waits_for_a_training_that_leaves_no_room(store, dataset, queue, 
 
 
 def test_the_real_engine_leaves_a_song_and_its_receipt(store, serve):
-    song = serve(lambda: Engine.load("nano", "cpu")).submit(REQUEST, "wav")
+    song = serve(lambda style, strength: Engine.load("nano", "cpu")).submit(REQUEST, "wav")
     done = wait_for(store, song, "completed", "failed", timeout_sec=200)
     assert done.status == "completed", done.error
     assert soundfile.info(store.generations.song_path(song.id)).duration == pytest.approx(done.duration_sec, abs=0.01)

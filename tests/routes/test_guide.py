@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 
 import httpx
@@ -11,11 +12,12 @@ import soundfile
 from tests.studio_server import SONGS
 
 FINISHED = ("completed", "failed", "cancelled", "interrupted")
+POLL_SEC = 0.1
 
 
 def wait_for(client: httpx.Client, path: str) -> dict:
     while (record := client.get(path).json())["status"] not in FINISHED:
-        pass
+        time.sleep(POLL_SEC)
     return record
 
 

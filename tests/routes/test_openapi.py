@@ -7,12 +7,14 @@ GET /training/datasets · POST /training/datasets · GET /training/datasets/{id}
 DELETE /training/datasets/{id} · GET /training/datasets/{id}/validate · POST /training/datasets/{id}/preprocess
 POST /training/datasets/{id}/audio · GET /training/datasets/{id}/audio/{filename}
 PUT /training/datasets/{id}/audio/{filename} · DELETE /training/datasets/{id}/audio/{filename}
+GET /training/datasets/{id}/audio/{filename}/heard · POST /training/datasets/examples · POST /training/estimate
 GET /training/jobs · POST /training/jobs · GET /training/jobs/{id} · DELETE /training/jobs/{id}
 POST /training/jobs/{id}/cancel · POST /training/jobs/{id}/resume · POST /training/jobs/{id}/clone
 GET /training/jobs/{id}/logs · GET /training/jobs/{id}/metrics · GET /training/jobs/{id}/events
 GET /training/checkpoints · POST /training/checkpoints/import · GET /training/checkpoints/{id}
 DELETE /training/checkpoints/{id} · GET /training/checkpoints/{id}/download
 POST /training/checkpoints/{id}/activate · POST /training/checkpoints/{id}/deactivate
+POST /training/checkpoints/{id}/compare
 POST /generate/music · GET /generate · GET /generate/{id} · GET /generate/{id}/audio · DELETE /generate/{id}
 POST /generate/{id}/cancel · GET /styles · POST /styles/custom · DELETE /styles/custom/{name} · GET /health
 """

@@ -246,3 +246,27 @@ def test_a_dataset_deleted_during_an_upload_takes_it_along(store, dataset):
 def test_no_upload_for_an_unknown_dataset(store):
     with pytest.raises(NotFoundError), store.datasets.receive("unknown", "a.mp3"):
         pass
+
+
+def test_what_was_heard_of_a_song_goes_with_it(store, dataset, add_song, tmp_path):
+    for name in ("a.mp3", "b.mp3"):
+        add_song(name)
+        (tmp_path / "heard.flac").write_bytes(b"heard")
+        kept = store.datasets.keep_heard(dataset.id, name, tmp_path / "heard.flac")
+        assert (kept.name, kept.read_bytes()) == (f"{name[0]}.flac", b"heard")
+    orphan = kept.with_name("orphan.flac")
+    orphan.touch()
+    store.datasets.recover()
+    assert not orphan.exists()
+    store.datasets.remove_audio(dataset.id, "a.mp3")
+    assert [path.name for path in kept.parent.iterdir()] == ["b.flac"]
+
+
+def test_nothing_heard_is_kept_of_a_song_that_was_removed(store, dataset, add_song, tmp_path):
+    add_song("a.mp3")
+    store.datasets.remove_audio(dataset.id, "a.mp3")
+    heard = tmp_path / "heard.flac"
+    heard.touch()
+    with pytest.raises(NotFoundError):
+        store.datasets.keep_heard(dataset.id, "a.mp3", heard)
+    assert not list(store.datasets.folder(dataset.id).rglob("*.flac"))

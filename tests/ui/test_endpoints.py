@@ -6,20 +6,15 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests.studio_server import SONGS, running_server
+from tests.studio_server import SONGS
 
 UPLOAD = "/gradio_api/call/upload_audio"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("studio") / "data") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def client(server, tmp_path_factory):
-    return Client(server.url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+    downloads = tmp_path_factory.mktemp("downloads")
+    return Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 180})
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +59,28 @@ def test_a_song_comes_back_with_its_receipt_in_the_active_style(client, seen):
     assert not client.predict(checkpoint_id, api_name="/deactivate")["is_active"]
 
 
+def test_a_song_in_a_style_of_its_own_and_two_compared(client, seen):
+    checkpoint_id = seen[-1]["checkpoint_id"]
+    path, receipt = client.predict("fast", duration_sec=1.0, style=checkpoint_id, strength=0.5, api_name="/generate")
+    assert (receipt["style"]["id"], receipt["style"]["strength"]) == (checkpoint_id, 0.5)
+    base, base_receipt, styled, styled_receipt = client.predict(
+        checkpoint_id, "fast", duration_sec=1.0, seed=3, format="mp3", api_name="/compare"
+    )
+    assert (base_receipt["style"], styled_receipt["style"]["id"]) == (None, checkpoint_id)
+    assert [soundfile.info(file).format for file in (path, base, styled)] == ["WAV", "MP3", "MP3"]
+    assert base_receipt["request"] == styled_receipt["request"]
+
+
+def test_examples_are_estimated_and_heard(client):
+    dataset = client.predict(api_name="/create_example_dataset")
+    assert len(dataset["audio_files"]) == 6
+    estimate = client.predict(dataset["id"], epochs=2, settings={"max_steps": 7}, api_name="/estimate_training")
+    assert (estimate["steps"], estimate["problems"]) == (7, [])
+    file, log_mel = client.predict(dataset["id"], dataset["audio_files"][0]["filename"], api_name="/hear")
+    assert soundfile.info(file).format == "FLAC"
+    assert 0.1 < log_mel < 2
+
+
 def test_a_style_goes_out_and_comes_in(client, seen):
     archive = client.predict(seen[-1]["checkpoint_id"], api_name="/download_checkpoint")
     again = client.predict(handle_file(archive), "Again", ["techno"], api_name="/import_checkpoint")
@@ -97,6 +114,9 @@ def test_tags_of_ones_own(client):
         (("", []), "/create_dataset", "name"),
         (("nope",), "/watch_job", "There is no job 'nope'"),
         (("x", "", 0.0), "/generate", "duration_sec"),
+        (("nope",), "/compare", "There is no checkpoint 'nope'"),
+        (("nope",), "/estimate_training", "There is no dataset 'nope'"),
+        (("nope", "a.ogg"), "/hear", "There is no dataset 'nope'"),
     ],
 )
 def test_what_is_wrong_is_said_as_in_rest(client, arguments, endpoint, said):

@@ -1,0 +1,58 @@
+"""What a training run has too little of, and which settings would make it fit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.jobs.devices import GB
+from heartmula_studio.jobs.memory import training_bytes
+from heartmula_studio.store.views import Estimate, Problem
+
+SHORT_WINDOW_SEC, SMALL_RANK = 30.0, 8
+MILDER = {
+    "LoRA instead of full": lambda config: replace(config, method="lora"),
+    f"windows of {SHORT_WINDOW_SEC:g} s": lambda config: replace(
+        config, max_window_sec=min(config.max_window_sec, SHORT_WINDOW_SEC)
+    ),
+    "gradient checkpointing": lambda config: replace(config, gradient_checkpointing=True),
+    "a batch size of 1": lambda config: replace(config, batch_size=1),
+    f"a LoRA rank of {SMALL_RANK}": lambda config: replace(
+        config, lora=replace(config.lora, rank=min(config.lora.rank, SMALL_RANK))
+    ),
+}
+
+
+def shortages(estimate: Estimate, config: TrainConfig, base: BaseFolder, longest_sec: float) -> Iterator[Problem]:
+    """Compare what a run takes with what there is. `longest_sec`: of the longest song."""
+    if estimate.memory_bytes > estimate.device_memory_bytes:
+        there = estimate.device_memory_bytes
+        place = "the GPU" if estimate.device.startswith("cuda") else "this computer"
+        lack = f"it needs {in_gb(estimate.memory_bytes)} of memory, and {place} has {in_gb(there)}"
+        yield Problem(f"This will not fit: {lack}.", remedy(config, base, longest_sec, there))
+    if estimate.disk_bytes > estimate.free_disk_bytes:
+        lack = f"it needs {in_gb(estimate.disk_bytes)}, and {in_gb(estimate.free_disk_bytes)} are free"
+        instead = ", or train a LoRA instead of full" if config.method == "full" else ""
+        yield Problem(f"This will not fit on the disk: {lack}.", f"Free some disk{instead}.")
+
+
+def remedy(config: TrainConfig, base: BaseFolder, longest_sec: float, there: int) -> str:
+    """Name each change that is enough alone; else the first few that are enough together."""
+
+    def needed(changed: TrainConfig) -> int:
+        return training_bytes(changed, base, longest_sec)
+
+    helpful = [(words, change) for words, change in MILDER.items() if needed(change(config)) < needed(config)]
+    if enough := [words for words, change in helpful if needed(change(config)) <= there]:
+        return f"Use {' or '.join(enough)}."
+    together: list[str] = []
+    for words, change in helpful:
+        config = change(config)
+        together.append(words)
+        if needed(config) <= there:
+            return f"Use {' and '.join(together)}."
+    return "No setting makes it fit: use a smaller base model, or a device with more memory."
+
+
+def in_gb(num_bytes: int) -> str:
+    return f"{num_bytes / GB:.1f} GB"

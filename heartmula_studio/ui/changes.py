@@ -1,0 +1,59 @@
+"""How an open page hears of what others changed: one timer, and a fingerprint of each kind of record."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import gradio as gr
+
+from heartmula_studio.store.records import Record
+from heartmula_studio.studio import Studio
+
+CHECK_SEC = 2.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """States whose `change` event says that records came, went or moved on; what they hold means nothing else."""
+
+    datasets: gr.State
+    jobs: gr.State
+    checkpoints: gr.State
+    songs: gr.State
+    styles: gr.State
+
+    @classmethod
+    def build(cls) -> "Changes":
+        return cls(*(gr.State("") for _ in range(5)))
+
+    @property
+    def all(self) -> list[gr.State]:
+        return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles]
+
+    def watch(self, studio: Studio, page: gr.Blocks) -> None:
+        """Look when the page opens, and every two seconds."""
+        timer = gr.Timer(CHECK_SEC)
+        look = partial(fingerprints, studio)
+        gr.on([page.load, timer.tick], look, outputs=self.all, show_progress="hidden", api_visibility="private")
+
+    def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
+        """Look at once after an event of this page."""
+        look: Callable[[], tuple[str, ...]] = partial(fingerprints, studio)
+        return event.then(look, outputs=self.all, show_progress="hidden", api_visibility="private")
+
+
+def fingerprints(studio: Studio) -> tuple[str, ...]:
+    """One text for each kind of record, in the order of `Changes.all`."""
+    jobs = [(job.id, job.status, job.checkpoint_id) for job in studio.list_jobs()]
+    songs = [(song.id, song.status) for song in studio.list_generations()]
+    return (
+        fingerprint(studio.list_datasets()),
+        str(hash(tuple(jobs))),
+        fingerprint(studio.list_checkpoints()),
+        str(hash(tuple(songs))),
+        str(hash(studio.list_styles())),
+    )
+
+
+def fingerprint(records: Iterable[Record]) -> str:
+    return str(hash(tuple(record.to_json() for record in records)))

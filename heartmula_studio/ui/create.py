@@ -1,0 +1,210 @@
+"""Create: what a song shall be, the making of it, and the songs made before."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import gradio as gr
+from anyio import to_thread
+
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.store.records import UNDER_WAY, Generation
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.files import served_file
+from heartmula_studio.ui.history import build_history
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.song_view import song_status
+from heartmula_studio.ui.style_manager import build_style_manager
+
+FORMATS = ("wav", "flac", "mp3")
+SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
+POLL_SEC = 0.4
+
+
+@dataclass(frozen=True)
+class SongForm:
+    """The fields of a song, named as `Studio.generate` takes them."""
+
+    tags: gr.Dropdown
+    lyrics: gr.Textbox
+    duration_sec: gr.Slider
+    seed: gr.Textbox
+    temperature: gr.Slider
+    topk: gr.Slider
+    cfg_scale: gr.Slider
+
+    @property
+    def fields(self) -> list[gr.components.Component]:
+        return list(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where a song appears."""
+
+    status: gr.HTML
+    cancel: gr.Button
+    song: gr.Column
+    audio: gr.Audio
+    receipt: gr.JSON
+
+    @property
+    def outputs(self) -> list[gr.blocks.Block]:
+        return list(vars(self).values())
+
+
+def build_create(shared: Shared) -> None:
+    studio = shared.studio
+    with gr.Row():
+        with gr.Column(scale=3):
+            with gr.Column(elem_classes=["glass"]):
+                form = build_form()
+                generate = gr.Button("Generate", variant="primary", size="lg")
+            with gr.Column(elem_classes=["glass"]):
+                result = build_result()
+                downloads, again = build_song_actions(result)
+        with gr.Column(scale=2):
+            build_style_manager(shared, form.tags)
+            build_history(shared)
+    asked = generate.click(
+        lambda *values: ask_for_song(studio, values), form.fields, shared.song_id, show_progress_on=[result.status],
+        api_visibility="private",
+    )  # fmt: skip
+    shared.refresh(asked)
+    watching = gr.on(
+        fn=partial(watch_song, studio), inputs=[shared.song_id], outputs=result.outputs,
+        trigger_mode="always_last", concurrency_limit=None, **QUIET,
+    )  # fmt: skip
+    watching.then(lambda id: song_files(studio, id), shared.song_id, downloads, **QUIET)
+    result.cancel.click(lambda id: cancel(studio, id), shared.song_id, **QUIET)
+    again.click(lambda id: settings_of(studio, id), shared.song_id, form.fields, **QUIET)
+
+
+def build_form() -> SongForm:
+    tags = gr.Dropdown(
+        [],
+        value=[],
+        multiselect=True,
+        allow_custom_value=True,
+        label="Tags",
+        info="Choose, or type your own and press Enter.",
+    )
+    lyrics = gr.Textbox(
+        label="Lyrics", info="Leave it empty for an instrumental.", lines=8, max_lines=24,
+        placeholder="[Verse]\nThe first line\n\n[Chorus]\nThe line that stays",
+    )  # fmt: skip
+    with gr.Row(elem_classes=["chips"]):
+        for section in SECTIONS:
+            button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
+            button.click(lambda text, section=section: with_section(text, section), lyrics, lyrics, **QUIET)
+    duration = gr.Slider(5, 240, 20, step=1, label="Length in seconds", info="A song may end before.")
+    with gr.Row(elem_classes=["field-row"]):
+        seed = gr.Textbox(label="Seed", info="Empty: another song each time.", max_lines=1, scale=3)
+        draw = gr.Button("🎲 Draw one", min_width=110)
+    draw.click(lambda: str(random.randrange(2**31)), outputs=seed, **QUIET)
+    with gr.Accordion("Advanced", open=False):
+        temperature = gr.Slider(0.1, 2, 1, step=0.05, label="Temperature", info="Higher is more surprising.")
+        topk = gr.Slider(1, 500, 50, step=1, label="Top-k", info="How many of the likeliest tokens to draw from.")
+        cfg_scale = gr.Slider(1, 5, 1.5, step=0.1, label="Guidance", info="How closely tags and lyrics are followed.")
+    return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale)
+
+
+def build_result() -> Result:
+    status = gr.HTML(song_status(None))
+    cancel = gr.Button("Cancel", variant="stop", visible=False)
+    with gr.Column(visible=False) as song:
+        audio = gr.Audio(label="Song", interactive=False)
+        with gr.Accordion("Receipt: how it was made", open=False):
+            receipt = gr.JSON(show_label=False, max_height=400)
+    return Result(status, cancel, song, audio, receipt)
+
+
+def build_song_actions(result: Result) -> tuple[list[gr.DownloadButton], gr.Button]:
+    """What can be done with the finished song: take it away, or make it again."""
+    with result.song, gr.Row():
+        downloads = [gr.DownloadButton(format.upper(), size="sm", min_width=80) for format in FORMATS]
+        again = gr.Button("Continue with the same seed", size="sm")
+    return downloads, again
+
+
+def ask_for_song(studio: Studio, values: Sequence) -> str:
+    """Queue a song, and return its id."""
+    tags, lyrics, duration_sec, seed, *sampling = values
+    with explained():
+        return studio.generate(", ".join(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
+
+
+def parsed_seed(text: str) -> int | None:
+    """None for an empty field. Raises InvalidInputError for what is no whole number."""
+    if not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidInputError(f"The seed is {text!r}.", "Give a whole number, or leave it empty.") from error
+
+
+async def watch_song(studio: Studio, id: str) -> AsyncIterator[tuple]:
+    """Yield what `Result` shows of a song, as it moves, until it ends."""
+    last = None
+    while (song := await to_thread.run_sync(find_song, studio, id)) is not None:
+        if song != last:
+            yield shown(studio, song)
+        if song.status not in UNDER_WAY:
+            return
+        last = song
+        await anyio.sleep(POLL_SEC)
+    yield song_status(None), gr.update(visible=False), gr.update(visible=False), None, None
+
+
+def shown(studio: Studio, song: Generation) -> tuple:
+    """Status, Cancel, the song's place, its sound and its receipt."""
+    under_way, is_done = song.status in UNDER_WAY, song.status == "completed"
+    sound = served_file(studio.song_path(song.id))["path"] if is_done else None
+    return song_status(song), gr.update(visible=under_way), gr.update(visible=is_done), sound, song.receipt
+
+
+def find_song(studio: Studio, id: str) -> Generation | None:
+    """A song that a browser remembers may be gone."""
+    if not id:
+        return None
+    try:
+        return studio.get_generation(id)
+    except NotFoundError:
+        return None
+
+
+def song_files(studio: Studio, id: str) -> list:
+    """The finished song in every format, for the buttons."""
+    song = find_song(studio, id)
+    if song is None or song.status != "completed":
+        return [None] * len(FORMATS)
+    with explained():
+        return [served_file(studio.song_path(id, format))["path"] for format in FORMATS]
+
+
+def cancel(studio: Studio, id: str) -> None:
+    with explained():
+        studio.cancel_generation(id)
+
+
+def settings_of(studio: Studio, id: str) -> list:
+    """What a song was asked for, for the form."""
+    with explained():
+        return form_values(studio.get_generation(id))
+
+
+def form_values(song: Generation) -> list:
+    """The values of `SongForm.fields`."""
+    request = song.request
+    tags = [tag.strip() for tag in request["tags"].split(",") if tag.strip()]
+    sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
+    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling]
+
+
+def with_section(lyrics: str, section: str) -> str:
+    """The lyrics with a section mark at the end."""
+    start = f"{lyrics.rstrip()}\n\n" if lyrics.strip() else ""
+    return f"{start}[{section}]\n"

@@ -1,0 +1,151 @@
+"""📦 Dataset: collections of songs as cards, and the songs of the one that is selected."""
+
+import gradio as gr
+
+from heartmula_studio.store.records import Dataset
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.songs import build_songs
+
+FIRST_STEP = "Give your style a name above, then drop at least five songs. Or try it with the example clips."
+
+
+def build_dataset(shared: Shared) -> None:
+    editing, deleting = gr.State(""), gr.State("")
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            _build_creation(shared)
+            _build_editing(shared, editing)
+            _build_deletion(shared, deleting)
+            _build_cards(shared, editing, deleting)
+        with gr.Column(scale=5, min_width=320):
+            build_songs(shared)
+
+
+def _build_creation(shared: Shared) -> None:
+    with gr.Column(elem_classes=["glass"]):
+        gr.HTML("<h2>New dataset</h2>")
+        name = gr.Textbox(label="Name", placeholder="Lagos nights", max_lines=1)
+        styles = gr.Textbox(label="Styles", placeholder="Afrobeat, Highlife", info="Separated by commas.", max_lines=1)
+        create = gr.Button("Create dataset", variant="primary")
+        examples = gr.Button("Try it with six example clips")
+    created = gr.on(
+        [create.click, name.submit, styles.submit],
+        lambda name, styles: create_dataset(shared.studio, name, styles),
+        [name, styles],
+        [shared.dataset_id, name, styles],
+        **QUIET,
+    )
+    shared.refresh(created)
+    shared.refresh(examples.click(lambda: create_examples(shared.studio), outputs=shared.dataset_id, **QUIET))
+
+
+def _build_editing(shared: Shared, editing: gr.State) -> None:
+    with gr.Column(visible=False, elem_classes=["glass"]) as panel:
+        gr.HTML("<h2>✏️ Name and styles</h2>")
+        name, styles = gr.Textbox(label="Name", max_lines=1), gr.Textbox(label="Styles", max_lines=1)
+        with gr.Row():
+            save = gr.Button("Save", variant="primary", size="sm")
+            leave = gr.Button("Leave it", size="sm")
+    editing.change(lambda id: edited(shared.studio, id), editing, [panel, name, styles], **QUIET)
+    saved = gr.on(
+        [save.click, name.submit, styles.submit],
+        lambda *values: save_dataset(shared.studio, *values),
+        [editing, name, styles],
+        editing,
+        **QUIET,
+    )
+    shared.refresh(saved)
+    leave.click(lambda: "", outputs=editing, **QUIET)
+
+
+def _build_deletion(shared: Shared, deleting: gr.State) -> None:
+    with gr.Column(visible=False, elem_classes=["glass"]) as panel:
+        warning = gr.HTML()
+        with gr.Row():
+            confirm = gr.Button("Delete it", variant="stop", size="sm")
+            keep = gr.Button("Keep it", size="sm")
+    deleting.change(lambda id: what_goes(shared.studio, id), deleting, [panel, warning], **QUIET)
+    shared.refresh(confirm.click(lambda id: delete_dataset(shared.studio, id), deleting, deleting, **QUIET))
+    keep.click(lambda: "", outputs=deleting, **QUIET)
+
+
+def _build_cards(shared: Shared, editing: gr.State, deleting: gr.State) -> None:
+    @gr.render(inputs=[shared.changes.datasets, shared.dataset_id], show_progress="hidden")
+    def _(_fingerprint: str, chosen: str) -> None:
+        datasets = shared.studio.list_datasets()
+        if not datasets:
+            gr.HTML(html.empty("🎼", "No datasets yet", FIRST_STEP))
+        with gr.Column(elem_classes=["cards"]):
+            for dataset in reversed(datasets):
+                _build_card(shared, dataset, dataset.id == chosen, editing, deleting)
+
+
+def _build_card(shared: Shared, dataset: Dataset, is_chosen: bool, editing: gr.State, deleting: gr.State) -> None:
+    with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
+        lines = [", ".join(dataset.styles), count_line(dataset), html.when(dataset.created_at)]
+        gr.HTML(html.card(dataset.name, [html.badge(dataset.status)], lines))
+        with gr.Row():
+            choose = gr.Button("Selected" if is_chosen else "Open", size="sm", min_width=80)
+            with gr.Row(elem_classes=["card-actions"]):
+                edit = gr.Button("✏️ Edit", size="sm", min_width=70)
+                delete = gr.Button("🗑️ Delete", size="sm", min_width=70)
+        choose.click(lambda: dataset.id, outputs=shared.dataset_id, **QUIET)
+        edit.click(lambda: dataset.id, outputs=editing, **QUIET)
+        delete.click(lambda: dataset.id, outputs=deleting, **QUIET)
+
+
+def count_line(dataset: Dataset) -> str:
+    """ "3 of 5 files" until there are enough, then how many and how long they are."""
+    count = len(dataset.audio_files)
+    if count < dataset.minimum_files:
+        return f"{count} of {dataset.minimum_files} files"
+    return f"{count} files · {html.duration(sum(song.duration_sec for song in dataset.audio_files))}"
+
+
+def split_styles(text: str) -> list[str]:
+    return [style.strip() for style in text.split(",") if style.strip()]
+
+
+def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, str, str]:
+    """Make an empty dataset; return its id, and the fields empty again."""
+    with explained():
+        return studio.create_dataset(name, split_styles(styles)).id, "", ""
+
+
+def create_examples(studio: Studio) -> str:
+    with explained():
+        return studio.create_example_dataset().id
+
+
+def edited(studio: Studio, id: str) -> tuple:
+    """The panel with what can be changed, or no panel without a dataset."""
+    if not id:
+        return gr.update(visible=False), "", ""
+    with explained():
+        dataset = studio.get_dataset(id)
+    return gr.update(visible=True), dataset.name, ", ".join(dataset.styles)
+
+
+def save_dataset(studio: Studio, id: str, name: str, styles: str) -> str:
+    with explained():
+        studio.update_dataset(id, name, split_styles(styles))
+    return ""
+
+
+def what_goes(studio: Studio, id: str) -> tuple:
+    """The panel that asks, saying what would be lost."""
+    if not id:
+        return gr.update(visible=False), ""
+    with explained():
+        dataset = studio.get_dataset(id)
+    songs, num_bytes = len(dataset.audio_files), sum(song.size_bytes for song in dataset.audio_files)
+    text = f"{songs} songs ({html.size(num_bytes)}) go with their lyrics and tokens. Trained styles and songs stay."
+    return gr.update(visible=True), html.notice("warning", f"Delete “{dataset.name}”?", text)
+
+
+def delete_dataset(studio: Studio, id: str) -> str:
+    with explained():
+        studio.delete_dataset(id)
+    return ""

@@ -1,0 +1,44 @@
+"""The top of the page: the name, and the style that songs are made in."""
+
+from html import escape
+
+import gradio as gr
+
+from heartmula_studio.store.records import Checkpoint
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.html import badge
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+
+BRAND = """<h1 class="brand">HeartMuLa Training Studio</h1>
+<p class="tagline">Five songs in, and every song after carries your style.</p>"""
+
+
+def build_header(shared: Shared) -> None:
+    with gr.Row(elem_classes=["hero", "glass"]):
+        gr.HTML(BRAND)
+        with gr.Row(elem_classes=["active-style"]):
+            said = gr.HTML()
+            off = gr.Button("Switch off", size="sm", visible=False)
+    gr.on(fn=lambda _: active_style(shared.studio), inputs=[shared.changes.checkpoints], outputs=[said, off], **QUIET)
+    shared.refresh(off.click(lambda: switch_off(shared.studio), **QUIET))
+
+
+def active_style(studio: Studio) -> tuple[str, dict]:
+    """What is said of the active style, and the button that switches it off."""
+    active = find_active(studio)
+    if active is None:
+        return '<p><span class="hint">Style</span> <b>none, the base model</b></p>', gr.update(visible=False)
+    name, strength = escape(active.name), f"{active.strength:g}"
+    text = f'<p><span class="hint">Style</span> <b dir="auto">{name}</b> {badge("active")} × {strength}</p>'
+    return text, gr.update(visible=True)
+
+
+def find_active(studio: Studio) -> Checkpoint | None:
+    return next((checkpoint for checkpoint in studio.list_checkpoints() if checkpoint.is_active), None)
+
+
+def switch_off(studio: Studio) -> None:
+    """Make songs with the base alone; nothing is wrong where another page was quicker."""
+    if active := find_active(studio):
+        with explained():
+            studio.deactivate(active.id)

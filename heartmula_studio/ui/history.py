@@ -1,0 +1,46 @@
+"""The songs made so far, newest first."""
+
+import gradio as gr
+
+from heartmula_studio.store.records import UNDER_WAY, Generation
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.song_view import song_lines, song_title
+
+SHOWN_AT_FIRST = 8
+
+
+def build_history(shared: Shared) -> None:
+    shown = gr.State(SHOWN_AT_FIRST)
+    with gr.Column(elem_classes=["glass"]):
+        gr.HTML("<h2>History</h2>")
+
+        @gr.render(inputs=[shared.changes.songs, shared.song_id, shown], show_progress="hidden")
+        def _(_fingerprint: str, chosen: str, limit: int) -> None:
+            songs = shared.studio.list_generations()[::-1]
+            if not songs:
+                gr.HTML(html.empty("📼", "No songs yet", "What you generate stays here."))
+            names = {checkpoint.id: checkpoint.name for checkpoint in shared.studio.list_checkpoints()}
+            for song in songs[:limit]:
+                _build_song(shared, song, names.get(song.checkpoint_id), song.id == chosen)
+            if len(songs) > limit:
+                more = gr.Button(f"Show all {len(songs)}", size="sm")
+                more.click(lambda: len(songs), outputs=shown, **QUIET)
+
+
+def _build_song(shared: Shared, song: Generation, style_name: str | None, is_chosen: bool) -> None:
+    style = style_name or (song.checkpoint_id and "that was deleted")
+    with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
+        gr.HTML(html.card(song_title(song), [html.badge(song.status)], song_lines(song, style)))
+        with gr.Row(elem_classes=["card-actions"]):
+            listen = gr.Button("Listen" if song.status == "completed" else "Show", size="sm", min_width=70)
+            listen.click(lambda: song.id, outputs=shared.song_id, **QUIET)
+            if song.status not in UNDER_WAY:
+                delete = gr.Button("🗑️ Delete", size="sm", min_width=70)
+                shared.refresh(delete.click(lambda: delete_song(shared.studio, song.id), **QUIET))
+
+
+def delete_song(studio: Studio, id: str) -> None:
+    with explained():
+        studio.delete_generation(id)

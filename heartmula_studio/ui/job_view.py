@@ -1,0 +1,191 @@
+"""What the page says of a training job. Pure: from the job, its measurements and its log to HTML."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
+from heartmula_studio.ui import html
+from heartmula_studio.ui.loss_chart import LossPoints, is_number, loss_chart
+
+Metrics = Sequence[Mapping[str, Any]]
+Trend = Literal["falling", "constant", "rising"]
+Action = Literal["stop", "cancel", "resume", "clone", "delete"]
+
+METHODS = {"lora": "⚡ LoRA", "full": "🔥 Full"}
+PHASES = {
+    "waiting": "Waits",
+    "tokenising": "Listens to the songs",
+    "training": "Trains",
+    "saving": "Saves",
+    None: "",
+}
+ACTIONS: dict[str, tuple[Action, ...]] = {
+    "queued": ("cancel", "clone", "delete"),
+    "running": ("stop", "cancel", "clone"),
+    "completed": ("clone", "delete"),
+    "failed": ("resume", "clone", "delete"),
+    "cancelled": ("resume", "clone", "delete"),
+    "interrupted": ("resume", "clone", "delete"),
+}
+LOG_LINES = 40
+HALVES_STEPS = 40  # from this many steps on, two halves of them say something
+FELL, ROSE = 0.995, 1.03  # within these times an earlier mean, a mean counts as the same
+UNKNOWN = "–"
+TREND_WORDS = {"constant": "The loss is constant", "rising": "The loss is rising"}
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One selected job, each part by itself: what has not changed need not be sent again."""
+
+    heading: str
+    numbers: str
+    notices: str
+    chart: str
+    log: str
+    actions: tuple[Action, ...]
+    style: Checkpoint | None  # what a completed job made, while it is there
+
+
+def job_view(
+    job: Job, metrics: Metrics, log_lines: Sequence[str], log_scale: bool, style: Checkpoint | None = None
+) -> JobView:
+    return JobView(
+        heading=heading(job),
+        numbers=numbers(job),
+        notices=notices(job, metrics),
+        chart=loss_chart(LossPoints.of(metrics), log_scale),
+        log=log_tail(log_lines),
+        actions=ACTIONS[job.status],
+        style=style,
+    )
+
+
+def heading(job: Job) -> str:
+    settings = " · ".join(settings_of(job))
+    return (
+        f'<h2 class="card-title" dir="auto">{escape(job.dataset_name)}</h2>'
+        f'<p>{html.badge(job.status)} <span class="hint">{escape(settings)}</span></p>'
+    )
+
+
+def settings_of(job: Job) -> list[str]:
+    """What tells one run from another."""
+    rank = [f"rank {job.lora_rank}"] if job.method == "lora" else []
+    return [METHODS[job.method], *rank, counted(job.epochs, "epoch"), f"learning rate {plain(job.learning_rate)}"]
+
+
+def numbers(job: Job) -> str:
+    """How far the job is."""
+    values = {
+        "Progress": f"{job.progress:.2f} %",
+        "Epoch": f"{job.epoch} of {job.epochs}",
+        "Loss": loss_text(job.loss),
+        "Held-out loss": loss_text(job.eval_loss),
+        "Step": f"{job.step} of {job.total_steps}" if job.total_steps else UNKNOWN,
+    }
+    if job.status in UNDER_WAY:
+        values["Time left"] = UNKNOWN if job.eta_sec is None else html.time_left(job.eta_sec)
+    said = " · ".join(filter(None, (PHASES[job.phase], job.message)))
+    bar = html.progress(job.progress, said or f"{job.progress:.2f} %") if job.status in UNDER_WAY else ""
+    return bar + readings(values)
+
+
+def notices(job: Job, metrics: Metrics) -> str:
+    """How the job ended, and what the shape of the curve asks for."""
+    return ending(job) + tip(job, loss_trend(metrics))
+
+
+def ending(job: Job) -> str:
+    if job.error:
+        return html.notice("error", job.error.message, job.error.hint)
+    if job.status == "completed":
+        return html.notice("success", "Your style is ready.", learnt(job))
+    if job.status in ("interrupted", "cancelled", "failed"):
+        return html.notice("warning", job.message or job.status.capitalize())
+    return ""
+
+
+def learnt(job: Job) -> str:
+    """What the song that was kept aside says of it."""
+    if job.initial_loss is None or job.eval_loss is None:
+        return ""
+    said = f"On a song it never heard, the loss went from {job.initial_loss:.4f} to {job.eval_loss:.4f}."
+    if job.eval_loss < job.initial_loss:
+        return said
+    return f"{said} It did not fall: give more songs, closer to each other, or a lower learning rate."
+
+
+def tip(job: Job, trend: Trend | None) -> str:
+    """The guide's advice for a loss that does not fall."""
+    if trend not in TREND_WORDS:
+        return ""
+    lower = f"Lower the learning rate, to {plain(job.learning_rate / 2)} for example: "
+    how = "stop this job and clone it." if job.status in UNDER_WAY else "clone this job."
+    return html.notice("warning", f"{TREND_WORDS[trend]}.", lower + how)
+
+
+def loss_trend(metrics: Metrics) -> Trend | None:
+    """Tell where the training loss is heading; None while too little was measured.
+
+    Steps hear different songs, so only means over the same songs are compared: those of whole epochs, or of the two
+    halves of a long run whose second epoch has not ended. "rising": the last mean is over 3 % above the lowest before
+    it; "constant": it is not even 0.5 % below the first; else "falling".
+    """
+    means = [statistics.fmean(losses) for losses in comparable(metrics)]
+    if len(means) < 2:
+        return None
+    *before, last = means
+    if last > ROSE * min(before):
+        return "rising"
+    return "falling" if last < FELL * before[0] else "constant"
+
+
+def comparable(metrics: Metrics) -> list[list[float]]:
+    """The losses of whole epochs, or of two halves."""
+    start = next((line for line in metrics if line["event"] == "start"), {})
+    steps = [line for line in metrics if line["event"] == "step" and is_number(line.get("loss"))]
+    epochs: dict[int, list[float]] = {}
+    for line in steps:
+        epochs.setdefault(line["epoch"], []).append(line["loss"])
+    whole = [losses for losses in epochs.values() if len(losses) == start.get("steps_per_epoch")]
+    if len(whole) >= 2 or len(steps) < HALVES_STEPS:
+        return whole
+    losses, middle = [line["loss"] for line in steps], len(steps) // 2
+    return [losses[:middle], losses[middle:]]
+
+
+def log_tail(lines: Sequence[str]) -> str:
+    """The end of the log, scrolled to its last line: the outer box is filled from below."""
+    text = escape("\n".join(lines[-LOG_LINES:])) or "Nothing yet."
+    return (
+        '<h3>Log</h3><div class="log" tabindex="0" role="region" aria-label="End of the log" '
+        f'style="display:flex;flex-direction:column-reverse"><div dir="auto">{text}</div></div>'
+    )
+
+
+def job_card(job: Job) -> str:
+    """A job in the list."""
+    lines = [" · ".join(settings_of(job)), html.when(job.created_at)]
+    return html.card(job.dataset_name, [html.badge(job.status)], lines)
+
+
+def readings(values: Mapping[str, object]) -> str:
+    """Figures whose names and values read as lines of text as well: "Loss: 0.4512"."""
+    return html.figures({f"{name}: ": value for name, value in values.items()})
+
+
+def loss_text(loss: float | None) -> str:
+    return UNKNOWN if loss is None else f"{loss:.4f}"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def plain(number: float) -> str:
+    """A small number without an exponent: 0.00005."""
+    return f"{number:.10f}".rstrip("0").rstrip(".") if number < 1 else f"{number:g}"

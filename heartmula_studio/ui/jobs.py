@@ -1,0 +1,290 @@
+"""📊 Jobs: the training jobs as cards, and the selected one as it moves."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import gradio as gr
+from anyio import to_thread
+
+from heartmula_studio.errors import NotFoundError
+from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+
+POLL_SEC = 0.7
+REST = 10  # a long curve takes long to draw: at least this many times as long is waited before the next look
+SHOWN_AT_FIRST = 8
+FIRST_STEP = "Choose a dataset and press Start training. What happens then appears here."
+
+
+@dataclass(frozen=True)
+class Pane:
+    """Where the selected job is shown, part by part as in `JobView`."""
+
+    heading: gr.HTML
+    notices: gr.HTML
+    numbers: gr.HTML
+    chart: gr.HTML
+    log: gr.HTML
+    stop: gr.Button
+    cancel: gr.Button
+    resume: gr.Button
+    clone: gr.Button
+    delete: gr.Button
+    done: gr.Row
+    activate: gr.Button
+
+    @property
+    def outputs(self) -> list[gr.blocks.Block]:
+        return list(vars(self).values())
+
+
+TEXTS = ("heading", "notices", "numbers", "chart", "log")  # in the order of the pane
+BUTTONS = ("stop", "cancel", "resume", "clone", "delete")
+
+
+class Turn:
+    """Which of a page's looks goes on: the one that began last.
+
+    Gradio's own `cancels` misses an event that is being sent, and the browser then complains of it.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def take(self) -> int:
+        self.number += 1
+        return self.number
+
+
+def build_jobs(shared: Shared) -> None:
+    shown = gr.State("")  # the id of the job in the pane
+    with gr.Column(elem_classes=["glass"], visible=False) as nothing:
+        gr.HTML(html.empty("📊", "No training yet", FIRST_STEP))
+        to_training = gr.Button("Go to Training", variant="primary")
+    shared.show(to_training.click(lambda: None, **QUIET), "training")
+    with gr.Row(visible=False) as some:
+        with gr.Column(scale=2, min_width=280):
+            _build_cards(shared)
+        with gr.Column(scale=5, min_width=300, elem_classes=["glass"]):
+            pane, log_scale, open_models = _build_pane()
+            _build_clone(shared, pane, shown)
+            _build_deletion(shared, pane, shown)
+    # When the page opens, another job is selected, or any job or style changes its state.
+    gr.on(
+        fn=partial(watch_job, shared.studio),
+        inputs=[gr.State(Turn()), shared.job_id, log_scale, shared.changes.jobs, shared.changes.checkpoints],
+        outputs=[shown, nothing, some, *pane.outputs],
+        concurrency_limit=None,
+        trigger_mode="multiple",
+        **QUIET,
+    )
+    _connect_buttons(shared, pane, shown)
+    shared.show(open_models.click(lambda: None, **QUIET), "models")
+
+
+def _build_pane() -> tuple[Pane, gr.Checkbox, gr.Button]:
+    heading, notices = gr.HTML(), gr.HTML()
+    with gr.Row(visible=False) as done:
+        activate = gr.Button("Activate", variant="primary", min_width=120)
+        open_models = gr.Button("Open Models", min_width=120)
+    numbers = gr.HTML()
+    with gr.Row():
+        stop = gr.Button("Stop and save", size="sm", min_width=110)
+        cancel = gr.Button("Cancel", size="sm", min_width=80)
+        resume = gr.Button("Resume", variant="primary", size="sm", min_width=80)
+        clone = gr.Button("Clone…", size="sm", min_width=80)
+        delete = gr.Button("🗑️ Delete", size="sm", min_width=80)
+    log_scale = gr.Checkbox(label="Log scale", container=False)
+    chart, log = gr.HTML(), gr.HTML()
+    pane = Pane(heading, notices, numbers, chart, log, stop, cancel, resume, clone, delete, done, activate)
+    return pane, log_scale, open_models
+
+
+def _build_cards(shared: Shared) -> None:
+    limit = gr.State(SHOWN_AT_FIRST)
+
+    @gr.render(inputs=[shared.changes.jobs, shared.job_id, limit], show_progress="hidden")
+    def _(_fingerprint: str, remembered: str, shown: int) -> None:
+        jobs, selected = shared.studio.list_jobs()[::-1], selected_id(shared.studio, remembered)
+        with gr.Column(elem_classes=["cards"]):
+            for job in jobs[:shown]:
+                _build_card(shared, job, job.id == selected)
+        if len(jobs) > shown:
+            more = gr.Button(f"Show all {len(jobs)}", size="sm")
+            more.click(lambda: len(jobs), outputs=limit, **QUIET)
+
+
+def _build_card(shared: Shared, job: Job, is_selected: bool) -> None:
+    with gr.Column(elem_classes=["card", "selected"] if is_selected else ["card"]):
+        gr.HTML(job_card(job))
+        show = gr.Button("Selected" if is_selected else "Show", size="sm")
+    show.click(lambda: job.id, outputs=shared.job_id, **QUIET)
+
+
+def _connect_buttons(shared: Shared, pane: Pane, shown: gr.State) -> None:
+    studio = shared.studio
+    for button, action in (
+        (pane.stop, lambda id: act(studio.cancel_job, id, save=True)),
+        (pane.cancel, lambda id: act(studio.cancel_job, id, save=False)),
+        (pane.resume, lambda id: act(studio.resume_job, id)),
+    ):
+        shared.refresh(button.click(action, shown, **QUIET))
+    activated = pane.activate.click(
+        lambda id: activate(studio, id), shown, show_progress_on=[pane.notices], api_visibility="private"
+    )
+    shared.refresh(activated)
+
+
+def _build_clone(shared: Shared, pane: Pane, shown: gr.State) -> None:
+    with gr.Column(visible=False, elem_classes=["glass"]) as panel:
+        gr.HTML("<h3>Train again with other settings</h3>")
+        with gr.Row():
+            epochs = gr.Number(label="Epochs", precision=0, min_width=110)
+            learning_rate = gr.Number(label="Learning rate", step=0.00001, min_width=110)
+            rank = gr.Number(label="LoRA rank", precision=0, min_width=110)
+        with gr.Row():
+            start = gr.Button("Start the copy", variant="primary", size="sm")
+            leave = gr.Button("Leave it", size="sm")
+    fields = [epochs, learning_rate, rank]
+    pane.clone.click(lambda id: clone_form(shared.studio, id), shown, [panel, *fields], **QUIET)
+    started = start.click(
+        lambda id, *values: clone(shared.studio, id, *values),
+        [shown, *fields],
+        [shared.job_id, panel],
+        **QUIET,
+    )
+    shared.refresh(started)
+    gr.on([leave.click, shared.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
+
+
+def _build_deletion(shared: Shared, pane: Pane, shown: gr.State) -> None:
+    with gr.Column(visible=False, elem_classes=["glass"]) as panel:
+        gr.HTML(html.notice("warning", "Delete this job?", "Its log and its curve go. The style it made stays."))
+        with gr.Row():
+            confirm = gr.Button("Delete it", variant="stop", size="sm")
+            keep = gr.Button("Keep it", size="sm")
+    pane.delete.click(lambda: gr.update(visible=True), outputs=panel, **QUIET)
+    deleted = confirm.click(lambda id: delete(shared.studio, id), shown, [shared.job_id, panel], **QUIET)
+    shared.refresh(deleted)
+    gr.on([keep.click, shared.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
+
+
+# --- the selected job ------------------------------------------------------------------------------------------------
+
+
+def selected_id(studio: Studio, remembered: str) -> str:
+    """The job that a browser remembers; the newest where that one is gone; "" where there is none."""
+    ids = [job.id for job in studio.list_jobs()]
+    return remembered if remembered in ids else next(reversed(ids), "")
+
+
+class Watched:
+    """One job as one page sees it. Reads again only what has moved."""
+
+    def __init__(self, studio: Studio, id: str, log_scale: bool):
+        self._studio, self._id, self._log_scale = studio, id, log_scale
+        self._log, self._log_offset = "", 0
+        self._metrics: list[dict] = []
+        self.job: Job | None = None
+
+    def look(self) -> JobView:
+        """Raises NotFoundError for a job that is gone."""
+        job = self._studio.get_job(self._id)
+        if job != self.job:
+            self.job, self._metrics = job, self._studio.job_metrics(self._id)
+        return job_view(job, self._metrics, self._log_lines(), self._log_scale, find_style(self._studio, job))
+
+    def _log_lines(self) -> list[str]:
+        more = "begin"
+        while more:
+            more, self._log_offset = self._studio.job_logs(self._id, self._log_offset)
+            self._log = "\n".join((self._log + more).split("\n")[-LOG_LINES - 1 :])
+        return self._log.split("\n")
+
+
+async def watch_job(
+    studio: Studio, turn: Turn, remembered: str, log_scale: bool, *_fingerprints: str
+) -> AsyncIterator[list]:
+    """Yield what the tab shows whenever the selected job has moved: until it ends, or another look begins."""
+    mine, id = turn.take(), selected_id(studio, remembered)
+    yield [id, gr.update(visible=not id), gr.update(visible=bool(id)), *[gr.skip()] * len(Pane.__annotations__)]
+    watched, last = Watched(studio, id, log_scale), None
+    while id:
+        started = time.perf_counter()
+        try:
+            view = await to_thread.run_sync(watched.look)
+        except NotFoundError:
+            return
+        if turn.number != mine:
+            return
+        if view != last:
+            yield [*[gr.skip()] * 3, *updates(last, view)]
+        if watched.job.status not in UNDER_WAY:
+            return
+        last = view
+        await anyio.sleep(max(POLL_SEC, REST * (time.perf_counter() - started)))
+
+
+def updates(last: JobView | None, view: JobView) -> list:
+    """What the parts of the pane become; those that are as before are left alone."""
+    said = [(getattr(last, part, None), getattr(view, part)) for part in TEXTS]
+    texts = [gr.skip() if new == old else new for old, new in said]
+    if last and (last.actions, last.style) == (view.actions, view.style):
+        return texts + [gr.skip()] * (len(BUTTONS) + 2)
+    buttons = [gr.update(visible=action in view.actions) for action in BUTTONS]
+    may_activate = view.style is not None and not view.style.is_active
+    return [*texts, *buttons, gr.update(visible=view.style is not None), gr.update(visible=may_activate)]
+
+
+def find_style(studio: Studio, job: Job) -> Checkpoint | None:
+    """What a completed job made; it may have been deleted."""
+    if job.checkpoint_id is None:
+        return None
+    try:
+        return studio.get_checkpoint(job.checkpoint_id)
+    except NotFoundError:
+        return None
+
+
+# --- what the buttons do ---------------------------------------------------------------------------------------------
+
+
+def act(action, id: str, **options: bool) -> None:
+    with explained():
+        action(id, **options)
+
+
+def activate(studio: Studio, id: str) -> None:
+    """Make songs in the style that a job made from now on."""
+    with explained():
+        studio.activate(studio.get_job(id).checkpoint_id)
+    gr.Info("Every song from now on carries this style.", title="Activated")
+
+
+def clone_form(studio: Studio, id: str) -> tuple:
+    """The form with the job's own settings."""
+    with explained():
+        job = studio.get_job(id)
+    rank = gr.update(value=job.lora_rank, visible=job.method == "lora")
+    return gr.update(visible=True), job.epochs, job.learning_rate, rank
+
+
+def clone(studio: Studio, id: str, epochs: int | None, learning_rate: float | None, rank: int | None) -> tuple:
+    """Queue the job again with what was changed; what was not keeps all that depends on it."""
+    with explained():
+        job = studio.get_job(id)
+        wanted = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": rank}
+        changes = {name: value for name, value in wanted.items() if value != getattr(job, name)}
+        return studio.clone_job(id, **changes).id, gr.update(visible=False)
+
+
+def delete(studio: Studio, id: str) -> tuple:
+    with explained():
+        studio.delete_job(id)
+    return "", gr.update(visible=False)

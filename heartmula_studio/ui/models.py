@@ -1,0 +1,267 @@
+"""📦 Models: the trained styles as cards, comparing one with the base, and taking in one from elsewhere."""
+
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import gradio as gr
+from anyio import to_thread
+
+from heartmula_studio.errors import NotFoundError
+from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.files import served_file, served_stream
+from heartmula_studio.ui.job_view import METHODS, counted
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.song_view import song_status
+
+POLL_SEC = 0.5
+FIRST_STEP = "Train on five songs or more, or take in a style that was trained elsewhere."
+RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain", "unknown": "of unknown rights"}
+SAVE_FILE = """(file) => {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name ?? "";
+  link.click();
+}"""
+
+
+def build_models(shared: Shared) -> None:
+    comparing, deleting = gr.State(""), gr.State("")
+    download = gr.DownloadButton(visible=False)
+    with gr.Row():
+        with gr.Column(scale=5, min_width=300):
+            _build_deletion(shared, deleting)
+            _build_comparison(shared, comparing)
+            _build_cards(shared, comparing, deleting, download)
+        with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
+            _build_import(shared)
+
+
+def _build_cards(shared: Shared, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton) -> None:
+    @gr.render(inputs=[shared.changes.checkpoints], show_progress="hidden")
+    def _(_fingerprint: str) -> None:
+        checkpoints = shared.studio.list_checkpoints()[::-1]
+        if not checkpoints:
+            with gr.Column(elem_classes=["glass"]):
+                gr.HTML(html.empty("📦", "No trained styles yet", FIRST_STEP))
+                to_training = gr.Button("Go to Training", variant="primary")
+            shared.show(to_training.click(lambda: None, **QUIET), "training")
+        with gr.Column(elem_classes=["cards"]):
+            for checkpoint in checkpoints:
+                _build_card(shared, checkpoint, comparing, deleting, download)
+
+
+def _build_card(
+    shared: Shared, checkpoint: Checkpoint, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
+) -> None:
+    studio, id, is_active = shared.studio, checkpoint.id, checkpoint.is_active
+    with gr.Column(elem_classes=["card", "selected"] if is_active else ["card"]):
+        said = gr.HTML(checkpoint_card(checkpoint))
+        strength = gr.Slider(0, 2, strength_of(checkpoint), step=0.05, label="Strength", interactive=True)
+        with gr.Row():
+            activate_it = gr.Button("Set strength" if is_active else "Activate", variant="primary", min_width=110)
+            deactivate_it = gr.Button("Deactivate", visible=is_active, min_width=110)
+        with gr.Row(elem_classes=["card-actions"]):
+            compare = gr.Button("Compare", size="sm", min_width=80)
+            save = gr.Button("Download", size="sm", min_width=80)
+            delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active)
+        if is_active:
+            gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
+    # The arrow keys move the slider without releasing it, so there is a button, too.
+    activated = gr.on(
+        [activate_it.click, strength.release] if is_active else [activate_it.click],
+        lambda value: activate(studio, id, value),
+        strength,
+        show_progress_on=[said],
+        api_visibility="private",
+    )
+    shared.refresh(activated)
+    shared.refresh(deactivate_it.click(lambda: deactivate(studio, id), **QUIET))
+    compare.click(lambda: id, outputs=comparing, **QUIET)
+    delete.click(lambda: id, outputs=deleting, **QUIET)
+    packed = save.click(lambda: packed_style(studio, id), outputs=download, **QUIET)
+    packed.success(None, download, js=SAVE_FILE, api_visibility="private")
+
+
+def _build_deletion(shared: Shared, deleting: gr.State) -> None:
+    with gr.Column(visible=False, elem_classes=["glass"]) as panel:
+        warning = gr.HTML()
+        with gr.Row():
+            confirm = gr.Button("Delete it", variant="stop", size="sm")
+            keep = gr.Button("Keep it", size="sm")
+    deleting.change(lambda id: what_goes(shared.studio, id), deleting, [panel, warning], **QUIET)
+    shared.refresh(confirm.click(lambda id: delete(shared.studio, id), deleting, deleting, **QUIET))
+    keep.click(lambda: "", outputs=deleting, **QUIET)
+
+
+def _build_comparison(shared: Shared, comparing: gr.State) -> None:
+    with gr.Column(visible=False, elem_classes=["glass"]) as panel:
+        heading = gr.HTML()
+        tags = gr.Textbox(label="Tags", placeholder="piano, calm, slow", max_lines=1)
+        lyrics = gr.Textbox(label="Lyrics", lines=3, max_lines=12, placeholder="Empty for an instrumental")
+        with gr.Row():
+            duration = gr.Slider(5, 240, 20, step=5, label="Length (seconds)", min_width=160)
+            strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", min_width=160)
+            seed = gr.Number(label="Seed", precision=0, min_width=120)
+        with gr.Row():
+            start = gr.Button("Make both", variant="primary")
+            close = gr.Button("Close")
+        with gr.Row(visible=False) as players:
+            with gr.Column(min_width=260):
+                base_status, base = gr.HTML(), gr.Audio(label="Base", interactive=False, buttons=["download"])
+            with gr.Column(min_width=260):
+                style_status, style = gr.HTML(), gr.Audio(interactive=False, buttons=["download"])
+    form = [panel, heading, tags, strength, seed, players]
+    fields = [comparing, tags, lyrics, duration, seed, strength]
+    shown = [players, base_status, base, style_status, style]
+    making = start.click(partial(compare, shared.studio), fields, shown, concurrency_limit=None, **QUIET)
+    comparing.change(lambda id: comparison_form(shared.studio, id), comparing, form, cancels=[making], **QUIET)
+    close.click(lambda: "", outputs=comparing, **QUIET)
+
+
+def _build_import(shared: Shared) -> None:
+    gr.HTML("<h2>Import a style</h2>")
+    file = gr.File(label="A .zip with safetensors", file_types=[".zip"], height=130)
+    name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1)
+    styles = gr.Textbox(label="Styles", placeholder="synthwave, slow", info="Separated by commas.", max_lines=1)
+    take = gr.Button("Import")
+    taken = take.click(
+        lambda *values: take_in(shared.studio, *values), [file, name, styles], [file, name, styles],
+        show_progress_on=[file], api_visibility="private",
+    )  # fmt: skip
+    shared.refresh(taken)
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def checkpoint_card(checkpoint: Checkpoint) -> str:
+    """What a style is, what it came from, and what its songs' owners allow."""
+    base = checkpoint.base_model.get("name", "")
+    lines = [
+        ", ".join(checkpoint.styles),
+        " · ".join(filter(None, (METHODS[checkpoint.method], base, html.size(checkpoint.size_bytes)))),
+        losses_line(checkpoint),
+        rights_line(checkpoint),
+        html.when(checkpoint.created_at),
+    ]
+    return html.card(checkpoint.name, [html.badge("active")] if checkpoint.is_active else [], lines)
+
+
+def losses_line(checkpoint: Checkpoint) -> str:
+    losses = checkpoint.losses
+    if losses.initial is None or losses.best is None:
+        return ""
+    return f"Held-out loss: {losses.initial:.4f} → {losses.best:.4f}"
+
+
+def rights_line(checkpoint: Checkpoint) -> str:
+    """ "6 songs: 4 own, 2 of unknown rights"."""
+    counts = Counter(song.rights for song in checkpoint.rights)
+    said = ", ".join(f"{count} {RIGHTS[rights]}" for rights, count in counts.most_common())
+    return f"{counted(counts.total(), 'song')}: {said}" if said else ""
+
+
+def strength_of(checkpoint: Checkpoint) -> float:
+    """The strength it is active with, else the usual one."""
+    return 1.0 if checkpoint.strength is None else checkpoint.strength
+
+
+def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
+    """A style that is asked about may be gone."""
+    if not id:
+        return None
+    try:
+        return studio.get_checkpoint(id)
+    except NotFoundError:
+        return None
+
+
+# --- what the buttons do ---------------------------------------------------------------------------------------------
+
+
+def activate(studio: Studio, id: str, strength: float) -> None:
+    with explained():
+        studio.activate(id, strength)
+
+
+def deactivate(studio: Studio, id: str) -> None:
+    with explained():
+        studio.deactivate(id)
+
+
+def what_goes(studio: Studio, id: str) -> tuple:
+    """The panel that asks, saying what would be lost."""
+    checkpoint = find_checkpoint(studio, id)
+    if checkpoint is None:
+        return gr.update(visible=False), ""
+    text = f"This frees {html.size(checkpoint.size_bytes)}. Songs that were made with it stay."
+    return gr.update(visible=True), html.notice("warning", f"Delete “{checkpoint.name}”?", text)
+
+
+def delete(studio: Studio, id: str) -> str:
+    with explained():
+        studio.delete_checkpoint(id)
+    return ""
+
+
+def packed_style(studio: Studio, id: str) -> str:
+    """The style as one file, where a browser can fetch it."""
+    with explained():
+        return served_stream(*studio.download_checkpoint(id))["path"]
+
+
+def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, str, str]:
+    """Keep a style that was trained elsewhere; return the fields empty again."""
+    if not file:
+        raise gr.Error("Choose a .zip file first.", title="No file", print_exception=False)
+    with explained():
+        studio.import_checkpoint(file, name, styles.split(","))
+    Path(file).unlink(missing_ok=True)
+    return None, "", ""
+
+
+def comparison_form(studio: Studio, id: str) -> tuple:
+    """The panel with the style's own tags, or no panel."""
+    checkpoint = find_checkpoint(studio, id)
+    if checkpoint is None:
+        return gr.update(visible=False), *[gr.skip()] * 5
+    title = f'<h2 class="card-title" dir="auto">{html.escape(checkpoint.name)} and the base</h2>'
+    said = '<p class="hint">One song twice, of the same seed: without the style, and with it.</p>'
+    tags, strength = ", ".join(checkpoint.styles), strength_of(checkpoint)
+    return gr.update(visible=True), title + said, tags, strength, secrets.randbelow(2**31), gr.update(visible=False)
+
+
+async def compare(
+    studio: Studio, id: str, tags: str, lyrics: str, duration_sec: float, seed: int | None, strength: float
+) -> AsyncIterator[list]:
+    """Queue both songs; yield how far they are, and their sound, until both have ended."""
+    checkpoint = find_checkpoint(studio, id)
+    wanted = partial(studio.compare, id, tags, lyrics, duration_sec, seed, strength=strength)
+    with explained():
+        pair = await to_thread.run_sync(wanted)
+    name, last = checkpoint.name if checkpoint else "", None
+    while True:
+        if pair != last:
+            base, styled = song_part(studio, pair[0], "Base"), song_part(studio, pair[1], name)
+            yield [gr.update(visible=True), *base, *styled]
+        if all(song.status not in UNDER_WAY for song in pair):
+            return
+        last = pair
+        await anyio.sleep(POLL_SEC)
+        with explained():
+            pair = tuple([await to_thread.run_sync(studio.get_generation, song.id) for song in pair])
+
+
+def song_part(studio: Studio, song: Generation, label: str) -> tuple[str, dict[str, Any]]:
+    """How far one of the two songs is, and its player."""
+    title = f'<h3 class="card-title" dir="auto">{html.escape(label)}</h3>'
+    said = f'{title}<p class="hint">Seed {song.request["seed"]}</p>{song_status(song)}'
+    sound = served_file(studio.song_path(song.id))["path"] if song.status == "completed" else None
+    return said, gr.update(value=sound, label=label, visible=sound is not None)

@@ -1,0 +1,45 @@
+"""Where players of the page find songs: addresses that only the page can make, for files that are served as they lie.
+
+A browser's player sends no token and REST wants one; the page is behind the login, so an address that it signed shows
+that somebody who may has asked. Other files of the data folder have no address.
+"""
+
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse
+
+from heartmula_studio.errors import NotFoundError
+
+ROUTE = "/players"
+
+
+class Players:
+    """The addresses end with the server that made them."""
+
+    def __init__(self, root: Path):
+        """`root`: the folder that all songs are in."""
+        self._root = root.resolve()
+        self._key = secrets.token_bytes(32)
+
+    def url(self, path: Path) -> str:
+        """An address for a file below `root`, relative to the page's own."""
+        name = path.resolve().relative_to(self._root).as_posix()
+        return f"{ROUTE.removeprefix('/')}/{self._signature(name)}/{quote(name)}"
+
+    def add_route(self, app: FastAPI) -> None:
+        app.add_api_route(f"{ROUTE}/{{signature}}/{{name:path}}", self.serve, include_in_schema=False)
+
+    def serve(self, signature: str, name: str) -> FileResponse:
+        """The file, or the part of it that was asked for. Raises NotFoundError."""
+        path = self._root / name
+        if not hmac.compare_digest(signature.encode(), self._signature(name).encode()) or not path.is_file():
+            raise NotFoundError("There is no such song.", "Open the page again.")
+        return FileResponse(path, headers={"Cache-Control": "private"})
+
+    def _signature(self, name: str) -> str:
+        return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()

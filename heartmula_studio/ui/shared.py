@@ -1,0 +1,57 @@
+"""What the tabs of the page have in common."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+from heartmula_studio.errors import StudioError
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.changes import Changes
+from heartmula_studio.ui.players import Players
+
+# Every server knows it: what a browser remembers must outlive a restart, and it is no secret.
+STORAGE_SECRET = "heartmula-studio"
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+"""How the page's own events are listened to: without an overlay, and not among the named endpoints."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """`dataset_id`, `job_id` and `song_id` are what is selected, "" for nothing; the browser remembers them."""
+
+    studio: Studio
+    players: Players
+    changes: Changes
+    dataset_id: gr.BrowserState
+    job_id: gr.BrowserState
+    song_id: gr.BrowserState
+    views: gr.Tabs
+    tabs: gr.Tabs
+
+    def show(self, event: gr.events.Dependency, tab: str) -> gr.events.Dependency:
+        """Go to a tab of the Training Studio after an event that succeeded."""
+        return event.success(
+            lambda: (gr.Tabs(selected="studio"), gr.Tabs(selected=tab)), outputs=[self.views, self.tabs], **QUIET
+        )
+
+    def refresh(self, event: gr.events.Dependency) -> gr.events.Dependency:
+        """Let the whole page see at once what an event changed."""
+        return self.changes.after(self.studio, event)
+
+
+def remembered(key: str) -> gr.BrowserState:
+    """A choice that the browser keeps under `key`."""
+    return gr.BrowserState("", storage_key=f"heartmula-{key}", secret=STORAGE_SECRET)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Show a StudioError in the corner of the page. Its text may quote a person, and toasts are HTML."""
+    try:
+        yield
+    except StudioError as error:
+        raise gr.Error(escape(str(error)), title=escape(error.code), print_exception=False) from error

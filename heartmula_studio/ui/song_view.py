@@ -1,0 +1,35 @@
+"""What the page says of a song that was asked for."""
+
+from heartmula_studio.store.records import Generation
+from heartmula_studio.ui import html
+
+WORDS = {
+    "queued": "Waits for its turn.",
+    "completed": "Done.",
+    "cancelled": "Cancelled.",
+}
+
+
+def song_status(song: Generation | None) -> str:
+    """HTML: how far it is, or how it ended."""
+    if song is None:
+        return html.empty("🎧", "Your song appears here", "Choose a few tags, and press Generate.")
+    if song.error and song.status == "failed":
+        return html.notice("error", song.error.message, song.error.hint)
+    if song.status == "running":
+        return html.progress(song.progress, f"{song.progress:.0f} %. {song.message}")
+    message = song.message or WORDS.get(song.status, "")
+    return f'<p>{html.badge(song.status)} <span class="hint">{html.escape(message)}</span></p>'
+
+
+def song_title(song: Generation) -> str:
+    """What a song is called: its tags, else how its lyrics begin."""
+    words = song.request["tags"] or song.request["lyrics"].strip().partition("\n")[0]
+    return words[:80] or "Without tags"
+
+
+def song_lines(song: Generation, style_name: str | None) -> list[str]:
+    """When it was made, how long it is, from which seed, in which style."""
+    length = html.duration(song.duration_sec or song.request["duration_sec"])
+    style = f"Style {style_name} × {song.strength:g}" if style_name else "Base model"
+    return [f"{length} · seed {song.request['seed']} · {style}", html.when(song.created_at)]

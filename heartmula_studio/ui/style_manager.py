@@ -1,0 +1,100 @@
+"""The Style Manager: tags to choose from, one's own ones, and trained styles to switch on."""
+
+from collections.abc import Callable, Sequence
+
+import gradio as gr
+
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.header import find_active, switch_off
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+
+BASE = ""  # the choice that stands for no trained style
+Update = dict
+
+
+def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
+    """Offer what a song can be asked for; `tags` are those of the song."""
+    studio, changes = shared.studio, shared.changes
+    with gr.Column(elem_classes=["glass", "style-manager"]):
+        gr.HTML("<h2>Style Manager</h2>")
+        trained = gr.Radio([], label="Trained styles", elem_classes=["chips"])
+        builtin = gr.CheckboxGroup(
+            list(studio.list_styles().builtin), label="Tags the model responds to best", elem_classes=["chips"]
+        )
+        own = gr.CheckboxGroup([], label="Your own tags", visible=False, elem_classes=["chips"])
+        with gr.Row(elem_classes=["field-row"]):
+            new = gr.Textbox(label="A tag of your own", placeholder="Highlife", max_lines=1, scale=3)
+            add = gr.Button("Add", min_width=80)
+            forget = gr.Button("Forget the ticked ones", min_width=120, visible=False)
+        to_studio = gr.Button("🎓 Training Studio", variant="primary")
+    shared.show(to_studio.click(lambda: None, **QUIET), "dataset")
+    _keep_in_step(studio, tags, builtin, own)
+    shared.refresh(gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, new, **QUIET))
+    shared.refresh(forget.click(lambda names, tags: forget_tags(studio, names, tags), [own, tags], tags, **QUIET))
+    shared.refresh(trained.input(lambda id: choose_style(studio, id), trained, **QUIET))
+    gr.on(fn=lambda _: own_tags(studio), inputs=[changes.styles], outputs=[own, forget], **QUIET)
+    gr.on(fn=lambda _: trained_styles(studio), inputs=[changes.checkpoints], outputs=trained, **QUIET)
+    gr.on(fn=lambda *_: suggestions(studio), inputs=[changes.styles, changes.checkpoints], outputs=tags, **QUIET)
+
+
+def _keep_in_step(studio: Studio, tags: gr.Dropdown, builtin: gr.CheckboxGroup, own: gr.CheckboxGroup) -> None:
+    """Ticking a tag adds it to the song's, and the song's tags are ticked."""
+    offers: list[tuple[gr.CheckboxGroup, Callable[[], Sequence[str]]]] = [
+        (builtin, lambda: studio.list_styles().builtin),
+        (own, lambda: studio.list_styles().custom),
+    ]
+    for group, offered in offers:
+        group.input(
+            lambda chosen, ticked, offered=offered: with_ticked(chosen, ticked, offered()), [tags, group], tags, **QUIET
+        )
+        tags.change(lambda chosen, offered=offered: [tag for tag in offered() if tag in chosen], tags, group, **QUIET)
+
+
+def with_ticked(chosen: Sequence[str], ticked: Sequence[str], offered: Sequence[str]) -> list[str]:
+    """The song's tags after a change among those that one group offers, in the order they came."""
+    kept = [tag for tag in chosen if tag in ticked or tag not in offered]
+    return kept + [tag for tag in ticked if tag not in kept]
+
+
+def add_tag(studio: Studio, name: str) -> str:
+    """Keep a tag, and leave the field empty."""
+    with explained():
+        studio.add_style(name)
+    return ""
+
+
+def forget_tags(studio: Studio, names: Sequence[str], tags: Sequence[str]) -> list[str]:
+    """Forget tags, and return the song's tags without them."""
+    with explained():
+        for name in names:
+            studio.remove_style(name)
+    return [tag for tag in tags if tag not in names]
+
+
+def own_tags(studio: Studio) -> tuple[Update, Update]:
+    custom = studio.list_styles().custom
+    return gr.update(choices=list(custom), visible=bool(custom)), gr.update(visible=bool(custom))
+
+
+def trained_styles(studio: Studio) -> Update:
+    """The checkpoints by name, and which of them is active."""
+    choices = [("None, the base model", BASE)]
+    choices += [(checkpoint.name, checkpoint.id) for checkpoint in studio.list_checkpoints()]
+    active = find_active(studio)
+    return gr.update(choices=choices, value=active.id if active else BASE)
+
+
+def choose_style(studio: Studio, id: str) -> None:
+    """Make songs in this trained style from now on, or in none."""
+    if id == BASE:
+        switch_off(studio)
+        return
+    with explained():
+        studio.activate(id)
+
+
+def suggestions(studio: Studio) -> Update:
+    """What the song's tags are completed from: a person's own first, as they meant something by them."""
+    styles = studio.list_styles()
+    names = [*styles.custom, *(style.name for style in styles.trained), *styles.builtin]
+    return gr.update(choices=list(dict.fromkeys(names)))

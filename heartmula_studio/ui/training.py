@@ -1,0 +1,266 @@
+"""⚙️ Training: what to learn from, how, and what that will take."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from heartmula_studio.errors import StudioError
+from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.views import Estimate
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.job_view import METHODS, readings
+from heartmula_studio.ui.shared import QUIET, Shared, explained
+
+FIRST_STEP = "Make a dataset of at least five songs first, or take the six example clips."
+SMALL_BASE = "nano"
+LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
+LORA_PREFIX = "lora_"
+ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
+LAYERS = (("All linear layers", "all"), ("Attention only", "attention"))
+SCHEDULES = (("Falls to zero", "cosine"), ("Stays the same", "constant"))
+PRECISIONS = (("As suits this machine", ""), ("32 bits", "no"), ("bf16", "bf16"), ("fp16", "fp16"))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the trainer under Advanced, by its flat name; what it may be is the trainer's to say.
+
+    `automatic` is the value that leaves it to the studio.
+    """
+
+    name: str
+    label: str
+    info: str
+    default: bool | int | float | str
+    choices: tuple[tuple[str, str], ...] = ()
+    automatic: int | str | None = None
+
+    def build(self, default: Any) -> gr.components.Component:
+        named = {"label": self.label, "info": self.info}
+        with gr.Column(min_width=200):
+            if self.choices:
+                return gr.Dropdown(list(self.choices), value=default, **named)
+            if isinstance(default, bool):
+                return gr.Checkbox(default, **named)
+            precision, step = (0, 1) if isinstance(default, int) else (None, 0.01)
+            return gr.Number(default, precision=precision, step=step, **named)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that go together."""
+
+    label: str
+    epochs: int
+    learning_rate: float
+    lora_rank: int
+
+    @property
+    def values(self) -> tuple[int, float, int]:
+        return self.epochs, self.learning_rate, self.lora_rank
+
+
+PRESETS = (
+    Preset("Quick test", epochs=1, learning_rate=1e-4, lora_rank=8),
+    Preset("Balanced", epochs=3, learning_rate=1e-4, lora_rank=8),
+    Preset("High quality", epochs=10, learning_rate=5e-5, lora_rank=16),
+)
+BALANCED = PRESETS[1]
+
+ADVANCED = (
+    Setting("lora_alpha", "LoRA alpha", "How strongly the LoRA acts. 0 is twice its rank.", 0.0, automatic=0),
+    Setting("lora_dropout", "LoRA dropout", "Forgets a share at random, against overlearning.", 0.0),
+    Setting("lora_target_modules", "Layers", "Attention alone is smaller, all learns more.", "all", LAYERS, "all"),
+    Setting("lora_use_rslora", "rsLoRA", "Keeps high ranks from growing too weak.", False),
+    Setting("lora_use_dora", "DoRA", "Learns direction and strength apart. Slower.", False),
+    Setting("schedule", "Schedule", "How the learning rate goes on after warming up.", "cosine", SCHEDULES),
+    Setting("warmup_ratio", "Warm-up", "The share of steps in which the rate rises.", 0.05),
+    Setting("weight_decay", "Weight decay", "Pulls what is learnt towards the base.", 0.01),
+    Setting("max_grad_norm", "Gradient limit", "Cuts off single steps that are too large.", 1.0),
+    Setting("batch_size", "Batch size", "Windows heard at once. More takes more memory.", 1),
+    Setting("gradient_accumulation_steps", "Accumulation", "Batches for one step, without more memory.", 1),
+    Setting("max_window_sec", "Longest window", "Seconds heard in one piece. Less takes less memory.", 240.0),
+    Setting("conditioning_dropout", "Prompt dropout", "How often a song is heard without words.", 0.1),
+    Setting("depth_share", "Detail share", "The share of moments whose detail is learnt.", 1.0),
+    Setting("mixed_precision", "Precision", "16 bits are faster on a GPU.", "", PRECISIONS, automatic=""),
+    Setting("gradient_checkpointing", "Checkpointing", "Less memory, about a third slower.", False),
+    Setting("state_every_steps", "Save every", "Steps after which it can be resumed.", 50),
+    Setting("max_steps", "Most steps", "Stops there, whatever the epochs. 0 is no limit.", 0, automatic=0),
+    Setting("seed", "Seed", "The same number gives the same run.", 0),
+)
+NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in ADVANCED))
+
+
+@dataclass(frozen=True)
+class Form:
+    """`settings` are in the order of NAMES, `lora_only` is what a full fine-tune has no use for."""
+
+    dataset: gr.Dropdown
+    method: gr.Radio
+    settings: list[gr.components.Component]
+    lora_only: list[gr.blocks.Block]
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        return [self.dataset, self.method, *self.settings]
+
+
+def build_training(shared: Shared) -> None:
+    studio = shared.studio
+    with gr.Column(elem_classes=["glass"]) as nothing:
+        gr.HTML(html.empty("⚙️", "Nothing to train on yet", FIRST_STEP))
+        to_dataset = gr.Button("Go to Dataset", variant="primary")
+    shared.show(to_dataset.click(lambda: None, **QUIET), "dataset")
+    with gr.Row(visible=False) as some:
+        with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
+            form = _build_form(studio)
+        with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
+            gr.HTML("<h2>What it will take</h2>")
+            estimate = gr.HTML()
+            start = gr.Button("Start training", variant="primary", size="lg")
+    _keep_datasets(shared, form, [nothing, some])
+    gr.on(
+        fn=lambda _, *values: foresee(studio, *values), inputs=[shared.changes.datasets, *form.inputs],
+        outputs=[estimate, start], trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    started = start.click(lambda *values: start_training(studio, *values), form.inputs, shared.job_id, **QUIET)
+    shared.refresh(started)
+    shared.show(started, "jobs")
+
+
+def _build_form(studio: Studio) -> Form:
+    gr.HTML("<h2>Training</h2>")
+    dataset = gr.Dropdown([], label="Dataset", interactive=True)
+    base = gr.HTML()
+    method = gr.Radio(
+        [(name, method) for method, name in METHODS.items()],
+        value="lora",
+        label="Method",
+        elem_classes=["method-cards"],
+    )
+    with gr.Row():
+        presets = [gr.Button(preset.label, size="sm", min_width=90) for preset in PRESETS]
+    with gr.Row():
+        epochs = gr.Number(BALANCED.epochs, label="Epochs", precision=0, min_width=120)
+        learning_rate = gr.Number(BALANCED.learning_rate, label="Learning rate", step=0.00001, min_width=120)
+        rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
+    with gr.Accordion("Advanced", open=False):
+        advanced, lora_row = _build_advanced(studio)
+    main = [epochs, learning_rate, rank]
+    for button, preset in zip(presets, PRESETS, strict=True):
+        button.click(lambda preset=preset: preset.values, outputs=main, **QUIET)
+    method.change(lambda method: [gr.update(visible=method == "lora")] * 2, method, [rank, lora_row], **QUIET)
+    gr.on(fn=lambda id: machine(studio, id), inputs=[dataset], outputs=[base, method], **QUIET)
+    return Form(dataset, method, [*main, *advanced], [rank, lora_row])
+
+
+def _build_advanced(studio: Studio) -> tuple[list[gr.components.Component], gr.Row]:
+    defaults = {"max_window_sec": studio.settings.max_window_sec}
+    built = {}
+    with gr.Row() as lora_row:
+        for setting in (setting for setting in ADVANCED if setting.name.startswith(LORA_PREFIX)):
+            built[setting.name] = setting.build(setting.default)
+    with gr.Row():
+        for setting in (setting for setting in ADVANCED if not setting.name.startswith(LORA_PREFIX)):
+            built[setting.name] = setting.build(defaults.get(setting.name, setting.default))
+    return [built[setting.name] for setting in ADVANCED], lora_row
+
+
+def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]) -> None:
+    """Offer the datasets there are, and choose the one that is selected on the whole page."""
+    gr.on(
+        fn=lambda _, remembered: dataset_field(shared.studio, remembered),
+        inputs=[shared.changes.datasets, shared.dataset_id],
+        outputs=[form.dataset, *places],
+        **QUIET,
+    )
+    form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
+
+
+def dataset_field(studio: Studio, remembered: str) -> tuple:
+    """The choices with the selected one, or the newest; and whether there is anything to train on."""
+    datasets = studio.list_datasets()[::-1]
+    ids = [dataset.id for dataset in datasets]
+    chosen = remembered if remembered in ids else next(iter(ids), None)
+    field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
+    return field, gr.update(visible=not ids), gr.update(visible=bool(ids))
+
+
+def dataset_label(dataset: Dataset) -> str:
+    count, needed = len(dataset.audio_files), dataset.minimum_files
+    return f"{dataset.name} ({f'{count} of {needed}' if count < needed else count} files)"
+
+
+def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
+    """The form's values as `Studio.create_job` takes them; what is empty or does not belong is left out."""
+    left = {setting.name: setting.automatic for setting in ADVANCED}
+    given = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, left.get(name))}
+    if given.get("lora_target_modules") == "attention":
+        given["lora_target_modules"] = list(ATTENTION)
+    if method == "full":
+        given = {name: value for name, value in given.items() if not name.startswith(LORA_PREFIX)}
+    return given
+
+
+def start_training(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> str:
+    """Queue the training, and return its id."""
+    with explained():
+        return studio.create_job(dataset_id or "", method, **settings_from(method, values)).id
+
+
+def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> tuple:
+    """What the training will take, or why it cannot be; and whether Start makes sense."""
+    if not dataset_id:
+        return "", gr.update(interactive=False)
+    try:
+        estimate = studio.estimate_job(dataset_id, method, **settings_from(method, values))
+        is_ready = studio.validate_dataset(dataset_id).ready
+    except StudioError as error:
+        return html.notice("warning", error.message, error.hint), gr.update(interactive=False)
+    return said_of(estimate, is_ready), gr.update(interactive=is_ready)
+
+
+def said_of(estimate: Estimate, is_ready: bool) -> str:
+    """HTML: the figures against this machine, and what stands in the way."""
+    figures = readings(
+        {
+            "Steps": f"{estimate.steps:,}",
+            "Time": f"about {html.time_left(max(1, estimate.seconds))}",
+            "Memory": f"{html.size(estimate.memory_bytes)} of {html.size(estimate.device_memory_bytes)}",
+            "Disk": f"{html.size(estimate.disk_bytes)} of {html.size(estimate.free_disk_bytes)} free",
+        }
+    )
+    title = "Will not fit. " if is_ready else ""
+    notices = (html.notice("warning", f"{title}{problem.message}", problem.hint) for problem in estimate.problems)
+    fits = html.notice("success", f"Fits on this machine ({estimate.device}).") if estimate.fits else ""
+    return f"{figures}{''.join(notices)}{fits}"
+
+
+def machine(studio: Studio, dataset_id: str | None) -> tuple[str, dict]:
+    """The base model in words, and the two methods with the room they take."""
+    sizes = method_sizes(studio, dataset_id)
+    choices = [(f"{name} ({sizes[method]})" if method in sizes else name, method) for method, name in METHODS.items()]
+    health = studio.health()
+    said = f'<p class="hint">Base model <b>{html.escape(health.base_model)}</b> on {html.escape(health.device)}</p>'
+    return said, gr.update(choices=choices)
+
+
+def method_sizes(studio: Studio, dataset_id: str | None) -> Mapping[str, str]:
+    """The order of size of what each method keeps on disk; those of the official base are known."""
+    try:
+        estimates = {method: studio.estimate_job(dataset_id or "", method) for method in METHODS}
+    except StudioError:
+        estimates = {}
+    if studio.health().base_model != SMALL_BASE:
+        return LARGE_BASE_SIZES
+    return {method: f"~{rough_size(estimate.checkpoint_bytes)}" for method, estimate in estimates.items()}
+
+
+def rough_size(num_bytes: int) -> str:
+    """A size to its first digit: "8 MB"."""
+    digits = math.floor(math.log10(max(1, num_bytes)))
+    return html.size(round(num_bytes, -digits)).replace(".0", "")

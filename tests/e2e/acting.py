@@ -1,0 +1,46 @@
+"""What a person does on the page, in the words of the page."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+SLOW_MS = 60_000  # two cores may be busy with other tests
+TRAINING_MS = 300_000
+
+
+def go_to(page: Page, tab: str) -> None:
+    """Open a tab of the Training Studio: Dataset, Training, Jobs or Models."""
+    page.get_by_role("tab", name="Training Studio").click()
+    page.get_by_role("tab", name=re.compile(rf"{tab}$")).click()
+
+
+def create_dataset(page: Page, name: str, styles: str = "") -> None:
+    go_to(page, "Dataset")
+    page.get_by_label("Name", exact=True).first.fill(name)
+    page.get_by_label("Styles", exact=True).first.fill(styles)
+    page.get_by_role("button", name="Create dataset").click()
+    expect(page.get_by_role("heading", name=name, exact=True).last).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("0 of 5 files").last).to_be_visible(timeout=SLOW_MS)
+
+
+def drop_files(page: Page, paths: Sequence[Path]) -> None:
+    page.locator("input[type=file]:not([webkitdirectory])").first.set_input_files([str(path) for path in paths])
+
+
+def start_quick_training(page: Page) -> None:
+    go_to(page, "Training")
+    page.get_by_role("button", name="Quick test").click()
+    start = page.get_by_role("button", name="Start training")
+    expect(page.get_by_text("Fits on this machine")).to_be_visible(timeout=SLOW_MS)
+    start.click()
+    expect(page.get_by_role("tab", name="Jobs")).to_have_attribute("aria-selected", "true", timeout=SLOW_MS)
+
+
+def generate_song(page: Page, seconds: int = 5) -> None:
+    page.get_by_role("tab", name="Create").click()
+    length = page.get_by_role("spinbutton", name="Length in seconds")
+    length.fill(str(seconds))
+    length.press("Tab")
+    page.get_by_role("button", name="Generate", exact=True).click()

@@ -1,0 +1,99 @@
+"""A real browser, pages of it that are watched, and a studio of its own for each module."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.studio_server import Server, running_server
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+LAPTOP = {"width": 1280, "height": 800}
+SCREENSHOTS = pytest.StashKey[Callable[[], list[Path]]]()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the pages of one test asked for and complained of."""
+
+    pages: list[Page] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
+    uncaught: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        self.pages.append(page)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self._hear(message))
+        page.on("pageerror", lambda error: self.uncaught.append(error.stack or str(error)))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.console_errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def screenshots(self, folder: Path) -> list[Path]:
+        paths = [folder / f"page-{number}.png" for number in range(len(self.pages))]
+        for path, page in zip(paths, self.pages, strict=True):
+            page.screenshot(path=path, full_page=True)
+        return paths
+
+
+# Not for longer: while it lives, its event loop runs in this thread, and no other test could run one.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def new_page(browser, seen, request, tmp_path) -> Iterator[Callable[..., Page]]:
+    """new_page(viewport={"width": 390, "height": 844}, color_scheme="dark", …) → a page that remembers nothing.
+
+    Takes what Playwright's `Browser.new_context` takes. An error that no script caught fails the test.
+    """
+    contexts = []
+    request.node.stash[SCREENSHOTS] = lambda: seen.screenshots(tmp_path)
+
+    def new(**options) -> Page:
+        contexts.append(browser.new_context(**{"viewport": LAPTOP, "color_scheme": "light"} | options))
+        page = contexts[-1].new_page()
+        seen.watch(page)
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert not seen.uncaught, "\n".join(seen.uncaught)
+
+
+@pytest.fixture
+def page(new_page) -> Page:
+    return new_page()
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("studio") / "data") as server:
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Show with a failure what its pages looked like."""
+    report = yield
+    if report.when == "call" and report.failed and SCREENSHOTS in item.stash:
+        report.sections.append(("Screenshots", "\n".join(map(str, item.stash[SCREENSHOTS]()))))
+    return report

@@ -1,0 +1,43 @@
+"""What browser tests do with a page."""
+
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.studio_server import Server
+
+MAIN_BUTTON = "Generate"
+READY_MS = 60_000
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
+SERIOUS = ("serious", "critical")
+
+
+def open_page(page: Page, server: Server, theme: str = "light") -> None:
+    """Open the studio in a theme ("light" or "dark") and wait until it can be used."""
+    page.goto(f"{server.url}/?__theme={theme}", wait_until="commit")
+    page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for(timeout=READY_MS)
+
+
+def serious_violations(page: Page) -> list[str]:
+    """What axe finds that keeps people out, one line for each element."""
+    found = Axe().run(page, options=WCAG).response["violations"]
+    return [
+        f"{violation['impact']} {violation['id']}: {violation['help']}, at {' '.join(map(str, node['target']))}: "
+        f"{' '.join(node['failureSummary'].split())}"
+        for violation in found
+        if violation["impact"] in SERIOUS
+        for node in violation["nodes"]
+    ]
+
+
+def scrolls_sideways(page: Page) -> bool:
+    """Whether anything is wider than the window."""
+    return page.evaluate(
+        "[document.documentElement, document.body].some(element => element.scrollWidth > window.innerWidth)"
+    )
+
+
+def is_of_this_machine(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob") or parts.hostname == "127.0.0.1"

@@ -1,0 +1,58 @@
+"""Names and lyrics that are code, too long, or written the other way round: shown as text, everywhere."""
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.acting import SLOW_MS, go_to
+from tests.e2e.driving import open_page, scrolls_sideways
+from tests.studio_server import SONGS
+
+IMAGE = "<img src=x onerror=\"document.title='broken in'\">"
+SCRIPT = "</script><script>document.title='broken in'</script>"
+RIGHT_TO_LEFT = "\u202eشهرزاد‎ קצב"
+LONG = "la " * 3333
+EMOJI = "🎷🥁👩‍🎤" * 20
+TITLE = "HeartMuLa Training Studio"
+
+
+@pytest.fixture(scope="module")
+def hostile(studio):
+    """A dataset and a song of the worst texts, on the server."""
+    with httpx.Client(base_url=studio.url, timeout=60) as client:
+        body = {"name": IMAGE + RIGHT_TO_LEFT + EMOJI, "styles": [SCRIPT[:90], "<b>bold</b>"]}
+        dataset = client.post("/training/datasets", json=body).raise_for_status().json()
+        for path, name in zip(SONGS, [f"{IMAGE}.ogg", f"{SCRIPT}.ogg", f"{RIGHT_TO_LEFT}.ogg"], strict=False):
+            files, data = {"file": (name, path.read_bytes())}, {"caption": f"{IMAGE}\n{SCRIPT}\n{LONG}"}
+            client.post(f"/training/datasets/{dataset['id']}/audio", files=files, data=data).raise_for_status()
+        client.post("/styles/custom", json={"name": IMAGE[:90]}).raise_for_status()
+        song = {"tags": IMAGE, "lyrics": SCRIPT, "duration_sec": 1, "seed": 1}
+        client.post("/generate/music", json=song).raise_for_status()
+    return dataset
+
+
+def test_hostile_text_stays_text(page: Page, studio, hostile):
+    open_page(page, studio)
+    expect(page.get_by_text("<img src=x").first).to_be_visible(timeout=SLOW_MS)
+    for tab in ("Dataset", "Training", "Jobs", "Models"):
+        go_to(page, tab)
+        page.wait_for_timeout(500)
+        assert page.title() == TITLE
+        assert not scrolls_sideways(page)
+    go_to(page, "Dataset")
+    page.get_by_role("button", name="Open").first.click()
+    expect(page.get_by_label("Lyrics").last).to_have_value(f"{IMAGE}\n{SCRIPT}\n{LONG}".strip(), timeout=SLOW_MS)
+    page.get_by_role("button", name="Delete").first.click()
+    expect(page.get_by_text("Delete “<img").first).to_be_visible(timeout=SLOW_MS)
+    page.get_by_role("button", name="Keep it").click()
+    assert page.title() == TITLE
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_an_error_that_quotes_hostile_text_stays_text(page: Page, studio):
+    open_page(page, studio)
+    page.get_by_label("Seed").fill(IMAGE)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.get_by_text("Give a whole number").first).to_be_visible(timeout=SLOW_MS)
+    assert page.title() == TITLE
+    assert page.locator("img[src=x]").count() == 0

@@ -1,0 +1,52 @@
+"""Everything can be reached, and used, without a mouse."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.acting import SLOW_MS
+from tests.e2e.driving import open_page
+
+FOCUSED = "document.activeElement.innerText || document.activeElement.getAttribute('aria-label') || ''"
+HAS_RING = """() => {
+  const style = getComputedStyle(document.activeElement)
+  return style.outlineStyle !== 'none' || style.boxShadow !== 'none'
+}"""
+MANY = 200
+
+
+def tab_to(page: Page, text: str) -> None:
+    """Press Tab until what has the focus says `text`."""
+    for _ in range(MANY):
+        page.keyboard.press("Tab")
+        if page.evaluate(FOCUSED).strip().startswith(text):
+            return
+    raise AssertionError(f"Tab does not reach {text!r}")
+
+
+def type_into(page: Page, label: str, text: str) -> None:
+    field = page.get_by_label(label, exact=True).first
+    for _ in range(MANY):
+        if field.evaluate("field => field === document.activeElement"):
+            page.keyboard.type(text)
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach the field {label!r}")
+
+
+def test_a_dataset_by_keyboard_alone(page, studio):
+    open_page(page, studio)
+    tab_to(page, "🎓 Training Studio")
+    assert page.evaluate(HAS_RING)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Create dataset")).to_be_visible(timeout=SLOW_MS)
+    type_into(page, "Name", "By hand")
+    type_into(page, "Styles", "Folk")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By hand").first).to_be_visible(timeout=SLOW_MS)
+    tab_to(page, "🗑️ Delete")
+    expect(page.get_by_role("button", name="Delete").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.activeElement.closest('.card-actions')).opacity") == "1"
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Delete “By hand”?")).to_be_visible(timeout=SLOW_MS)
+    page.get_by_role("button", name="Delete it").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No datasets yet")).to_be_visible(timeout=SLOW_MS)

@@ -1,0 +1,18 @@
+"""The page opens, says what it is, fits a telephone, and asks nobody but this machine."""
+
+from tests.e2e.driving import is_of_this_machine, open_page, scrolls_sideways
+
+TELEPHONE = {"width": 390, "height": 844}
+
+
+def test_the_page_opens_and_phones_nobody(page, studio, seen):
+    open_page(page, studio)
+    assert page.title() == "HeartMuLa Training Studio"
+    assert seen.console_errors == []
+    assert [url for url in seen.requests if not is_of_this_machine(url)] == []
+
+
+def test_it_fits_a_telephone(new_page, studio):
+    page = new_page(viewport=TELEPHONE, has_touch=True)
+    open_page(page, studio)
+    assert not scrolls_sideways(page)

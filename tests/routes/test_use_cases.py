@@ -1,0 +1,90 @@
+"""What goes beyond the guide over HTTP: examples, estimates, listening, comparing, formats."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+import soundfile
+
+from tests.routes.test_failures import failure
+from tests.routes.test_guide import wait_for
+from tests.still_studio import zipped_adapter
+
+SHORT = {"tags": "fast", "duration_sec": 1.0, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def example(client) -> dict:
+    made = client.post("/training/datasets/examples", timeout=240)
+    assert made.status_code == 201
+    return made.json()
+
+
+@pytest.fixture(scope="module")
+def style_id(client, tmp_path_factory) -> Iterator[str]:
+    archive = zipped_adapter(tmp_path_factory.mktemp("adapter"))
+    files = {"file": (archive.name, archive.read_bytes())}
+    imported = client.post("/training/checkpoints/import", files=files, data={"name": "Elsewhere"})
+    yield imported.json()["id"]
+    client.delete(f"/training/checkpoints/{imported.json()['id']}")
+
+
+def test_the_example_dataset_is_listed_and_complete(client, example):
+    assert example in client.get("/training/datasets").json()
+    assert (example["name"], len(example["audio_files"]), example["status"]) == ("Example clips", 6, "ready")
+
+
+def test_an_estimate_takes_what_a_job_takes(client, example, dataset_id):
+    jobs = client.get("/training/jobs").json()
+    settings = {"dataset_id": example["id"], "method": "lora", "epochs": 4, "lora_rank": 4}
+    answer = client.post("/training/estimate", json=settings)
+    assert answer.status_code == 200
+    assert (answer.json()["steps"], answer.json()["problems"], answer.json()["device"]) == (20, [], "cpu")
+    (problem,) = client.post("/training/estimate", json={"dataset_id": dataset_id}).json()["problems"]
+    assert "0 of 5" in problem["message"]
+    assert problem["hint"]
+    failure(client.post("/training/estimate", json={**settings, "epochs": 0}), 422, "invalid_input")
+    failure(client.post("/training/estimate", json={**settings, "dataset_id": "none"}), 404, "not_found")
+    assert client.get("/training/jobs").json() == jobs
+
+
+def test_a_song_as_the_model_hears_it(client, example):
+    path = f"/training/datasets/{example['id']}/audio/{example['audio_files'][0]['filename']}/heard"
+    heard = client.get(path, timeout=240)
+    assert heard.status_code == 200
+    assert heard.headers["Content-Type"] == "audio/flac"
+    assert 0.1 < float(heard.headers["X-Log-Mel-Distance"]) < 2
+    assert soundfile.info(io.BytesIO(heard.content)).duration == pytest.approx(24, abs=0.2)
+    part = client.get(path, headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"fLaC")
+    assert part.headers["X-Log-Mel-Distance"] == heard.headers["X-Log-Mel-Distance"]
+    failure(client.get(f"/training/datasets/{example['id']}/audio/none.ogg/heard"), 404, "not_found")
+
+
+def test_base_and_style_are_compared_and_handed_out_in_any_format(client, style_id):
+    asked = client.post(f"/training/checkpoints/{style_id}/compare", json={**SHORT, "strength": 2.0})
+    assert asked.status_code == 202
+    base, styled = (wait_for(client, f"/generate/{asked.json()[name]['id']}") for name in ("base", "styled"))
+    assert base["receipt"]["style"] is None
+    assert (styled["receipt"]["style"]["id"], styled["receipt"]["style"]["strength"]) == (style_id, 2.0)
+    assert base["request"] == styled["request"]
+    for format, media_type in (("wav", "audio/wav"), ("mp3", "audio/mpeg"), ("flac", "audio/flac")):
+        audio = client.get(f"/generate/{styled['id']}/audio", params={"format": format})
+        assert (audio.status_code, audio.headers["Content-Type"]) == (200, media_type)
+        assert f"song.{format}" in audio.headers["Content-Disposition"]
+        assert soundfile.info(io.BytesIO(audio.content)).format == format.upper()
+    failure(client.get(f"/generate/{styled['id']}/audio", params={"format": "exe"}), 422, "invalid_input")
+    failure(client.post("/training/checkpoints/none/compare"), 404, "not_found")
+
+
+def test_a_song_in_a_style_of_its_own(client, style_id):
+    active = client.get("/health").json()["active_checkpoint"]
+    asked = client.post("/generate/music", json={**SHORT, "style": style_id, "strength": 0.5})
+    assert (asked.status_code, asked.json()["style"]) == (202, style_id)
+    song = wait_for(client, f"/generate/{asked.json()['id']}")
+    assert song["receipt"]["style"]["strength"] == 0.5
+    assert client.get("/health").json()["active_checkpoint"] == active != style_id
+    songs = client.get("/generate").json()
+    failure(client.post("/generate/music", json={**SHORT, "style": "none"}), 404, "not_found")
+    failure(client.post("/generate/music", json={**SHORT, "style": "base", "strength": 1.0}), 422, "invalid_input")
+    assert client.get("/generate").json() == songs

@@ -1,0 +1,211 @@
+"""What a training would take, against what the trainer makes of the same songs; on the bundled base."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from heartmula_studio.arch.checkpoints import find_base, read_heartmula_config
+from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.dataset.tokenising import save_dataset
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.examples import load_examples
+from heartmula_studio.finetune.methods import load_network, trained_weights
+from heartmula_studio.finetune.plan import RunPlan
+from heartmula_studio.jobs import estimator
+from heartmula_studio.jobs.job_folder import JobFolder
+from heartmula_studio.jobs.memory import tensor_shapes, trained_parameters, training_bytes
+from heartmula_studio.jobs.preprocess import source_of
+from heartmula_studio.jobs.shortages import MILDER, remedy
+from heartmula_studio.jobs.snapshot import snapshot
+from heartmula_studio.studio import Studio
+from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenised
+
+TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
+SLOW_SEC = 100.0
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory) -> Studio:
+    return still_studio(settings_for(tmp_path_factory.mktemp("estimates") / "data"))
+
+
+@pytest.fixture(scope="module")
+def dataset_id(studio) -> str:
+    return filled(studio, 6).id
+
+
+@pytest.fixture
+def fresh(tmp_path) -> Studio:
+    return still_studio(settings_for(tmp_path / "data"))
+
+
+def measured(studio: Studio, job_id: str, step_sec: float) -> None:
+    """Steps of a job as its worker writes them."""
+    folder = JobFolder(studio.store.jobs.folder(job_id))
+    lines = [{"event": "step", "step": step, "step_sec": step_sec} for step in range(1, 9)]
+    folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture(scope="module")
+def examples(studio, dataset_id, tmp_path_factory) -> SimpleNamespace:
+    """The dataset as the trainer reads it, once its songs are tokenised."""
+    studio.update_audio(dataset_id, CLIPS[1].name, caption=TIMED, tags=["House", "Deep, slow"])
+    guesses = {window: studio.estimate_job(dataset_id, max_window_sec=window) for window in (2.0, 240.0)}
+    dataset = tokenised(studio, studio.get_dataset(dataset_id))
+    base, folder = find_base("nano"), tmp_path_factory.mktemp("dataset") / "dataset"
+    songs = [source_of(song) for song in snapshot(studio.store, dataset, None).songs]
+    save_dataset(songs, stored_codebook_id(base.codec), folder)
+
+    def load(max_window_sec: float) -> int:
+        return len(load_examples(folder, base, read_heartmula_config(base.model), max_window_sec)[0])
+
+    return SimpleNamespace(guesses=guesses, load=load)
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("window_sec", "settings"),
+        [
+            (240.0, {}),
+            (2.0, {"epochs": 2, "batch_size": 4, "gradient_accumulation_steps": 2}),
+            (7.0, {"max_steps": 3}),
+            (7.0, {"epochs": 5, "batch_size": 3}),
+        ],
+    )
+    def test_they_are_those_of_the_trainer(self, studio, dataset_id, examples, window_sec, settings):
+        config = TrainConfig(max_window_sec=window_sec, **settings)
+        step_size = config.batch_size * config.gradient_accumulation_steps
+        plan = RunPlan(examples.load(window_sec), step_size, config.epochs, config.max_steps, config.seed)
+        estimate = studio.estimate_job(dataset_id, max_window_sec=window_sec, **settings)
+        assert estimate.steps == plan.total_steps > 0
+        assert estimate.fits
+
+    def test_they_are_known_before_the_songs_are_tokenised(self, studio, dataset_id, examples):
+        for window_sec, guess in examples.guesses.items():
+            now = studio.estimate_job(dataset_id, max_window_sec=window_sec)
+            assert guess.steps == now.steps
+            assert guess.seconds > now.seconds
+
+    def test_processes_share_the_windows(self, fresh, tmp_path):
+        config = tmp_path / "accelerate.yaml"
+        config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 5\n")
+        dataset_id = filled(fresh, 6).id
+        assert fresh.estimate_job(dataset_id).steps == 15
+        fresh.workshop.estimator = estimator.Estimator(fresh.store, fresh.workshop.runtime, config)
+        assert fresh.estimate_job(dataset_id).steps == 3
+        config.write_text("[")
+        with pytest.raises(InvalidInputError, match="Accelerate"):
+            fresh.estimate_job(dataset_id)
+
+
+class TestTime:
+    def test_it_grows_with_what_there_is_to_do(self, studio, dataset_id):
+        def seconds(method="lora", **settings) -> float:
+            return studio.estimate_job(dataset_id, method, **settings).seconds
+
+        assert 0 < seconds() < seconds(epochs=30)
+        assert seconds(epochs=300) < seconds("full", epochs=300)
+        assert seconds(epochs=300) < seconds(epochs=300, gradient_checkpointing=True)
+        assert seconds(epochs=300, depth_share=0.1) < seconds(epochs=300)
+
+    def test_an_earlier_job_of_the_kind_says_best(self, fresh):
+        dataset_id = filled(fresh).id
+        unknown = fresh.estimate_job(dataset_id, epochs=4)
+        full = fresh.estimate_job(dataset_id, "full")
+        job = fresh.create_job(dataset_id)
+        assert fresh.estimate_job(dataset_id, epochs=4).seconds == unknown.seconds
+        measured(fresh, job.id, SLOW_SEC)
+        known = fresh.estimate_job(dataset_id, epochs=4)
+        assert known.steps == 20
+        assert 20 * SLOW_SEC < known.seconds < 25 * SLOW_SEC
+        assert fresh.estimate_job(dataset_id, "full").seconds == full.seconds
+
+    def test_of_several_the_one_with_steps_most_alike(self, fresh):
+        dataset_id = filled(fresh).id
+        alike, unlike = fresh.create_job(dataset_id), fresh.create_job(dataset_id, max_window_sec=1.0)
+        measured(fresh, alike.id, SLOW_SEC)
+        measured(fresh, unlike.id, 1e-3)
+        assert fresh.estimate_job(dataset_id).seconds > 15 * SLOW_SEC
+        assert fresh.estimate_job(dataset_id, max_window_sec=1.0, epochs=1).seconds < SLOW_SEC
+
+
+class TestProblems:
+    def test_nothing_is_started(self, studio, dataset_id):
+        studio.estimate_job(dataset_id)
+        assert studio.list_jobs() == []
+
+    def test_what_a_job_is_refused_for(self, studio, dataset_id):
+        with pytest.raises(InvalidInputError, match="learning_rat"):
+            studio.estimate_job(dataset_id, learning_rat=1e-4)
+        with pytest.raises(InvalidInputError, match="lora.rank"):
+            studio.estimate_job(dataset_id, lora_rank=0)
+        with pytest.raises(InvalidInputError, match="method"):
+            studio.estimate_job(dataset_id, "half")
+        with pytest.raises(NotFoundError):
+            studio.estimate_job("none")
+
+    @pytest.mark.parametrize(("count", "steps"), [(0, 0), (3, 9)])
+    def test_too_few_songs_are_counted(self, fresh, count, steps):
+        estimate = fresh.estimate_job(filled(fresh, count).id)
+        assert [problem.message for problem in estimate.problems] == [f"Mine has {count} of 5 files."]
+        assert not estimate.fits
+        assert estimate.steps == steps
+
+    def test_songs_that_the_trainer_would_refuse_are_named(self, fresh):
+        dataset_id = filled(fresh).id
+        fresh.update_audio(dataset_id, CLIPS[2].name, caption="words of a song\n" * 3000)
+        fresh.store.datasets.set_tokens(dataset_id, CLIPS[3].name, None, "It is damaged.")
+        estimate = fresh.estimate_job(dataset_id, max_window_sec=10.0)
+        damaged, too_long = estimate.problems
+        assert damaged.message == f"{CLIPS[3].name}: It is damaged."
+        assert CLIPS[2].stem in too_long.message
+        assert estimate.steps == 3 * 4 * 3  # epochs, songs, windows
+
+    def test_too_little_memory_and_what_to_change(self, studio, dataset_id, monkeypatch):
+        lora = studio.estimate_job(dataset_id)
+        assert 0 < lora.memory_bytes < studio.estimate_job(dataset_id, "full").memory_bytes
+        monkeypatch.setattr(estimator, "total_bytes", lambda device: lora.memory_bytes)
+        assert studio.estimate_job(dataset_id).fits
+        (problem,) = studio.estimate_job(dataset_id, "full").problems
+        assert problem.message.startswith("This will not fit: it needs")
+        assert "LoRA instead of full" in problem.hint
+
+    def test_too_little_disk(self, studio, dataset_id, monkeypatch):
+        needed = studio.estimate_job(dataset_id, "full").disk_bytes
+        assert needed > studio.estimate_job(dataset_id, "full", save_dtype="bfloat16").disk_bytes
+        assert needed > studio.estimate_job(dataset_id).disk_bytes > 0
+        monkeypatch.setattr(estimator.shutil, "disk_usage", lambda path: SimpleNamespace(free=needed - 1))
+        assert studio.estimate_job(dataset_id).fits
+        (problem,) = studio.estimate_job(dataset_id, "full").problems
+        assert "disk" in problem.message
+        assert "LoRA" in problem.hint
+
+    @pytest.mark.parametrize("method", ["lora", "full"])
+    @pytest.mark.parametrize("share", [0.9, 0.6, 0.5])
+    def test_a_remedy_is_one(self, method, share):
+        """What the hint names makes it fit: each of several alternatives alone, or all of them together."""
+        base = find_base("nano")
+        config = TrainConfig(method=method, batch_size=8, lora=LoraSettings(rank=128))
+        there = int(share * training_bytes(config, base, 240.0))
+        hint = remedy(config, base, 240.0, there)
+        named = [change for words, change in MILDER.items() if words in hint]
+        assert named, hint
+        if " and " in hint:
+            for change in named:
+                config = change(config)
+            assert training_bytes(config, base, 240.0) <= there
+        else:
+            assert all(training_bytes(change(config), base, 240.0) <= there for change in named)
+
+    def test_no_remedy_is_made_up(self):
+        assert "smaller base model" in remedy(TrainConfig(), find_base("nano"), 240.0, 1000)
+
+
+def test_trained_parameters_are_counted_as_they_are_made():
+    base, config = find_base("nano"), TrainConfig()
+    network = load_network(base, config, torch.device("cpu"))
+    real = sum(weight.numel() for weight in trained_weights(network).values())
+    assert trained_parameters(tensor_shapes(base.model), config) == real

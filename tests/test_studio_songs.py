@@ -1,0 +1,174 @@
+"""Songs in a style of their own, compared, and in other formats; on the bundled base."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+import soundfile
+import torch
+
+from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.codec.tags import read_tags
+from heartmula_studio.errors import (
+    AudioError,
+    CheckpointMismatchError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
+from heartmula_studio.store.records import Generation, utc_now
+from heartmula_studio.studio import Studio
+from tests.still_studio import settings_for, still_studio, wait_until, zipped_adapter
+
+TAGS = {"comment": "Made here", "heartmula_receipt": '{"seed": 7, "words": "süß"}'}
+Used = tuple[str, float] | None
+
+
+@pytest.fixture
+def studio(tmp_path) -> Iterator[Studio]:
+    studio = still_studio(settings_for(tmp_path / "data"))
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def style_id(studio, tmp_path) -> str:
+    return studio.import_checkpoint(zipped_adapter(tmp_path), "Elsewhere").id
+
+
+def another(studio: Studio, style_id: str, **changes) -> str:
+    """A checkpoint with the same weights and other words about it."""
+    record = dataclasses.replace(studio.get_checkpoint(style_id), id=studio.store.checkpoints.new_id(), **changes)
+    return studio.store.checkpoints.publish(studio.store.checkpoints.folder(style_id), record).id
+
+
+def made(studio: Studio, *songs: Generation) -> list[Generation]:
+    def now() -> list[Generation]:
+        return [studio.get_generation(song.id) for song in songs]
+
+    wait_until(lambda: all(song.status in ("completed", "failed") for song in now()))
+    return now()
+
+
+def styles_of(songs: list[Generation]) -> list[Used]:
+    """The style and strength of each song, of which receipt and record say the same."""
+    styles = [song.receipt["style"] for song in songs]
+    used = [style and (style["id"], style["strength"]) for style in styles]
+    assert [song.checkpoint_id and (song.checkpoint_id, song.strength) for song in songs] == used
+    return used
+
+
+class TestStyles:
+    def test_each_song_is_made_in_its_own_style_and_the_active_one_stays(self, studio, style_id):
+        other = another(studio, style_id)
+        studio.activate(style_id, 0.5)
+        wanted = [("active", None), ("base", None), (other, None), (other, 2.0), ("active", None)]
+        songs = [
+            studio.generate(duration_sec=1.0, seed=1, style=style, strength=strength) for style, strength in wanted
+        ]
+        assert [(song.style, song.style_strength) for song in songs] == wanted
+        studio.workshop.start()
+        active = (style_id, 0.5)
+        assert styles_of(made(studio, *songs)) == [active, None, (other, 1.0), (other, 2.0), active]
+        assert studio.get_checkpoint(style_id).strength == 0.5
+
+    def test_a_style_that_is_gone_fails_its_song_only(self, studio, style_id):
+        gone = another(studio, style_id)
+        songs = [studio.generate(duration_sec=1.0, style=style) for style in (style_id, gone, "base")]
+        studio.delete_checkpoint(gone)
+        studio.workshop.start()
+        styled, failed, plain = made(studio, *songs)
+        assert failed.error.code == "checkpoint_missing"
+        assert gone in failed.error.message
+        assert styles_of([styled, plain]) == [(style_id, 1.0), None]
+
+    def test_what_cannot_be_is_refused_at_once(self, studio, style_id):
+        foreign = another(studio, style_id, base_model={"name": "3B", "fingerprint": "f" * 16})
+        for style, strength, error in (
+            ("none", None, NotFoundError),
+            ("../up", None, NotFoundError),
+            (foreign, None, CheckpointMismatchError),
+            (style_id, 3.0, InvalidInputError),
+            ("base", 1.0, InvalidInputError),
+            ("active", 1.0, InvalidInputError),
+        ):
+            with pytest.raises(error):
+                studio.generate(style=style, strength=strength)
+        for checkpoint_id in ("none", "base", "active"):
+            with pytest.raises(NotFoundError):
+                studio.compare(checkpoint_id)
+        assert studio.list_generations() == []
+
+    def test_songs_from_before_styles_could_be_chosen_can_be_read(self, studio):
+        song = studio.generate()
+        values = {name: value for name, value in song.to_dict().items() if not name.startswith("style")}
+        assert Generation.from_dict(values, studio.store.root) == song
+        assert song.style == "active"
+
+
+class TestComparing:
+    def test_base_and_style_differ_in_the_style_only(self, studio, style_id):
+        pair = studio.compare(style_id, "fast", duration_sec=1.0, strength=2.0)
+        assert pair[0].request == pair[1].request
+        studio.workshop.start()
+        songs = made(studio, *pair)
+        assert styles_of(songs) == [None, (style_id, 2.0)]
+        base, styled = (soundfile.read(studio.song_path(song.id))[0] for song in songs)
+        assert base.shape != styled.shape or (base != styled).any()
+        assert studio.health().active_checkpoint is None
+
+    def test_none_of_the_two_is_made_where_one_cannot_be_asked_for(self, studio, style_id, monkeypatch):
+        create, created = studio.store.generations.create, []
+
+        def full_disk(*arguments):
+            if created:
+                raise StorageError("The disk is full.")
+            created.append(create(*arguments))
+            return created[0]
+
+        monkeypatch.setattr(studio.store.generations, "create", full_disk)
+        with pytest.raises(StorageError):
+            studio.compare(style_id)
+        assert studio.get_generation(created[0].id).status == "cancelled"
+
+
+class TestFormats:
+    @pytest.fixture
+    def song(self, studio) -> Generation:
+        """A finished song of two seconds."""
+        song = Generation(studio.store.generations.new_id(), {}, "wav", utc_now(), status="completed")
+        studio.store.generations.create(song)
+        waveform = 0.5 * torch.sin(torch.arange(96000) / 20).expand(2, -1)
+        with AudioWriter(studio.song_path(song.id), 48000, TAGS) as writer:
+            writer.write(waveform)
+        return song
+
+    @pytest.mark.parametrize("format", ["mp3", "flac"])
+    def test_a_song_is_converted_once_and_deleted_whole(self, studio, song, format):
+        path = studio.song_path(song.id, format)
+        info = soundfile.info(path)
+        assert (info.format, info.samplerate) == (format.upper(), 48000)
+        assert info.duration == pytest.approx(2, abs=0.1)
+        assert read_tags(path) == TAGS
+        if format == "flac":
+            assert (soundfile.read(path)[0] == soundfile.read(studio.song_path(song.id))[0]).all()
+        before = path.stat().st_ino
+        assert studio.song_path(song.id, format) == path
+        assert path.stat().st_ino == before
+        assert studio.song_path(song.id, "wav") == studio.song_path(song.id)
+        studio.delete_generation(song.id)
+        assert list(studio.store.generations.root.iterdir()) == []
+
+    def test_what_cannot_be_converted_leaves_nothing(self, studio, song):
+        with pytest.raises(InvalidInputError, match="wav, flac, mp3"):
+            studio.song_path(song.id, "../../exe")
+        path = studio.song_path(song.id)
+        path.write_bytes(path.read_bytes()[:1000])
+        with pytest.raises(AudioError):
+            studio.song_path(song.id, "mp3")
+        assert {file.name for file in path.parent.iterdir()} == {"manifest.json", "song.wav"}
+
+    def test_there_is_no_format_of_a_song_that_is_not_made(self, studio):
+        with pytest.raises(ConflictError, match="queued"):
+            studio.song_path(studio.generate().id, "mp3")

@@ -1,0 +1,64 @@
+"""The training form against the trainer's own settings."""
+
+import pytest
+
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.finetune.flat_settings import FREE_NAMES, with_settings
+from heartmula_studio.ui.training import ADVANCED, ATTENTION, BALANCED, NAMES, PRESETS, rough_size, settings_from
+
+AS_IT_STANDS = (*BALANCED.values, *(setting.default for setting in ADVANCED))
+
+
+def filled(**values) -> tuple:
+    """The form's values where `values` were typed."""
+    assert values.keys() <= set(NAMES)
+    return tuple(values.get(name, before) for name, before in zip(NAMES, AS_IT_STANDS, strict=True))
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_an_untouched_form_is_the_trainers_defaults(method):
+    untouched = with_settings(TrainConfig(method=method), settings_from(method, AS_IT_STANDS))
+    assert untouched == TrainConfig(method=method)
+
+
+def test_every_setting_has_a_name_that_the_studio_takes():
+    assert set(NAMES) <= set(FREE_NAMES)
+
+
+def test_every_choice_is_one_that_the_trainer_takes():
+    for setting in ADVANCED:
+        for _, choice in setting.choices:
+            with_settings(TrainConfig(), settings_from("lora", filled(**{setting.name: choice})))
+
+
+def test_presets_are_settings():
+    for preset in PRESETS:
+        values = dict(zip(NAMES[:3], preset.values, strict=True))
+        config = with_settings(TrainConfig(), settings_from("lora", filled(**values)))
+        assert (config.epochs, config.learning_rate, config.lora.rank) == preset.values
+
+
+def test_what_is_typed_arrives():
+    typed = filled(epochs=7, lora_rank=16, lora_alpha=5.0, lora_target_modules="attention", max_steps=9, seed=3)
+    config = with_settings(TrainConfig(), settings_from("lora", typed))
+    assert (config.epochs, config.max_steps, config.seed) == (7, 9, 3)
+    assert (config.lora.rank, config.lora.alpha, config.lora.target_modules) == (16, 5.0, ATTENTION)
+    assert set(ATTENTION) < set(TRANSFORMER_LINEARS)
+
+
+def test_a_rank_alone_brings_twice_its_alpha():
+    config = with_settings(TrainConfig(), settings_from("lora", filled(lora_rank=32)))
+    assert config.lora.alpha == 64
+
+
+def test_an_emptied_field_is_left_to_the_studio():
+    assert "epochs" not in settings_from("lora", filled(epochs=None))
+
+
+def test_a_full_fine_tune_has_no_settings_of_a_lora():
+    assert not [name for name in settings_from("full", filled(lora_rank=16)) if name.startswith("lora_")]
+
+
+@pytest.mark.parametrize(("num_bytes", "text"), [(8_410_000, "8 MB"), (220_900_000, "200 MB"), (0, "0 B")])
+def test_rough_sizes_have_one_digit(num_bytes, text):
+    assert rough_size(num_bytes) == text
