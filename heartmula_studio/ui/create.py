@@ -65,9 +65,9 @@ def build_create(shared: Shared) -> None:
             with gr.Column(elem_classes=["glass"]):
                 result = build_result()
                 downloads, again = build_song_actions(result)
+            build_history(shared)
         with gr.Column(scale=2):
             build_style_manager(shared, form.tags)
-            build_history(shared)
     asked = generate.click(
         lambda *values: ask_for_song(studio, values), form.fields, shared.song_id, show_progress_on=[result.status],
         api_visibility="private",

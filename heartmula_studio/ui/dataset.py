@@ -5,7 +5,7 @@ import gradio as gr
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 from heartmula_studio.ui.songs import build_songs
 
 FIRST_STEP = "Give your style a name above, then drop at least five songs. Or try it with the example clips."
@@ -87,13 +87,13 @@ def _build_card(shared: Shared, dataset: Dataset, is_chosen: bool, editing: gr.S
         lines = [", ".join(dataset.styles), count_line(dataset), html.when(dataset.created_at)]
         gr.HTML(html.card(dataset.name, [html.badge(dataset.status)], lines))
         with gr.Row():
-            choose = gr.Button("Selected" if is_chosen else "Open", size="sm", min_width=80)
+            words = "Selected" if is_chosen else "Open"
+            choose = gr.Button(words, size="sm", min_width=80, **keyed(f"open {dataset.id}"))
             with gr.Row(elem_classes=["card-actions"]):
-                edit = gr.Button("✏️ Edit", size="sm", min_width=70)
-                delete = gr.Button("🗑️ Delete", size="sm", min_width=70)
-        choose.click(lambda: dataset.id, outputs=shared.dataset_id, **QUIET)
-        edit.click(lambda: dataset.id, outputs=editing, **QUIET)
-        delete.click(lambda: dataset.id, outputs=deleting, **QUIET)
+                edit = gr.Button("✏️ Edit", size="sm", min_width=70, **keyed(f"edit {dataset.id}"))
+                delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {dataset.id}"))
+    for button, target in ((choose, shared.dataset_id), (edit, editing), (delete, deleting)):
+        button.click(lambda: dataset.id, outputs=target, key=button.key, **QUIET)
 
 
 def count_line(dataset: Dataset) -> str:

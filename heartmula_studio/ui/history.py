@@ -5,7 +5,7 @@ import gradio as gr
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_lines, song_title
 
 SHOWN_AT_FIRST = 8
@@ -34,11 +34,13 @@ def _build_song(shared: Shared, song: Generation, style_name: str | None, is_cho
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
         gr.HTML(html.card(song_title(song), [html.badge(song.status)], song_lines(song, style)))
         with gr.Row(elem_classes=["card-actions"]):
-            listen = gr.Button("Listen" if song.status == "completed" else "Show", size="sm", min_width=70)
-            listen.click(lambda: song.id, outputs=shared.song_id, **QUIET)
+            words = "Listen" if song.status == "completed" else "Show"
+            listen = gr.Button(words, size="sm", min_width=70, **keyed(f"listen {song.id}"))
+            listen.click(lambda: song.id, outputs=shared.song_id, key=listen.key, **QUIET)
             if song.status not in UNDER_WAY:
-                delete = gr.Button("🗑️ Delete", size="sm", min_width=70)
-                shared.refresh(delete.click(lambda: delete_song(shared.studio, song.id), **QUIET))
+                delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {song.id}"))
+                deleted = delete.click(lambda: delete_song(shared.studio, song.id), key=delete.key, **QUIET)
+                shared.refresh(deleted)
 
 
 def delete_song(studio: Studio, id: str) -> None:

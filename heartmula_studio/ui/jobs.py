@@ -14,7 +14,7 @@ from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 
 POLL_SEC = 0.7
 REST = 10  # a long curve takes long to draw: at least this many times as long is waited before the next look
@@ -123,8 +123,8 @@ def _build_cards(shared: Shared) -> None:
 def _build_card(shared: Shared, job: Job, is_selected: bool) -> None:
     with gr.Column(elem_classes=["card", "selected"] if is_selected else ["card"]):
         gr.HTML(job_card(job))
-        show = gr.Button("Selected" if is_selected else "Show", size="sm")
-    show.click(lambda: job.id, outputs=shared.job_id, **QUIET)
+        show = gr.Button("Selected" if is_selected else "Show", size="sm", **keyed(f"show {job.id}"))
+    show.click(lambda: job.id, outputs=shared.job_id, key=show.key, **QUIET)
 
 
 def _connect_buttons(shared: Shared, pane: Pane, shown: gr.State) -> None:

@@ -19,6 +19,11 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 """How the page's own events are listened to: without an overlay, and not among the named endpoints."""
 
 
+def keyed(key: str) -> dict:
+    """For buttons that are rendered anew: one that is being pressed just then stays the same to the browser."""
+    return {"key": key, "preserved_by_key": []}
+
+
 @dataclass(frozen=True)
 class Shared:
     """`dataset_id`, `job_id` and `song_id` are what is selected, "" for nothing; the browser remembers them."""

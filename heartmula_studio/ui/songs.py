@@ -10,7 +10,7 @@ from heartmula_studio.errors import NotFoundError, StudioError
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 
 SHOWN_AT_FIRST = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
@@ -152,15 +152,18 @@ def _build_row(shared: Shared, dataset: Dataset, song: AudioFile) -> None:
                     placeholder=", ".join(dataset.styles) or "those of the dataset")  # fmt: skip
                 rights = gr.Dropdown(RIGHTS, value=song.rights, label="Rights", key=f"{key}/rights")
         with gr.Row():
-            hear = gr.Button("Hear what the model hears", size="sm", min_width=180)
-            remove = gr.Button("🗑️ Remove", size="sm", min_width=100)
+            hear = gr.Button("Hear what the model hears", size="sm", min_width=180, **keyed(f"{key}/hear"))
+            remove = gr.Button("🗑️ Remove", size="sm", min_width=100, **keyed(f"{key}/remove"))
         heard = gr.HTML(key=f"{key}/heard")
     save = _saver(studio, dataset.id, song.filename)
-    lyrics.blur(lambda text: save(caption=text), lyrics, **QUIET)
-    gr.on([tags.blur, tags.submit], lambda text: save(tags=_split(text)), tags, **QUIET)
-    rights.input(lambda value: save(rights=value), rights, **QUIET)
-    hear.click(lambda: what_is_heard(shared, dataset.id, song.filename), outputs=heard, api_visibility="private")
-    shared.refresh(remove.click(lambda: remove_song(studio, dataset.id, song.filename), **QUIET))
+    lyrics.blur(lambda text: save(caption=text), lyrics, key=lyrics.key, **QUIET)
+    gr.on([tags.blur, tags.submit], lambda text: save(tags=_split(text)), tags, key=tags.key, **QUIET)
+    rights.input(lambda value: save(rights=value), rights, key=rights.key, **QUIET)
+    hear.click(
+        lambda: what_is_heard(shared, dataset.id, song.filename), outputs=heard, key=hear.key, api_visibility="private"
+    )
+    removed = remove.click(lambda: remove_song(studio, dataset.id, song.filename), key=remove.key, **QUIET)
+    shared.refresh(removed)
 
 
 def song_heading(song: AudioFile, url: str) -> str:

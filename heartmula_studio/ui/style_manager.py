@@ -15,8 +15,9 @@ Update = dict
 def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
     """Offer what a song can be asked for; `tags` are those of the song."""
     studio, changes = shared.studio, shared.changes
-    with gr.Column(elem_classes=["glass", "style-manager"]):
+    with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>Style Manager</h2>")
+        to_studio = gr.Button("🎓 Training Studio", variant="primary")
         trained = gr.Radio([], label="Trained styles", elem_classes=["chips"])
         builtin = gr.CheckboxGroup(
             list(studio.list_styles().builtin), label="Tags the model responds to best", elem_classes=["chips"]
@@ -26,7 +27,6 @@ def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
             new = gr.Textbox(label="A tag of your own", placeholder="Highlife", max_lines=1, scale=3)
             add = gr.Button("Add", min_width=80)
             forget = gr.Button("Forget the ticked ones", min_width=120, visible=False)
-        to_studio = gr.Button("🎓 Training Studio", variant="primary")
     shared.show(to_studio.click(lambda: None, **QUIET), "dataset")
     _keep_in_step(studio, tags, builtin, own)
     shared.refresh(gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, new, **QUIET))

@@ -176,7 +176,7 @@ def main() -> None:
 
     run_training(teacher, teacher_loss, arguments.teacher_steps, 2e-3, arguments.work / "latent_gaussian.pt")
     start_as_gaussian(flow, *told_by_codes(map(batch_of, range(MEASURED_BATCHES)), teacher))
-    run_training(flow, loss, arguments.steps, 5e-4, arguments.work / "flow.pt")
+    run_training(flow, loss, arguments.steps, 1.5e-4, arguments.work / "flow.pt")
 
 
 if __name__ == "__main__":

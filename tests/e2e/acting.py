@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-SLOW_MS = 60_000  # two cores may be busy with other tests
+SLOW_MS = 90_000
 TRAINING_MS = 300_000
 
 
@@ -18,15 +18,17 @@ def go_to(page: Page, tab: str) -> None:
 
 def create_dataset(page: Page, name: str, styles: str = "") -> None:
     go_to(page, "Dataset")
-    page.get_by_label("Name", exact=True).first.fill(name)
-    page.get_by_label("Styles", exact=True).first.fill(styles)
+    page.get_by_placeholder("Lagos nights").fill(name)
+    page.get_by_placeholder("Afrobeat, Highlife").fill(styles)
     page.get_by_role("button", name="Create dataset").click()
     expect(page.get_by_role("heading", name=name, exact=True).last).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_text("0 of 5 files").last).to_be_visible(timeout=SLOW_MS)
 
 
 def drop_files(page: Page, paths: Sequence[Path]) -> None:
+    expect(page.get_by_text("Drop File Here").first).to_be_visible(timeout=SLOW_MS)
     page.locator("input[type=file]:not([webkitdirectory])").first.set_input_files([str(path) for path in paths])
+    expect(page.get_by_text(re.compile(r"files (added|were refused)\.")).first).to_be_visible(timeout=TRAINING_MS)
 
 
 def start_quick_training(page: Page) -> None:

@@ -12,6 +12,7 @@ from tests.studio_server import Server, running_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+PATIENCE_MS = 90_000  # two cores may be busy with other tests
 LAPTOP = {"width": 1280, "height": 800}
 SCREENSHOTS = pytest.StashKey[Callable[[], list[Path]]]()
 
@@ -70,6 +71,7 @@ def new_page(browser, seen, request, tmp_path) -> Iterator[Callable[..., Page]]:
     def new(**options) -> Page:
         contexts.append(browser.new_context(**{"viewport": LAPTOP, "color_scheme": "light"} | options))
         page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE_MS)
         seen.watch(page)
         return page
 

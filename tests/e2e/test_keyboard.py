@@ -22,14 +22,14 @@ def tab_to(page: Page, text: str) -> None:
     raise AssertionError(f"Tab does not reach {text!r}")
 
 
-def type_into(page: Page, label: str, text: str) -> None:
-    field = page.get_by_label(label, exact=True).first
+def type_into(page: Page, placeholder: str, text: str) -> None:
+    field = page.get_by_placeholder(placeholder)
     for _ in range(MANY):
         if field.evaluate("field => field === document.activeElement"):
             page.keyboard.type(text)
             return
         page.keyboard.press("Tab")
-    raise AssertionError(f"Tab does not reach the field {label!r}")
+    raise AssertionError(f"Tab does not reach the field {placeholder!r}")
 
 
 def test_a_dataset_by_keyboard_alone(page, studio):
@@ -38,8 +38,8 @@ def test_a_dataset_by_keyboard_alone(page, studio):
     assert page.evaluate(HAS_RING)
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Create dataset")).to_be_visible(timeout=SLOW_MS)
-    type_into(page, "Name", "By hand")
-    type_into(page, "Styles", "Folk")
+    type_into(page, "Lagos nights", "By hand")
+    type_into(page, "Afrobeat, Highlife", "Folk")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="By hand").first).to_be_visible(timeout=SLOW_MS)
     tab_to(page, "🗑️ Delete")

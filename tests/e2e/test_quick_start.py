@@ -1,6 +1,7 @@
 """The guide's Quick Start by hand: five songs in, a tuned song out."""
 
 import io
+import json
 import re
 
 import httpx
@@ -32,8 +33,7 @@ def test_quick_start(page, studio):
 
     generate_song(page)
     expect(page.get_by_text("Song", exact=True).last).to_be_visible(timeout=TRAINING_MS)
-    song = httpx.get(f"{studio.url}/health").json()
-    assert song["active_checkpoint"]
+    assert httpx.get(f"{studio.url}/health").json()["active_checkpoint"]
     assert loudness(newest_song(studio.url)) > AUDIBLE
     page.get_by_role("button", name="Switch off").click()
     expect(page.locator(".active-style")).to_contain_text("none, the base model", timeout=SLOW_MS)
@@ -43,8 +43,8 @@ def newest_song(url: str) -> bytes:
     """The sound of the song that was asked for, from the REST of the same server."""
     listed = httpx.post(f"{url}/gradio_api/call/list_songs", json={"data": []}).json()
     stream = httpx.get(f"{url}/gradio_api/call/list_songs/{listed['event_id']}", timeout=30).text
-    id = re.findall(r'"id": ?"([^"]+)"', stream)[-1]
-    return httpx.get(f"{url}/generate/{id}/audio", timeout=30).content
+    (songs,) = json.loads(re.search(r"^data: (.*)$", stream, re.MULTILINE)[1])
+    return httpx.get(f"{url}/generate/{songs[-1]['id']}/audio", timeout=30).content
 
 
 def loudness(sound: bytes) -> float:
