@@ -213,7 +213,8 @@ async def watch_job(
 ) -> AsyncIterator[list]:
     """Yield what the tab shows whenever the selected job has moved: until it ends, or another look begins."""
     mine, id = turn.take(), selected_id(studio, remembered)
-    yield [id, gr.update(visible=not id), gr.update(visible=bool(id)), *[gr.skip()] * len(Pane.__annotations__)]
+    places = [id, gr.update(visible=not id), gr.update(visible=bool(id))]
+    yield [*places, *[gr.skip()] * len(Pane.__annotations__)]
     watched, last = Watched(studio, id, log_scale), None
     while id:
         started = time.perf_counter()
@@ -224,7 +225,7 @@ async def watch_job(
         if turn.number != mine:
             return
         if view != last:
-            yield [*[gr.skip()] * 3, *updates(last, view)]
+            yield [*places, *updates(last, view)]
         if watched.job.status not in UNDER_WAY:
             return
         last = view

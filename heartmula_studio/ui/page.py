@@ -45,7 +45,7 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
                 build_create(shared)
             with gr.Tab("🎓 Training Studio", id="studio"):
                 build_studio(shared)
-        shared.changes.watch(studio, page)
+        shared.changes.watch(studio, page, [shared.views, shared.tabs])
         add_endpoints(studio)
     return page.queue(default_concurrency_limit=EVENTS_AT_ONCE)
 

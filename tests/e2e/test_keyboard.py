@@ -44,7 +44,7 @@ def test_a_dataset_by_keyboard_alone(page, studio):
     expect(page.get_by_role("heading", name="By hand").first).to_be_visible(timeout=SLOW_MS)
     tab_to(page, "🗑️ Delete")
     expect(page.get_by_role("button", name="Delete").first).to_be_visible()
-    assert page.evaluate("getComputedStyle(document.activeElement.closest('.card-actions')).opacity") == "1"
+    expect(page.locator(".card-actions:focus-within")).to_have_css("opacity", "1")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Delete “By hand”?")).to_be_visible(timeout=SLOW_MS)
     page.get_by_role("button", name="Delete it").first.focus()

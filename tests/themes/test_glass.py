@@ -15,7 +15,7 @@ SHEETS = "\n".join(path.read_text(encoding="utf-8") for path in CSS)
 TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 OUTLINE_CONTRAST = 3.0  # WCAG 2.2, 1.4.11
 
-PANEL_CLASSES = ("glass", "hero", "brand", "active-style", "cards", "card", "selected", "songs", "song-row")
+PANEL_CLASSES = ("glass", "hero", "brand", "active-style", "cards", "card", "selected", "song-row")
 CARD_CLASSES = ("card-title", "card-meta", "card-actions", "method-card", "method-cards", "chips", "chip", "chip-on")
 TEXT_CLASSES = (
     "hint",
