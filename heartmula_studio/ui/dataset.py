@@ -5,6 +5,7 @@ import gradio as gr
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 from heartmula_studio.ui.songs import build_songs
 
@@ -72,8 +73,8 @@ def _build_deletion(shared: Shared, deleting: gr.State) -> None:
 
 
 def _build_cards(shared: Shared, editing: gr.State, deleting: gr.State) -> None:
-    @gr.render(inputs=[shared.changes.datasets, shared.dataset_id], show_progress="hidden")
-    def _(_fingerprint: str, chosen: str) -> None:
+    @gr.render(shared.dataset_id, moved(shared.changes.datasets, shared.dataset_id), show_progress="hidden")
+    def _(chosen: str) -> None:
         datasets = shared.studio.list_datasets()
         if not datasets:
             gr.HTML(html.empty("🎼", "No datasets yet", FIRST_STEP))

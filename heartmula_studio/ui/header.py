@@ -1,11 +1,13 @@
 """The top of the page: the name, and the style that songs are made in."""
 
+from functools import partial
 from html import escape
 
 import gradio as gr
 
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.html import badge
 from heartmula_studio.ui.shared import QUIET, Shared, explained
 
@@ -19,7 +21,7 @@ def build_header(shared: Shared) -> None:
         with gr.Row(elem_classes=["active-style"]):
             said = gr.HTML()
             off = gr.Button("Switch off", size="sm", visible=False)
-    gr.on(fn=lambda _: active_style(shared.studio), inputs=[shared.changes.checkpoints], outputs=[said, off], **QUIET)
+    gr.on(moved(shared.changes.checkpoints), partial(active_style, shared.studio), outputs=[said, off], **QUIET)
     shared.refresh(off.click(lambda: switch_off(shared.studio), **QUIET))
 
 

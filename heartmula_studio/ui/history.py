@@ -5,6 +5,7 @@ import gradio as gr
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_lines, song_title
 
@@ -16,8 +17,8 @@ def build_history(shared: Shared) -> None:
     with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>History</h2>")
 
-        @gr.render(inputs=[shared.changes.songs, shared.song_id, shown], show_progress="hidden")
-        def _(_fingerprint: str, chosen: str, limit: int) -> None:
+        @gr.render([shared.song_id, shown], moved(shared.changes.songs, shared.song_id, shown), show_progress="hidden")
+        def _(chosen: str, limit: int) -> None:
             songs = shared.studio.list_generations()[::-1]
             if not songs:
                 gr.HTML(html.empty("📼", "No songs yet", "What you generate stays here."))

@@ -13,6 +13,7 @@ from heartmula_studio.errors import NotFoundError
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
 from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 
@@ -62,7 +63,7 @@ class Turn:
         return self.number
 
 
-def build_jobs(shared: Shared) -> None:
+def build_jobs(shared: Shared, opened: gr.events.EventListener) -> None:
     shown = gr.State("")  # the id of the job in the pane
     with gr.Column(elem_classes=["glass"], visible=False) as nothing:
         gr.HTML(html.empty("📊", "No training yet", FIRST_STEP))
@@ -75,10 +76,11 @@ def build_jobs(shared: Shared) -> None:
             pane, log_scale, open_models = _build_pane()
             _build_clone(shared, pane, shown)
             _build_deletion(shared, pane, shown)
-    # When the page opens, another job is selected, or any job or style changes its state.
+    # Once more when the tab is opened: Gradio loses some of what is sent to a tab that is not drawn yet.
     gr.on(
-        fn=partial(watch_job, shared.studio),
-        inputs=[gr.State(Turn()), shared.job_id, log_scale, shared.changes.jobs, shared.changes.checkpoints],
+        [opened, *moved(shared.job_id, log_scale, shared.changes.jobs, shared.changes.checkpoints)],
+        partial(watch_job, shared.studio),
+        inputs=[gr.State(Turn()), shared.job_id, log_scale],
         outputs=[shown, nothing, some, *pane.outputs],
         concurrency_limit=None,
         trigger_mode="multiple",
@@ -109,8 +111,8 @@ def _build_pane() -> tuple[Pane, gr.Checkbox, gr.Button]:
 def _build_cards(shared: Shared) -> None:
     limit = gr.State(SHOWN_AT_FIRST)
 
-    @gr.render(inputs=[shared.changes.jobs, shared.job_id, limit], show_progress="hidden")
-    def _(_fingerprint: str, remembered: str, shown: int) -> None:
+    @gr.render([shared.job_id, limit], moved(shared.changes.jobs, shared.job_id, limit), show_progress="hidden")
+    def _(remembered: str, shown: int) -> None:
         jobs, selected = shared.studio.list_jobs()[::-1], selected_id(shared.studio, remembered)
         with gr.Column(elem_classes=["cards"]):
             for job in jobs[:shown]:
@@ -208,9 +210,7 @@ class Watched:
         return self._log.split("\n")
 
 
-async def watch_job(
-    studio: Studio, turn: Turn, remembered: str, log_scale: bool, *_fingerprints: str
-) -> AsyncIterator[list]:
+async def watch_job(studio: Studio, turn: Turn, remembered: str, log_scale: bool) -> AsyncIterator[list]:
     """Yield what the tab shows whenever the selected job has moved: until it ends, or another look begins."""
     mine, id = turn.take(), selected_id(studio, remembered)
     places = [id, gr.update(visible=not id), gr.update(visible=bool(id))]

@@ -15,6 +15,7 @@ from heartmula_studio.errors import NotFoundError
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.files import served_file, served_stream
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.shared import QUIET, Shared, explained
@@ -44,8 +45,8 @@ def build_models(shared: Shared) -> None:
 
 
 def _build_cards(shared: Shared, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton) -> None:
-    @gr.render(inputs=[shared.changes.checkpoints], show_progress="hidden")
-    def _(_fingerprint: str) -> None:
+    @gr.render(None, moved(shared.changes.checkpoints), show_progress="hidden")
+    def _() -> None:
         checkpoints = shared.studio.list_checkpoints()[::-1]
         if not checkpoints:
             with gr.Column(elem_classes=["glass"]):

@@ -45,7 +45,7 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
                 build_create(shared)
             with gr.Tab("🎓 Training Studio", id="studio"):
                 build_studio(shared)
-        shared.changes.watch(studio, page, [shared.views, shared.tabs])
+        shared.changes.watch(studio, page)
         add_endpoints(studio)
     return page.queue(default_concurrency_limit=EVENTS_AT_ONCE)
 
@@ -56,8 +56,8 @@ def build_studio(shared: Shared) -> None:
             build_dataset(shared)
         with gr.Tab("⚙️ Training", id="training"):
             build_training(shared)
-        with gr.Tab("📊 Jobs", id="jobs"):
-            build_jobs(shared)
+        with gr.Tab("📊 Jobs", id="jobs") as jobs:
+            build_jobs(shared, opened=jobs.select)
         with gr.Tab("📦 Models", id="models"):
             build_models(shared)
 

@@ -10,6 +10,7 @@ from heartmula_studio.errors import NotFoundError, StudioError
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 
 SHOWN_AT_FIRST = 10
@@ -19,7 +20,7 @@ CHOOSE = "Choose one on the left, or make a new one."
 
 def build_songs(shared: Shared) -> None:
     studio, dataset_id = shared.studio, shared.dataset_id
-    rows, limit = gr.State(""), gr.State(SHOWN_AT_FIRST)
+    rows, limit, reported = gr.State(""), gr.State(SHOWN_AT_FIRST), gr.State("")
     with gr.Column(elem_classes=["glass"]):
         heading = gr.HTML()
         with gr.Column(visible=False) as panel:
@@ -34,12 +35,14 @@ def build_songs(shared: Shared) -> None:
             status = gr.HTML()
         _build_rows(shared, rows, limit)
     gr.on(
-        fn=lambda _, id: overview(studio, id), inputs=[shared.changes.datasets, dataset_id],
+        moved(shared.changes.datasets, dataset_id), partial(overview, studio), dataset_id,
         outputs=[heading, panel, status, rows, train], **QUIET,
     )  # fmt: skip
-    taken = drop.upload(partial(take_in, studio), [dataset_id, drop], report, concurrency_limit=None, **QUIET)
+    taken = drop.upload(
+        partial(take_in, studio), [dataset_id, drop], [report, reported], concurrency_limit=None, **QUIET
+    )
     shared.refresh(taken.then(lambda: None, outputs=drop, **QUIET))
-    dataset_id.change(lambda: ("", SHOWN_AT_FIRST), outputs=[report, limit], **QUIET)
+    dataset_id.change(begin_anew, [dataset_id, reported], [report, limit], **QUIET)
     shared.refresh(tokenise.click(lambda id: start_tokenising(studio, id), dataset_id, **QUIET))
     shared.show(train.click(lambda: None, **QUIET), "training")
 
@@ -94,19 +97,24 @@ def rows_fingerprint(dataset: Dataset) -> str:
     return str([(song.filename, song.frames, song.error) for song in dataset.audio_files])
 
 
-def take_in(studio: Studio, id: str, files: list[str]) -> Iterator[str]:
-    """Add uploaded files one by one; yield how far it is, and a line for each refused one."""
+def begin_anew(id: str, reported: str) -> tuple:
+    """Forget what was said of another dataset. A busy server hears of a change late, when files may be in already."""
+    return (gr.skip(), gr.skip()) if id == reported else ("", SHOWN_AT_FIRST)
+
+
+def take_in(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str]]:
+    """Add uploaded files one by one; yield how far it is with a line for each refused one, and the dataset's id."""
     refused: list[str] = []
     for done, path in enumerate(map(Path, files)):
         progress = html.progress(100 * done / len(files), f"{done} of {len(files)} files: {path.name}")
-        yield progress + html.lines("error", refused)
+        yield progress + html.lines("error", refused), id
         try:
             studio.add_file(id, path)
         except StudioError as error:
             refused.append(f"{path.name}: {error}")
         finally:
             path.unlink(missing_ok=True)
-    yield taken_in(len(files) - len(refused), refused)
+    yield taken_in(len(files) - len(refused), refused), id
 
 
 def taken_in(added: int, refused: list[str]) -> str:
@@ -124,8 +132,8 @@ def start_tokenising(studio: Studio, id: str) -> None:
 
 
 def _build_rows(shared: Shared, rows: gr.State, limit: gr.State) -> None:
-    @gr.render(inputs=[rows, shared.dataset_id, limit], show_progress="hidden")
-    def _(_fingerprint: str, id: str, limit_now: int) -> None:
+    @gr.render([shared.dataset_id, limit], moved(rows, shared.dataset_id, limit), show_progress="hidden")
+    def _(id: str, limit_now: int) -> None:
         dataset = find_dataset(shared.studio, id)
         if dataset is None:
             return

@@ -1,10 +1,12 @@
 """The Style Manager: tags to choose from, one's own ones, and trained styles to switch on."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import gradio as gr
 
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.header import find_active, switch_off
 from heartmula_studio.ui.shared import QUIET, Shared, explained
 
@@ -32,9 +34,9 @@ def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
     shared.refresh(gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, new, **QUIET))
     shared.refresh(forget.click(lambda names, tags: forget_tags(studio, names, tags), [own, tags], tags, **QUIET))
     shared.refresh(trained.input(lambda id: choose_style(studio, id), trained, **QUIET))
-    gr.on(fn=lambda _: own_tags(studio), inputs=[changes.styles], outputs=[own, forget], **QUIET)
-    gr.on(fn=lambda _: trained_styles(studio), inputs=[changes.checkpoints], outputs=trained, **QUIET)
-    gr.on(fn=lambda *_: suggestions(studio), inputs=[changes.styles, changes.checkpoints], outputs=tags, **QUIET)
+    gr.on(moved(changes.styles), partial(own_tags, studio), outputs=[own, forget], **QUIET)
+    gr.on(moved(changes.checkpoints), partial(trained_styles, studio), outputs=trained, **QUIET)
+    gr.on(moved(changes.styles, changes.checkpoints), partial(suggestions, studio), outputs=tags, **QUIET)
 
 
 def _keep_in_step(studio: Studio, tags: gr.Dropdown, builtin: gr.CheckboxGroup, own: gr.CheckboxGroup) -> None:

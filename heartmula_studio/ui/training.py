@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.views import Estimate
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.job_view import METHODS, readings
 from heartmula_studio.ui.shared import QUIET, Shared, explained
 
@@ -124,7 +126,7 @@ def build_training(shared: Shared) -> None:
             start = gr.Button("Start training", variant="primary", size="lg")
     _keep_datasets(shared, form, [nothing, some])
     gr.on(
-        fn=lambda _, *values: foresee(studio, *values), inputs=[shared.changes.datasets, *form.inputs],
+        moved(shared.changes.datasets, *form.inputs), partial(foresee, studio), form.inputs,
         outputs=[estimate, start], trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     started = start.click(lambda *values: start_training(studio, *values), form.inputs, shared.job_id, **QUIET)
@@ -173,9 +175,10 @@ def _build_advanced(studio: Studio) -> tuple[list[gr.components.Component], gr.R
 def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]) -> None:
     """Offer the datasets there are, and choose the one that is selected on the whole page."""
     gr.on(
-        fn=lambda _, remembered: dataset_field(shared.studio, remembered),
-        inputs=[shared.changes.datasets, shared.dataset_id],
-        outputs=[form.dataset, *places],
+        moved(shared.changes.datasets, shared.dataset_id),
+        partial(dataset_field, shared.studio),
+        shared.dataset_id,
+        [form.dataset, *places],
         **QUIET,
     )
     form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)

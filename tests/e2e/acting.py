@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-SLOW_MS = 90_000
+SLOW_MS = 180_000
 TRAINING_MS = 300_000
 
 

@@ -12,8 +12,8 @@ from tests.studio_server import Server, running_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-PATIENCE_MS = 90_000  # two cores may be busy with other tests
-LAPTOP = {"width": 1280, "height": 800}
+PATIENCE_MS = 180_000  # two cores may be busy with other tests
+USUAL = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "reduced_motion": "reduce"}
 SCREENSHOTS = pytest.StashKey[Callable[[], list[Path]]]()
 
 
@@ -69,7 +69,7 @@ def new_page(browser, seen, request, tmp_path) -> Iterator[Callable[..., Page]]:
     request.node.stash[SCREENSHOTS] = lambda: seen.screenshots(tmp_path)
 
     def new(**options) -> Page:
-        contexts.append(browser.new_context(**{"viewport": LAPTOP, "color_scheme": "light"} | options))
+        contexts.append(browser.new_context(**USUAL | options))
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE_MS)
         seen.watch(page)

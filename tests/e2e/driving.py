@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from tests.studio_server import Server
 
 MAIN_BUTTON = "Generate"
-READY_MS = 60_000
+READY_MS = 120_000
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
 SERIOUS = ("serious", "critical")
 
