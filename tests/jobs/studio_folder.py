@@ -18,7 +18,7 @@ from heartmula_studio.store.store import Store
 
 CLIPS = tuple(sorted((ASSETS / "clips" / "style").glob("*.ogg")))
 CONFIG = TrainConfig(
-    epochs=1, max_steps=6, learning_rate=1e-3, lora=LoraSettings(rank=2), max_window_sec=2.0, state_every_steps=1
+    epochs=1, max_steps=14, learning_rate=1e-3, lora=LoraSettings(rank=2), max_window_sec=2.0, state_every_steps=1
 )
 TIMEOUT_SEC = 400.0
 ENDED = ("completed", "failed", "cancelled", "interrupted")
