@@ -42,7 +42,7 @@ class Changes:
         return event.then(look, outputs=self.all, show_progress="hidden", api_visibility="private")
 
 
-def moved(*values: gr.components.Component) -> list[gr.events.Dependency]:
+def moved(*values: gr.components.Component) -> list[gr.events.EventListener]:
     """When one of `values` changes. Those of `Changes` do as the page opens: nobody need listen to that as well."""
     return [value.change for value in values]
 

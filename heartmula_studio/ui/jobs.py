@@ -76,7 +76,8 @@ def build_jobs(shared: Shared, opened: gr.events.EventListener) -> None:
             pane, log_scale, open_models = _build_pane()
             _build_clone(shared, pane, shown)
             _build_deletion(shared, pane, shown)
-    # Once more when the tab is opened: Gradio loses some of what is sent to a tab that is not drawn yet.
+    # Gradio loses some of what is sent to a tab that is not drawn yet: so once more when it is opened, and `places`
+    # with everything that is sent.
     gr.on(
         [opened, *moved(shared.job_id, log_scale, shared.changes.jobs, shared.changes.checkpoints)],
         partial(watch_job, shared.studio),

@@ -99,7 +99,7 @@ def rows_fingerprint(dataset: Dataset) -> str:
 
 def begin_anew(id: str, reported: str) -> tuple:
     """Forget what was said of another dataset. A busy server hears of a change late, when files may be in already."""
-    return (gr.skip(), gr.skip()) if id == reported else ("", SHOWN_AT_FIRST)
+    return gr.skip() if id == reported else "", SHOWN_AT_FIRST
 
 
 def take_in(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str]]:
