@@ -49,7 +49,7 @@ def moved(*values: gr.components.Component) -> list[gr.events.EventListener]:
 
 def fingerprints(studio: Studio) -> tuple[str, ...]:
     """One text for each kind of record, in the order of `Changes.all`."""
-    jobs = [(job.id, job.status, job.checkpoint_id) for job in studio.list_jobs()]
+    jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.list_jobs()]
     songs = [(song.id, song.status) for song in studio.list_generations()]
     return (
         fingerprint(studio.list_datasets()),
