@@ -183,19 +183,17 @@ def wait_for_a_moment(client: Client, chance: random.Random) -> None:
     def is_reached(seen: dict) -> bool:
         return is_over(seen["jobs"]) or any(job["step"] >= step for job in seen["jobs"] if is_unfinished(job))
 
-    # A launcher lives on for a moment when its trainer was killed; only then is the job interrupted, and resumed here.
     wait_for(lambda: {"jobs": resume_all(client)}, is_reached)
     time.sleep(chance.uniform(0, 0.5))
 
 
 def strike(client: Client, victim: str, chance: random.Random) -> None:
-    """Kill the server, all processes of the job or, as a system short of memory does, only one of them."""
+    """Kill the server, the job's process, or both."""
     if victim != "worker":
         client.kill_server()
     if victim == "server":
         return
-    found = list(workers(client.server.data_dir))
-    for process in found if chance.random() < 0.5 else found[-1:]:
+    for process in list(workers(client.server.data_dir)):
         with suppress(psutil.Error):
             process.kill()
 

@@ -1,14 +1,15 @@
 """`python -m heartmula_studio.jobs.worker JOB_FOLDER`: the process of one training job.
 
-It turns the job's songs into the dataset, where that is not done yet, then becomes `accelerate launch` on the same
-folder. It knows nothing of the server that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
+It turns the job's songs into the dataset, where that is not done yet, then becomes the trainer of the same folder: one
+process, or `accelerate launch` where a person's own configuration says what to start. It knows nothing of the server
+that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
 """
 
 import argparse
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it.")
             )
             raise
-    become(launch_command(folder.path, options.device, options.accelerate_config))
+    become(training_command(folder.path, options.accelerate_config), device_environment(options.device))
     return 0
 
 
@@ -60,27 +61,36 @@ def command(job_dir: Path, device: str, max_song_sec: float, accelerate_config: 
     return [sys.executable, "-m", "heartmula_studio.jobs.worker", str(job_dir), *options]
 
 
-def launch_command(job_dir: Path, device: str, accelerate_config: Path | None) -> list[str]:
-    """The command line of `accelerate launch`. A person's own configuration decides everything, where there is one."""
-    kind, _, number = device.partition(":")
-    if accelerate_config:
-        options = ["--config_file", str(accelerate_config)]
-    else:
-        options = ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        if kind == "cpu":
-            options.append("--cpu")
-        elif kind == "cuda":
-            options += ["--gpu_ids", number or "0"]
+def training_command(job_dir: Path, accelerate_config: Path | None) -> list[str]:
+    """The command line of the training itself.
+
+    A person's own configuration decides everything, where there is one. Without it there is one process to start, so
+    the launcher, which stays in memory until training ends, is left out.
+    """
+    trainer = ["-m", "heartmula_studio.finetune", str(job_dir)]
+    if accelerate_config is None:
+        return [sys.executable, *trainer]
     launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    return [*launcher, *options, "-m", "heartmula_studio.finetune", str(job_dir)]
+    return [*launcher, "--config_file", str(accelerate_config), *trainer]
 
 
-def become(command: Sequence[str]) -> None:
-    """Turn this process into another program; memory and what a GPU holds for it are given back."""
+def device_environment(device: str) -> dict[str, str]:
+    """What Accelerate reads from the environment to train on this device, and on no other."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return {"ACCELERATE_USE_CPU": "true"}
+    return {"CUDA_VISIBLE_DEVICES": number or "0"} if kind == "cuda" else {}
+
+
+def become(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Turn this process into another program; memory and what a GPU holds for it are given back.
+
+    environment: what it finds beside what is in this process's own.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os.closerange(FIRST_FILE_DESCRIPTOR, os.sysconf("SC_OPEN_MAX"))
-    os.execv(command[0], command)
+    os.execve(command[0], command, os.environ | environment)
 
 
 def this_process() -> Worker:

@@ -1,24 +1,34 @@
-"""How training is launched on each kind of device."""
+"""How training is started on each kind of device."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from heartmula_studio.jobs.worker import launch_command
+from heartmula_studio.jobs.worker import device_environment, training_command
 
 JOB = Path("/data/jobs/a")
+TRAINER = ["-m", "heartmula_studio.finetune", str(JOB)]
 
 
 @pytest.mark.parametrize(
     ("device", "wanted"),
-    [("cpu", ["--cpu"]), ("cuda", ["--gpu_ids", "0"]), ("cuda:2", ["--gpu_ids", "2"]), ("mps", [])],
+    [
+        ("cpu", {"ACCELERATE_USE_CPU": "true"}),
+        ("cuda", {"CUDA_VISIBLE_DEVICES": "0"}),
+        ("cuda:2", {"CUDA_VISIBLE_DEVICES": "2"}),
+        ("mps", {}),
+    ],
 )
-def test_one_process_on_the_device_of_the_job(device, wanted):
-    command = launch_command(JOB, device, None)
-    assert command[1:6] == ["-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "1"]
-    assert command[-3 - len(wanted) :] == [*wanted, "-m", "heartmula_studio.finetune", str(JOB)]
+def test_the_device_of_the_job_alone_is_used(device, wanted):
+    assert device_environment(device) == wanted
 
 
-def test_a_configuration_of_ones_own_decides_alone():
-    command = launch_command(JOB, "cpu", Path("/etc/accelerate.yaml"))
-    assert command[4:] == ["--config_file", "/etc/accelerate.yaml", "-m", "heartmula_studio.finetune", str(JOB)]
+def test_one_process_needs_no_launcher():
+    assert training_command(JOB, None) == [sys.executable, *TRAINER]
+
+
+def test_a_configuration_of_ones_own_decides_how_many_start():
+    command = training_command(JOB, Path("/etc/accelerate.yaml"))
+    assert command[1:4] == ["-m", "accelerate.commands.accelerate_cli", "launch"]
+    assert command[4:] == ["--config_file", "/etc/accelerate.yaml", *TRAINER]

@@ -2,12 +2,15 @@
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 
+from heartmula_studio.jobs.devices import Devices
 from heartmula_studio.jobs.live import with_progress
 from heartmula_studio.jobs.processes import processes_of
+from heartmula_studio.jobs.queue import JobQueue
 from heartmula_studio.store.store import Store
 from tests.jobs.studio_folder import (
     CLIPS,
@@ -32,6 +35,13 @@ def undisturbed(tmp_path_factory):
     assert queue.view(job.id).phase == "tokenising"
     done = run_to_the_end(new_queue(store), job)  # the next server finds the worker and what came of it
     return store, done, losses(store, job)
+
+
+def launching_queue(store: Store, folder: Path) -> JobQueue:
+    """A queue that starts training as a person's own configuration of Accelerate says."""
+    config = folder / "accelerate.yaml"
+    config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nnum_processes: 1\nuse_cpu: true\n")
+    return JobQueue(store, Devices(store), poll_sec=0.1, accelerate_config=config)
 
 
 def trainer_of(folder) -> psutil.Process | None:
@@ -60,8 +70,11 @@ def test_a_job_outlives_its_server_and_becomes_a_checkpoint(undisturbed):
     assert queue.metrics(done.id)[0]["event"] == "start"
 
 
-def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, queue, undisturbed):
-    """Killed while tokenising, stopped and saved while training, its trainer killed, then its launcher alone."""
+def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, queue, undisturbed, tmp_path):
+    """Killed while tokenising, stopped and saved while training; then launched: its trainer killed, its launcher alone.
+
+    Not launched, the trainer is the worker.
+    """
     job = submit(queue, dataset)
     folder = folder_of(store, job)
     run_until(queue, folder.preprocess.is_file)
@@ -77,7 +90,9 @@ def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, qu
     assert stopped.status == "interrupted"
     assert f"saved at step {stopped.step}." in stopped.message
     assert 1 <= stopped.step < stopped.total_steps - 2
+    assert trainer_of(folder) is None
 
+    queue = launching_queue(store, tmp_path)
     queue.resume(job.id)
     run_until(queue, lambda: step_of(queue, job) > stopped.step)
     trainer_of(folder).kill()
