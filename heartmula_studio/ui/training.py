@@ -224,10 +224,10 @@ def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -
         is_ready = studio.validate_dataset(dataset_id).ready
     except StudioError as error:
         return html.notice("warning", error.message, error.hint), gr.update(interactive=False)
-    return said_of(estimate, is_ready), gr.update(interactive=is_ready)
+    return said_of(estimate), gr.update(interactive=is_ready)
 
 
-def said_of(estimate: Estimate, is_ready: bool) -> str:
+def said_of(estimate: Estimate) -> str:
     """HTML: the figures against this machine, and what stands in the way."""
     figures = readings(
         {
@@ -237,8 +237,7 @@ def said_of(estimate: Estimate, is_ready: bool) -> str:
             "Disk": f"{html.size(estimate.disk_bytes)} of {html.size(estimate.free_disk_bytes)} free",
         }
     )
-    title = "Will not fit. " if is_ready else ""
-    notices = (html.notice("warning", f"{title}{problem.message}", problem.hint) for problem in estimate.problems)
+    notices = (html.notice("warning", problem.message, problem.hint) for problem in estimate.problems)
     fits = html.notice("success", f"Fits on this machine ({estimate.device}).") if estimate.fits else ""
     return f"{figures}{''.join(notices)}{fits}"
 

@@ -44,6 +44,7 @@ def main() -> None:
         batch_size=arguments.batch,
         max_window_sec=24.0,
         depth_share=0.5,
+        mixed_precision="bf16",
         state_every_steps=100,
     )
     config.save(job / "config.json")

@@ -9,7 +9,7 @@ from heartmula_studio.arch.scalar_codec import ScalarCodecConfig
 SAMPLE_RATE = 24_000
 SAMPLES_PER_FRAME = 1920
 NUM_CODEBOOKS = 8
-CODEBOOK_SIZE = 512
+CODEBOOK_SIZE = 64
 FEATURE_DIM = 128
 TEXT_VOCABULARY = 1024
 
@@ -31,7 +31,7 @@ SCALAR = ScalarCodecConfig(
 FLOW = FlowMatchingConfig(
     dim=FEATURE_DIM,
     codebook_size=CODEBOOK_SIZE,
-    codebook_dim=32,
+    codebook_dim=64,
     num_quantizers=NUM_CODEBOOKS,
     decay=0.95,
     threshold_ema_dead_code=1,

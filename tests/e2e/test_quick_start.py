@@ -6,9 +6,17 @@ import re
 
 import httpx
 import soundfile
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import SLOW_MS, TRAINING_MS, create_dataset, drop_files, generate_song, start_quick_training
+from tests.e2e.acting import (
+    SLOW_MS,
+    TRAINING_MS,
+    create_dataset,
+    drop_files,
+    generate_song,
+    go_to,
+    start_quick_training,
+)
 from tests.e2e.driving import open_page
 from tests.studio_server import SONGS
 
@@ -25,6 +33,7 @@ def test_quick_start(page, studio):
     drop_files(page, SONGS[3:5])
     expect(page.get_by_text("5 files", exact=True).last).to_be_visible(timeout=SLOW_MS)
 
+    see_what_will_not_fit(page)
     start_quick_training(page)
     expect(page.get_by_text(re.compile(r"Loss: \d\.\d{4}")).first).to_be_visible(timeout=TRAINING_MS)
     expect(page.locator("svg.chart, .chart svg").first).to_be_visible()
@@ -34,17 +43,47 @@ def test_quick_start(page, studio):
     generate_song(page)
     expect(page.get_by_text("Song", exact=True).last).to_be_visible(timeout=TRAINING_MS)
     assert httpx.get(f"{studio.url}/health").json()["active_checkpoint"]
-    assert loudness(newest_song(studio.url)) > AUDIBLE
+    assert loudness(*newest_songs(studio.url, 1)) > AUDIBLE
     page.get_by_role("button", name="Switch off").click()
     expect(page.locator(".active-style")).to_contain_text("none, the base model", timeout=SLOW_MS)
+    compare_with_the_base(page, studio.url)
 
 
-def newest_song(url: str) -> bytes:
-    """The sound of the song that was asked for, from the REST of the same server."""
+def see_what_will_not_fit(page: Page) -> None:
+    """Ask for far more than any computer has, and take it back."""
+    go_to(page, "Training")
+    page.get_by_role("button", name="Advanced").last.click()
+    batch_size = page.get_by_role("spinbutton", name="Batch size")
+    batch_size.fill("4096")
+    batch_size.press("Tab")
+    expect(page.get_by_text("This will not fit: it needs")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("a batch size of 1")).to_be_visible()
+    batch_size.fill("1")
+    batch_size.press("Tab")
+    expect(page.get_by_text("Fits on this machine")).to_be_visible(timeout=SLOW_MS)
+
+
+def compare_with_the_base(page: Page, url: str) -> None:
+    """Make a song of one seed without the style and with it; the sounds differ."""
+    go_to(page, "Models")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name=re.compile("^Lagos nights .* and the base$"))).to_be_visible()
+    length = page.get_by_role("spinbutton", name="Length (seconds)")
+    length.fill("5")
+    length.press("Tab")
+    page.get_by_role("button", name="Make both").click()
+    expect(page.locator(".waveform-container:visible")).to_have_count(2, timeout=TRAINING_MS)
+    base, styled = newest_songs(url, 2)
+    assert base != styled
+    assert min(loudness(base), loudness(styled)) > AUDIBLE
+
+
+def newest_songs(url: str, count: int) -> list[bytes]:
+    """The sounds of the songs that were asked for last, from the REST of the same server."""
     listed = httpx.post(f"{url}/gradio_api/call/list_songs", json={"data": []}).json()
     stream = httpx.get(f"{url}/gradio_api/call/list_songs/{listed['event_id']}", timeout=30).text
     (songs,) = json.loads(re.search(r"^data: (.*)$", stream, re.MULTILINE)[1])
-    return httpx.get(f"{url}/generate/{songs[-1]['id']}/audio", timeout=30).content
+    return [httpx.get(f"{url}/generate/{song['id']}/audio", timeout=30).content for song in songs[-count:]]
 
 
 def loudness(sound: bytes) -> float:

@@ -4,7 +4,17 @@ import pytest
 
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE_NAMES, with_settings
-from heartmula_studio.ui.training import ADVANCED, ATTENTION, BALANCED, NAMES, PRESETS, rough_size, settings_from
+from heartmula_studio.store.views import Estimate, Problem
+from heartmula_studio.ui.training import (
+    ADVANCED,
+    ATTENTION,
+    BALANCED,
+    NAMES,
+    PRESETS,
+    rough_size,
+    said_of,
+    settings_from,
+)
 
 AS_IT_STANDS = (*BALANCED.values, *(setting.default for setting in ADVANCED))
 
@@ -62,3 +72,11 @@ def test_a_full_fine_tune_has_no_settings_of_a_lora():
 @pytest.mark.parametrize(("num_bytes", "text"), [(8_410_000, "8 MB"), (220_900_000, "200 MB"), (0, "0 B")])
 def test_rough_sizes_have_one_digit(num_bytes, text):
     assert rough_size(num_bytes) == text
+
+
+def test_what_stands_in_the_way_is_said_in_its_own_words_alone():
+    problem = Problem("night.mp3: it is cut off.", "Remove it from the dataset.")
+    said = said_of(Estimate(9, 60.0, 10, 20, 30, 40, 50, "cpu", (problem,)))
+    assert problem.message in said
+    assert problem.hint in said
+    assert "fit" not in said
