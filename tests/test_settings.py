@@ -49,6 +49,19 @@ def test_the_shipped_metadata_describes_a_gradio_space():
     metadata = yaml.safe_load(CONFIG_PATH.read_text(encoding="utf-8"))["metadata"]
     assert metadata["title"] == "HeartMuLa Training Studio"
     assert (metadata["sdk"], metadata["app_file"], metadata["license"]) == ("gradio", "app.py", "apache-2.0")
+    assert metadata["python_version"] == "3.11"
+
+
+def test_a_space_installs_the_gradio_that_is_asked_for():
+    """A Space installs its SDK beside requirements.txt; another version could not be installed with it."""
+    metadata = yaml.safe_load(CONFIG_PATH.read_text(encoding="utf-8"))["metadata"]
+    wanted = (CONFIG_PATH.parent / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert f"gradio=={metadata['sdk_version']}" in wanted
+
+
+def test_the_readme_begins_with_the_same_metadata():
+    _, front, _ = (CONFIG_PATH.parent / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert yaml.safe_load(front) == yaml.safe_load(CONFIG_PATH.read_text(encoding="utf-8"))["metadata"]
 
 
 def test_the_environment_overrides_the_file(load):
