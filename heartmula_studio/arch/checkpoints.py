@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 
-from heartmula_studio.arch.encoder import build_encoder
+from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.json_file import blaming, read_json_object

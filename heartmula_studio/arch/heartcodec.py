@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from heartmula_studio.arch.encoder import build_encoder
+from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME
 from heartmula_studio.arch.json_file import blaming, pick_fields

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import save_model
-from heartmula_studio.arch.encoder import MelEncoder
 from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.mel_encoder import MelEncoder
 from recipes.nano.codeword_start import start_from_codewords
 from recipes.nano.manifest import read_manifest
 from recipes.nano.sizes import CODEC, ENCODER, FLOW, GEN_CONFIG, MODEL

@@ -15,11 +15,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from heartmula_studio.arch.encoder import MelEncoder
 from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.arch.flow_matching import SIGMA_MIN, FlowMatching, renoise
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME
 from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.atomic import replaced_file
 from recipes.nano.audio_pool import INT16_SCALE, AudioPool
 from recipes.nano.base_folder import load_tokenizer

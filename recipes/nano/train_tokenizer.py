@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.encoder import MelEncoder
 from heartmula_studio.arch.flow_matching import FlowMatching
+from heartmula_studio.arch.mel_encoder import MelEncoder
 from recipes.nano.audio_pool import AudioPool
 from recipes.nano.sizes import ENCODER, FEATURE_DIM, FLOW, SAMPLES_PER_FRAME
 from recipes.nano.training import join_processes, run_training

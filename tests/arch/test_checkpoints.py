@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from heartmula_studio.arch.checkpoints import find_base, load_heartcodec, load_heartmula, save_model, write_model
-from heartmula_studio.arch.encoder import build_encoder
+from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from heartmula_studio.arch import estimator
-from heartmula_studio.arch.encoder import HeartCodecEncoder, MelEncoder
+from heartmula_studio.arch.encoder import HeartCodecEncoder
+from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.arch.rotary import rotation_table
 from heartmula_studio.arch.scalar_codec import fold_bands, unfold_bands
 

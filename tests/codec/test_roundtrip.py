@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heartmula_studio.arch.checkpoints import load_heartcodec
-from heartmula_studio.arch.encoder import MelEncoder
+from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.codec.audio_file import probe, read_blocks
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.quality import log_mel_distance

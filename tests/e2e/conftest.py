@@ -1,4 +1,4 @@
-"""A real browser, pages of it that are watched, and a studio of its own for each module."""
+"""A real browser, pages of it that are watched, and a studio for them."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -86,8 +86,9 @@ def page(new_page) -> Page:
     return new_page()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def studio(tmp_path_factory) -> Iterator[Server]:
+    """For all tests that only need some page; each finds there what others have left."""
     with running_server(tmp_path_factory.mktemp("studio") / "data") as server:
         yield server
 

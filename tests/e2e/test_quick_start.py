@@ -3,8 +3,10 @@
 import io
 import json
 import re
+from collections.abc import Iterator
 
 import httpx
+import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
@@ -18,9 +20,16 @@ from tests.e2e.acting import (
     start_quick_training,
 )
 from tests.e2e.driving import open_page
-from tests.studio_server import SONGS
+from tests.studio_server import SONGS, Server, running_server
 
 AUDIBLE = 1e-3  # root mean square
+
+
+@pytest.fixture
+def studio(tmp_path) -> Iterator[Server]:
+    """One that nobody has used before."""
+    with running_server(tmp_path / "data") as server:
+        yield server
 
 
 def test_quick_start(page, studio):

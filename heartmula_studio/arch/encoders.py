@@ -1,0 +1,23 @@
+"""Which encoder a config asks for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from heartmula_studio.arch.mel_encoder import MelEncoder
+
+OFFICIAL, LIGHT = "vqv12", "mel-v2"
+
+
+def build_encoder(config: Mapping[str, Any]) -> nn.Module:
+    """Build the encoder that a config's `version` names. Raises ValueError for an unknown one."""
+    version = config.get("version", OFFICIAL)
+    if version == LIGHT:
+        return MelEncoder(config)
+    if version == OFFICIAL:
+        # Loaded only here: transformers takes seconds, and small bases need none of it.
+        from heartmula_studio.arch.encoder import HeartCodecEncoder
+
+        return HeartCodecEncoder(config)
+    raise ValueError(f"its version {version!r} is unknown; known are {OFFICIAL}, {LIGHT}")
