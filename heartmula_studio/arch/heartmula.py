@@ -3,16 +3,22 @@
 Weights only; prompts live in `dataset.prompt`, sampling in `generate`. Tensor names equal the official checkpoints'.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.llama import NAMED_FLAVORS, LlamaFlavor, Transformer
+
+LOGITS_AT_ONCE = 1 << 24  # 64 MiB in float32
+
+# Takes logits [n, k, V] and their targets [n, k], returns a value for each codebook, [k].
+Score = Callable[[Tensor, Tensor], Tensor]
 
 
 def parse_flavor(value: str | Mapping[str, Any]) -> LlamaFlavor:
@@ -125,6 +131,14 @@ class HeartMuLa(nn.Module):
         inputs = torch.cat((hidden[:, None].type_as(previous), previous), dim=1)
         return self.decoder(self.projection(inputs))[:, 1:]
 
+    def first_logits(self, hidden: Tensor) -> Tensor:
+        """Backbone outputs [N, D] → logits of codebook 0, [N, 1, V]."""
+        return self.codebook0_head(hidden)[:, None]
+
+    def depth_logits(self, depth_hidden: Tensor) -> Tensor:
+        """Outputs of the depth decoder [N, K-1, width] → logits of codebooks 1 to K-1, [N, K-1, V]."""
+        return torch.einsum("nkd,kdv->nkv", depth_hidden, self.audio_head)
+
     def forward(
         self,
         tokens: Tensor,
@@ -134,17 +148,34 @@ class HeartMuLa(nn.Module):
         predict: Tensor,
         targets: Tensor,
         depth_frames: Tensor | None = None,
+        score: Score | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Teacher-forced logits at the N positions marked in `predict`, in row-major order.
+        """Teacher-forced logits at the N positions marked in `predict`, in row-major order, or their scores.
 
         tokens, mask: [B, S, K+1]; muq_positions: [B]; unconditional: [B] bool; predict: [B, S] bool;
         targets: [N, K], the frame that each marked position predicts;
         depth_frames: [M] indices into N whose codebooks 1…K-1 are predicted, None for all.
-        Returns codebook 0's logits [N, V] and the others' [M, K-1, V].
+        Returns codebook 0's logits [N, 1, V] and the others' [M, K-1, V]; with `score`, its sums over all frames, [1]
+        and [K-1], for which no more than `LOGITS_AT_ONCE` logits exist at a time.
         """
         hidden = self.backbone(self.embed(tokens, mask, muq_positions, unconditional))[predict]
-        codebook0_logits = self.codebook0_head(hidden)
-        if depth_frames is not None:
-            hidden, targets = hidden[depth_frames], targets[depth_frames]
-        depth_logits = torch.einsum("nkd,kdv->nkv", self.depth_hidden(hidden, targets), self.audio_head)
-        return codebook0_logits, depth_logits
+        deep = slice(None) if depth_frames is None else depth_frames
+        depth_hidden = self.depth_hidden(hidden[deep], targets[deep])
+        if score is None:
+            return self.first_logits(hidden), self.depth_logits(depth_hidden)
+        return (
+            self._score(self.first_logits, hidden, targets[:, :1], score),
+            self._score(self.depth_logits, depth_hidden, targets[deep, 1:], score),
+        )
+
+    def _score(self, head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, score: Score) -> Tensor:
+        """Add up the scores of pieces of frames; on the way back, the logits of each piece are computed once more."""
+
+        def score_piece(states: Tensor, targets: Tensor) -> Tensor:
+            return score(head(states), targets)
+
+        frames = max(1, LOGITS_AT_ONCE // (targets.shape[1] * self.config.audio_vocab_size))
+        if len(states) <= frames:
+            return score_piece(states, targets)
+        pieces = zip(states.split(frames), targets.split(frames), strict=True)
+        return torch.stack([checkpoint(score_piece, *piece, use_reentrant=False) for piece in pieces]).sum(0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heartmula_studio.dataset.batch import Batch, Example
-from heartmula_studio.finetune.loss import LossParts, frame_loss
+from heartmula_studio.finetune.loss import LossParts, cross_entropy_sums
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MeanLoss:
 
 def batch_loss(network: nn.Module, batch: Batch, depth_frames: Tensor | None = None) -> LossParts:
     """Run `network` on `batch`; `depth_frames` [M] restricts codebooks 1 to K-1 to those rows of the targets."""
-    logits = network(
+    sums = network(
         batch.tokens,
         batch.mask,
         batch.muq_positions,
@@ -33,8 +33,12 @@ def batch_loss(network: nn.Module, batch: Batch, depth_frames: Tensor | None = N
         batch.predict,
         batch.targets,
         depth_frames,
+        cross_entropy_sums,
     )
-    return frame_loss(*logits, batch.targets, depth_frames)
+    num_frames, num_codebooks = batch.targets.shape
+    num_deep = num_frames if depth_frames is None else len(depth_frames)
+    counts = torch.tensor([num_frames] + [num_deep] * (num_codebooks - 1), device=batch.targets.device)
+    return LossParts(torch.cat(sums), counts)
 
 
 @torch.no_grad()

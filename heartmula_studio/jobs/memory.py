@@ -6,7 +6,7 @@ from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heartmula_config, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
-from heartmula_studio.arch.heartmula import HeartMuLaConfig
+from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.finetune.config import TrainConfig
@@ -67,7 +67,8 @@ def activation_values(network: HeartMuLaConfig, frames: int, depth_share: float,
     depth_positions = math.ceil(frames * depth_share) * network.audio_num_codebooks
     values = transformer_values(network.backbone_flavor, frames + PROMPT_POSITIONS, checkpointing)
     values += transformer_values(network.decoder_flavor, depth_positions, checkpointing)
-    return values + 3 * depth_positions * network.audio_vocab_size  # logits, their softmax and gradient
+    logits = min(LOGITS_AT_ONCE, depth_positions * network.audio_vocab_size)
+    return values + 3 * logits  # themselves, their softmax and gradient
 
 
 def transformer_values(flavor: LlamaFlavor, positions: int, checkpointing: bool) -> int:

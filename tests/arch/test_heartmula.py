@@ -2,6 +2,7 @@
 
 import torch
 
+from heartmula_studio.arch import heartmula
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.llama import NAMED_FLAVORS
 
@@ -20,7 +21,7 @@ def teacher_forced_logits(model: HeartMuLa, golden: dict, unconditional: bool) -
     predict = torch.zeros(tokens.shape[:2], dtype=torch.bool)
     predict[:, num_prompt - 1 : num_prompt - 1 + num_frames] = True
     first, rest = model(tokens, mask, golden["prompt.muq_idx"], torch.tensor([unconditional]), predict, codes)
-    return torch.cat((first[:, None], rest), dim=1)
+    return torch.cat((first, rest), dim=1)
 
 
 @torch.no_grad()
@@ -57,21 +58,41 @@ def test_padding_behind_an_example_changes_nothing(golden_heartmula, golden):
     torch.testing.assert_close(long[:, : tokens.shape[1]], short, atol=1e-5, rtol=1e-5)
 
 
-def test_depth_subset_equals_rows_of_all(golden_heartmula, golden):
+def four_frames(golden: dict) -> tuple[torch.Tensor, ...]:
+    """Arguments of `forward` that predict the first codes from the end of the prompt."""
     prompt = golden["prompt.tokens"]
     predict = torch.zeros(prompt.shape[:2], dtype=torch.bool)
     predict[:, -4:] = True
-    arguments = (
-        prompt,
-        golden["prompt.tokens_mask"].bool(),
-        golden["prompt.muq_idx"],
-        torch.tensor([False]),
-        predict,
-        golden["codes"][:4],
-    )
+    mask = golden["prompt.tokens_mask"].bool()
+    return prompt, mask, golden["prompt.muq_idx"], torch.tensor([False]), predict, golden["codes"][:4]
+
+
+def test_depth_subset_equals_rows_of_all(golden_heartmula, golden):
+    arguments = four_frames(golden)
     _, everything = golden_heartmula(*arguments)
     _, subset = golden_heartmula(*arguments, depth_frames=torch.tensor([3, 1]))
     torch.testing.assert_close(subset, everything[[3, 1]])
+
+
+def test_scores_of_pieces_are_those_of_all_logits(golden_heartmula, golden, monkeypatch):
+    seen = []
+
+    def score(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.append(logits.numel())
+        return logits.log_softmax(-1).gather(-1, targets[..., None]).sum((0, 2))
+
+    def scores_and_gradients() -> list[torch.Tensor]:
+        golden_heartmula.zero_grad()
+        scores = torch.cat(golden_heartmula(*four_frames(golden), torch.tensor([3, 1, 0]), score))
+        (scores * torch.arange(1, 9)).sum().backward()
+        return [scores.detach(), *(p.grad.clone() for p in golden_heartmula.parameters())]
+
+    whole, at_once = scores_and_gradients(), max(seen)
+    seen.clear()
+    monkeypatch.setattr(heartmula, "LOGITS_AT_ONCE", at_once // 2)
+    for expected, pieces in zip(whole, scores_and_gradients(), strict=True):
+        torch.testing.assert_close(pieces, expected)
+    assert max(seen) <= at_once // 2
 
 
 def test_gradient_checkpointing_changes_no_gradient(golden_heartmula, golden):

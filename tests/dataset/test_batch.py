@@ -18,7 +18,7 @@ def logits_of(model, batch: Batch) -> torch.Tensor:
     codebook0, depth = model(
         batch.tokens, batch.mask, batch.muq_positions, batch.unconditional, batch.predict, batch.targets
     )
-    return torch.cat((codebook0[:, None], depth), dim=1)
+    return torch.cat((codebook0, depth), dim=1)
 
 
 @pytest.mark.parametrize("ends_song", [True, False])

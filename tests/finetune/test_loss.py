@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from heartmula_studio.finetune.loss import frame_loss
+from heartmula_studio.finetune.loss import LossParts, cross_entropy_sums
+
+
+def frame_loss(codebook0: torch.Tensor, depth: torch.Tensor, targets: torch.Tensor, rows=slice(None)) -> LossParts:
+    """The loss of logits [N, V] of codebook 0 and [M, K-1, V] of the others, on the `rows` of the targets [N, K]."""
+    sums = cross_entropy_sums(codebook0[:, None], targets[:, :1]), cross_entropy_sums(depth, targets[rows, 1:])
+    counts = torch.tensor([len(codebook0)] + [len(depth)] * depth.shape[1])
+    return LossParts(torch.cat(sums), counts)
 
 
 def logits_giving(probability: float, target: int, vocabulary: int = 3) -> torch.Tensor:
@@ -32,7 +39,7 @@ def test_every_codebook_weighs_the_same_when_the_depth_decoder_sees_one_frame_in
     targets = torch.tensor([[0, 1, 2], [1, 1, 0]])
     codebook0 = torch.stack([logits_giving(0.5, 0), logits_giving(0.25, 1)])
     depth = torch.stack([torch.stack([logits_giving(0.4, 1), logits_giving(0.8, 0)])])
-    parts = frame_loss(codebook0, depth, targets, depth_frames=torch.tensor([1]))
+    parts = frame_loss(codebook0, depth, targets, torch.tensor([1]))
     expected = [-math.log(0.5 * 0.25) / 2, -math.log(0.4), -math.log(0.8)]
     assert parts.counts.tolist() == [2, 1, 1]
     assert parts.per_codebook().tolist() == pytest.approx(expected, abs=1e-6)

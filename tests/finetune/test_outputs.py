@@ -24,7 +24,7 @@ def logits(network, job, base) -> torch.Tensor:
     codebook0, depth = network.eval()(
         batch.tokens, batch.mask, batch.muq_positions, batch.unconditional, batch.predict, batch.targets
     )
-    return torch.cat([codebook0[:, None], depth], dim=1)
+    return torch.cat([codebook0, depth], dim=1)
 
 
 def trained_network(job, base):

@@ -26,7 +26,7 @@ def test_a_full_fine_tune_learns_a_song_by_heart_with_its_end(make_job, base_dir
         codebook0, depth = model(
             batch.tokens, batch.mask, batch.muq_positions, batch.unconditional, batch.predict, batch.targets
         )
-    predicted = torch.cat([codebook0.argmax(-1)[:, None], depth.argmax(-1)], dim=1)
+    predicted = torch.cat([codebook0, depth], dim=1).argmax(-1)
     assert predicted[:-1].T.tolist() == song_row(0, 10)["codes"].tolist()
     assert predicted[-1].tolist() == [AUDIO_EOS_ID] * 8
 

@@ -21,5 +21,5 @@ def test_cached_logits_equal_those_of_training(golden_heartmula, golden, prompt,
         first, others = golden_heartmula(
             batch.tokens, batch.mask, batch.muq_positions, unconditional, batch.predict, batch.targets
         )
-    uncached = torch.cat([first[:, None], others], dim=1)
+    uncached = torch.cat([first, others], dim=1)
     torch.testing.assert_close(forced_logits(golden_heartmula, 1.0, codes.T), uncached, atol=2e-5, rtol=0)
