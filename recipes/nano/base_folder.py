@@ -1,14 +1,13 @@
 """Assemble a base-model folder in heartlib's layout from the training states of the recipe."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import save_model
-from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
+from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.mel_encoder import MelEncoder
@@ -18,39 +17,27 @@ from recipes.nano.sizes import CODEC, ENCODER, FLOW, GEN_CONFIG, MODEL
 from recipes.nano.text_tokenizer import train_text_tokenizer
 
 MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano", "HeartCodec-nano-encoder"
-TOKENIZER_SIZES = "tokenizer_sizes.json"
 
 
 def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:
     """The trained encoder, and a flow matching with the trained quantiser and random weights else; both fixed."""
     state = torch.load(work / "tokenizer.pt", weights_only=True)["model"]
-    flow_config, encoder_config = tokenizer_sizes(work)
-    encoder, flow = MelEncoder(encoder_config), FlowMatching(flow_config)
+    encoder, flow = MelEncoder(ENCODER), FlowMatching(FLOW)
     encoder.load_state_dict(part_of(state, "encoder."))
     flow.vq_embed.load_state_dict(part_of(state, "quantiser."))
     flow.vq_embed.requires_grad_(False).eval()
     return encoder.requires_grad_(False).eval(), flow
 
 
-def tokenizer_sizes(work: Path) -> tuple[FlowMatchingConfig, dict]:
-    """Configs of flow and encoder: those of `sizes.py`, or what goes with the tokens that `keep_tokens` kept."""
-    path = work / TOKENIZER_SIZES
-    if not path.is_file():
-        return FLOW, ENCODER
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return replace(FLOW, codebook_dim=kept["codebook_dim"]), kept["encoder"]
-
-
 def write_codec(work: Path, base: Path, dtype: torch.dtype) -> None:
     """Write codec and encoder folders from `scalar_codec.pt`, `tokenizer.pt` and, once it is trained, `flow.pt`."""
-    flow_config, encoder_config = tokenizer_sizes(work)
-    codec = HeartCodec(replace(CODEC, flow=flow_config))
+    codec = HeartCodec(CODEC)
     codec.scalar_model.load_state_dict(torch.load(work / "scalar_codec.pt", weights_only=True)["model"])
     encoder, codec.flow_matching = load_tokenizer(work)
     if (work / "flow.pt").is_file():
         codec.flow_matching.load_state_dict(torch.load(work / "flow.pt", weights_only=True)["model"])
     save_model(codec, codec.config.to_dict(), base / CODEC_FOLDER, dtype)
-    save_model(nn.ModuleDict({"encoder": encoder}), encoder_config, base / ENCODER_FOLDER, dtype)
+    save_model(nn.ModuleDict({"encoder": encoder}), ENCODER, base / ENCODER_FOLDER, dtype)
 
 
 def part_of(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,0 +1,74 @@
+"""The whole training of the bundled model, a step or two of each part, on the bundled clips."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from heartmula_studio.arch.checkpoints import ASSETS
+from heartmula_studio.finetune.job import train
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.request import SongRequest
+from recipes.nano import (
+    evaluate,
+    package,
+    prepare_model,
+    train_flow,
+    train_scalar_codec,
+    train_tokenizer,
+)
+from recipes.nano.audio import read_stereo, write_flac
+from recipes.nano.manifest import write_manifest
+
+CLIPS = sorted((ASSETS / "clips").glob("*/*.ogg"))
+
+
+@pytest.fixture
+def work(tmp_path):
+    """What `recipes.nano.prepare` leaves behind, but seven clips instead of hours, each twice as long as it was."""
+    (tmp_path / "audio").mkdir()
+    records = []
+    for number, clip in enumerate(CLIPS):
+        file, sound = f"audio/{clip.stem}.flac", read_stereo(clip)
+        write_flac(torch.cat((sound, sound), dim=1), tmp_path / file)
+        split = "train" if number else "held_out"
+        records.append({"id": clip.stem, "file": file, "tags": ["techno", "fast"], "lm": True, "split": split})
+    write_manifest(records, tmp_path / "manifest.jsonl")
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch, work):
+    """run(module, "--steps", "2") runs it as its command line would."""
+
+    def run_module(module, *options: str) -> None:
+        monkeypatch.setattr(sys, "argv", [module.__name__, "--work", str(work), *options])
+        module.main()
+
+    return run_module
+
+
+def steps_of(log) -> list[int]:
+    return [json.loads(line)["step"] for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypatch, capsys):
+    monkeypatch.setattr(train_flow, "MEASURED_BATCHES", 2)
+    monkeypatch.setattr(train_tokenizer, "MEASURED_CROPS", 32)
+    monkeypatch.setattr("recipes.nano.training.LOG_EVERY", 1)
+    run(train_scalar_codec, "--steps", "1")
+    run(train_tokenizer, "--steps", "1")
+    run(train_tokenizer, "--steps", "2")
+    assert steps_of(work / "tokenizer.jsonl") == [0, 1]  # the second run went on where the first had stopped
+    run(train_flow, "--steps", "1", "--teacher-steps", "1")
+    run(prepare_model, "--steps", "2")
+    assert train(work / "model_job").step == 2
+    run(package, "--out", str(work / "nano"))
+    capsys.readouterr()
+    run(evaluate, "--base", str(work / "nano"))
+    codec, model = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (codec["pieces"], len(codec["codebook_use"]), len(model["model"])) == (1, 8, 8)
+    assert 0 < codec["sq_log_mel"] < codec["tokens_log_mel"]
+    song = Engine.load(work / "nano").make_song(SongRequest("techno", duration_sec=1.0), work / "song.wav")
+    assert song.receipt.frames > 0
