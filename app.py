@@ -1,7 +1,9 @@
 """Starts the studio: REST and the page on one port, on this machine or on a Hugging Face Space."""
 
 import argparse
+import asyncio
 import dataclasses
+import logging
 import os
 import signal
 import socket
@@ -92,8 +94,16 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
     )
+    logging.getLogger("uvicorn.error").addFilter(is_news)
     print(f"HeartMuLa Training Studio: {address(listener)} (REST: {address(listener)}/docs)", flush=True)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """False for what a server says of streams that it cuts off as it stops, a traceback for each page that is open."""
+    reason = record.exc_info[0] if record.exc_info else None
+    is_cut_off = reason is not None and issubclass(reason, asyncio.CancelledError)
+    return not is_cut_off and "timeout graceful shutdown exceeded" not in record.getMessage()
 
 
 def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:

@@ -93,9 +93,10 @@ def test_gradio_client_logs_in_with_the_token(protected):
         Client(protected.url, auth=("me", "wrong"), verbose=False)
 
 
-def test_a_signal_ends_it_cleanly_even_while_a_client_listens(tmp_path):
+def test_a_signal_ends_it_cleanly_even_while_a_client_listens(tmp_path, capfd):
     with running_server(tmp_path / "data") as server:
         # Gradio's heartbeat has no end of its own.
         with httpx.stream("GET", f"{server.url}/gradio_api/heartbeat/test", timeout=60):
             assert server.stop() == 0
         assert b"Traceback" not in server.process.stdout.read()
+    assert capfd.readouterr().err == ""
