@@ -1,0 +1,44 @@
+"""A base of the official sizes with random weights: as fast and as large as the real one, without a download."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from heartmula_studio.arch.checkpoints import ASSETS, BUNDLED_BASE, save_model
+from heartmula_studio.arch.encoder import HeartCodecEncoder
+from heartmula_studio.arch.flow_matching import FlowMatchingConfig
+from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
+from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.arch.scalar_codec import ScalarCodecConfig
+
+SIZES = {"3B": {"backbone_flavor": "llama-3B", "decoder_flavor": "llama-300M"}}
+IDS = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": 8193, "empty_id": 0}
+WEIGHT_STD = 0.02
+
+
+def write_random_base(size: str, folder: Path) -> Path:
+    """Write what `find_base` takes, in bfloat16 and float32 as the official files are; about 15 GB for the 3B."""
+    config = HeartMuLaConfig.from_dict(SIZES[size])
+    codec, encoder = HeartCodecConfig(FlowMatchingConfig(), ScalarCodecConfig()), {"version": "vqv12"}
+    with torch.device("meta"):
+        model = HeartMuLa(config)
+    save_model(drawn(model, torch.bfloat16), config.to_dict(), folder / f"HeartMuLa-random-{size}")
+    del model
+    save_model(HeartCodec(codec), codec.to_dict(), folder / "HeartCodec-random")
+    holder = nn.ModuleDict({"encoder": HeartCodecEncoder(encoder)})
+    save_model(holder, encoder, folder / "HeartCodec-random-encoder")
+    shutil.copyfile(ASSETS / BUNDLED_BASE / "tokenizer.json", folder / "tokenizer.json")
+    (folder / "gen_config.json").write_text(json.dumps(IDS), encoding="utf-8")
+    return folder
+
+
+@torch.no_grad()
+def drawn(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Give a model on the meta device weights in `dtype`, never holding them in another."""
+    model = model.to(dtype).to_empty(device="cpu")
+    for parameter in model.parameters():
+        parameter.normal_(0.0, WEIGHT_STD)
+    return model
