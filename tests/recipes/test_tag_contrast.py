@@ -1,0 +1,26 @@
+"""The classifier that says whether tags matter."""
+
+import pytest
+import torch
+
+from recipes.nano.tag_contrast import share_told_apart, whole_clips
+
+
+def clips_around(centre: float, count: int = 20) -> torch.Tensor:
+    """Clips whose first feature tells the kind; the second varies a hundred times as much and tells nothing."""
+    noise = torch.randn(count, 2, generator=torch.Generator().manual_seed(round(10 * centre)))
+    return noise * torch.tensor([1.0, 100.0]) + torch.tensor([centre, 0.0])
+
+
+def test_clips_that_are_like_those_of_their_kind_are_told_apart():
+    assert share_told_apart([clips_around(-4), clips_around(4)], [clips_around(-4.1), clips_around(4.1)]) > 0.9
+
+
+def test_clips_that_are_all_alike_are_right_half_of_the_time():
+    same = clips_around(-4.1)
+    assert share_told_apart([clips_around(-4), clips_around(4)], [same, same]) == pytest.approx(0.5)
+
+
+def test_a_piece_is_cut_into_whole_clips_and_a_short_one_is_taken_as_it_is():
+    assert [len(clip) for clip in whole_clips(torch.zeros(25), 10)] == [10, 10]
+    assert [len(clip) for clip in whole_clips(torch.zeros(5), 10)] == [5]
