@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -19,13 +18,15 @@ from torch import Tensor
 
 from benchmarks.random_base import SIZES, write_random_base
 from benchmarks.report import load_average, machine, table
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, weight_files
+from benchmarks.studio_process import MIB
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula, weight_files
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.control import full_precision
 from heartmula_studio.dataset.batch import Batch, make_example
 from heartmula_studio.dataset.prompt import PromptLayout
-from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.config import DTYPES, TrainConfig
 from heartmula_studio.finetune.evaluate import batch_loss
 from heartmula_studio.finetune.methods import load_network
 from heartmula_studio.generate.adapter import Adapter
@@ -35,7 +36,6 @@ from heartmula_studio.generate.rollout import Rollout
 GUIDANCE = 1.5
 EARLY, LATE, AROUND = 100, 3000, 10  # frames at which the time of one is taken, the median of so many on each side
 WINDOWS_SEC = (30, 60, 120, 240)
-MIB = 1 << 20
 
 
 class Bench:
@@ -63,6 +63,9 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
+    def load_model(self) -> HeartMuLa:
+        return load_heartmula(self.base.model, self.device, DTYPES[self.config.base_dtype])
+
     def random_codes(self, num_codebooks: int, codebook_size: int, seconds: float) -> Tensor:
         return torch.randint(0, codebook_size, (num_codebooks, frames_of(seconds)))
 
@@ -71,7 +74,7 @@ class Bench:
     def generation_rows(self, seconds: float) -> Iterator[tuple[str, str]]:
         """Frames are chosen greedily among all codes, so that no song ends before its time."""
         with torch.inference_mode():
-            model = load_network(self.base, replace(self.config, method="full"), self.device).eval()
+            model = self.load_model()
             num_frames = frames_of(seconds)
             plain = self.seconds(lambda: self.frame_times(model, num_frames))
             yield f"generation of {seconds:g} s, guidance {GUIDANCE}", real_time(seconds, plain)
@@ -93,7 +96,9 @@ class Bench:
         times = []
         for _ in range(num_frames):
             started = time.perf_counter()
-            rollout.advance(rollout.choose_frame(lambda _, logits: logits[: self.layout.special.audio_eos_id].argmax()))
+            rollout.advance(
+                rollout.choose_frame(lambda _, logits: logits[: self.layout.special.audio_eos_id - 1].argmax())
+            )
             self.wait()
             times.append(time.perf_counter() - started)
         return times
@@ -107,7 +112,7 @@ class Bench:
         yield "tokens to sound, 10 steps", real_time(seconds, self.seconds(lambda: list(codec.decode(codes))))
         encoder = codec.heartcodec.encoder
         window = 0.1 * torch.randn(1, 2, encoder.window_samples, device=self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             spent = self.seconds(lambda: codec.heartcodec.quantise(codec.heartcodec.encode_window(window)))
         yield "sound to tokens", real_time(encoder.window_samples / encoder.sample_rate_hz, spent)
 
@@ -140,7 +145,7 @@ class Bench:
     def loading_rows(self) -> Iterator[tuple[str, str]]:
         files = weight_files(self.base.model, "")
         read = self.seconds(lambda: [path.read_bytes() for path in files])
-        loaded = self.seconds(lambda: load_network(self.base, replace(self.config, method="full"), self.device))
+        loaded = self.seconds(self.load_model)
         size = sum(path.stat().st_size for path in files) / MIB
         yield f"loading {size:,.0f} MiB of weights", f"{loaded:.2f} s, {loaded / read:.1f} times reading the file"
 

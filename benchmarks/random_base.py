@@ -9,6 +9,7 @@ from torch import nn
 
 from heartmula_studio.arch.checkpoints import ASSETS, BUNDLED_BASE, save_model
 from heartmula_studio.arch.encoder import HeartCodecEncoder
+from heartmula_studio.arch.encoders import OFFICIAL
 from heartmula_studio.arch.flow_matching import FlowMatchingConfig
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
@@ -22,7 +23,7 @@ WEIGHT_STD = 0.02
 def write_random_base(size: str, folder: Path) -> Path:
     """Write what `find_base` takes, in bfloat16 and float32 as the official files are; about 15 GB for the 3B."""
     config = HeartMuLaConfig.from_dict(SIZES[size])
-    codec, encoder = HeartCodecConfig(FlowMatchingConfig(), ScalarCodecConfig()), {"version": "vqv12"}
+    codec, encoder = HeartCodecConfig(FlowMatchingConfig(), ScalarCodecConfig()), {"version": OFFICIAL}
     with torch.device("meta"):
         model = HeartMuLa(config)
     save_model(drawn(model, torch.bfloat16), config.to_dict(), folder / f"HeartMuLa-random-{size}")

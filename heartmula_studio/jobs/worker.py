@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it.")
             )
             raise
-    become(training_command(folder.path, options.accelerate_config), device_environment(options.device))
+    become(
+        training_command(folder.path, options.accelerate_config),
+        training_environment(options.device, options.accelerate_config),
+    )
     return 0
 
 
@@ -74,8 +77,13 @@ def training_command(job_dir: Path, accelerate_config: Path | None) -> list[str]
     return [*launcher, "--config_file", str(accelerate_config), *trainer]
 
 
-def device_environment(device: str) -> dict[str, str]:
-    """What Accelerate reads from the environment to train on this device, and on no other."""
+def training_environment(device: str, accelerate_config: Path | None) -> dict[str, str]:
+    """What Accelerate reads from the environment to train on this device, and on no other.
+
+    Nothing where a person's own configuration decides: it may name more devices than one.
+    """
+    if accelerate_config is not None:
+        return {}
     kind, _, number = device.partition(":")
     if kind == "cpu":
         return {"ACCELERATE_USE_CPU": "true"}

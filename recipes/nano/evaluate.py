@@ -21,7 +21,7 @@ from heartmula_studio.codec.quality import log_mel_distance
 from heartmula_studio.dataset.batch import make_example
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.finetune.evaluate import MeanLoss, mean_loss
-from recipes.nano.manifest import read_manifest
+from recipes.nano.manifest import held_out
 
 EXCERPT_SEC = 29.76
 WINDOW_FRAMES = 300
@@ -34,11 +34,11 @@ def main() -> None:
     arguments = parser.parse_args()
     base = find_base(arguments.base)
     codec = Codec.load(base)
-    held_out = [record for record in read_manifest(arguments.work / "manifest.jsonl") if record["split"] == "held_out"]
-    excerpts = [read_excerpt(arguments.work / record["file"]) for record in held_out]
-    codes = [codec.encode_file(arguments.work / record["file"]).codes for record in held_out]
-    print(json.dumps({"pieces": len(held_out), **codec_figures(codec, excerpts, codes)}), flush=True)
-    pairs = [(record["tags"], code) for record, code in zip(held_out, codes, strict=True) if record["lm"]]
+    records = held_out(arguments.work)
+    excerpts = [read_excerpt(arguments.work / record["file"]) for record in records]
+    codes = [codec.encode_file(arguments.work / record["file"]).codes for record in records]
+    print(json.dumps({"pieces": len(records), **codec_figures(codec, excerpts, codes)}), flush=True)
+    pairs = [(record["tags"], code) for record, code in zip(records, codes, strict=True) if record["lm"]]
     print(json.dumps(model_figures(base, pairs, codec.heartcodec.config.flow.codebook_size)))
 
 

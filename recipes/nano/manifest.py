@@ -48,5 +48,10 @@ def write_manifest(records: Iterable[dict], path: Path) -> None:
     write_atomically("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), path)
 
 
+def held_out(work: Path) -> list[dict]:
+    """The records of the pieces that nothing is trained on."""
+    return [record for record in read_manifest(work / "manifest.jsonl") if record["split"] == "held_out"]
+
+
 def read_manifest(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

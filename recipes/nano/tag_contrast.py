@@ -8,6 +8,7 @@ generated clip which of the two it is. The clips stay in DIR/contrast/.
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from heartmula_studio.codec.quality import FLOOR
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from recipes.nano.audio import SAMPLE_RATE_HZ, read_stereo
-from recipes.nano.manifest import read_manifest
+from recipes.nano.manifest import held_out
 
 PAIRS = (
     ("church organ", "metal"),
@@ -40,14 +41,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--base", type=Path, required=True)
     arguments = parser.parse_args()
-    held_out = [record for record in read_manifest(arguments.work / "manifest.jsonl") if record["split"] == "held_out"]
+    records = held_out(arguments.work)
     engine, folder = Engine.load(arguments.base), arguments.work / "contrast"
     folder.mkdir(exist_ok=True)
     shares = []
     for pair in PAIRS:
-        kinds = [[record for record in held_out if tag in record["tags"]] for tag in pair]
-        real = [clip_statistics(arguments.work / r["file"] for r in records) for records in kinds]
-        made = [clip_statistics(make_clips(engine, records[0]["tags"], folder)) for records in kinds]
+        kinds = [[record for record in records if tag in record["tags"]] for tag in pair]
+        real = [clip_statistics(arguments.work / record["file"] for record in kind) for kind in kinds]
+        made = [clip_statistics(make_clips(engine, kind[0]["tags"], folder)) for kind in kinds]
         shares.append(share_told_apart(real, made))
         print(json.dumps({"pair": pair, "told_apart": round(shares[-1], 3)}), flush=True)
     print(json.dumps({"told_apart": round(sum(shares) / len(shares), 3)}))
@@ -62,7 +63,7 @@ def make_clips(engine: Engine, tags: list[str], folder: Path) -> list[Path]:
     return paths
 
 
-def clip_statistics(paths) -> Tensor:
+def clip_statistics(paths: Iterable[Path]) -> Tensor:
     """Mean and spread over time of the log-mel spectrogram of each clip in the files, [clips, 2 · bands]."""
     length = round(CLIP_SEC * SAMPLE_RATE_HZ)
     clips = [clip for path in paths for clip in whole_clips(read_stereo(path).mean(0), length)]

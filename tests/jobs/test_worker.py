@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heartmula_studio.jobs.worker import device_environment, training_command
+from heartmula_studio.jobs.worker import training_command, training_environment
 
 JOB = Path("/data/jobs/a")
 TRAINER = ["-m", "heartmula_studio.finetune", str(JOB)]
@@ -21,7 +21,7 @@ TRAINER = ["-m", "heartmula_studio.finetune", str(JOB)]
     ],
 )
 def test_the_device_of_the_job_alone_is_used(device, wanted):
-    assert device_environment(device) == wanted
+    assert training_environment(device, None) == wanted
 
 
 def test_one_process_needs_no_launcher():
@@ -29,6 +29,8 @@ def test_one_process_needs_no_launcher():
 
 
 def test_a_configuration_of_ones_own_decides_how_many_start():
-    command = training_command(JOB, Path("/etc/accelerate.yaml"))
+    config = Path("/etc/accelerate.yaml")
+    command = training_command(JOB, config)
     assert command[1:4] == ["-m", "accelerate.commands.accelerate_cli", "launch"]
     assert command[4:] == ["--config_file", "/etc/accelerate.yaml", *TRAINER]
+    assert training_environment("cuda:1", config) == training_environment("cpu", config) == {}
