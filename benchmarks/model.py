@@ -44,6 +44,7 @@ class Bench:
     def __init__(self, base: BaseFolder, device: torch.device, repeats: int):
         self.base, self.device, self.repeats = base, device, repeats
         self.layout = PromptLayout.load(base)
+        self.num_codes = self.layout.special.audio_eos_id - 1  # upstream keeps one id between the codes and the end
         self.config = TrainConfig(
             base_dtype="bfloat16" if device.type == "cuda" else "float32",
             mixed_precision="bf16" if device.type == "cuda" else "no",
@@ -96,9 +97,7 @@ class Bench:
         times = []
         for _ in range(num_frames):
             started = time.perf_counter()
-            rollout.advance(
-                rollout.choose_frame(lambda _, logits: logits[: self.layout.special.audio_eos_id - 1].argmax())
-            )
+            rollout.advance(rollout.choose_frame(lambda _, logits: logits[: self.num_codes].argmax()))
             self.wait()
             times.append(time.perf_counter() - started)
         return times
@@ -136,7 +135,7 @@ class Bench:
             yield f"LoRA step, {seconds} s", f"{spent:.2f} s", f"{1000 * spent / seconds:.1f} ms", peak()
 
     def batch(self, model: HeartMuLa, seconds: float) -> Batch:
-        codes = self.random_codes(model.config.audio_num_codebooks, self.layout.special.audio_eos_id - 1, seconds)
+        codes = self.random_codes(model.config.audio_num_codebooks, self.num_codes, seconds)
         prompt = self.layout.build("piano, calm", "")
         return Batch.collate([make_example(prompt, codes, self.layout.special, ends_song=True)]).to(self.device)
 
