@@ -18,7 +18,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.files import served_file, served_stream
 from heartmula_studio.ui.job_view import METHODS, counted
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_status
 
 POLL_SEC = 0.5
@@ -64,14 +64,17 @@ def _build_card(
     studio, id, is_active = shared.studio, checkpoint.id, checkpoint.is_active
     with gr.Column(elem_classes=["card", "selected"] if is_active else ["card"]):
         said = gr.HTML(checkpoint_card(checkpoint))
-        strength = gr.Slider(0, 2, strength_of(checkpoint), step=0.05, label="Strength", interactive=True)
+        strength = gr.Slider(
+            0, 2, strength_of(checkpoint), step=0.05, label="Strength", interactive=True, **keyed(f"strength {id}")
+        )
         with gr.Row():
-            activate_it = gr.Button("Set strength" if is_active else "Activate", variant="primary", min_width=110)
-            deactivate_it = gr.Button("Deactivate", visible=is_active, min_width=110)
+            words = "Set strength" if is_active else "Activate"
+            activate_it = gr.Button(words, variant="primary", min_width=110, **keyed(f"activate {id}"))
+            deactivate_it = gr.Button("Deactivate", visible=is_active, min_width=110, **keyed(f"deactivate {id}"))
         with gr.Row(elem_classes=["card-actions"]):
-            compare = gr.Button("Compare", size="sm", min_width=80)
-            save = gr.Button("Download", size="sm", min_width=80)
-            delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active)
+            compare = gr.Button("Compare", size="sm", min_width=80, **keyed(f"compare {id}"))
+            save = gr.Button("Download", size="sm", min_width=80, **keyed(f"download {id}"))
+            delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active, **keyed(f"delete {id}"))
         if is_active:
             gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
     # The arrow keys move the slider without releasing it, so there is a button, too.
@@ -81,12 +84,13 @@ def _build_card(
         strength,
         show_progress_on=[said],
         api_visibility="private",
+        key=activate_it.key,
     )
     shared.refresh(activated)
-    shared.refresh(deactivate_it.click(lambda: deactivate(studio, id), **QUIET))
-    compare.click(lambda: id, outputs=comparing, **QUIET)
-    delete.click(lambda: id, outputs=deleting, **QUIET)
-    packed = save.click(lambda: packed_style(studio, id), outputs=download, **QUIET)
+    shared.refresh(deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET))
+    compare.click(lambda: id, outputs=comparing, key=compare.key, **QUIET)
+    delete.click(lambda: id, outputs=deleting, key=delete.key, **QUIET)
+    packed = save.click(lambda: packed_style(studio, id), outputs=download, key=save.key, **QUIET)
     packed.success(None, download, js=SAVE_FILE, api_visibility="private")
 
 

@@ -31,9 +31,9 @@ class Shared:
     studio: Studio
     players: Players
     changes: Changes
-    dataset_id: gr.BrowserState
-    job_id: gr.BrowserState
-    song_id: gr.BrowserState
+    dataset_id: gr.State
+    job_id: gr.State
+    song_id: gr.State
     views: gr.Tabs
     tabs: gr.Tabs
 
@@ -48,9 +48,18 @@ class Shared:
         return self.changes.after(self.studio, event)
 
 
-def remembered(key: str) -> gr.BrowserState:
-    """A choice that the browser keeps under `key`."""
-    return gr.BrowserState("", storage_key=f"heartmula-{key}", secret=STORAGE_SECRET)
+def remembered(key: str) -> gr.State:
+    """A choice, "" at first, that the browser keeps under `key`.
+
+    Nobody else listens to the browser's own state. Gradio 6.31 answers a change that came while a listener was busy by
+    calling all listeners of a component's event again, so that two of them keep each other busy for ever; those of a
+    `State` are called one by one.
+    """
+    choice = gr.State("")
+    kept = gr.BrowserState("", storage_key=f"heartmula-{key}", secret=STORAGE_SECRET)
+    choice.change(lambda chosen: chosen, choice, kept, **QUIET)
+    kept.change(lambda recalled, chosen: chosen or recalled, [kept, choice], choice, **QUIET)
+    return choice
 
 
 @contextmanager

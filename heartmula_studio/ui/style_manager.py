@@ -49,7 +49,13 @@ def _keep_in_step(studio: Studio, tags: gr.Dropdown, builtin: gr.CheckboxGroup, 
         group.input(
             lambda chosen, ticked, offered=offered: with_ticked(chosen, ticked, offered()), [tags, group], tags, **QUIET
         )
-        tags.change(lambda chosen, offered=offered: [tag for tag in offered() if tag in chosen], tags, group, **QUIET)
+    tags.change(partial(ticked_tags, studio), tags, [builtin, own], **QUIET)
+
+
+def ticked_tags(studio: Studio, chosen: Sequence[str]) -> list[list[str]]:
+    """Those of a song's tags that are built in, and a person's own ones."""
+    styles = studio.list_styles()
+    return [[tag for tag in offered if tag in chosen] for offered in (styles.builtin, styles.custom)]
 
 
 def with_ticked(chosen: Sequence[str], ticked: Sequence[str], offered: Sequence[str]) -> list[str]:

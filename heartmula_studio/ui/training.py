@@ -99,12 +99,12 @@ NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in A
 
 @dataclass(frozen=True)
 class Form:
-    """`settings` are in the order of NAMES, `lora_only` is what a full fine-tune has no use for."""
+    """`base` says what is trained, `settings` are in the order of NAMES."""
 
     dataset: gr.Dropdown
+    base: gr.HTML
     method: gr.Radio
     settings: list[gr.components.Component]
-    lora_only: list[gr.blocks.Block]
 
     @property
     def inputs(self) -> list[gr.components.Component]:
@@ -119,7 +119,7 @@ def build_training(shared: Shared) -> None:
     shared.show(to_dataset.click(lambda: None, **QUIET), "dataset")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
-            form = _build_form(studio)
+            form = _build_form(studio.settings.max_window_sec)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             gr.HTML("<h2>What it will take</h2>")
             estimate = gr.HTML()
@@ -134,7 +134,7 @@ def build_training(shared: Shared) -> None:
     shared.show(started, "jobs")
 
 
-def _build_form(studio: Studio) -> Form:
+def _build_form(longest_window_sec: float) -> Form:
     gr.HTML("<h2>Training</h2>")
     dataset = gr.Dropdown([], label="Dataset", interactive=True)
     base = gr.HTML()
@@ -151,17 +151,19 @@ def _build_form(studio: Studio) -> Form:
         learning_rate = gr.Number(BALANCED.learning_rate, label="Learning rate", step=0.00001, min_width=120)
         rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
-        advanced, lora_row = _build_advanced(studio)
+        advanced, lora_row = _build_advanced(longest_window_sec)
     main = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(lambda preset=preset: preset.values, outputs=main, **QUIET)
-    method.change(lambda method: [gr.update(visible=method == "lora")] * 2, method, [rank, lora_row], **QUIET)
-    gr.on(fn=lambda id: machine(studio, id), inputs=[dataset], outputs=[base, method], **QUIET)
-    return Form(dataset, method, [*main, *advanced], [rank, lora_row])
+    method.change(
+        lambda method: [gr.update(visible=method == "lora")] * 2, method, [rank, lora_row],
+        trigger_mode="multiple", **QUIET,
+    )  # fmt: skip
+    return Form(dataset, base, method, [*main, *advanced])
 
 
-def _build_advanced(studio: Studio) -> tuple[list[gr.components.Component], gr.Row]:
-    defaults = {"max_window_sec": studio.settings.max_window_sec}
+def _build_advanced(longest_window_sec: float) -> tuple[list[gr.components.Component], gr.Row]:
+    defaults = {"max_window_sec": longest_window_sec}
     built = {}
     with gr.Row() as lora_row:
         for setting in (setting for setting in ADVANCED if setting.name.startswith(LORA_PREFIX)):
@@ -178,19 +180,19 @@ def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]
         moved(shared.changes.datasets, shared.dataset_id),
         partial(dataset_field, shared.studio),
         shared.dataset_id,
-        [form.dataset, *places],
+        [form.dataset, form.base, form.method, *places],
         **QUIET,
     )
     form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
 
 
 def dataset_field(studio: Studio, remembered: str) -> tuple:
-    """The choices with the selected one, or the newest; and whether there is anything to train on."""
+    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on."""
     datasets = studio.list_datasets()[::-1]
     ids = [dataset.id for dataset in datasets]
     chosen = remembered if remembered in ids else next(iter(ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
-    return field, gr.update(visible=not ids), gr.update(visible=bool(ids))
+    return field, *machine(studio, chosen), gr.update(visible=not ids), gr.update(visible=bool(ids))
 
 
 def dataset_label(dataset: Dataset) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-SLOW_MS = 180_000
 TRAINING_MS = 300_000
 
 
@@ -21,12 +20,12 @@ def create_dataset(page: Page, name: str, styles: str = "") -> None:
     page.get_by_placeholder("Lagos nights").fill(name)
     page.get_by_placeholder("Afrobeat, Highlife").fill(styles)
     page.get_by_role("button", name="Create dataset").click()
-    expect(page.get_by_role("heading", name=name, exact=True).last).to_be_visible(timeout=SLOW_MS)
-    expect(page.get_by_text("0 of 5 files").last).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("heading", name=name, exact=True).last).to_be_visible()
+    expect(page.get_by_text("0 of 5 files").last).to_be_visible()
 
 
 def drop_files(page: Page, paths: Sequence[Path]) -> None:
-    expect(page.get_by_text("Drop File Here").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Drop File Here").first).to_be_visible()
     page.locator("input[type=file]:not([webkitdirectory])").first.set_input_files([str(path) for path in paths])
     expect(page.get_by_text(re.compile(r"files (added|were refused)\.")).first).to_be_visible(timeout=TRAINING_MS)
 
@@ -35,9 +34,9 @@ def start_quick_training(page: Page) -> None:
     go_to(page, "Training")
     page.get_by_role("button", name="Quick test").click()
     start = page.get_by_role("button", name="Start training")
-    expect(page.get_by_text("Fits on this machine")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Fits on this machine")).to_be_visible()
     start.click()
-    expect(page.get_by_role("tab", name="Jobs")).to_have_attribute("aria-selected", "true", timeout=SLOW_MS)
+    expect(page.get_by_role("tab", name="Jobs")).to_have_attribute("aria-selected", "true")
 
 
 def generate_song(page: Page, seconds: int = 5) -> None:

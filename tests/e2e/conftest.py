@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.studio_server import Server, running_server
 
@@ -15,6 +15,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 PATIENCE_MS = 180_000  # two cores may be busy with other tests
 USUAL = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "reduced_motion": "reduce"}
 SCREENSHOTS = pytest.StashKey[Callable[[], list[Path]]]()
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from playwright.sync_api import Page
 from tests.studio_server import Server
 
 MAIN_BUTTON = "Generate"
-READY_MS = 120_000
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
 SERIOUS = ("serious", "critical")
 
@@ -16,7 +15,7 @@ SERIOUS = ("serious", "critical")
 def open_page(page: Page, server: Server, theme: str = "light") -> None:
     """Open the studio in a theme ("light" or "dark") and wait until it can be used."""
     page.goto(f"{server.url}/?__theme={theme}", wait_until="commit")
-    page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for(timeout=READY_MS)
+    page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for()
 
 
 def serious_violations(page: Page) -> list[str]:

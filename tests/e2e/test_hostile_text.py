@@ -4,7 +4,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import SLOW_MS, go_to
+from tests.e2e.acting import go_to
 from tests.e2e.driving import open_page, scrolls_sideways
 from tests.studio_server import SONGS
 
@@ -33,7 +33,7 @@ def hostile(studio):
 
 def test_hostile_text_stays_text(page: Page, studio, hostile):
     open_page(page, studio)
-    expect(page.get_by_text("<img src=x").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("<img src=x").first).to_be_visible()
     for tab in ("Dataset", "Training", "Jobs", "Models"):
         go_to(page, tab)
         page.wait_for_timeout(500)
@@ -42,10 +42,10 @@ def test_hostile_text_stays_text(page: Page, studio, hostile):
     go_to(page, "Dataset")
     page.get_by_role("button", name="Open").first.click()
     lyrics = page.locator(".song-row textarea").first
-    expect(lyrics).to_be_visible(timeout=SLOW_MS)
+    expect(lyrics).to_be_visible()
     assert lyrics.input_value().startswith(f"{IMAGE}\n{SCRIPT}\nla la")
     page.get_by_role("button", name="Delete").first.click()
-    expect(page.get_by_text("Delete “<img").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Delete “<img").first).to_be_visible()
     page.get_by_role("button", name="Keep it").click()
     assert page.title() == TITLE
     assert page.locator("img[src=x]").count() == 0
@@ -55,6 +55,6 @@ def test_an_error_that_quotes_hostile_text_stays_text(page: Page, studio):
     open_page(page, studio)
     page.get_by_label("Seed").fill(IMAGE)
     page.get_by_role("button", name="Generate", exact=True).click()
-    expect(page.get_by_text("Give a whole number").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Give a whole number").first).to_be_visible()
     assert page.title() == TITLE
     assert page.locator("img[src=x]").count() == 0

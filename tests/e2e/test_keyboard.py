@@ -2,7 +2,6 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import SLOW_MS
 from tests.e2e.driving import open_page
 
 FOCUSED = "document.activeElement.innerText || document.activeElement.getAttribute('aria-label') || ''"
@@ -37,16 +36,16 @@ def test_a_dataset_by_keyboard_alone(page, studio):
     tab_to(page, "🎓 Training Studio")
     assert page.evaluate(HAS_RING)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Create dataset")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("button", name="Create dataset")).to_be_visible()
     type_into(page, "Lagos nights", "By hand")
     type_into(page, "Afrobeat, Highlife", "Folk")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="By hand").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("heading", name="By hand").first).to_be_visible()
     tab_to(page, "🗑️ Delete")
     expect(page.get_by_role("button", name="Delete").first).to_be_visible()
     expect(page.locator(".card-actions:focus-within")).to_have_css("opacity", "1")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Delete “By hand”?")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("Delete “By hand”?")).to_be_visible()
     page.get_by_role("button", name="Delete it").first.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="By hand")).to_have_count(0, timeout=SLOW_MS)
+    expect(page.get_by_role("heading", name="By hand")).to_have_count(0)

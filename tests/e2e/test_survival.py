@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import SLOW_MS, TRAINING_MS, go_to
+from tests.e2e.acting import TRAINING_MS, go_to
 from tests.e2e.driving import open_page
 from tests.studio_server import running_server
 
@@ -50,9 +50,9 @@ def test_reload_second_tab_and_restart_during_training(new_page, tmp_path, port)
         sees_progress(first)
         assert httpx.get(f"{server.url}/training/jobs/{id}").json()["status"] == "running"
         first.get_by_role("button", name="Stop and save").click()
-        expect(first.get_by_text("Stopped on request").first).to_be_visible(timeout=SLOW_MS)
-        expect(first.get_by_role("button", name="Resume")).to_be_visible(timeout=SLOW_MS)
+        expect(first.get_by_text("Stopped on request").first).to_be_visible()
+        expect(first.get_by_role("button", name="Resume")).to_be_visible()
         first.get_by_role("button", name="Resume").click()
-        expect(first.get_by_text(re.compile("Queued|Running")).first).to_be_visible(timeout=SLOW_MS)
+        expect(first.get_by_text(re.compile("Queued|Running")).first).to_be_visible()
         first.get_by_role("button", name="Cancel", exact=True).last.click(timeout=TRAINING_MS)
-        expect(first.get_by_role("button", name="Clone…")).to_be_visible(timeout=SLOW_MS)
+        expect(first.get_by_role("button", name="Clone…")).to_be_visible()
