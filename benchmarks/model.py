@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -19,16 +20,16 @@ from torch import Tensor
 from benchmarks.random_base import SIZES, write_random_base
 from benchmarks.report import load_average, machine, table
 from benchmarks.studio_process import MIB
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula, weight_files
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, weight_files
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import full_precision
 from heartmula_studio.dataset.batch import Batch, make_example
 from heartmula_studio.dataset.prompt import PromptLayout
-from heartmula_studio.finetune.config import DTYPES, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import batch_loss
-from heartmula_studio.finetune.methods import load_network
+from heartmula_studio.finetune.methods import load_base, load_network
 from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.engine import pick_device
 from heartmula_studio.generate.rollout import Rollout
@@ -65,7 +66,7 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def load_model(self) -> HeartMuLa:
-        return load_heartmula(self.base.model, self.device, DTYPES[self.config.base_dtype])
+        return load_base(self.base, self.config.base_dtype, self.device)
 
     def random_codes(self, num_codebooks: int, codebook_size: int, seconds: float) -> Tensor:
         return torch.randint(0, codebook_size, (num_codebooks, frames_of(seconds)))
@@ -117,8 +118,8 @@ class Bench:
 
     # --- training --------------------------------------------------------------------------------------------------
 
-    def training_rows(self) -> Iterator[tuple[str, str, str, str]]:
-        network = load_network(self.base, self.config, self.device)
+    def training_rows(self, base_dtype: str) -> Iterator[tuple[str, str, str, str]]:
+        network = load_network(self.base, replace(self.config, base_dtype=base_dtype), self.device)
         optimizer = torch.optim.AdamW(p for p in network.parameters() if p.requires_grad)
         for seconds in WINDOWS_SEC:
             batch = self.batch(network.get_base_model(), seconds)
@@ -132,7 +133,12 @@ class Bench:
 
             with peak_memory(self.device) as peak:
                 spent = self.seconds(step)
-            yield f"LoRA step, {seconds} s", f"{spent:.2f} s", f"{1000 * spent / seconds:.1f} ms", peak()
+            yield (
+                f"LoRA step, {seconds} s, base in {base_dtype}",
+                f"{spent:.2f} s",
+                f"{1000 * spent / seconds:.1f} ms",
+                peak(),
+            )
 
     def batch(self, model: HeartMuLa, seconds: float) -> Batch:
         codes = self.random_codes(model.config.audio_num_codebooks, self.num_codes, seconds)
@@ -187,7 +193,8 @@ def report(bench: Bench, seconds: float) -> None:
             rows.append(row)
     print(table(("what", "value"), rows), end="\n\n")
     heads = ("training", "a step", "for a second of sound", "most memory of the GPU")
-    print(table(heads, list(bench.training_rows())))
+    rows = [row for base_dtype in (bench.config.base_dtype, "nf4") for row in bench.training_rows(base_dtype)]
+    print(table(heads, rows))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 TRANSFORMER_LINEARS = ("q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+BASE_DTYPES = DTYPES | {"nf4": torch.bfloat16}  # of what stays as it is beside linear layers in four bits
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -81,7 +82,7 @@ class TrainConfig:
     conditioning_dropout: float = 0.1
     depth_share: float = 1.0
     mixed_precision: str = "no"
-    base_dtype: str = "float32"  # of the frozen base under LoRA; the adapter itself is float32
+    base_dtype: str = "float32"  # of the frozen base under LoRA (nf4: four bits); the adapter itself is float32
     save_dtype: str = "float32"  # of a full checkpoint's weights
     gradient_checkpointing: bool = False
     state_every_steps: int = 50
@@ -104,14 +105,19 @@ class TrainConfig:
         _check_range("conditioning_dropout", self.conditioning_dropout, 0, 1)
         _check_range("depth_share", self.depth_share, 0.001, 1)
         _check_choice("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
-        _check_choice("base_dtype", self.base_dtype, DTYPES)
+        _check_choice("base_dtype", self.base_dtype, BASE_DTYPES)
         _check_choice("save_dtype", self.save_dtype, DTYPES)
         _check_range("state_every_steps", self.state_every_steps, 1, 100_000_000)
         _check_range("seed", self.seed, 0, 2**31 - 1)
         if self.method == "full" and self.base_dtype != "float32":
             raise InvalidInputError(
-                "A full fine-tune cannot keep its weights in bfloat16: small updates would be rounded away.",
+                f"A full fine-tune cannot keep its weights in {self.base_dtype}: small updates would be rounded away.",
                 'Use base_dtype "float32" (mixed_precision "bf16" still computes in bfloat16), or method "lora".',
+            )
+        if self.lora.use_dora and self.base_dtype == "nf4":
+            raise InvalidInputError(
+                "base_dtype nf4 goes with plain LoRA: DoRA needs the base's weights as they are.",
+                'Use base_dtype "bfloat16", or no DoRA.',
             )
 
     @classmethod

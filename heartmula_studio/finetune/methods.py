@@ -9,19 +9,29 @@ from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
-from heartmula_studio.finetune.config import DTYPES, LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, LoraSettings, TrainConfig
 
 
 def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> HeartMuLa | PeftModel:
     """Load the base with what `config.method` trains, in training mode. Raises as `load_heartmula` does."""
-    model = load_heartmula(base.model, device, DTYPES[config.base_dtype])
+    model = load_base(base, config.base_dtype, device)
     model.enable_gradient_checkpointing(config.gradient_checkpointing)
     model.name_or_path = base.name  # PEFT copies it into adapter_config.json
     if config.method == "full":
         return model.requires_grad_(True).train()
     torch.manual_seed(config.seed)
     return get_peft_model(model, lora_config(config.lora)).train()
+
+
+def load_base(base: BaseFolder, dtype: str, device: torch.device) -> HeartMuLa:
+    """Load the language model as `TrainConfig.base_dtype` says. Raises as `load_heartmula` does."""
+    if dtype != "nf4":
+        return load_heartmula(base.model, device, BASE_DTYPES[dtype])
+    model = load_heartmula(base.model, "cpu", BASE_DTYPES[dtype])
+    move_in_nf4(model, TRANSFORMER_LINEARS, device)
+    return model
 
 
 def lora_config(settings: LoraSettings) -> LoraConfig:

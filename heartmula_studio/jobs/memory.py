@@ -8,8 +8,9 @@ from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heart
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
+from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.safetensors_reader import TensorFile
-from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
 FLOAT_BYTES = 4
@@ -27,8 +28,8 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float) -> int
     Raises as `read_heartmula_config`.
     """
     shapes, network = tensor_shapes(base.model), read_heartmula_config(base.model)
-    weights, trained = sum(map(math.prod, shapes.values())), trained_parameters(shapes, config)
-    stored = weights * (2 if config.base_dtype == "bfloat16" else FLOAT_BYTES)
+    trained = trained_parameters(shapes, config)
+    stored = sum(stored_bytes(name, shape, config.base_dtype) for name, shape in shapes.items())
     stored += trained * FLOAT_BYTES * (1 + ADAM_STATES + (config.method == "lora"))
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
     values = activation_values(network, frames, config.depth_share, config.gradient_checkpointing)
@@ -52,14 +53,24 @@ def trained_parameters(shapes: Shapes, config: TrainConfig) -> int:
     return sum(map(math.prod, shapes.values())) if config.method == "full" else lora_parameters(shapes, config)
 
 
+def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: str) -> int:
+    """What one tensor of the base takes while it is trained on."""
+    if base_dtype == "nf4" and layer_kind(name) in TRANSFORMER_LINEARS and fits_nf4(shape):
+        return nf4_bytes(shape)
+    return math.prod(shape) * BASE_DTYPES[base_dtype].itemsize
+
+
 def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:
     """Count the parameters of the adapter: two matrices of the rank beside each linear layer it changes."""
-    return config.lora.rank * sum(sum(shape) for name, shape in shapes.items() if is_changed(name, config))
+    return config.lora.rank * sum(
+        sum(shape) for name, shape in shapes.items() if layer_kind(name) in config.lora.target_modules
+    )
 
 
-def is_changed(name: str, config: TrainConfig) -> bool:
+def layer_kind(name: str) -> str:
+    """ "q_proj" of "backbone.layers.0.attn.q_proj.weight"; "" of what is no weight."""
     layer, _, kind = name.rpartition(".")
-    return kind == "weight" and layer.rpartition(".")[2] in config.lora.target_modules
+    return layer.rpartition(".")[2] if kind == "weight" else ""
 
 
 def activation_values(network: HeartMuLaConfig, frames: int, depth_share: float, checkpointing: bool) -> int:

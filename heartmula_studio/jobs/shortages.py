@@ -10,12 +10,21 @@ from heartmula_studio.jobs.memory import training_bytes
 from heartmula_studio.store.views import Estimate, Problem
 
 SHORT_WINDOW_SEC, SMALL_RANK = 30.0, 8
+
+
+def in_four_bits(config: TrainConfig) -> TrainConfig:
+    """With the base in NF4, where the method allows it."""
+    is_possible = config.method == "lora" and not config.lora.use_dora
+    return replace(config, base_dtype="nf4") if is_possible else config
+
+
 MILDER = {
     "LoRA instead of full": lambda config: replace(config, method="lora"),
     f"windows of {SHORT_WINDOW_SEC:g} s": lambda config: replace(
         config, max_window_sec=min(config.max_window_sec, SHORT_WINDOW_SEC)
     ),
     "gradient checkpointing": lambda config: replace(config, gradient_checkpointing=True),
+    "a base in 4 bits": in_four_bits,
     "a batch size of 1": lambda config: replace(config, batch_size=1),
     f"a LoRA rank of {SMALL_RANK}": lambda config: replace(
         config, lora=replace(config.lora, rank=min(config.lora.rank, SMALL_RANK))

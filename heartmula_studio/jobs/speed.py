@@ -15,7 +15,7 @@ from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.dataset.windows import Song
 from heartmula_studio.errors import StudioError
-from heartmula_studio.finetune.config import DTYPES, TrainConfig
+from heartmula_studio.finetune.config import BASE_DTYPES, TrainConfig
 from heartmula_studio.jobs.devices import device_key
 from heartmula_studio.jobs.job_folder import JobFolder, SongSource
 from heartmula_studio.jobs.lines import lines_backwards
@@ -90,7 +90,7 @@ def as_song(song: SongSource, num_frames: int) -> Song:
 
 def precision(config: TrainConfig) -> torch.dtype:
     """What most products are computed in."""
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.mixed_precision, DTYPES[config.base_dtype])
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.mixed_precision, BASE_DTYPES[config.base_dtype])
 
 
 @functools.cache

@@ -3,18 +3,24 @@
     python -m recipes.nano.tag_contrast --work DIR --base heartmula_studio/assets/nano
 
 For each pair, a classifier on mel statistics learns from clips of held-out pieces of both kinds, and then says of each
-generated clip which of the two it is. The clips stay in DIR/contrast/.
+generated clip which of the two it is: `told_apart` is the share that it gets right. A second one learns from the same
+pieces as they come back from the codec, whose noise is in everything that is generated. The clips stay in
+DIR/contrast/.
 """
 
 import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
 
 import torch
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 
+from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.arch.frames import frames_of
+from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.quality import FLOOR
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
@@ -33,6 +39,7 @@ PAIRS = (
 )
 CLIP_SEC = 6.0
 CLIPS_PER_TAG = 6
+LONGEST_SEC = 60.0
 SMALLEST_STD = 0.1  # in nats; a band that hardly moves in a few clips must not decide alone
 
 
@@ -42,16 +49,24 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     arguments = parser.parse_args()
     records = held_out(arguments.work)
-    engine, folder = Engine.load(arguments.base), arguments.work / "contrast"
+    engine, codec = Engine.load(arguments.base), Codec.load(find_base(arguments.base))
+    folder = arguments.work / "contrast"
     folder.mkdir(exist_ok=True)
-    shares = []
+    figures = []
     for pair in PAIRS:
         kinds = [[record for record in records if tag in record["tags"]] for tag in pair]
-        real = [clip_statistics(arguments.work / record["file"] for record in kind) for kind in kinds]
-        made = [clip_statistics(make_clips(engine, kind[0]["tags"], folder)) for kind in kinds]
-        shares.append(share_told_apart(real, made))
-        print(json.dumps({"pair": pair, "told_apart": round(shares[-1], 3)}), flush=True)
-    print(json.dumps({"told_apart": round(sum(shares) / len(shares), 3)}))
+        pieces = [[arguments.work / record["file"] for record in kind] for kind in kinds]
+        made = [clip_statistics(map(read_mono, make_clips(engine, kind[0]["tags"], folder))) for kind in kinds]
+        real = [clip_statistics(map(read_mono, paths)) for paths in pieces]
+        decoded = [clip_statistics(through_codec(codec, path) for path in paths) for paths in pieces]
+        figures.append((share_told_apart(real, made), share_told_apart(decoded, made)))
+        report({"pair": pair}, figures[-1:])
+    report({}, figures)
+
+
+def report(about: dict, figures: list[tuple[float, float]]) -> None:
+    real, decoded = (round(mean(column), 3) for column in zip(*figures, strict=True))
+    print(json.dumps({**about, "told_apart": real, "told_apart_after_codec": decoded}), flush=True)
 
 
 def make_clips(engine: Engine, tags: list[str], folder: Path) -> list[Path]:
@@ -63,10 +78,20 @@ def make_clips(engine: Engine, tags: list[str], folder: Path) -> list[Path]:
     return paths
 
 
-def clip_statistics(paths: Iterable[Path]) -> Tensor:
-    """Mean and spread over time of the log-mel spectrogram of each clip in the files, [clips, 2 · bands]."""
+def read_mono(path: Path) -> Tensor:
+    return read_stereo(path).mean(0)
+
+
+def through_codec(codec: Codec, path: Path) -> Tensor:
+    """A piece, or its first minute, as its tokens sound, [samples]."""
+    codes = codec.encode_file(path).codes[:, : frames_of(LONGEST_SEC)]
+    return torch.cat(list(codec.decode(codes)), dim=-1).mean(0)
+
+
+def clip_statistics(sounds: Iterable[Tensor]) -> Tensor:
+    """Mean and spread over time of the log-mel spectrogram of each clip in [samples], as [clips, 2 · bands]."""
     length = round(CLIP_SEC * SAMPLE_RATE_HZ)
-    clips = [clip for path in paths for clip in whole_clips(read_stereo(path).mean(0), length)]
+    clips = [clip for sound in sounds for clip in whole_clips(sound, length)]
     mel = MelSpectrogram(SAMPLE_RATE_HZ, 1024, n_mels=24, power=1.0)
     spectra = [(mel(clip) + FLOOR).log() for clip in clips]
     return torch.stack([torch.cat((spectrum.mean(1), spectrum.std(1))) for spectrum in spectra])

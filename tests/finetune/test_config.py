@@ -52,6 +52,8 @@ def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         ({"max_steps": 0}, "between 1"),
         ({"seed": -1}, "between 0"),
         ({"method": "full", "base_dtype": "bfloat16"}, "float32"),
+        ({"method": "full", "base_dtype": "nf4"}, "float32"),
+        ({"base_dtype": "nf4", "lora": {"use_dora": True}}, "no DoRA"),
         ({"lora": {"rank": 0}}, "between 1"),
         ({"lora": {"target_modules": []}}, "q_proj"),
         ({"lora": {"target_modules": ["audio_head"]}}, "q_proj"),

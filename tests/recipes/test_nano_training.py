@@ -8,12 +8,11 @@ import torch
 
 from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.finetune.job import train
-from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.request import SongRequest
 from recipes.nano import (
     evaluate,
     package,
     prepare_model,
+    song_figures,
     train_flow,
     train_scalar_codec,
     train_tokenizer,
@@ -70,5 +69,9 @@ def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypat
     codec, model = map(json.loads, capsys.readouterr().out.splitlines())
     assert (codec["pieces"], len(codec["codebook_use"]), len(model["model"])) == (1, 8, 8)
     assert 0 < codec["sq_log_mel"] < codec["tokens_log_mel"]
-    song = Engine.load(work / "nano").make_song(SongRequest("techno", duration_sec=1.0), work / "song.wav")
-    assert song.receipt.frames > 0
+    monkeypatch.setattr(song_figures, "TAGS", ("techno",))
+    monkeypatch.setattr(sys, "argv", ["song_figures", "--base", str(work / "nano"), "--longest", "1"])
+    song_figures.main()
+    songs = json.loads(capsys.readouterr().out)
+    assert songs["songs"] == 2
+    assert 0 < songs["median_sec"] <= 1

@@ -1,0 +1,106 @@
+"""Measures what a base learns from five songs: `python -m benchmarks.tuning`. Prints Markdown.
+
+Each of the six bundled clips in turn is kept back and listened to before and after a LoRA learns the other five, as the
+demo does it; `--defaults` takes the trainer's own settings instead.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from benchmarks.report import load_average, machine, table
+from heartmula_studio.cli.demo import WINDOW_SEC, SongSet, demo_config, losses, song_set
+from heartmula_studio.cli.songs import write_dataset
+from heartmula_studio.dataset.clips import bundled_clips
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.examples import load_examples
+from heartmula_studio.finetune.job import train
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.settings import Settings
+
+KEPT_BACK, OTHER = "kept", "other"  # folders beside the dataset that is learnt
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a training on five songs did: losses before and after, in nats."""
+
+    song: str
+    kept_back: tuple[float, float]
+    other: tuple[float, float]
+    seconds: float
+
+    @property
+    def changes(self) -> tuple[float, float]:
+        """Of the song that was kept back and of another style, as shares."""
+        return tuple(after / before - 1 for before, after in (self.kept_back, self.other))
+
+
+class Tuning:
+    def __init__(self, runtime: Runtime, config: TrainConfig, scratch: Path):
+        self.runtime, self.config, self.scratch = runtime, config, scratch
+        self.codec = runtime.load_codec()
+
+    def in_turn(self) -> Iterator[Tuned]:
+        style = song_set(bundled_clips("style"))
+        for number, kept in enumerate(style.songs):
+            learnt = [song for song in style.songs if song is not kept]
+            job = self.scratch / f"job{number}"
+            for name, songs in (
+                ("dataset", SongSet(learnt, style.tags)),
+                (KEPT_BACK, SongSet([kept], style.tags)),
+                (OTHER, song_set(bundled_clips("other"))),
+            ):
+                self.write(songs, job / name)
+            yield self.tune(kept.name, job)
+
+    def write(self, songs: SongSet, folder: Path) -> None:
+        write_dataset(songs.songs, songs.tags, self.codec, self.runtime.limits, self.scratch / "tokens", folder)
+
+    def tune(self, song: str, job: Path) -> Tuned:
+        engine = Engine.load(self.runtime.base_name, str(self.runtime.device))
+        network = engine.model.config
+        sets = {name: load_examples(job / name, engine.base, network, WINDOW_SEC)[0] for name in (KEPT_BACK, OTHER)}
+        self.config.save(job / "config.json")
+        before, started = losses(engine, sets), time.perf_counter()
+        result = train(job, None, self.runtime.device.type)
+        seconds = time.perf_counter() - started
+        engine.activate(result.checkpoint)
+        after = losses(engine, sets)
+        return Tuned(song, (before[KEPT_BACK], after[KEPT_BACK]), (before[OTHER], after[OTHER]), seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", help="nano, or a folder in heartlib's ckpt/ layout")
+    parser.add_argument("--device")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument(
+        "--defaults", action="store_true", help="the trainer's own settings, its number of steps as well"
+    )
+    parser.add_argument("--depth-share", type=float, default=1.0)
+    parsed = parser.parse_args()
+    runtime = Runtime.of(Settings.load(), parsed.base, parsed.device)
+    config = runtime.train_config("lora") if parsed.defaults else demo_config(runtime, parsed.steps)
+    config = replace(config, depth_share=parsed.depth_share)
+    print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")
+    with tempfile.TemporaryDirectory(prefix="heartmula-benchmark-") as scratch:
+        tuned = list(Tuning(runtime, config, Path(scratch)).in_turn())
+    rows = [row(one.song, *one.changes, one.seconds) for one in tuned]
+    rows.append(
+        row("mean", *map(mean, zip(*(one.changes for one in tuned), strict=True)), mean(x.seconds for x in tuned))
+    )
+    print(table(("kept back", "its loss", "loss of another style", "training (s)"), rows))
+
+
+def row(name: str, kept_back: float, other: float, seconds: float) -> tuple[str, ...]:
+    return name, f"{kept_back:+.1%}", f"{other:+.1%}", f"{seconds:.0f}"
+
+
+if __name__ == "__main__":
+    main()
