@@ -23,15 +23,14 @@ def nf4_bytes(shape: Sequence[int]) -> int:
 
 @torch.no_grad()
 def move_in_nf4(model: nn.Module, layers: Collection[str], device: torch.device) -> None:
-    """Move a model to a device, the linear layers called one of `layers` in four bits and for ever frozen.
+    """Move a model to a device, the linear layers called one of `layers` in four bits and frozen for good.
 
-    One weight after the other: the device never holds the model as it was.
+    Layer by layer: the device never holds the model as it was.
     """
     from torchao.quantization.quantize_.workflows.nf4.nf4_tensor import to_nf4
 
     for name, layer in model.named_modules():
-        if name.rpartition(".")[2] in layers and fits_nf4(layer.weight.shape):
-            weight = to_nf4(layer.weight.to(device), BLOCK, SUPERBLOCK)
-            layer.weight = nn.Parameter(weight, requires_grad=False)
         for tensor in [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:
             tensor.data = tensor.data.to(device)
+        if name.rpartition(".")[2] in layers and fits_nf4(layer.weight.shape):
+            layer.weight = nn.Parameter(to_nf4(layer.weight.detach(), BLOCK, SUPERBLOCK), requires_grad=False)

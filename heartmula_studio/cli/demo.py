@@ -75,7 +75,7 @@ def song_set(clips: Clips) -> SongSet:
 def demo_config(runtime: Runtime, steps: int) -> TrainConfig:
     return TrainConfig(
         base_model=runtime.base_name,
-        lora=LoraSettings(dropout=0.1),
+        lora=LoraSettings(),
         epochs=steps,
         max_steps=steps,
         learning_rate=1e-3,
