@@ -14,6 +14,7 @@ from statistics import mean
 
 from benchmarks.report import load_average, machine, table
 from heartmula_studio.cli.demo import WINDOW_SEC, SongSet, demo_config, losses, song_set
+from heartmula_studio.cli.report import Comparison
 from heartmula_studio.cli.songs import write_dataset
 from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.finetune.config import TrainConfig
@@ -28,17 +29,11 @@ KEPT_BACK, OTHER = "kept", "other"  # folders beside the dataset that is learnt
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a training on five songs did: losses before and after, in nats."""
+    """What a training on five songs did to the losses of the song that was kept back and of another style."""
 
     song: str
-    kept_back: tuple[float, float]
-    other: tuple[float, float]
+    changes: tuple[float, ...]  # as shares
     seconds: float
-
-    @property
-    def changes(self) -> tuple[float, float]:
-        """Of the song that was kept back and of another style, as shares."""
-        return tuple(after / before - 1 for before, after in (self.kept_back, self.other))
 
 
 class Tuning:
@@ -72,7 +67,7 @@ class Tuning:
         seconds = time.perf_counter() - started
         engine.activate(result.checkpoint)
         after = losses(engine, sets)
-        return Tuned(song, (before[KEPT_BACK], after[KEPT_BACK]), (before[OTHER], after[OTHER]), seconds)
+        return Tuned(song, tuple(Comparison(name, before[name], after[name]).change for name in sets), seconds)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def test_it_learns(jobs):
     assert result.eval_loss < result.initial_loss
 
 
-def test_its_adapter_makes_songs_on_the_base_as_it_is(jobs, tmp_path):
+def test_its_adapter_makes_songs_on_the_base_as_it_is(jobs):
     _, result = jobs["nf4"]
     weights = load_file(result.checkpoint / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
