@@ -19,6 +19,7 @@ from torch import Tensor
 
 from benchmarks.random_base import SIZES, write_random_base
 from benchmarks.report import load_average, machine, table
+from benchmarks.songs import SongBench, real_time
 from benchmarks.studio_process import MIB
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, weight_files
 from heartmula_studio.arch.frames import frames_of
@@ -30,12 +31,8 @@ from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import batch_loss
 from heartmula_studio.finetune.methods import load_base, load_network
-from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.engine import pick_device
-from heartmula_studio.generate.rollout import Rollout
 
-GUIDANCE = 1.5
-EARLY, LATE, AROUND = 100, 3000, 10  # frames at which the time of one is taken, the median of so many on each side
 WINDOWS_SEC = (30, 60, 120, 240)
 
 
@@ -70,38 +67,6 @@ class Bench:
 
     def random_codes(self, num_codebooks: int, codebook_size: int, seconds: float) -> Tensor:
         return torch.randint(0, codebook_size, (num_codebooks, frames_of(seconds)))
-
-    # --- songs -----------------------------------------------------------------------------------------------------
-
-    def generation_rows(self, seconds: float) -> Iterator[tuple[str, str]]:
-        """Frames are chosen greedily among all codes, so that no song ends before its time."""
-        with torch.inference_mode():
-            model = self.load_model()
-            num_frames = frames_of(seconds)
-            plain = self.seconds(lambda: self.frame_times(model, num_frames))
-            yield f"generation of {seconds:g} s, guidance {GUIDANCE}", real_time(seconds, plain)
-            last = min(LATE, model.backbone.flavor.max_seq_len // 2)
-            times = self.frame_times(model, last + AROUND)
-            early, late = (median(times[at - AROUND : at + AROUND]) for at in (EARLY, last))
-            yield f"a frame at frame {last} to one at {EARLY}", f"{late / early:.2f} times"
-            self.attach_lora(model)
-            tuned = self.seconds(lambda: self.frame_times(model, num_frames))
-            yield "generation with a LoRA", f"{real_time(seconds, tuned)}, {tuned / plain - 1:+.0%} time"
-
-    def attach_lora(self, model: HeartMuLa) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            load_network(self.base, self.config, self.device).save_pretrained(folder, save_embedding_layers=False)
-            Adapter(model, Path(folder))
-
-    def frame_times(self, model: HeartMuLa, num_frames: int) -> list[float]:
-        rollout = Rollout(model, self.layout.build("piano, calm", ""), num_frames, GUIDANCE)
-        times = []
-        for _ in range(num_frames):
-            started = time.perf_counter()
-            rollout.advance(rollout.choose_frame(lambda _, logits: logits[: self.num_codes].argmax()))
-            self.wait()
-            times.append(time.perf_counter() - started)
-        return times
 
     # --- sound -----------------------------------------------------------------------------------------------------
 
@@ -155,10 +120,6 @@ class Bench:
         yield f"loading {size:,.0f} MiB of weights", f"{loaded:.2f} s, {loaded / read:.1f} times reading the file"
 
 
-def real_time(sound_sec: float, spent_sec: float) -> str:
-    return f"{sound_sec / spent_sec:.1f} x real time"
-
-
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[Callable[[], str]]:
     """Yields what says, afterwards, how much a GPU held at most; a CPU's memory has no such counter."""
@@ -187,7 +148,8 @@ def main() -> None:
 def report(bench: Bench, seconds: float) -> None:
     print(f"{bench.base.name} on {bench.device}. {machine()} Load average before: {load_average()}.\n")
     rows = []
-    for measured in (bench.loading_rows(), bench.codec_rows(seconds), bench.generation_rows(seconds)):
+    songs = SongBench(bench.base, bench.load_model(), bench.seconds)
+    for measured in (bench.loading_rows(), bench.codec_rows(seconds), songs.rows(seconds)):
         for row in measured:
             print(*row, file=sys.stderr)
             rows.append(row)

@@ -1,6 +1,7 @@
-"""The Llama-3.2-style causal transformer behind both halves of HeartMuLa, and its key/value cache.
+"""The Llama-3.2-style causal transformer behind both halves of HeartMuLa, over whole sequences.
 
-Knows nothing of music: embeddings in, hidden states out. Tensor names equal torchtune's.
+Knows nothing of music: embeddings in, hidden states out. Tensor names equal torchtune's. `llama_step` continues
+sequences with the same weights.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from heartmula_studio.arch.rotary import inverse_frequencies, rotate_interleaved, rotation_table, scale_llama31
+from heartmula_studio.arch.rotary import inverse_frequencies, rotate_by, scale_llama31, turn_table
 
 
 @dataclass(frozen=True)
@@ -48,31 +49,6 @@ NAMED_FLAVORS = {
 }
 
 
-class KVCache:
-    """Keys and values of the positions seen so far, preallocated.
-
-    `keys` and `values` are [L, B, kv heads, max_length, head_dim], of which `length` positions are filled.
-    One cache belongs to one sequence of calls; the weights know nothing of it.
-    """
-
-    def __init__(self, flavor: LlamaFlavor, batch_size: int, max_length: int, device: torch.device, dtype: torch.dtype):
-        shape = (flavor.num_layers, batch_size, flavor.num_kv_heads, max_length, flavor.head_dim)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.length = 0
-
-    def reset(self) -> None:
-        self.length = 0
-
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write [B, kv heads, T, head_dim] of one layer behind `length`; return all filled positions of that layer."""
-        end = self.length + keys.shape[2]
-        assert end <= self.keys.shape[3], f"cache of {self.keys.shape[3]} positions asked to hold {end}"
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-
 class RMSNorm(nn.Module):
     def __init__(self, dim: int, eps: float):
         super().__init__()
@@ -80,7 +56,7 @@ class RMSNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).type_as(x) * self.scale
+        return F.rms_norm(x, x.shape[-1:], self.scale.type_as(x), self.eps)
 
 
 class Attention(nn.Module):
@@ -93,26 +69,14 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, kv_width, bias=False)
         self.output_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, cache: KVCache | None) -> Tensor:
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
         q, k, v = (
             proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        q, k = rotate_interleaved(q, cos, sin), rotate_interleaved(k, cos, sin)
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
-        attended = F.scaled_dot_product_attention(q, k, v, enable_gqa=True, **causal_mask(q.shape[2], k.shape[2], q))
+        q, k = rotate_by(q, turns), rotate_by(k, turns)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return self.output_proj(attended.transpose(1, 2).flatten(-2))
-
-
-def causal_mask(queries: int, keys: int, like: Tensor) -> dict:
-    """Arguments that make attention causal when the queries are the last ones of the keys."""
-    if queries == 1:
-        return {}
-    if queries == keys:
-        return {"is_causal": True}
-    allowed = torch.ones(queries, keys, dtype=torch.bool, device=like.device).tril(keys - queries)
-    return {"attn_mask": allowed}
 
 
 class FeedForward(nn.Module):
@@ -134,8 +98,8 @@ class TransformerLayer(nn.Module):
         self.mlp_norm = RMSNorm(flavor.embed_dim, flavor.norm_eps)
         self.mlp = FeedForward(flavor)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, cache: KVCache | None) -> Tensor:
-        x = x + self.attn(self.sa_norm(x), cos, sin, layer, cache)
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        x = x + self.attn(self.sa_norm(x), turns)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -148,32 +112,25 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(flavor) for _ in range(flavor.num_layers))
         self.norm = RMSNorm(flavor.embed_dim, flavor.norm_eps)
         self.gradient_checkpointing = False
-        self._rotation: tuple[Tensor, Tensor] | None = None
+        self._turns: Tensor | None = None
 
-    def new_cache(self, batch_size: int, max_length: int) -> KVCache:
-        weight = self.norm.scale
-        return KVCache(self.flavor, batch_size, max_length, weight.device, weight.dtype)
-
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Attend causally. With a cache, `x` continues behind the cached positions and is added to them."""
-        start = 0 if cache is None else cache.length
-        end = start + x.shape[1]
-        assert end <= self.flavor.max_seq_len, f"{end} positions do not fit max_seq_len {self.flavor.max_seq_len}"
-        cos, sin = (table[start:end] for table in self._rotations(x.device))
-        for index, layer in enumerate(self.layers):
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.shape[1]
+        assert length <= self.flavor.max_seq_len, f"{length} positions do not fit max_seq_len {self.flavor.max_seq_len}"
+        turns = self.turns(x.device)[:length]
+        for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, cos, sin, index, cache, use_reentrant=False)
+                x = checkpoint(layer, x, turns, use_reentrant=False)
             else:
-                x = layer(x, cos, sin, index, cache)
-        if cache is not None:
-            cache.length = end
+                x = layer(x, turns)
         return self.norm(x)
 
-    def _rotations(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def turns(self, device: torch.device) -> Tensor:
+        """How far each position turns queries and keys, [max_seq_len, head_dim / 2] complex64."""
         # Kept outside the module's buffers, so that casting the weights to bf16 leaves the angles in float32.
-        if self._rotation is None or self._rotation[0].device != device:
+        if self._turns is None or self._turns.device != device:
             frequencies = inverse_frequencies(self.flavor.head_dim, self.flavor.rope_base)
             frequencies = scale_llama31(frequencies, self.flavor.rope_scale_factor)
             with torch.inference_mode(False):  # training may use the table after a song was made
-                self._rotation = rotation_table(frequencies, self.flavor.max_seq_len, device)
-        return self._rotation
+                self._turns = turn_table(frequencies, self.flavor.max_seq_len, device)
+        return self._turns

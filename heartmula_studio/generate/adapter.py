@@ -14,6 +14,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heartmula_studio.arch.stacked_linear import LowRank
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, StudioError
 from heartmula_studio.generate.adapter_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_layers
 from heartmula_studio.generate.memory import memory_explained
@@ -126,14 +127,18 @@ class AdaptedLinear(nn.Module):
     def set_strength(self, strength: float) -> None:
         self.scale = strength * self.trained_scale
 
+    def low_rank(self) -> LowRank | None:
+        """See `stacked_linear.Adaptable`."""
+        return LowRank(self.down, self.up * self.scale) if self.scale else None
+
     def forward(self, x: Tensor) -> Tensor:
         result = self.base(x)
         return self.changed(result, x).to(result.dtype) if self.scale else result
 
     def changed(self, result: Tensor, x: Tensor) -> Tensor:
-        return result + self.low_rank(x) * self.scale
+        return result + self.product(x) * self.scale
 
-    def low_rank(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor) -> Tensor:
         return linear(linear(x.to(self.down.dtype), self.down), self.up)
 
 
@@ -159,6 +164,11 @@ class AdaptedDoraLinear(AdaptedLinear):
             magnitude = base_magnitude + strength * (magnitude - base_magnitude)
         self.gain = magnitude / (weight + self.up @ self.down * self.scale).norm(dim=1)
 
+    def low_rank(self) -> LowRank | None:
+        if not self.scale:
+            return None
+        return LowRank(self.down, self.gain[:, None] * self.up * self.scale, self.gain)
+
     def changed(self, result: Tensor, x: Tensor) -> Tensor:
         plain = result if self.base.bias is None else result - self.base.bias
-        return result + ((self.gain - 1) * plain + self.gain * self.low_rank(x) * self.scale)
+        return result + ((self.gain - 1) * plain + self.gain * self.product(x) * self.scale)

@@ -6,7 +6,7 @@ second waits until the first is done, so that no song is ever made half in one s
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,8 @@ from heartmula_studio.generate.full_weights import BaseModel, FullWeights
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.song import AudioIds, generate_codes
+from heartmula_studio.generate.sampling import AudioIds
+from heartmula_studio.generate.song import SongMaker
 from heartmula_studio.generate.style import ActiveStyle, StyleFolder, check_strength, check_style
 
 LOCK_POLL_SEC = 0.2
@@ -55,7 +56,8 @@ class Engine:
         self.model = model
         self.codec = codec
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
-        self._ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
+        ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
+        self._maker = SongMaker(model, ids)
         shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
         self._base_model = BaseModel(model.config, shapes, fingerprint(base.model))
         self._full_weights = FullWeights(model, base.model, self._base_model)
@@ -127,12 +129,20 @@ class Engine:
     def generate(
         self, request: SongRequest, progress: Progress | None = None, cancelled: Cancelled | None = None
     ) -> Tensor:
-        """Generate the song's codes [K, T]; wait for one that is being made.
+        """Generate the song's codes [K, T]; wait for one that is being made. Raises as `generate_together`."""
+        [codes] = self.generate_together([request], progress, cancelled)
+        return codes
 
-        Raises as `song.generate_codes`, OutOfMemoryError, and CheckpointError as `deactivate`.
+    def generate_together(
+        self, requests: Sequence[SongRequest], progress: Progress | None = None, cancelled: Cancelled | None = None
+    ) -> list[Tensor]:
+        """Generate several songs side by side; return each one's codes [K, T].
+
+        A GPU takes hardly longer than for one.
+        Raises as `SongMaker.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
         """
         with self._turn(cancelled):
-            return self._generate(request, progress, cancelled)
+            return self._generate(requests, progress, cancelled)
 
     def make_song(
         self,
@@ -152,7 +162,7 @@ class Engine:
         # Made before the song, so that a wrong suffix is refused before minutes are spent.
         audio_file = AudioWriter(out_path, self.codec.sample_rate_hz)
         with self._turn(cancelled):
-            codes = self._generate(request, progress, cancelled)
+            [codes] = self._generate([request], progress, cancelled)
             receipt = self._receipt(request, codes.shape[1])
             audio_file.tags = {"comment": MADE_WITH, RECEIPT_TAG: receipt.to_json()}
             # Left in reverse order: the audio appears first, so that a receipt never stands alone.
@@ -173,11 +183,13 @@ class Engine:
         finally:
             self._lock.release()
 
-    def _generate(self, request: SongRequest, progress: Progress | None, cancelled: Cancelled | None) -> Tensor:
+    def _generate(
+        self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None
+    ) -> list[Tensor]:
         if self._active is None:
             self._full_weights.restore()
-        prompt = self._layout.build(request.tags, request.lyrics)
-        return generate_codes(self.model, prompt, self._ids, request, progress, cancelled)
+        prompts = [self._layout.build(request.tags, request.lyrics) for request in requests]
+        return self._maker.make(prompts, requests, progress, cancelled)
 
     def _decode(
         self, codes: Tensor, seed: int, progress: Progress | None, cancelled: Cancelled | None
@@ -192,13 +204,19 @@ class Engine:
         return self._scale(style, strength)
 
     def _scale(self, style: StyleFolder, strength: float) -> ActiveStyle:
+        was_on = self._active is not None and self._active.strength > 0
         self._adapter.set_strength(strength)
+        if was_on and strength:
+            self._maker.refresh()
+        else:
+            self._maker.forget()
         self._active = ActiveStyle(style, strength, self._adapter.layers_changed if strength else 0)
         return self._active
 
     def _take_off(self) -> None:
         if self._adapter:
             self._adapter.detach()
+            self._maker.forget()
         self._adapter = self._active = None
         self._full_weights.restore()
 

@@ -1,30 +1,42 @@
 """From logits to one code: guidance, forbidden ids, temperature, top-k. Pure tensor maths."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 
-def guide(logits: Tensor, cfg_scale: float) -> Tensor:
+@dataclass(frozen=True)
+class AudioIds:
+    """What the ids of the audio vocabulary mean: codes below `codebook_size`, and the end of the song."""
+
+    codebook_size: int
+    end_id: int
+
+
+def guide(logits: Tensor, cfg_scale: Tensor) -> Tensor:
     """Apply classifier-free guidance (Ho & Salimans, 2022): `uncond + (cond - uncond) * cfg_scale`.
 
-    `logits` [R, V]: row 0 conditional, row 1 (where guidance is on) unconditional. Returns [V].
+    `logits` [R, V]: those of N songs and, where guidance is on, the N unconditional ones behind them; `cfg_scale`
+    [N, 1]. Returns [N, V].
     """
-    assert logits.shape[0] in (1, 2), logits.shape
-    if logits.shape[0] == 1:
-        return logits[0]
-    conditional, unconditional = logits
+    assert len(logits) in (len(cfg_scale), 2 * len(cfg_scale)), (logits.shape, cfg_scale.shape)
+    if len(logits) == len(cfg_scale):
+        return logits
+    conditional, unconditional = logits.chunk(2)
     return unconditional + (conditional - unconditional) * cfg_scale
 
 
-def allowed_ids(vocab_size: int, codebook_size: int, end_id: int, may_end: bool, device: torch.device) -> Tensor:
-    """Mark the ids that mean something, bool [V]: the codec's codes and, with `may_end`, the end of the song.
+def allowed_ids(vocab_size: int, ids: AudioIds, device: torch.device) -> Tensor:
+    """Mark the ids that mean something, bool [2, V]: the codec's codes, and below them also the end of the song.
 
     The audio vocabulary is wider than the codebook (officially 8197 ids, 8192 codes, end id 8193);
     the remaining ids cannot be decoded and are never drawn.
     """
-    assert codebook_size <= end_id < vocab_size, (codebook_size, end_id, vocab_size)
-    ids = torch.arange(vocab_size, device=device)
-    return (ids < codebook_size) | ((ids == end_id) & may_end)
+    assert ids.codebook_size <= ids.end_id < vocab_size, (ids, vocab_size)
+    every_id = torch.arange(vocab_size, device=device)
+    codes = every_id < ids.codebook_size
+    return torch.stack((codes, codes | (every_id == ids.end_id)))
 
 
 def draws(seed: int, num_frames: int, num_codebooks: int) -> Tensor:
@@ -37,15 +49,15 @@ def draws(seed: int, num_frames: int, num_codebooks: int) -> Tensor:
     return torch.stack([torch.rand(num_codebooks, generator=generator) for _ in range(num_frames)])
 
 
-def sample(logits: Tensor, allowed: Tensor, uniform: Tensor, temperature: float, topk: int) -> Tensor:
+def sample(logits: Tensor, allowed: Tensor, uniform: Tensor, temperature: Tensor | float, topk: int) -> Tensor:
     """Draw one id from the `topk` most likely allowed ones: the inverse of their cumulative distribution at `uniform`.
 
-    `logits` [V], `allowed` bool [V], `uniform` [] in [0, 1). Returns an int64 scalar tensor;
-    nothing here waits for the device.
+    `logits` [..., V], `allowed` bool [V], `uniform` [...] in [0, 1), `temperature` a number or [..., 1]. Returns int64
+    [...]; nothing here waits for the device.
     """
     scores = logits.float().masked_fill(~allowed, -torch.inf) / temperature
     top, ids = scores.topk(min(topk, scores.shape[-1]))
     cumulative = top.softmax(-1).cumsum(-1)
     # Scaled by the last entry, which rounding leaves off 1: the threshold stays below it, so the index stays in range.
-    index = (cumulative <= uniform * cumulative[-1]).sum()
-    return ids[index]
+    index = (cumulative <= uniform[..., None] * cumulative[..., -1:]).sum(-1, keepdim=True)
+    return ids.gather(-1, index).squeeze(-1)

@@ -1,89 +1,113 @@
-"""From a prompt to the codes of a song: the loop over frames, with its limits, progress and cancellation.
+"""From prompts to the codes of songs: the loop over frames, with its limits, progress and cancellation.
 
-Knows a network and a prompt; not files, styles or sound.
+Knows a network and prompts; not files, styles or sound.
 """
 
-import math
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
-from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, stoppable
+from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.rollout import Rollout
-from heartmula_studio.generate.sampling import allowed_ids, draws, sample
-
-# One second: a model tuned on a handful of songs may want to end before it has begun.
-MIN_SONG_FRAMES = math.ceil(1.0 * FRAME_RATE_HZ)
+from heartmula_studio.generate.rollout import FrameNetwork
+from heartmula_studio.generate.sampling import AudioIds
+from heartmula_studio.generate.stage import MIN_SONG_FRAMES, Stage, is_guided
 
 
-@dataclass(frozen=True)
-class AudioIds:
-    """What the ids of the audio vocabulary mean: codes below `codebook_size`, and the end of the song."""
+class SongMaker:
+    """Makes the codes of songs with one model, and keeps what it laid out for the next ones. One call at a time."""
 
-    codebook_size: int
-    end_id: int
+    def __init__(self, model: HeartMuLa, ids: AudioIds):
+        self._model, self._ids = model, ids
+        self._network: FrameNetwork | None = None
+        self._stage: Stage | None = None
 
+    def forget(self) -> None:
+        """To be called once an adapter was put on or taken off, or its strength became 0 or is no longer."""
+        self._network = self._stage = None
 
-@torch.inference_mode()
-def generate_codes(
-    model: HeartMuLa,
-    prompt: Prompt,
-    ids: AudioIds,
-    request: SongRequest,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
-) -> Tensor:
-    """Generate the song's codes [K, T], int64 on the CPU, up to the end frame or `duration_sec`.
+    def refresh(self) -> None:
+        """To be called once the strength of the adapter was changed otherwise."""
+        if self._network:
+            self._network.refresh()
 
-    `progress(frames done, frame limit)` is called after every frame, `cancelled()` before every layer of the network.
-    Raises InvalidInputError where the request exceeds the model, CancelledError on cancellation.
-    """
-    num_frames = frame_limit(model, prompt, request)
-    sampler = Sampler(model, ids, request, num_frames)
-    with stoppable(model, cancelled):  # a long prompt takes a 3B model more than a second on a CPU
-        rollout = Rollout(model, prompt, num_frames, request.cfg_scale)
-    frames: list[Tensor] = []
-    with stoppable(one_module_per_layer(model), cancelled):
+    @torch.inference_mode()
+    def make(
+        self,
+        prompts: Sequence[Prompt],
+        requests: Sequence[SongRequest],
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> list[Tensor]:
+        """Make the codes of songs side by side, each int64 [K, T] on the CPU, up to its end frame or `duration_sec`.
+
+        `progress(frames done, frame limit)` is called after every frame of the longest, `cancelled()` before every
+        layer of the network, on a GPU before every frame.
+        Raises InvalidInputError where a request exceeds the model or two cannot be made side by side, CancelledError.
+        """
+        limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
+        require_alike(requests)
+        require_topk(self._model, requests[0].topk)
+        num_frames = max(limits)
+        stage = self._stage_for(requests, max(len(prompt.tokens) for prompt in prompts) + num_frames)
+        # Nothing may interrupt a recording; a GPU is done with a frame within milliseconds.
+        self._network.ask_before_layers(lambda: stage.is_recorded or check_cancelled(cancelled))
+        stage.start(prompts, requests, num_frames)
+        songs = Songs(limits, self._ids.end_id)
         for index in range(num_frames):
             check_cancelled(cancelled)
-            codes = rollout.choose_frame(partial(sampler.choose, index))
-            if (codes >= ids.end_id).any():
+            if not songs.add(stage.next_frame()):
                 break
-            frames.append(codes)
-            rollout.advance(codes)
             if progress:
                 progress(index + 1, num_frames)
-    return torch.stack(frames, dim=1).cpu()
+        return songs.codes()
+
+    def _stage_for(self, requests: Sequence[SongRequest], num_positions: int) -> Stage:
+        self._network = self._network or FrameNetwork(self._model)
+        if self._stage is None or not self._stage.fits(requests, num_positions):
+            self._stage = None  # what it holds makes room first
+            self._stage = Stage(self._network, self._ids, requests, num_positions)
+        return self._stage
 
 
-def one_module_per_layer(model: HeartMuLa) -> nn.ModuleList:
-    """Return where to ask for cancellation: asking at every linear layer would slow a small model by a sixth."""
-    return nn.ModuleList(layer.sa_norm for layer in [*model.backbone.layers, *model.decoder.layers])
+class Songs:
+    """The frames of songs that are made side by side, of which some end before the others."""
+
+    def __init__(self, limits: Sequence[int], end_id: int):
+        self._limits, self._end_id = limits, end_id
+        self._frames: list[list[Tensor]] = [[] for _ in limits]
+        self._is_open = [True for _ in limits]
+
+    def add(self, codes: Tensor) -> bool:
+        """Take the next frame of every song, [N, K]; return whether any of them went on by it."""
+        for number, frame in enumerate(codes):
+            is_at_limit = len(self._frames[number]) == self._limits[number]
+            self._is_open[number] &= not is_at_limit and not (frame >= self._end_id).any().item()
+            if self._is_open[number]:
+                self._frames[number].append(frame)
+        return any(self._is_open)
+
+    def codes(self) -> list[Tensor]:
+        return [torch.stack(frames, dim=1) for frames in self._frames]
 
 
-class Sampler:
-    """The sampling settings and the chance of one song, laid out on the model's device beforehand."""
+def require_alike(requests: Sequence[SongRequest]) -> None:
+    """Raise InvalidInputError unless the songs can be made side by side."""
+    if len({(request.topk, is_guided([request])) for request in requests}) > 1:
+        raise InvalidInputError(
+            "Songs that are made together differ in `topk`, or only some have a `cfg_scale` above 1.",
+            "Give them the same `topk`, and guidance to all or none; or make them one by one.",
+        )
 
-    def __init__(self, model: HeartMuLa, ids: AudioIds, request: SongRequest, num_frames: int):
-        vocab_size, device = model.config.audio_vocab_size, model.codebook0_head.weight.device
-        if request.topk > vocab_size:
-            raise InvalidInputError(f"`topk` is {request.topk}.", f"This base model allows 1 to {vocab_size}.")
-        self._request = request
-        self._uniform = draws(request.seed, num_frames, model.config.audio_num_codebooks).to(device)
-        self._codes = allowed_ids(vocab_size, ids.codebook_size, ids.end_id, False, device)
-        self._codes_and_end = allowed_ids(vocab_size, ids.codebook_size, ids.end_id, True, device)
 
-    def choose(self, frame: int, codebook: int, logits: Tensor) -> Tensor:
-        """Draw the code of one codebook from its guided logits [V]."""
-        allowed = self._codes if frame < MIN_SONG_FRAMES else self._codes_and_end
-        return sample(logits, allowed, self._uniform[frame, codebook], self._request.temperature, self._request.topk)
+def require_topk(model: HeartMuLa, topk: int) -> None:
+    if topk > model.config.audio_vocab_size:
+        raise InvalidInputError(f"`topk` is {topk}.", f"This base model allows 1 to {model.config.audio_vocab_size}.")
 
 
 def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:

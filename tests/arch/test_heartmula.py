@@ -38,16 +38,6 @@ def test_guided_logits_equal_golden(golden_heartmula, golden):
     assert (guided - golden["logits.cfg1.5"]).abs().max() < TOLERANCE
 
 
-@torch.no_grad()
-def test_cached_steps_equal_one_pass(golden_heartmula):
-    backbone = golden_heartmula.backbone
-    x = torch.randn(2, 12, backbone.flavor.embed_dim, generator=torch.Generator().manual_seed(1))
-    cache = backbone.new_cache(batch_size=2, max_length=12)
-    pieces = [backbone(part, cache) for part in (x[:, :5], x[:, 5:6], x[:, 6:9], x[:, 9:])]
-    assert cache.length == 12
-    torch.testing.assert_close(torch.cat(pieces, dim=1), backbone(x), atol=2e-5, rtol=1e-5)
-
-
 def test_padding_behind_an_example_changes_nothing(golden_heartmula, golden):
     tokens, mask = golden["prompt.tokens"], golden["prompt.tokens_mask"].bool()
     padded = torch.nn.functional.pad(tokens, (0, 0, 0, 7))

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import load_heartmula, save_model
 from heartmula_studio.arch.heartmula import HeartMuLa
-from heartmula_studio.dataset.prompt import Prompt
-from heartmula_studio.generate.rollout import Rollout
+from heartmula_studio.dataset.batch import Batch, make_example
+from heartmula_studio.dataset.prompt import Prompt, SpecialTokens
+from heartmula_studio.generate.rollout import FrameNetwork, Rollout
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LINEARS = ["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
@@ -68,19 +69,43 @@ def save_full(tmp_path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def uncached_logits(prompt, golden) -> Callable[..., Tensor]:
+    """The same as `forced_logits` by the network's own forward, over the whole song at once."""
+    special = SpecialTokens(text_bos_id=331, text_eos_id=332, audio_eos_id=130, empty_id=0)
+
+    @torch.inference_mode()
+    def run(model: HeartMuLa, cfg_scale: float = 1.5, codes: Tensor | None = None) -> Tensor:
+        codes = golden["codes"] if codes is None else codes
+        batch = Batch.collate([make_example(prompt, codes.T, special, ends_song=False)])
+        conditional, unconditional = (
+            torch.cat(
+                model(
+                    batch.tokens, batch.mask, batch.muq_positions, torch.tensor([dropped]), batch.predict, batch.targets
+                ),
+                dim=1,
+            ).float()
+            for dropped in (False, True)
+        )
+        return unconditional + (conditional - unconditional) * cfg_scale
+
+    return run
+
+
+@pytest.fixture
 def forced_logits(prompt, golden) -> Callable[..., Tensor]:
     """Guided logits [T, K, V] for forced codes [T, K], from the very path that generates songs."""
 
     @torch.inference_mode()
     def run(model: HeartMuLa, cfg_scale: float = 1.5, codes: Tensor | None = None) -> Tensor:
         codes = golden["codes"] if codes is None else codes
-        rollout = Rollout(model, prompt, len(codes), cfg_scale)
+        rollout = Rollout(FrameNetwork(model), 1, cfg_scale > 1, len(prompt.tokens) + len(codes))
+        rollout.start([prompt], [cfg_scale])
         frames = []
-        for frame in codes:
+        for frame in codes.to(model.codebook0_head.weight.device):
             seen: list[Tensor] = []
-            rollout.choose_frame(lambda k, logits, frame=frame, seen=seen: (seen.append(logits), frame[k])[1])
-            rollout.advance(frame)
-            frames.append(torch.stack(seen))
+            rollout.choose_frame(lambda k, logits, frame=frame, seen=seen: (seen.append(logits), frame[k : k + 1])[1])
+            rollout.advance(frame[None])
+            frames.append(torch.cat(seen))
         return torch.stack(frames)
 
     return run

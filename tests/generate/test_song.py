@@ -6,7 +6,8 @@ import torch
 from heartmula_studio.dataset.prompt import Prompt
 from heartmula_studio.errors import CancelledError, InvalidInputError
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.song import AudioIds, generate_codes
+from heartmula_studio.generate.sampling import AudioIds
+from heartmula_studio.generate.song import SongMaker
 
 IDS = AudioIds(codebook_size=128, end_id=130)
 REQUEST = SongRequest(tags="piano", lyrics="la la", duration_sec=2.0, seed=5)
@@ -14,8 +15,11 @@ REQUEST = SongRequest(tags="piano", lyrics="la la", duration_sec=2.0, seed=5)
 
 @pytest.fixture
 def generate(golden_heartmula, prompt):
+    maker = SongMaker(golden_heartmula, IDS)
+
     def run(request=REQUEST, prompt=prompt, **callbacks):
-        return generate_codes(golden_heartmula, prompt, IDS, request, **callbacks)
+        [codes] = maker.make([prompt], [request], **callbacks)
+        return codes
 
     return run
 
@@ -81,16 +85,42 @@ def test_cancellation_is_noticed_before_the_next_frame(generate):
 
 def test_cancellation_is_noticed_inside_a_frame(golden_heartmula, generate):
     """A frame of the largest model takes a CPU more than a second; its layers do not."""
-    asked, layers = [], []
-    golden_heartmula.backbone.layers[1].mlp.register_forward_hook(lambda *_: layers.append(len(asked)))
-
-    def cancelled() -> bool:
-        asked.append(len(layers))
-        return len(layers) >= 4 and asked.count(len(layers)) > 3  # in the depth decoder of the fourth frame
-
+    layers = []
+    golden_heartmula.decoder.layers[0].mlp_norm.register_forward_hook(lambda *_: layers.append(1))
     with pytest.raises(CancelledError):
-        generate(cancelled=cancelled)
-    assert len(layers) == 4
+        generate(cancelled=lambda: len(layers) == 17)  # three frames of seven steps each would be 21
+    assert len(layers) == 17
+
+
+@pytest.mark.usefixtures("wants_to_end")
+def test_songs_made_side_by_side_are_those_made_alone(golden_heartmula, prompt):
+    """Of different prompts and lengths: the third ends by itself after the first has reached its limit."""
+    maker = SongMaker(golden_heartmula, IDS)
+    shorter = Prompt(prompt.tokens[:30], prompt.mask[:30], prompt.muq_index)
+    prompts = [prompt, shorter, prompt]
+    requests = [
+        replace(REQUEST, duration_sec=1.0, seed=1),
+        replace(REQUEST, duration_sec=2.0, seed=2, temperature=0.7, cfg_scale=3.0),
+        replace(REQUEST, duration_sec=3.0, seed=3),
+    ]
+    together = maker.make(prompts, requests)
+    alone = [maker.make([one], [request])[0] for one, request in zip(prompts, requests, strict=True)]
+    for song, expected in zip(together, alone, strict=True):
+        assert torch.equal(song, expected)
+    assert [song.shape[1] for song in together] == [12, 13, 13]
+
+
+@pytest.mark.parametrize("setting", [{"topk": 3}, {"cfg_scale": 1.0}])
+def test_songs_that_cannot_be_made_side_by_side_are_refused(golden_heartmula, prompt, setting):
+    with pytest.raises(InvalidInputError, match="one by one"):
+        SongMaker(golden_heartmula, IDS).make([prompt] * 2, [REQUEST, replace(REQUEST, **setting)])
+
+
+def test_a_longer_song_after_a_shorter_one_finds_room(golden_heartmula, prompt, generate):
+    longer = replace(REQUEST, duration_sec=15.0)
+    [expected] = SongMaker(golden_heartmula, IDS).make([prompt], [longer])
+    assert torch.equal(generate()[:, :12], expected[:, :12])
+    assert torch.equal(generate(longer), expected)
 
 
 def test_a_song_too_long_for_the_base_is_refused_with_what_fits(generate):

@@ -1,0 +1,97 @@
+"""How fast songs are made, frame by frame; every frame, whatever its codes, so that none ends before its time."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.arch.frames import frames_of
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.dataset.prompt import PromptLayout
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.methods import load_network
+from heartmula_studio.generate.adapter import Adapter
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.rollout import FrameNetwork
+from heartmula_studio.generate.sampling import AudioIds
+from heartmula_studio.generate.stage import Stage
+
+REQUEST = SongRequest("piano, calm")
+EARLY, LATE, AROUND = 100, 3000, 10  # frames at which the time of one is taken, the median of so many on each side
+TOGETHER = (4, 16)
+PLAIN_SHARE = 4  # of the song is enough to see how slow it is to launch every kernel of a frame by itself
+
+
+class SongBench:
+    """`seconds(work)` times work as often as it should be."""
+
+    def __init__(self, base: BaseFolder, model: HeartMuLa, seconds: Callable[[Callable[[], object]], float]):
+        self._base, self._model, self._seconds = base, model, seconds
+        self._layout = PromptLayout.load(base)
+        end_id = self._layout.special.audio_eos_id
+        self._network = FrameNetwork(model)
+        self._ids = AudioIds(end_id - 1, end_id)  # upstream keeps one id between the codes and the end
+
+    @torch.inference_mode()
+    def rows(self, song_sec: float) -> Iterator[tuple[str, str]]:
+        num_frames = frames_of(song_sec)
+        stage = self._stage(1, num_frames)
+        alone = self._seconds(lambda: self._frames(stage, num_frames))
+        yield f"a song of {song_sec:g} s, guidance {REQUEST.cfg_scale}", real_time(song_sec, alone)
+        if stage.is_recorded:
+            stage.is_recorded = False
+            plain = self._seconds(lambda: self._frames(stage, num_frames // PLAIN_SHARE))
+            yield "the same without recorded frames", f"{PLAIN_SHARE * plain / alone:.1f} times as long"
+        yield self._growth()
+        for number in TOGETHER:
+            stage = None
+            stage = self._stage(number, num_frames)
+            together = self._seconds(lambda stage=stage: self._frames(stage, num_frames))
+            yield f"{number} such songs side by side", f"{real_time(number * song_sec, together)} in all"
+        del stage
+        self._attach_lora()
+        stage = self._stage(1, num_frames)
+        tuned = self._seconds(lambda: self._frames(stage, num_frames))
+        yield "a song with a LoRA", f"{real_time(song_sec, tuned)}, {tuned / alone - 1:+.0%} time"
+
+    def _growth(self) -> tuple[str, str]:
+        last = min(LATE, self._model.backbone.flavor.max_seq_len // 2)
+        stage = self._stage(1, last + AROUND)
+        self._frames(stage, last + AROUND)  # records
+        times = self._frames(stage, last + AROUND)
+        early, late = (median(times[at - AROUND : at + AROUND]) for at in (EARLY, last))
+        return f"a frame at frame {last} to one at {EARLY}", f"{late / early:.2f} times ({1000 * late:.2f} ms)"
+
+    def _stage(self, num_songs: int, num_frames: int) -> Stage:
+        prompt = self._layout.build(REQUEST.tags, "")
+        requests = [replace(REQUEST, seed=seed) for seed in range(num_songs)]
+        return Stage(self._network, self._ids, requests, len(prompt.tokens) + num_frames)
+
+    def _frames(self, stage: Stage, num_frames: int) -> Sequence[float]:
+        """Make a song; return what each frame took in seconds."""
+        prompt, num_songs = self._layout.build(REQUEST.tags, ""), stage.num_songs
+        stage.start([prompt] * num_songs, [replace(REQUEST, seed=seed) for seed in range(num_songs)], num_frames)
+        times = []
+        for _ in range(num_frames):
+            started = time.perf_counter()
+            stage.next_frame()
+            times.append(time.perf_counter() - started)
+        return times
+
+    def _attach_lora(self) -> None:
+        weight = self._model.codebook0_head.weight
+        with tempfile.TemporaryDirectory() as folder:
+            untrained = load_network(self._base, TrainConfig(base_dtype="bfloat16"), weight.device)
+            untrained.save_pretrained(folder, save_embedding_layers=False)
+            del untrained
+            Adapter(self._model, Path(folder))
+        self._network = FrameNetwork(self._model)
+
+
+def real_time(sound_sec: float, spent_sec: float) -> str:
+    return f"{sound_sec / spent_sec:.1f} x real time"

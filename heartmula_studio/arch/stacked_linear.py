@@ -1,0 +1,88 @@
+"""Linear layers that read the same input as one matrix product, with whatever adapter is on them.
+
+A generated frame reads every weight once and computes next to nothing with it, so it takes as long as its kernels are
+many: a layer of its own for q, k and v, or for the two halves of an adapter, costs more than their arithmetic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """What an adapter makes of `W x`: `gain · W x + up (down x)`."""
+
+    down: Tensor  # [r, in]
+    up: Tensor  # [out, r], with the adapter's scale in it
+    gain: Tensor | None = None  # [out], None where it is 1
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """A linear layer with an adapter on it; `weight` is the base's own."""
+
+    weight: Tensor
+
+    def low_rank(self) -> LowRank | None:
+        """What the adapter adds at its present strength; None where that is nothing."""
+
+
+class StackedLinear:
+    """Bias-free linear layers side by side: [..., in] → [..., the sum of their outputs].
+
+    Their parameters become views of one matrix, which takes no memory beyond the adapter's: what is copied into them
+    later is in the product. An adapter put on or taken off later is not; a change of its strength is, after `refresh`.
+    """
+
+    @torch.inference_mode(False)  # the parameters outlive the song that is being made
+    @torch.no_grad()
+    def __init__(self, layers: Sequence[nn.Module]):
+        for layer in layers:  # another kind of adapter has a `weight` too, and would be left out without a word
+            assert isinstance(layer, Adaptable) or type(layer) is nn.Linear, type(layer)
+        self._layers = [layer for layer in layers if isinstance(layer, Adaptable) and layer.low_rank()]
+        weights = [layer.weight for layer in layers]
+        downs = [layer.low_rank().down.to(weights[0].dtype) for layer in self._layers]
+        self._weight = torch.cat([*weights, *downs])
+        self._outputs = sum(len(weight) for weight in weights)
+        starts = dict(zip(layers, torch.tensor([0, *map(len, weights)]).cumsum(0).tolist(), strict=False))
+        for layer, weight in zip(layers, weights, strict=True):
+            weight.data = self._weight[starts[layer] : starts[layer] + len(weight)]
+        self._starts = [starts[layer] for layer in self._layers]
+        self._up = self._weight.new_zeros(sum(map(len, downs)), self._outputs)
+        self._gain: Tensor | None = None
+        self.refresh()
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the adapter's strength, in place."""
+        row = 0
+        for layer, start in zip(self._layers, self._starts, strict=True):
+            part = layer.low_rank()
+            rank, columns = part.up.shape[1], slice(start, start + part.up.shape[0])
+            self._up[row : row + rank, columns] = part.up.T
+            row += rank
+            if part.gain is not None:
+                if self._gain is None:  # in float32: a bfloat16 beside 1 is off by up to 0.4%
+                    self._gain = torch.ones(self._outputs, device=self._up.device)
+                self._gain[columns] = part.gain
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, in] → [N, outputs]."""
+        y = linear(x, self._weight)
+        return self._adapted(y) if self._layers else y
+
+    def add_to(self, total: Tensor, x: Tensor) -> Tensor:
+        """Add the product of `x` [N, in] to `total` [N, outputs], in place; return `total`."""
+        return total.add_(self(x)) if self._layers else total.addmm_(x, self._weight.T)
+
+    def _adapted(self, stacked: Tensor) -> Tensor:
+        base, low = stacked[:, : self._outputs], stacked[:, self._outputs :]
+        if self._gain is not None:
+            base = (base * self._gain).type_as(base)
+        return base.addmm_(low, self._up)

@@ -1,0 +1,75 @@
+"""Frames recorded and replayed on a GPU, against the same ones launched kernel by kernel."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from heartmula_studio.arch.checkpoints import load_heartmula
+from heartmula_studio.generate.adapter import Adapter
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.rollout import FrameNetwork
+from heartmula_studio.generate.sampling import AudioIds
+from heartmula_studio.generate.song import SongMaker
+from heartmula_studio.generate.stage import Stage
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: only there frames are recorded")
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+IDS = AudioIds(codebook_size=128, end_id=130)
+REQUEST = SongRequest(tags="piano", lyrics="la la", duration_sec=4.0, seed=5)
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16])
+def model(request):
+    return load_heartmula(GOLDEN / "heartmula", "cuda", request.param).requires_grad_(False)
+
+
+@torch.inference_mode()
+def frames(model, prompt, is_recorded: bool, num_songs: int = 1, count: int = 40) -> torch.Tensor:
+    """Codes [N, K, T] of songs that are not ended by their end frame."""
+    requests = [replace(REQUEST, seed=seed) for seed in range(num_songs)]
+    stage = Stage(FrameNetwork(model), IDS, requests, len(prompt.tokens) + count)
+    stage.is_recorded = is_recorded
+    stage.start([prompt] * num_songs, requests, count)
+    return torch.stack([stage.next_frame() for _ in range(count)], dim=2)
+
+
+@pytest.mark.parametrize("num_songs", [1, 3])
+def test_replayed_frames_are_those_launched_one_by_one(model, prompt, num_songs):
+    expected = frames(model, prompt, False, num_songs)
+    assert torch.equal(frames(model, prompt, True, num_songs), expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_dora": True}])
+def test_an_adapter_is_in_the_recording_at_its_strength(model, prompt, save_adapter, settings):
+    adapter = Adapter(model, save_adapter(**settings))
+    songs = []
+    for strength in (1.0, 0.5):
+        adapter.set_strength(strength)
+        songs.append(frames(model, prompt, True))
+        assert torch.equal(songs[-1], frames(model, prompt, False))
+    assert not torch.equal(*songs)
+
+
+def test_a_strength_changed_between_songs_needs_no_new_recording(model, prompt, save_adapter):
+    adapter = Adapter(model, save_adapter())
+    maker = SongMaker(model, IDS)
+    first = maker.make([prompt], [REQUEST])[0]
+    stage = maker._stage
+    recordings = dict(stage._recordings)
+    adapter.set_strength(0.3)
+    maker.refresh()
+    weaker = maker.make([prompt], [REQUEST])[0]
+    assert maker._stage is stage
+    assert recordings == stage._recordings
+    adapter.set_strength(1.0)
+    maker.refresh()
+    assert torch.equal(maker.make([prompt], [REQUEST])[0], first)
+    assert not torch.equal(weaker[:, :12], first[:, :12])
+
+
+def test_logits_on_a_gpu_are_the_golden_ones(prompt, golden, forced_logits):
+    model = load_heartmula(GOLDEN / "heartmula", "cuda")
+    torch.testing.assert_close(forced_logits(model).cpu(), golden["logits.cfg1.5"], atol=2e-4, rtol=0)
