@@ -66,8 +66,8 @@ def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
     if is_out_of_memory(error):
         return TrainingError(
             "The device has too little memory for this run.",
-            "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, bf16, or "
-            "method lora save more, but need a new job folder.",
+            "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, "
+            "mixed_precision bf16, base_dtype bfloat16 or method lora save more, but need a new job folder.",
         )
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:
