@@ -189,19 +189,19 @@ class TestProblems:
         """What the hint names makes it fit: each of several alternatives alone, or all of them together."""
         base = find_base("nano")
         config = TrainConfig(method=method, batch_size=8, lora=LoraSettings(rank=128))
-        there = int(share * training_bytes(config, base, 240.0))
-        hint = remedy(config, base, 240.0, there)
+        there = int(share * training_bytes(config, base, 240.0, "cpu"))
+        hint = remedy(config, base, 240.0, "cpu", there)
         named = [change for words, change in MILDER.items() if words in hint]
         assert named, hint
         if " and " in hint:
             for change in named:
                 config = change(config)
-            assert training_bytes(config, base, 240.0) <= there
+            assert training_bytes(config, base, 240.0, "cpu") <= there
         else:
-            assert all(training_bytes(change(config), base, 240.0) <= there for change in named)
+            assert all(training_bytes(change(config), base, 240.0, "cpu") <= there for change in named)
 
     def test_no_remedy_is_made_up(self):
-        assert "smaller base model" in remedy(TrainConfig(), find_base("nano"), 240.0, 1000)
+        assert "smaller base model" in remedy(TrainConfig(), find_base("nano"), 240.0, "cpu", 1000)
 
 
 def test_trained_parameters_are_counted_as_they_are_made():

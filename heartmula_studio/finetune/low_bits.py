@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 256  # values that share a scale
+SMALLEST_LEVEL = 1e-7  # of values without sign, which are divided by
 SMALLEST = 4096  # values; smaller tensors stay in float32, which costs nothing
 PIECE = 1 << 22  # values, 16 MiB in float32
 
@@ -54,8 +55,14 @@ def dequantise(codes: Tensor, scales: Tensor, signed: bool) -> Tensor:
 
 @functools.cache
 def code_levels(signed: bool, device: torch.device) -> Tensor:
-    """What the codes 0 to 255 stand for, rising up to 1: finer near 0, over seven decades (arXiv 2110.02861)."""
+    """What the codes 0 to 255 stand for, rising up to 1: finer near 0, over seven decades (arXiv 2110.02861).
+
+    Without a sign there is no 0: divided by it, a value that is merely small would become huge (arXiv 2309.01507).
+    """
     # Loaded only here: it takes seconds, and few runs need it.
     from torchao.optim.quant_utils import create_dynamic_map
 
-    return torch.tensor(create_dynamic_map(signed), device=device)
+    levels = create_dynamic_map(signed)
+    if not signed:
+        levels[0] = SMALLEST_LEVEL
+    return torch.tensor(levels, device=device)
