@@ -11,8 +11,8 @@ from heartmula_studio.finetune.low_bits import pieces, round_at_random
 class HostGradients:
     """Takes the gradient of each parameter away as soon as it is complete, while the way back goes on.
 
-    Those of the ways back until `clear` are added up. They are kept in bfloat16, in memory that a GPU can read while
-    it computes.
+    Those of all ways back until `clear` are added up, rounded at random to bfloat16: to the nearest, small ones would
+    be lost beside the sum. A GPU copies from and to this memory by itself, so nothing waits but for the copies.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]):

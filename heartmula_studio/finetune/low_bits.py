@@ -49,8 +49,8 @@ def quantise(values: Tensor, signed: bool) -> tuple[Tensor, Tensor]:
 
 def dequantise(codes: Tensor, scales: Tensor, signed: bool) -> Tensor:
     """Turn codes uint8 [n] with scales [n / BLOCK] back into float32 [n]."""
-    levels = code_levels(signed, codes.device)
-    return (levels[codes.int()].view(-1, BLOCK) * scales[:, None]).flatten()
+    values = code_levels(signed, codes.device).index_select(0, codes.int())
+    return (values.view(-1, BLOCK) * scales[:, None]).flatten()
 
 
 @functools.cache

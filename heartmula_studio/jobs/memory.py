@@ -64,6 +64,11 @@ def held_gradient_bytes(shapes: Shapes, config: TrainConfig) -> int:
     return trained_parameters(shapes, config) * HALF_BYTES if config.is_full_in_16_bits else 0
 
 
+def host_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What a run on a GPU takes of the computer's memory: its gradients, and as much again while a state is written."""
+    return PROGRAM_BYTES + 2 * held_gradient_bytes(shapes, config)
+
+
 def optimizer_bytes(shapes: Shapes, config: TrainConfig) -> int:
     """What the moments of all trained weights take."""
     if config.is_full_in_16_bits:

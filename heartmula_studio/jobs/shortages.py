@@ -6,16 +6,16 @@ from dataclasses import replace
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.jobs.devices import GB, total_bytes
-from heartmula_studio.jobs.memory import PROGRAM_BYTES, held_gradient_bytes, tensor_shapes, training_bytes
+from heartmula_studio.jobs.memory import host_bytes, tensor_shapes, training_bytes
 from heartmula_studio.store.views import Estimate, Problem
 
 SHORT_WINDOW_SEC, SMALL_RANK = 30.0, 8
 
 
 def in_sixteen_bits(config: TrainConfig) -> TrainConfig:
-    """With the weights of a full fine-tune in bfloat16, where what it computes in allows it."""
+    """With all weights of a full fine-tune in bfloat16 and few activations, where what it computes in allows it."""
     is_possible = config.method == "full" and config.mixed_precision != "fp16"
-    return replace(config, base_dtype="bfloat16") if is_possible else config
+    return replace(config, base_dtype="bfloat16", gradient_checkpointing=True) if is_possible else config
 
 
 def in_four_bits(config: TrainConfig) -> TrainConfig:
@@ -25,7 +25,7 @@ def in_four_bits(config: TrainConfig) -> TrainConfig:
 
 
 MILDER = {
-    "weights in 16 bits": in_sixteen_bits,
+    "weights in 16 bits with checkpointing": in_sixteen_bits,
     "gradient checkpointing": lambda config: replace(config, gradient_checkpointing=True),
     f"windows of {SHORT_WINDOW_SEC:g} s": lambda config: replace(
         config, max_window_sec=min(config.max_window_sec, SHORT_WINDOW_SEC)
@@ -56,9 +56,9 @@ def shortages(estimate: Estimate, config: TrainConfig, base: BaseFolder, longest
 
 def host_shortages(config: TrainConfig, base: BaseFolder) -> Iterator[Problem]:
     """Compare what a run on a GPU keeps in the computer's memory with what there is."""
-    held, there = held_gradient_bytes(tensor_shapes(base.model), config), total_bytes("cpu")
-    if held and held + PROGRAM_BYTES > there:
-        lack = f"its gradients need {in_gb(held)} of this computer's memory, which has {in_gb(there)}"
+    needed, there = host_bytes(tensor_shapes(base.model), config), total_bytes("cpu")
+    if needed > there:
+        lack = f"beside the GPU it needs {in_gb(needed)} of this computer's memory, which has {in_gb(there)}"
         yield Problem(f"This will not fit: {lack}.", "Use LoRA instead of full.")
 
 
