@@ -143,6 +143,11 @@ class TestJobs:
         assert clone.config == job.config | {"seed": 4, "lora": job.config["lora"] | {"rank": 16, "alpha": 32.0}}
         assert studio.clone_job(job.id, method="full").config["method"] == "full"
 
+    def test_a_clone_keeps_how_its_base_is_in_memory_unless_its_method_changes(self, studio):
+        job = studio.create_job(filled(studio).id, "full", base_dtype="bfloat16")
+        assert studio.clone_job(job.id, epochs=2).config["base_dtype"] == "bfloat16"
+        assert studio.clone_job(job.id, method="lora").config["base_dtype"] == "float32"
+
     def test_a_setting_that_is_none_makes_no_job(self, studio):
         with pytest.raises(InvalidInputError, match="learning_rat"):
             studio.create_job(filled(studio).id, learning_rat=1e-4)

@@ -1,12 +1,15 @@
 """What a training would take, against what the trainer makes of the same songs; on the bundled base."""
 
+import dataclasses
 import json
+import struct
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from heartmula_studio.arch.checkpoints import find_base, read_heartmula_config
+from heartmula_studio.arch.checkpoints import BaseFolder, find_base, read_heartmula_config
+from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.tokenising import save_dataset
 from heartmula_studio.errors import InvalidInputError, NotFoundError
@@ -14,17 +17,19 @@ from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.examples import load_examples
 from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.plan import RunPlan
-from heartmula_studio.jobs import estimator
+from heartmula_studio.jobs import estimator, shortages
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.memory import tensor_shapes, trained_parameters, training_bytes
 from heartmula_studio.jobs.preprocess import source_of
-from heartmula_studio.jobs.shortages import MILDER, remedy
+from heartmula_studio.jobs.shortages import MILDER, host_shortages, remedy
 from heartmula_studio.jobs.snapshot import snapshot
 from heartmula_studio.studio import Studio
 from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenised
 
 TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
 SLOW_SEC = 100.0
+GIB = 1 << 30
+SIXTEEN = {"method": "full", "base_dtype": "bfloat16"}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +101,8 @@ class TestSteps:
         assert fresh.estimate_job(dataset_id).steps == 15
         fresh.workshop.estimator = estimator.Estimator(fresh.store, fresh.workshop.runtime, config)
         assert fresh.estimate_job(dataset_id).steps == 3
+        (problem,) = fresh.estimate_job(dataset_id, **SIXTEEN).problems
+        assert "in one process, not in 5" in problem.message
         config.write_text("[")
         with pytest.raises(InvalidInputError, match="Accelerate"):
             fresh.estimate_job(dataset_id)
@@ -189,19 +196,64 @@ class TestProblems:
         """What the hint names makes it fit: each of several alternatives alone, or all of them together."""
         base = find_base("nano")
         config = TrainConfig(method=method, batch_size=8, lora=LoraSettings(rank=128))
-        there = int(share * training_bytes(config, base, 240.0))
-        hint = remedy(config, base, 240.0, there)
+        there = int(share * training_bytes(config, base, 240.0, "cpu"))
+        hint = remedy(config, base, 240.0, "cpu", there)
         named = [change for words, change in MILDER.items() if words in hint]
         assert named, hint
         if " and " in hint:
             for change in named:
                 config = change(config)
-            assert training_bytes(config, base, 240.0) <= there
+            assert training_bytes(config, base, 240.0, "cpu") <= there
         else:
-            assert all(training_bytes(change(config), base, 240.0) <= there for change in named)
+            assert all(training_bytes(change(config), base, 240.0, "cpu") <= there for change in named)
 
     def test_no_remedy_is_made_up(self):
-        assert "smaller base model" in remedy(TrainConfig(), find_base("nano"), 240.0, 1000)
+        assert "smaller base model" in remedy(TrainConfig(), find_base("nano"), 240.0, "cpu", 1000)
+
+
+class TestOfficialSizes:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def official(tmp_path_factory) -> BaseFolder:
+        """The 3B as far as estimates read it: its config, and a file with the shapes and a hole for the weights."""
+        config = HeartMuLaConfig.from_dict({"backbone_flavor": "llama-3B", "decoder_flavor": "llama-300M"})
+        with torch.device("meta"):
+            tensors = HeartMuLa(config).state_dict()
+        entries, size = {}, 0
+        for name, tensor in tensors.items():
+            end = size + 2 * tensor.numel()
+            entries[name] = {"dtype": "BF16", "shape": list(tensor.shape), "data_offsets": [size, end]}
+            size = end
+        header = json.dumps(entries).encode()
+        folder = tmp_path_factory.mktemp("official")
+        (folder / "config.json").write_text(json.dumps(config.to_dict()))
+        with (folder / "model.safetensors").open("wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            file.truncate(8 + len(header) + size)
+        return dataclasses.replace(find_base("nano"), model=folder)
+
+    def test_a_full_fine_tune_in_16_bits_fits_a_24_gb_gpu(self, official):
+        config = TrainConfig(mixed_precision="bf16", max_window_sec=60.0, gradient_checkpointing=True, **SIXTEEN)
+        weights_and_moments = 3.934e9 * (2 + 2 * (1 + 4 / 256))
+        needed = training_bytes(config, official, 240.0, "cuda")
+        assert weights_and_moments + GIB < needed < 22 * GIB
+        in_float32 = training_bytes(dataclasses.replace(config, base_dtype="float32"), official, 240.0, "cuda")
+        assert needed < in_float32 / 3
+        assert training_bytes(config, official, 240.0, "cpu") - needed == pytest.approx(2 * 3.934e9, rel=0.01)
+
+    def test_it_is_what_a_full_fine_tune_is_told_to_use_there(self, official):
+        config = TrainConfig(method="full", mixed_precision="bf16")
+        hint = remedy(config, official, 60.0, "cuda", 22 * GIB)
+        assert hint == "Use weights in 16 bits with checkpointing or LoRA instead of full."
+
+    @pytest.mark.parametrize(("there", "count"), [(16e9, 1), (32e9, 0)])
+    def test_its_gradients_need_the_computers_memory(self, official, monkeypatch, there, count):
+        monkeypatch.setattr(shortages, "total_bytes", lambda device: there)
+        problems = list(host_shortages(TrainConfig(**SIXTEEN), official))
+        assert ["it needs 16.5 GB of this computer's memory" in problem.message for problem in problems] == [
+            True
+        ] * count
+        assert list(host_shortages(TrainConfig(method="full"), official)) == []
 
 
 def test_trained_parameters_are_counted_as_they_are_made():

@@ -65,6 +65,9 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--window", type=float, dest="max_window_sec", help="longest stretch heard at once, in seconds")
     parser.add_argument("--precision", dest="mixed_precision", choices=("no", "bf16", "fp16"), help="default: no")
     parser.add_argument(
+        "--base-dtype", choices=("float32", "bfloat16", "nf4"), help="of the base in memory; nf4 is for a LoRA"
+    )
+    parser.add_argument(
         "--save-memory",
         dest="gradient_checkpointing",
         action="store_const",

@@ -29,6 +29,7 @@ TRAIN_OPTIONS = (
     "batch_size",
     "max_window_sec",
     "mixed_precision",
+    "base_dtype",
     "gradient_checkpointing",
     "seed",
 )

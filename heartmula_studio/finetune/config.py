@@ -82,8 +82,8 @@ class TrainConfig:
     conditioning_dropout: float = 0.1
     depth_share: float = 1.0
     mixed_precision: str = "no"
-    base_dtype: str = "float32"  # of the frozen base under LoRA (nf4: four bits); the adapter itself is float32
-    save_dtype: str = "float32"  # of a full checkpoint's weights
+    base_dtype: str = "float32"  # of the base in memory (nf4: four bits); an adapter itself is float32
+    save_dtype: str = "float32"  # of a full checkpoint's weights, unless they are trained in fewer bits
     gradient_checkpointing: bool = False
     state_every_steps: int = 50
     seed: int = 0
@@ -109,16 +109,31 @@ class TrainConfig:
         _check_choice("save_dtype", self.save_dtype, DTYPES)
         _check_range("state_every_steps", self.state_every_steps, 1, 100_000_000)
         _check_range("seed", self.seed, 0, 2**31 - 1)
-        if self.method == "full" and self.base_dtype != "float32":
+        if self.method == "full" and self.base_dtype == "nf4":
             raise InvalidInputError(
-                f"A full fine-tune cannot keep its weights in {self.base_dtype}: small updates would be rounded away.",
-                'Use base_dtype "float32" (mixed_precision "bf16" still computes in bfloat16), or method "lora".',
+                "A full fine-tune cannot train weights in four bits.",
+                'Use base_dtype "bfloat16" or "float32", or method "lora".',
+            )
+        if self.is_full_in_16_bits and self.mixed_precision == "fp16":
+            raise InvalidInputError(
+                "A full fine-tune of weights in bfloat16 cannot compute in fp16.",
+                'Use mixed_precision "bf16" or "no", or base_dtype "float32".',
             )
         if self.lora.use_dora and self.base_dtype == "nf4":
             raise InvalidInputError(
                 "base_dtype nf4 goes with plain LoRA: DoRA needs the base's weights as they are.",
                 'Use base_dtype "bfloat16", or no DoRA.',
             )
+
+    @property
+    def is_full_in_16_bits(self) -> bool:
+        """Whether all weights are trained, in bfloat16: with moments in 8 bits, and gradients outside the device."""
+        return self.method == "full" and self.base_dtype == "bfloat16"
+
+    @property
+    def checkpoint_dtype(self) -> torch.dtype:
+        """The type of a full checkpoint's weights: `save_dtype`, or that of the weights where it would add nothing."""
+        return torch.bfloat16 if self.is_full_in_16_bits else DTYPES[self.save_dtype]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":

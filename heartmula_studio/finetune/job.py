@@ -15,7 +15,8 @@ from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
 
-CPU_ALLOCATOR = "DefaultCPUAllocator"  # PyTorch has no exception class of its own for the computer's memory
+# PyTorch has no exception class of its own for the computer's memory, be it plain or what a GPU can read.
+HOST_MEMORY_ERRORS = ("DefaultCPUAllocator", "CUDA error: out of memory")
 
 
 def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
@@ -58,7 +59,8 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or CPU_ALLOCATOR in str(error)
+    is_host = any(words in str(error) for words in HOST_MEMORY_ERRORS)
+    return is_host or isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
@@ -66,8 +68,8 @@ def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
     if is_out_of_memory(error):
         return TrainingError(
             "The device has too little memory for this run.",
-            "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, bf16, or "
-            "method lora save more, but need a new job folder.",
+            "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, "
+            "mixed_precision bf16, base_dtype bfloat16 or method lora save more, but need a new job folder.",
         )
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -14,6 +14,7 @@ from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_bas
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.finetune.adam8bit import Adam8bit
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.methods import base_of, load_network, parameter_groups
@@ -39,16 +40,14 @@ class Setup:
 
 
 def set_up(job_dir: Path, config: TrainConfig) -> Setup:
-    """Build everything. Raises as `find_base`, `load_heartmula`, `load_examples` and `make_accelerator` do."""
+    """Build everything. Raises as `find_base`, `load_heartmula`, `load_examples` and the functions below do."""
     accelerator = make_accelerator(config.mixed_precision)
+    require_one_process(config, accelerator.num_processes)
     base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
     network = load_network(base, config, accelerator.device)
     network_config = base_of(network).config
     train_set, held_out = load_examples(job_dir / config.dataset, base, network_config, config.max_window_sec)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=ADAM_BETAS
-    )
-    model, optimizer = accelerator.prepare(network, optimizer)
+    model, optimizer = accelerator.prepare(network, make_optimizer(network, config))
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
     return Setup(
         accelerator=accelerator,
@@ -75,6 +74,21 @@ def make_accelerator(mixed_precision: str) -> Accelerator:
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would silently compute in float32
         raise InvalidInputError("mixed_precision fp16 needs a GPU, and there is none.", "Use no or bf16.")
     return accelerator
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Make what updates the trained parameters of a network that was loaded as `config` says."""
+    make = Adam8bit if config.is_full_in_16_bits else torch.optim.AdamW
+    return make(parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=ADAM_BETAS)
+
+
+def require_one_process(config: TrainConfig, num_processes: int) -> None:
+    """Raise InvalidInputError where several processes would each keep gradients that the others do not see."""
+    if config.is_full_in_16_bits and num_processes > 1:
+        raise InvalidInputError(
+            f"A full fine-tune with base_dtype bfloat16 runs in one process, not in {num_processes}.",
+            'Start one process, or use base_dtype "float32".',
+        )
 
 
 def run_identity(setup: Setup, config: TrainConfig) -> dict[str, Any]:

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.errors import NonFiniteLossError
+from heartmula_studio.finetune.adam8bit import Adam8bit
 from heartmula_studio.finetune.batches import draw_batch
-from heartmula_studio.finetune.config import DTYPES, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
 from heartmula_studio.finetune.examples import notes_on
 from heartmula_studio.finetune.methods import restore_weights, trained_weights
@@ -199,8 +200,7 @@ class Trainer:
         optimizer, scaler = self.setup.optimizer, self.accelerator.scaler
         for group in optimizer.param_groups:
             group["lr"] = rate
-        parameters = [p for p in self.setup.network.parameters() if p.requires_grad]
-        grad_norm = float(self.accelerator.clip_grad_norm_(parameters, self.config.max_grad_norm))
+        grad_norm = self._clip_gradients()
         # An fp16 gradient may overflow: the scaler then skips the step and lowers its scale.
         may_overflow = scaler is not None and scaler.get_scale() > LOWEST_LOSS_SCALE
         if not math.isfinite(grad_norm) and not may_overflow:
@@ -208,6 +208,14 @@ class Trainer:
         optimizer.step()
         optimizer.zero_grad()
         return grad_norm
+
+    def _clip_gradients(self) -> float:
+        """Scale the gradients down to `max_grad_norm` where they are larger; return their norm before."""
+        optimizer = self.setup.optimizer.optimizer
+        if isinstance(optimizer, Adam8bit):
+            return optimizer.gradients.clip(self.config.max_grad_norm)
+        parameters = [p for p in self.setup.network.parameters() if p.requires_grad]
+        return float(self.accelerator.clip_grad_norm_(parameters, self.config.max_grad_norm))
 
     def _non_finite(self, what: str, plan: StepPlan) -> NonFiniteLossError:
         """Make the error that names the songs whose own loss is not finite, else all of the step's."""
@@ -313,7 +321,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             meta = checkpoint_meta(self.setup, self.config, self.progress)
             folder = self.job_dir / "checkpoints" / name
-            save_checkpoint(folder, self.setup.network, meta, DTYPES[self.config.save_dtype])
+            save_checkpoint(folder, self.setup.network, meta, self.config.checkpoint_dtype)
 
     def _finish(self, stopped: bool) -> TrainResult:
         progress = self.progress

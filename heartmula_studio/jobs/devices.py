@@ -32,7 +32,7 @@ class Devices:
         is_busy = is_held(self._path("song", device))
         if not is_busy and not self._is_wanted(device, since):
             return None
-        needed, free = training_need(config, job_dir), free_bytes(device)
+        needed, free = training_need(config, job_dir, device), free_bytes(device)
         if needed <= free:
             return None
         song = "a song that is being made" if is_busy else "a song that was asked for earlier"
@@ -95,7 +95,7 @@ class Devices:
         """What a training will still take: all of it before its first step, nothing afterwards."""
         folder = JobFolder(self._store.jobs.folder(job.id))
         began = job.status == "running" and last_line(folder.metrics).get("event") == "step"
-        return 0 if began else training_need(job.config, folder.path)
+        return 0 if began else training_need(job.config, folder.path, job.device)
 
     def _jobs(self, device: str) -> list[Job]:
         return [job for job in self._store.jobs.list() if device_key(job.device) == device_key(device)]
@@ -109,15 +109,15 @@ def device_key(device: str) -> str:
     return "cuda:0" if device == "cuda" else device
 
 
-def training_need(config: dict[str, Any], job_dir: Path) -> int:
-    """Bytes that the job of a folder will take. Raises the errors of its base model."""
+def training_need(config: dict[str, Any], job_dir: Path, device: str) -> int:
+    """Bytes that the job of a folder will take on a device. Raises the errors of its base model."""
     # Loaded only here: a server that has nothing to weigh up needs none of it, and it takes seconds.
     from heartmula_studio.arch.checkpoints import find_base
     from heartmula_studio.finetune.config import TrainConfig
     from heartmula_studio.jobs.memory import training_bytes
 
     seconds = max((song.duration_sec for song in JobFolder(job_dir).read_songs().songs), default=0.0)
-    return training_bytes(TrainConfig.from_dict(config), find_base(config["base_model"]), seconds)
+    return training_bytes(TrainConfig.from_dict(config), find_base(config["base_model"]), seconds, device)
 
 
 def song_need(base_name: str, device: str, is_loaded: bool) -> int:

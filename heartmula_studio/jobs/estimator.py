@@ -17,11 +17,12 @@ from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frame
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.tokenising import current_tokens
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.finetune.config import DTYPES, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.setup import require_one_process
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.jobs.devices import total_bytes
 from heartmula_studio.jobs.job_folder import SongSource
-from heartmula_studio.jobs.memory import ADAM_STATES, FLOAT_BYTES, tensor_shapes, trained_parameters, training_bytes
+from heartmula_studio.jobs.memory import FLOAT_BYTES, state_bytes, tensor_shapes, trained_parameters, training_bytes
 from heartmula_studio.jobs.preprocess import source_of
 from heartmula_studio.jobs.shortages import shortages
 from heartmula_studio.jobs.snapshot import require_enough, song_source
@@ -59,10 +60,10 @@ class Estimator:
             checkpoint_bytes=self._checkpoint_bytes(config),
             disk_bytes=self._disk_bytes(config, work),
             free_disk_bytes=shutil.disk_usage(self._store.root).free,
-            memory_bytes=training_bytes(config, base, longest_sec),
+            memory_bytes=training_bytes(config, base, longest_sec, device),
             device_memory_bytes=total_bytes(device),
             device=device,
-            problems=(*problems_with(dataset), *work.problems),
+            problems=(*problems_with(dataset, config, processes), *work.problems),
         )
         return replace(estimate, problems=(*estimate.problems, *shortages(estimate, config, base, longest_sec)))
 
@@ -82,29 +83,27 @@ class Estimator:
         return audio_sec * (READ_SEC_PER_SEC + flops_per_sec / speed)
 
     def _checkpoint_bytes(self, config: TrainConfig) -> int:
-        is_float = config.method == "lora" or config.save_dtype == "float32"
-        return self._trained(config) * (FLOAT_BYTES if is_float else DTYPES[config.save_dtype].itemsize)
+        width = FLOAT_BYTES if config.method == "lora" else config.checkpoint_dtype.itemsize
+        return trained_parameters(tensor_shapes(self._runtime.base.model), config) * width
 
     def _disk_bytes(self, config: TrainConfig, work: Work) -> int:
         """The best and the last checkpoint, and two states while one takes the place of the other."""
-        state = self._trained(config) * FLOAT_BYTES * (1 + ADAM_STATES)
+        state = state_bytes(tensor_shapes(self._runtime.base.model), config)
         return (1 + work.has_held_out) * self._checkpoint_bytes(config) + 2 * state
 
-    def _trained(self, config: TrainConfig) -> int:
-        return trained_parameters(tensor_shapes(self._runtime.base.model), config)
 
-
-def problems_with(dataset: Dataset) -> list[Problem]:
+def problems_with(dataset: Dataset, config: TrainConfig, processes: int) -> list[Problem]:
     """What a job would be refused for, and songs that could not be tokenised."""
     found = [
         Problem(f"{song.filename}: {song.error}", "Remove it from the dataset, or replace it.")
         for song in dataset.audio_files
         if song.error
     ]
-    try:
-        require_enough(dataset)
-    except InvalidInputError as error:
-        found.insert(0, Problem(error.message, error.hint))
+    for require in (lambda: require_one_process(config, processes), lambda: require_enough(dataset)):
+        try:
+            require()
+        except InvalidInputError as error:
+            found.insert(0, Problem(error.message, error.hint))
     return found
 
 

@@ -10,27 +10,30 @@ from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.safetensors_reader import TensorFile
+from heartmula_studio.finetune.adam8bit import moments_bytes
 from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
 FLOAT_BYTES = 4
+HALF_BYTES = 2
 ADAM_STATES = 2
+LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
 GUIDED_ROWS = 2  # a song is made with and without its prompt at once
 PROMPT_POSITIONS = 256
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float) -> int:
-    """Estimate what a run takes on its device, with songs of at most `seconds`.
+def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device: str) -> int:
+    """Estimate what a run takes on `device`, with songs of at most `seconds`.
 
     Counted are the weights, their gradients and the optimizer's moments; estimated are the activations of one batch.
     Raises as `read_heartmula_config`.
     """
     shapes, network = tensor_shapes(base.model), read_heartmula_config(base.model)
-    trained = trained_parameters(shapes, config)
     stored = sum(stored_bytes(name, shape, config.base_dtype) for name, shape in shapes.items())
-    stored += trained * FLOAT_BYTES * (1 + ADAM_STATES + (config.method == "lora"))
+    stored += lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
+    stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
     values = activation_values(network, frames, config.depth_share, config.gradient_checkpointing)
     width = FLOAT_BYTES if config.mixed_precision == "no" and config.base_dtype == "float32" else 2
@@ -46,6 +49,37 @@ def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> 
     flavor = network.backbone_flavor
     cache = GUIDED_ROWS * 2 * flavor.num_layers * flavor.max_seq_len * flavor.num_kv_heads * flavor.head_dim * width
     return cache + codec // 2 + (0 if is_loaded else PROGRAM_BYTES + weights * width + codec)
+
+
+def gradient_bytes(shapes: Shapes, config: TrainConfig, device: str) -> int:
+    """What the gradients take on a device, those left aside that go to the computer's memory one by one."""
+    if not config.is_full_in_16_bits:
+        return trained_parameters(shapes, config) * FLOAT_BYTES
+    held = 0 if device.startswith("cuda") else held_gradient_bytes(shapes, config)
+    return held + LARGE_GRADIENTS * max(map(math.prod, shapes.values())) * HALF_BYTES
+
+
+def held_gradient_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What the gradients take in the computer's memory, wherever the run is."""
+    return trained_parameters(shapes, config) * HALF_BYTES if config.is_full_in_16_bits else 0
+
+
+def host_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What a run on a GPU takes of the computer's memory: its gradients, and as much again while a state is written."""
+    return PROGRAM_BYTES + 2 * held_gradient_bytes(shapes, config)
+
+
+def optimizer_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What the moments of all trained weights take."""
+    if config.is_full_in_16_bits:
+        return sum(map(moments_bytes, shapes.values()))
+    return trained_parameters(shapes, config) * FLOAT_BYTES * ADAM_STATES
+
+
+def state_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What a resumable state takes on disk: the trained weights and their moments."""
+    width = HALF_BYTES if config.is_full_in_16_bits else FLOAT_BYTES
+    return trained_parameters(shapes, config) * width + optimizer_bytes(shapes, config)
 
 
 def trained_parameters(shapes: Shapes, config: TrainConfig) -> int:

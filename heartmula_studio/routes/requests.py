@@ -63,8 +63,10 @@ class TrainingSettings(Body):
     conditioning_dropout: float | None = None
     depth_share: float | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] | None = None
-    base_dtype: Literal["float32", "bfloat16", "nf4"] | None = None
-    save_dtype: Literal["float32", "bfloat16", "nf4"] | None = None
+    base_dtype: Literal["float32", "bfloat16", "nf4"] | None = Field(
+        None, description="Of the base in memory. nf4 is for a LoRA; bfloat16 brings a full fine-tune to a 24 GB GPU."
+    )
+    save_dtype: Literal["float32", "bfloat16"] | None = None
     gradient_checkpointing: bool | None = Field(None, description="Slower, with less memory.")
     state_every_steps: int | None = Field(None, description="How often a resumable state is saved.")
     seed: int | None = Field(None, description="Same number, same run.")

@@ -90,7 +90,7 @@ ADVANCED = (
     Setting("conditioning_dropout", "Prompt dropout", "How often a song is heard without words.", 0.1),
     Setting("depth_share", "Detail share", "The share of moments whose detail is learnt.", 1.0),
     Setting("mixed_precision", "Precision", "16 bits are faster on a GPU.", "", PRECISIONS, automatic=""),
-    Setting("base_dtype", "Base in memory", "4 bits take a quarter of 16. For LoRA only.", "", BASES, automatic=""),
+    Setting("base_dtype", "Base in memory", "16 bits take half of 32; 4 are for LoRA only.", "", BASES, automatic=""),
     Setting("gradient_checkpointing", "Checkpointing", "Less memory, about a third slower.", False),
     Setting("state_every_steps", "Save every", "Steps after which it can be resumed.", 50),
     Setting("max_steps", "Most steps", "Stops there, whatever the epochs. 0 is no limit.", 0, automatic=0),

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.dataset.clips import bundled_clips
 from tests.finetune.training_jobs import song_row, write_job
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -18,6 +21,16 @@ def base_dir(tmp_path_factory) -> Path:
     for name in ("tokenizer.json", "gen_config.json"):
         shutil.copy(GOLDEN / name, root)
     return root
+
+
+@pytest.fixture(scope="session")
+def songs() -> list[dict]:
+    """Six stretches of real music, in the codes of nano."""
+    codes = Codec.load(find_base("nano")).encode_file(bundled_clips("style").paths[0]).codes
+    return [
+        {"song": f"song {number}", "tags": ["techno"], "lyrics": "", "codes": part}
+        for number, part in enumerate(codes.split(50, dim=1)[:6])
+    ]
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import torch
 from safetensors.torch import load_file
 
 from heartmula_studio.arch.checkpoints import find_base
-from heartmula_studio.codec.codec import Codec
-from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.methods import load_base
 from heartmula_studio.generate.engine import Engine
@@ -15,16 +13,6 @@ from heartmula_studio.jobs.memory import stored_bytes, tensor_shapes
 from tests.finetune.training_jobs import losses, write_job
 
 SETTINGS = {"base_model": "nano", "max_steps": 4, "learning_rate": 1e-3, "batch_size": 3}
-
-
-@pytest.fixture(scope="module")
-def songs() -> list[dict]:
-    """Six stretches of real music."""
-    codes = Codec.load(find_base("nano")).encode_file(bundled_clips("style").paths[0]).codes
-    return [
-        {"song": f"song {number}", "tags": ["techno"], "lyrics": "", "codes": part}
-        for number, part in enumerate(codes.split(50, dim=1)[:6])
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,14 @@ def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
 
 
+def test_a_full_fine_tune_in_16_bits_is_refused_in_two(make_job):
+    job = make_job(method="full", base_dtype="bfloat16")
+    failed = run_two_processes(job)
+    assert f"exit status {TrainingError.exit_code}." in failed.stderr
+    assert read_metrics(job)[-1]["error"]["code"] == "invalid_input"
+    assert "one process, not in 2" in read_metrics(job)[-1]["error"]["message"]
+
+
 def test_a_failure_to_save_in_one_process_ends_both(make_job):
     """Only the main process saves; the other would wait for it until the process group's timeout."""
     job = make_job(epochs=1, state_every_steps=1)

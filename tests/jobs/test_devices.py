@@ -86,7 +86,7 @@ def test_estimates_grow_with_what_they_are_made_of():
     base = find_base("nano")
 
     def needed(seconds=30.0, **settings):
-        return training_bytes(TrainConfig(**settings), base, seconds)
+        return training_bytes(TrainConfig(**settings), base, seconds, "cpu")
 
     assert needed(method="full") > needed()
     assert needed(seconds=60) > needed()
