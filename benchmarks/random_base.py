@@ -20,15 +20,21 @@ IDS = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": 8193, "empty_id": 0}
 WEIGHT_STD = 0.02
 
 
-def write_random_base(size: str, folder: Path) -> Path:
-    """Write what `find_base` takes, in bfloat16 and float32 as the official files are; about 15 GB for the 3B."""
+def write_random_base(size: str, folder: Path, device: torch.device) -> Path:
+    """Write what `find_base` takes, in bfloat16 and float32 as the official files are; about 17 GB for the 3B.
+
+    device: where the numbers are drawn, which takes a CPU minutes.
+    """
     config = HeartMuLaConfig.from_dict(SIZES[size])
     codec, encoder = HeartCodecConfig(FlowMatchingConfig(), ScalarCodecConfig()), {"version": OFFICIAL}
     with torch.device("meta"):
         model = HeartMuLa(config)
-    save_model(drawn(model, torch.bfloat16), config.to_dict(), folder / f"HeartMuLa-random-{size}")
+    save_model(drawn(model, torch.bfloat16, device), config.to_dict(), folder / f"HeartMuLa-random-{size}")
     del model
-    save_model(HeartCodec(codec), codec.to_dict(), folder / "HeartCodec-random")
+    with device:
+        decoder = HeartCodec(codec)
+    save_model(decoder, codec.to_dict(), folder / "HeartCodec-random")
+    del decoder
     holder = nn.ModuleDict({"encoder": HeartCodecEncoder(encoder)})
     save_model(holder, encoder, folder / "HeartCodec-random-encoder")
     shutil.copyfile(ASSETS / BUNDLED_BASE / "tokenizer.json", folder / "tokenizer.json")
@@ -37,9 +43,9 @@ def write_random_base(size: str, folder: Path) -> Path:
 
 
 @torch.no_grad()
-def drawn(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+def drawn(model: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """Give a model on the meta device weights in `dtype`, never holding them in another."""
-    model = model.to(dtype).to_empty(device="cpu")
+    model = model.to(dtype).to_empty(device=device)
     for parameter in model.parameters():
         parameter.normal_(0.0, WEIGHT_STD)
     return model

@@ -12,13 +12,13 @@ from benchmarks.load import Measured
 from benchmarks.starting import Starts
 from benchmarks.studio_process import MIB
 
-LIBRARIES = ("fastapi", "uvicorn", "pydantic", "gradio", "torch", "httpx")
+SERVER_LIBRARIES = ("fastapi", "uvicorn", "pydantic", "gradio", "torch", "httpx")
 
 
-def machine() -> str:
+def machine(libraries: Sequence[str] = SERVER_LIBRARIES) -> str:
     """Cores, memory and versions, in one sentence."""
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
     return (
         f"{len(os.sched_getaffinity(0))} cores ({cpu_name()}), {psutil.virtual_memory().total / MIB / 1024:.0f} GiB; "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}; "

@@ -1,0 +1,104 @@
+"""What a training step costs: its time, its share of what matrix products reach, and its memory beside the estimate."""
+
+import gc
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import nn
+
+from benchmarks.studio_process import MIB
+from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.arch.frames import frames_of
+from heartmula_studio.dataset.batch import Batch, make_example
+from heartmula_studio.dataset.prompt import PromptLayout
+from heartmula_studio.finetune.adam8bit import Adam8bit
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.evaluate import batch_loss
+from heartmula_studio.finetune.methods import base_of, load_network
+from heartmula_studio.finetune.setup import make_optimizer
+from heartmula_studio.jobs.memory import training_bytes
+from heartmula_studio.jobs.speed import matmul_speed, precision
+from heartmula_studio.jobs.work import PASSES, WindowSize, forward_flops
+
+WINDOWS_SEC = (30, 60, 120, 240)
+HEADS = ("training", "a step", "for a second of sound", "of matrix products' speed", "memory (MiB)", "estimate")
+METHODS = {
+    "cpu": (("lora", "float32"), ("lora", "nf4")),
+    "cuda": (("lora", "bfloat16"), ("lora", "nf4"), ("full", "bfloat16")),
+}
+
+
+class StepBench:
+    """`seconds(work)` times work as often as it should be."""
+
+    def __init__(self, base: BaseFolder, device: torch.device, seconds: Callable[[Callable[[], object]], float]):
+        self._base, self._device, self._seconds = base, device, seconds
+        self._layout = PromptLayout.load(base)
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        for method, base_dtype in METHODS[self._device.type]:
+            yield from self._rows_of(self._config(method, base_dtype))
+
+    def _config(self, method: str, base_dtype: str) -> TrainConfig:
+        on_gpu = self._device.type == "cuda"
+        precision = "bf16" if on_gpu else "no"
+        return TrainConfig(
+            method=method, base_dtype=base_dtype, mixed_precision=precision, gradient_checkpointing=on_gpu
+        )
+
+    def _rows_of(self, config: TrainConfig) -> Iterator[tuple[str, ...]]:
+        network = load_network(self._base, config, self._device)
+        optimizer = make_optimizer(network, config)
+        for seconds in WINDOWS_SEC:
+            batch = self._batch(base_of(network).config.audio_num_codebooks, seconds)
+            self._begin_peak()
+            spent = self._seconds(partial(train_step, network, optimizer, batch, config))
+            speed = self._flops(network, batch, config) / spent
+            yield (
+                f"{config.method}, {seconds} s, weights in {config.base_dtype}",
+                f"{spent:.2f} s",
+                f"{1000 * spent / seconds:.1f} ms",
+                f"{speed / matmul_speed(str(self._device), precision(config)):.0%}",
+                self._peak(),
+                f"{training_bytes(config, self._base, seconds, str(self._device)) / MIB:,.0f}",
+            )
+
+    def _batch(self, num_codebooks: int, seconds: float) -> Batch:
+        num_codes = self._layout.special.audio_eos_id - 1  # upstream keeps one id between the codes and the end
+        codes = torch.randint(0, num_codes, (num_codebooks, frames_of(seconds)))
+        prompt = self._layout.build("piano, calm", "")
+        return Batch.collate([make_example(prompt, codes, self._layout.special, ends_song=True)]).to(self._device)
+
+    def _flops(self, network: nn.Module, batch: Batch, config: TrainConfig) -> float:
+        size = WindowSize(batch.tokens.shape[1], len(batch.targets))
+        passes = PASSES[config.method] + config.gradient_checkpointing
+        return passes * forward_flops(base_of(network).config, size)
+
+    def _begin_peak(self) -> None:
+        if self._device.type == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def _peak(self) -> str:
+        """The most that tensors took of a GPU, and what its driver takes; a CPU's memory has no such counter."""
+        if self._device.type != "cuda":
+            return "-"
+        free, total = torch.cuda.mem_get_info(self._device)
+        driver = total - free - torch.cuda.memory_reserved(self._device)
+        return f"{(torch.cuda.max_memory_allocated(self._device) + driver) / MIB:,.0f}"
+
+
+def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> None:
+    """What the trainer does in a step, but for its records."""
+    device = batch.tokens.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=config.mixed_precision == "bf16"):
+        loss = batch_loss(network, batch).total()
+    loss.backward()
+    if isinstance(optimizer, Adam8bit):
+        optimizer.gradients.clip(config.max_grad_norm)
+    else:
+        nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], config.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
