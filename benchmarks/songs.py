@@ -61,9 +61,7 @@ class SongBench:
 
     def _growth(self) -> tuple[str, str]:
         last = min(LATE, self._model.backbone.flavor.max_seq_len // 2)
-        stage = self._stage(1, last + AROUND)
-        self._frames(stage, last + AROUND)  # records
-        times = self._frames(stage, last + AROUND)
+        times = self._frames(self._stage(1, last + AROUND), last + AROUND)
         early, late = (median(times[at - AROUND : at + AROUND]) for at in (EARLY, last))
         return f"a frame at frame {last} to one at {EARLY}", f"{late / early:.2f} times ({1000 * late:.2f} ms)"
 
