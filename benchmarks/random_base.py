@@ -36,6 +36,8 @@ def write_random_base(size: str, folder: Path, device: torch.device) -> Path:
     save_model(decoder, codec.to_dict(), folder / "HeartCodec-random")
     del decoder
     holder = nn.ModuleDict({"encoder": HeartCodecEncoder(encoder)})
+    for buffer in holder.buffers():
+        buffer.data = buffer.clone()  # some are parts of larger tensors, which is nothing to store
     save_model(holder, encoder, folder / "HeartCodec-random-encoder")
     shutil.copyfile(ASSETS / BUNDLED_BASE / "tokenizer.json", folder / "tokenizer.json")
     (folder / "gen_config.json").write_text(json.dumps(IDS), encoding="utf-8")
