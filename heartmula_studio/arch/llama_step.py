@@ -5,14 +5,18 @@ step to the next lies in tensors that keep their place, so that a GPU can replay
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from heartmula_studio.arch.llama import LlamaFlavor, Transformer, TransformerLayer
+from heartmula_studio.arch import kernels
+from heartmula_studio.arch.llama import LlamaFlavor, RMSNorm, Transformer, TransformerLayer
 from heartmula_studio.arch.rotary import rotate_by
 from heartmula_studio.arch.stacked_linear import StackedLinear
+
+FEW = 8  # steps at once up to which scores are small enough to be kept
 
 
 class StepCache:
@@ -28,12 +32,28 @@ class StepCache:
         return self.tensor.shape[-2]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the steps of R sequences are: `positions` [R, T] of the first `span` places of the cache.
+
+    mask: what is added to the scores of each query, [R, 1, T · group, span]; turns: how far each head is turned,
+    [R, T, heads + 2 · kv heads, head_dim / 2]. Both are None where kernels work them out from the positions.
+    """
+
+    positions: Tensor
+    span: int
+    rows: Tensor  # [R, 1]
+    mask: Tensor | None
+    turns: Tensor | None
+
+
 class LayerStep:
     """One layer: its seven linear layers as four products."""
 
-    def __init__(self, layer: TransformerLayer, flavor: LlamaFlavor):
+    def __init__(self, layer: TransformerLayer, flavor: LlamaFlavor, turns: Tensor):
         attn, mlp = layer.attn, layer.mlp
-        self._layer, self._flavor = layer, flavor
+        self._layer, self._flavor, self._turns = layer, flavor, turns
+        self._has_kernels = kernels.are_usable(turns.device)
         self._qkv = StackedLinear([attn.q_proj, attn.k_proj, attn.v_proj])
         self._output = StackedLinear([attn.output_proj])
         self._gate_up = StackedLinear([mlp.w1, mlp.w3])
@@ -43,27 +63,42 @@ class LayerStep:
         for stack in (self._qkv, self._output, self._gate_up, self._down):
             stack.refresh()
 
-    def __call__(self, x: Tensor, turns: Tensor, mask: Tensor, where: tuple[Tensor, Tensor], cache: Tensor) -> Tensor:
-        """Change `x` [R·T, D] in place and write the positions `where` of `cache` [2, R, kv heads, length, head_dim].
+    def __call__(self, x: Tensor, places: Places, cache: Tensor) -> Tensor:
+        """Change `x` [R·T, D] in place, and write the steps' places of `cache` [2, R, kv heads, length, head_dim]."""
+        qkv = self._qkv(self._normed(x, self._layer.sa_norm))
+        self._output.add_to(x, self._attend(self._store(qkv, places, cache), places, cache))
+        return self._down.add_to(x, self._gated(self._gate_up(self._normed(x, self._layer.mlp_norm))))
 
-        turns: [R, T, heads + 2 · kv heads, head_dim / 2]; mask: as `attention_mask` makes it, over the cache's start.
-        """
-        attended = self._attend(self._qkv(self._layer.sa_norm(x)), turns, mask, where, cache)
-        self._output.add_to(x, attended)
-        gate, up = self._gate_up(self._layer.mlp_norm(x)).chunk(2, dim=-1)
-        return self._down.add_to(x, F.silu(gate) * up)
+    def _normed(self, x: Tensor, norm: RMSNorm) -> Tensor:
+        return kernels.rms_norm(x, norm.scale, norm.eps) if self._has_kernels else norm(x)
 
-    def _attend(self, qkv: Tensor, turns: Tensor, mask: Tensor, where: tuple[Tensor, Tensor], cache: Tensor) -> Tensor:
-        flavor, (rows, positions) = self._flavor, where
-        heads = qkv.view(*positions.shape, -1, flavor.head_dim)
-        turned = rotate_by(heads, turns)  # the turns of the values are zero
-        queries, new = turned.split((flavor.num_heads, 2 * flavor.num_kv_heads), dim=2)
-        cache[:, rows, :, positions] = new.unflatten(2, (2, -1))
-        # The queries that share a key head stand side by side, as if they were further positions.
-        grouped = queries.unflatten(2, (flavor.num_kv_heads, -1)).transpose(1, 2).flatten(2, 3)
-        keys, values = cache[:, :, :, : mask.shape[-1]]
-        attended = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
-        return attended.unflatten(2, (positions.shape[1], -1)).transpose(1, 2).flatten(0, 1).flatten(1)
+    def _gated(self, gate_up: Tensor) -> Tensor:
+        if self._has_kernels:
+            return kernels.gated(gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate) * up
+
+    def _store(self, qkv: Tensor, places: Places, cache: Tensor) -> Tensor:
+        """Return the queries [R, kv heads, T · group, head_dim]: those that share a key head side by side."""
+        flavor = self._flavor
+        if places.turns is None:
+            return kernels.turn_and_store(qkv, self._turns, places.positions, cache, flavor.num_heads)
+        heads = qkv.contiguous().view(*places.positions.shape, -1, flavor.head_dim)
+        queries, new = rotate_by(heads, places.turns).split((flavor.num_heads, 2 * flavor.num_kv_heads), dim=2)
+        cache[:, places.rows, :, places.positions] = new.unflatten(2, (2, -1))
+        return queries.unflatten(2, (flavor.num_kv_heads, -1)).transpose(1, 2).flatten(2, 3)
+
+    def _attend(self, queries: Tensor, places: Places, cache: Tensor) -> Tensor:
+        """[R, kv heads, T · group, head_dim] → [R·T, heads · head_dim]"""
+        keys, values = cache[:, :, :, : places.span]
+        if places.mask is None:
+            # PyTorch's kernels that take a mask give all places of a head to one block of the GPU: over 3,000 places,
+            # they are four times as slow as over 500, and this 1.3 times.
+            weights = kernels.softmax_up_to(queries @ keys.mT, places.positions, self._flavor.head_dim**-0.5)
+            attended = weights @ values
+        else:
+            attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=places.mask)
+        return attended.unflatten(2, (places.positions.shape[1], -1)).transpose(1, 2).flatten(0, 1).flatten(1)
 
 
 class TransformerStep:
@@ -71,8 +106,8 @@ class TransformerStep:
 
     def __init__(self, transformer: Transformer):
         self._transformer, self.flavor = transformer, transformer.flavor
-        self._layers = [LayerStep(layer, transformer.flavor) for layer in transformer.layers]
         self._turns = transformer.turns(transformer.norm.scale.device)
+        self._layers = [LayerStep(layer, transformer.flavor, self._turns) for layer in transformer.layers]
         self.before_layer: Callable[[], None] = lambda: None
 
     def refresh(self) -> None:
@@ -89,15 +124,20 @@ class TransformerStep:
 
         positions: [R, T] int64, all below `span`; the first `span` places of the cache are looked at.
         """
-        flavor = self.flavor
-        group = flavor.num_heads // flavor.num_kv_heads
-        mask = attention_mask(positions, span, group, cache.tensor.dtype)
-        turns = self._turns_of_heads(positions)
+        places = self._places(positions, cache, span)
         flat = x.flatten(0, 1).clone()
         for layer, layer_cache in zip(self._layers, cache.tensor, strict=True):
             self.before_layer()
-            flat = layer(flat, turns, mask, (cache.rows, positions), layer_cache)
+            flat = layer(flat, places, layer_cache)
         return self._transformer.norm(flat).view_as(x)
+
+    def _places(self, positions: Tensor, cache: StepCache, span: int) -> Places:
+        flavor, has_kernels = self.flavor, kernels.are_usable(positions.device)
+        is_short = positions.shape[1] <= FEW
+        group = flavor.num_heads // flavor.num_kv_heads
+        mask = None if has_kernels and is_short else attention_mask(positions, span, group, cache.tensor.dtype)
+        turns = None if has_kernels else self._turns_of_heads(positions)
+        return Places(positions, span, cache.rows, mask, turns)
 
     def _turns_of_heads(self, positions: Tensor) -> Tensor:
         """[R, T] → [R, T, heads + 2 · kv heads, head_dim / 2]: queries and keys turn, values do not."""

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heartmula_studio.arch import kernels
+
 
 @dataclass(frozen=True)
 class LowRank:
@@ -55,6 +57,7 @@ class StackedLinear:
         self._starts = [starts[layer] for layer in self._layers]
         self._up = self._weight.new_zeros(sum(map(len, downs)), self._outputs)
         self._gain: Tensor | None = None
+        self._has_kernels = kernels.are_usable(self._weight.device)
         self.refresh()
 
     @torch.inference_mode(False)
@@ -79,10 +82,16 @@ class StackedLinear:
 
     def add_to(self, total: Tensor, x: Tensor) -> Tensor:
         """Add the product of `x` [N, in] to `total` [N, outputs], in place; return `total`."""
-        return total.add_(self(x)) if self._layers else total.addmm_(x, self._weight.T)
+        if not self._layers:
+            return total.addmm_(x, self._weight.T)
+        if self._has_kernels:
+            return kernels.add_low_rank(total, linear(x, self._weight), self._up, self._gain, is_sum=True)
+        return total.add_(self(x))
 
     def _adapted(self, stacked: Tensor) -> Tensor:
         base, low = stacked[:, : self._outputs], stacked[:, self._outputs :]
+        if self._has_kernels:
+            return kernels.add_low_rank(base, stacked, self._up, self._gain, is_sum=False)
         if self._gain is not None:
             base = (base * self._gain).type_as(base)
         return base.addmm_(low, self._up)
