@@ -92,6 +92,20 @@ def add_low_rank(total: Tensor, stacked: Tensor, up: Tensor, gain: Tensor | None
     return total
 
 
+def draw(logits: Tensor, cfg_scale: Tensor, allowed: Tensor, uniform: Tensor, temperature: Tensor, topk: int) -> Tensor:
+    """What `sampling.guide` and then `sampling.sample` do: logits [R, V] → ids [N] int64.
+
+    cfg_scale, temperature: [N, 1]; allowed: bool [1, V]; uniform: [N], its elements may lie apart.
+    """
+    num_songs, vocab_size = len(cfg_scale), logits.shape[1]
+    ids = torch.empty(num_songs, dtype=torch.int64, device=logits.device)
+    _draw[(num_songs,)](
+        logits, cfg_scale, allowed, uniform, temperature, ids, num_songs, uniform.stride(0), min(topk, vocab_size),
+        len(logits) > num_songs, vocab_size, triton.next_power_of_2(vocab_size), num_warps=16,
+    )  # fmt: skip
+    return ids
+
+
 if triton is not None:
 
     @triton.jit
@@ -130,14 +144,13 @@ if triton is not None:
             even, odd = even * cos - odd * sin, odd * cos + even * sin
         if head < HEADS:
             place = ((row * KV_HEADS + head // GROUP) * STEPS + step) * GROUP + head % GROUP
-            target = queries + place * 2 * HALF + 2 * pairs
-            tl.store(target, even, mask=inside)
-            tl.store(target + 1, odd, mask=inside)
+            tl.store(queries + place * 2 * HALF + 2 * pairs, even, mask=inside)
+            tl.store(queries + place * 2 * HALF + 2 * pairs + 1, odd, mask=inside)
         else:
             kind, kv_head = (head - HEADS) // KV_HEADS, (head - HEADS) % KV_HEADS
-            place = kind * kind_stride + row * row_stride + kv_head * head_stride + position * 2 * HALF
-            tl.store(cache + place + 2 * pairs, even, mask=inside)
-            tl.store(cache + place + 2 * pairs + 1, odd, mask=inside)
+            start = kind * kind_stride + row * row_stride + kv_head * head_stride + position * 2 * HALF
+            tl.store(cache + start + 2 * pairs, even, mask=inside)
+            tl.store(cache + start + 2 * pairs + 1, odd, mask=inside)
 
     @triton.jit
     def _softmax_up_to(
@@ -152,6 +165,35 @@ if triton is not None:
         exponentials = tl.exp(values - tl.max(values, axis=0))
         normed = exponentials / tl.sum(exponentials, axis=0)
         tl.store(weights + query * SPAN + places, normed, mask=places < SPAN)
+
+    @triton.jit
+    def _draw(
+        logits, cfg_scale, allowed, uniform, temperature, ids, NUM_SONGS, uniform_stride, TOPK,
+        IS_GUIDED: tl.constexpr, SIZE: tl.constexpr, BLOCK: tl.constexpr,
+    ):  # fmt: skip
+        song = tl.program_id(0)
+        each = tl.arange(0, BLOCK)
+        inside = each < SIZE
+        values = tl.load(logits + song * SIZE + each, mask=inside, other=0.0).to(tl.float32)
+        if IS_GUIDED:
+            without = tl.load(logits + (NUM_SONGS + song) * SIZE + each, mask=inside, other=0.0).to(tl.float32)
+            values = without + (values - without) * tl.load(cfg_scale + song)
+        is_allowed = tl.load(allowed + each, mask=inside, other=0) != 0
+        scores = tl.where(is_allowed, values / tl.load(temperature + song), -float("inf"))
+        # Whole numbers in the order of the scores; the k-th largest is found bit by bit.
+        bits = scores.to(tl.uint32, bitcast=True)
+        sign = (bits >> 31) == 1
+        keys = tl.where(sign, bits ^ 0xFFFFFFFF, bits | 0x80000000)
+        threshold, bit = tl.zeros((), tl.uint32), tl.full((), 0x80000000, tl.uint32)
+        for _ in range(32):
+            count = tl.sum((keys >= (threshold | bit)).to(tl.int32), axis=0)
+            threshold = tl.where(count >= TOPK, threshold | bit, threshold)
+            bit = bit >> 1
+        weights = tl.where(keys >= threshold, tl.exp(scores - tl.max(scores, axis=0)), 0.0)
+        weights = weights / tl.sum(weights, axis=0)
+        cumulative = tl.cumsum(weights, axis=0)
+        bound = tl.load(uniform + song * uniform_stride) * tl.max(cumulative, axis=0)
+        tl.store(ids + song, tl.sum((cumulative <= bound).to(tl.int64), axis=0))
 
     @triton.jit
     def _add_low_rank(

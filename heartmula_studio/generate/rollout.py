@@ -15,11 +15,10 @@ from torch.nn.utils.rnn import pad_sequence
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.llama_step import TransformerStep
 from heartmula_studio.dataset.prompt import Prompt
-from heartmula_studio.generate.sampling import guide
 
 SPAN = 512  # attention looks at so many places of the cache or a multiple: 41 s of song
 
-# Given the codebook's index k and its guided logits [N, V], returns the code of each song, [N] int64.
+# Given the codebook's index k and its logits of all rows [R, V], returns the code of each song, [N] int64.
 ChooseCodes = Callable[[int, Tensor], Tensor]
 
 
@@ -57,7 +56,7 @@ class Rollout:
         self._depth_positions = torch.arange(num_codebooks, device=weight.device).expand(num_rows, -1)
         self._positions = torch.zeros(num_rows, 1, dtype=torch.int64, device=weight.device)
         self._unconditional = torch.arange(num_rows, device=weight.device) >= num_songs
-        self._cfg_scale = torch.ones(num_songs, 1, device=weight.device)
+        self.cfg_scale = torch.ones(num_songs, 1, device=weight.device)
         # A frame's position holds codes in the first K columns and no text in the last.
         self._frame_mask = torch.ones(num_rows, 1, num_codebooks + 1, dtype=torch.bool, device=weight.device)
         self._frame_mask[..., -1] = False
@@ -85,19 +84,19 @@ class Rollout:
         lengths = self._for_all_rows(lengths).to(device)
         self.hidden.copy_(hidden[torch.arange(len(x), device=device), lengths - 1])
         self._positions.copy_(lengths[:, None])
-        self._cfg_scale.copy_(torch.tensor(cfg_scales)[:, None])
+        self.cfg_scale.copy_(torch.tensor(cfg_scales)[:, None])
 
     def choose_frame(self, choose: ChooseCodes) -> Tensor:
         """Choose the next frame's codes [N, K], codebook by codebook, each seeing those before it."""
         model, num_codebooks = self.network.model, self.network.model.config.audio_num_codebooks
-        codes = [choose(0, self._guide(model.codebook0_head(self.hidden)))]
+        codes = [choose(0, model.codebook0_head(self.hidden))]
         inputs, start = self.hidden[:, None], 0
         for k in range(1, num_codebooks):
             previous = model.embed_code(k - 1, self._for_all_rows(codes[-1]))[:, None]
             inputs = torch.cat([inputs, previous], dim=1) if k == 1 else previous
             positions = self._depth_positions[:, start : k + 1]
             depth = self.network.decoder(model.projection(inputs), positions, self._depth_cache, num_codebooks)
-            codes.append(choose(k, self._guide(depth[:, -1] @ model.audio_head[k - 1])))
+            codes.append(choose(k, depth[:, -1] @ model.audio_head[k - 1]))
             start = k + 1
         return torch.stack(codes, dim=1)
 
@@ -121,9 +120,6 @@ class Rollout:
     def _for_all_rows(self, of_songs: Tensor) -> Tensor:
         """[N, …] → [R, …]: the unconditional rows take what the conditional ones take."""
         return of_songs if len(self.hidden) == self.num_songs else torch.cat((of_songs, of_songs))
-
-    def _guide(self, logits: Tensor) -> Tensor:
-        return guide(logits.float(), self._cfg_scale)
 
 
 def rounded_up(positions: int) -> int:

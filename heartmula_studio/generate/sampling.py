@@ -52,12 +52,11 @@ def draws(seed: int, num_frames: int, num_codebooks: int) -> Tensor:
 def sample(logits: Tensor, allowed: Tensor, uniform: Tensor, temperature: Tensor | float, topk: int) -> Tensor:
     """Draw one id from the `topk` most likely allowed ones: the inverse of their cumulative distribution at `uniform`.
 
-    `logits` [..., V], `allowed` bool [V], `uniform` [...] in [0, 1), `temperature` a number or [..., 1]. Returns int64
-    [...]; nothing here waits for the device.
+    `logits` [..., V], `allowed` bool [V], `uniform` [...] in [0, 1), `temperature` a number or [..., 1]. Of ids that
+    are as likely as the last of the `topk`, all are kept. Returns int64 [...]; nothing here waits for the device.
     """
     scores = logits.float().masked_fill(~allowed, -torch.inf) / temperature
-    top, ids = scores.topk(min(topk, scores.shape[-1]))
-    cumulative = top.softmax(-1).cumsum(-1)
+    lowest = scores.topk(min(topk, scores.shape[-1])).values[..., -1:]
+    cumulative = scores.masked_fill(scores < lowest, -torch.inf).softmax(-1).cumsum(-1)
     # Scaled by the last entry, which rounding leaves off 1: the threshold stays below it, so the index stays in range.
-    index = (cumulative <= uniform[..., None] * cumulative[..., -1:]).sum(-1, keepdim=True)
-    return ids.gather(-1, index).squeeze(-1)
+    return (cumulative <= uniform[..., None] * cumulative[..., -1:]).sum(-1)

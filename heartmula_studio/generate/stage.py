@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from heartmula_studio.arch import kernels
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.dataset.prompt import Prompt
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.rollout import FrameNetwork, Rollout, rounded_up
-from heartmula_studio.generate.sampling import AudioIds, allowed_ids, draws, sample
+from heartmula_studio.generate.sampling import AudioIds, allowed_ids, draws, guide, sample
 
 # One second: a model tuned on a handful of songs may want to end before it has begun.
 MIN_SONG_FRAMES = math.ceil(1.0 * FRAME_RATE_HZ)
@@ -35,6 +36,7 @@ class Stage:
         self._allowed = allowed_ids(config.audio_vocab_size, ids, device)
         self._index = torch.zeros(1, dtype=torch.int64, device=device)
         self._codes = torch.zeros(num_songs, config.audio_num_codebooks, dtype=torch.int64, device=device)
+        self._has_kernels = kernels.are_usable(device)
         self.is_recorded = device.type == "cuda"
         self._recordings: dict[int, torch.cuda.CUDAGraph | None] = {}
 
@@ -83,7 +85,10 @@ class Stage:
         allowed = self._allowed[(self._index >= MIN_SONG_FRAMES).long()]
 
         def choose(k: int, logits: Tensor) -> Tensor:
-            return sample(logits, allowed, uniform[:, k], self._temperature, self._shape[-1])
+            scale, settings = self._rollout.cfg_scale, (allowed, uniform[:, k], self._temperature, self._shape[-1])
+            if self._has_kernels:
+                return kernels.draw(logits, scale, *settings)
+            return sample(guide(logits.float(), scale), *settings)
 
         self._codes.copy_(self._rollout.choose_frame(choose))
         self._rollout.advance(self._codes, span)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from heartmula_studio.arch import kernels
 from heartmula_studio.arch.rotary import inverse_frequencies, rotate_by, turn_table
+from heartmula_studio.generate.sampling import AudioIds, allowed_ids, guide, sample
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EXACT = {"atol": 2e-6, "rtol": 2e-6}
@@ -63,8 +64,21 @@ def add_low_rank() -> None:
         torch.testing.assert_close(copy[:, :1100], product, atol=1e-5, rtol=1e-5)
 
 
+def draw() -> None:
+    """The very ids that the plain way draws, but where an unlike rounding lets a sum pass the drawn number."""
+    allowed = allowed_ids(1100, AudioIds(1000, 1001), DEVICE)[1:]
+    for topk in (1, 50, 1100):
+        logits, scale = 3 * random(40, 1100), 1 + random(20, 1).abs()
+        temperature, uniform = 0.5 + random(20, 1).abs(), torch.rand(20, 3, device=DEVICE)[:, 1]
+        for rows in (logits, logits[:20]):
+            ids = kernels.draw(rows, scale, allowed, uniform, temperature, topk)
+            expected = sample(guide(rows, scale), allowed, uniform, temperature, topk)
+            assert (ids == expected).float().mean() > 0.9, (ids, expected)
+            assert allowed[0, ids].all()
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
-    for check in (rms_norm, gated, turn_and_store, softmax_up_to, add_low_rank):
+    for check in (rms_norm, gated, turn_and_store, softmax_up_to, add_low_rank, draw):
         check()
         print(check.__name__)

@@ -14,6 +14,7 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.dataset.batch import Batch, make_example
 from heartmula_studio.dataset.prompt import Prompt, SpecialTokens
 from heartmula_studio.generate.rollout import FrameNetwork, Rollout
+from heartmula_studio.generate.sampling import guide
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LINEARS = ["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
@@ -104,6 +105,7 @@ def forced_logits(prompt, golden) -> Callable[..., Tensor]:
         for frame in codes.to(model.codebook0_head.weight.device):
             seen: list[Tensor] = []
             rollout.choose_frame(lambda k, logits, frame=frame, seen=seen: (seen.append(logits), frame[k : k + 1])[1])
+            seen = [guide(logits.float(), rollout.cfg_scale) for logits in seen]
             rollout.advance(frame[None])
             frames.append(torch.cat(seen))
         return torch.stack(frames)
