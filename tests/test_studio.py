@@ -143,6 +143,12 @@ class TestJobs:
         assert clone.config == job.config | {"seed": 4, "lora": job.config["lora"] | {"rank": 16, "alpha": 32.0}}
         assert studio.clone_job(job.id, method="full").config["method"] == "full"
 
+    def test_a_clone_keeps_the_precision_of_its_base_as_long_as_the_method_allows_it(self, studio):
+        job = studio.create_job(filled(studio).id, base_dtype="nf4")
+        assert studio.clone_job(job.id, seed=4).config["base_dtype"] == "nf4"
+        assert studio.clone_job(job.id, base_dtype="bfloat16").config["base_dtype"] == "bfloat16"
+        assert studio.clone_job(job.id, method="full").config["base_dtype"] == "float32"
+
     def test_a_setting_that_is_none_makes_no_job(self, studio):
         with pytest.raises(InvalidInputError, match="learning_rat"):
             studio.create_job(filled(studio).id, learning_rat=1e-4)
