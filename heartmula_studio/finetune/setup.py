@@ -19,6 +19,7 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.methods import base_of, load_network, parameter_groups
 from heartmula_studio.finetune.plan import RunPlan
+from heartmula_studio.finetune.sharding import prepare, shard_on_cpu_too, sharding_plugin
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.
@@ -31,7 +32,7 @@ class Setup:
     base: BaseFolder
     base_fingerprint: str
     network: HeartMuLa | PeftModel
-    model: nn.Module  # `network`, wrapped for several processes where there are any
+    model: nn.Module  # `network`, wrapped or sharded for several processes where there are any
     optimizer: AcceleratedOptimizer
     train_set: ExampleSet
     held_out: ExampleSet
@@ -41,13 +42,13 @@ class Setup:
 
 def set_up(job_dir: Path, config: TrainConfig) -> Setup:
     """Build everything. Raises as `find_base`, `load_heartmula`, `load_examples` and the functions below do."""
-    accelerator = make_accelerator(config.mixed_precision)
+    accelerator = make_accelerator(config.mixed_precision, config.method)
     require_one_process(config, accelerator.num_processes)
     base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
     network = load_network(base, config, accelerator.device)
     network_config = base_of(network).config
     train_set, held_out = load_examples(job_dir / config.dataset, base, network_config, config.max_window_sec)
-    model, optimizer = accelerator.prepare(network, make_optimizer(network, config))
+    model, optimizer = prepare(accelerator, network, make_optimizer(network, config))
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
     return Setup(
         accelerator=accelerator,
@@ -63,16 +64,17 @@ def set_up(job_dir: Path, config: TrainConfig) -> Setup:
     )
 
 
-def make_accelerator(mixed_precision: str) -> Accelerator:
-    """Make the accelerator. Raises InvalidInputError where the device cannot compute in that precision."""
-    # There are no buffers to send, and evaluation runs a different number of batches in each process.
-    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
+    """Make the accelerator. Raises InvalidInputError where the device cannot compute so, or FSDP 1 is asked for."""
+    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]  # there are none
+    plugin = sharding_plugin(method)
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision, kwargs_handlers=handlers)
+        accelerator = Accelerator(mixed_precision=mixed_precision, fsdp_plugin=plugin, kwargs_handlers=handlers)
     except ValueError as error:
         raise InvalidInputError(f"mixed_precision {mixed_precision} fails here: {error}.", "Use no or bf16.") from error
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would silently compute in float32
         raise InvalidInputError("mixed_precision fp16 needs a GPU, and there is none.", "Use no or bf16.")
+    shard_on_cpu_too(accelerator, plugin)
     return accelerator
 
 

@@ -69,11 +69,13 @@ class Workshop:
         return with_settings(self.runtime.train_config(method), settings)
 
     def changed_config(self, job: Job, method: str, changes: Mapping[str, Any]) -> TrainConfig:
-        """The settings of a job with `changes`; another method keeps its base as usual. Raises InvalidInputError."""
+        """The settings of a job with `changes`; another method brings what suits it. Raises InvalidInputError."""
         config = TrainConfig.from_dict(job.config)
         if method != config.method:
-            usual = self.runtime.train_config(method).base_dtype
-            config = dataclasses.replace(config, method=method, base_dtype=usual)
+            suits = self.runtime.train_config(method)
+            config = dataclasses.replace(
+                config, method=method, base_dtype=suits.base_dtype, learning_rate=suits.learning_rate
+            )
         return with_settings(config, changes)
 
     def as_hf_dataset(self, dataset: Dataset) -> datasets.Dataset:

@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.dataset.clips import bundled_clips
-from tests.finetune.training_jobs import song_row, write_job
+from tests.finetune.training_jobs import RARE_CODE, song_row, write_job
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -42,3 +43,16 @@ def make_job(tmp_path, base_dir):
         return write_job(tmp_path / name, rows, **{"base_model": str(base_dir), **settings})
 
     return make
+
+
+@pytest.fixture
+def base_without_one_code(base_dir, tmp_path):
+    """A base that computes NaN where codebook 0 holds RARE_CODE."""
+    root = tmp_path / "damaged"
+    shutil.copytree(base_dir, root)
+    folder = find_base(root).model
+    model = load_heartmula(folder)
+    with torch.no_grad():
+        model.audio_embeddings.weight[RARE_CODE] = float("nan")
+    save_model(model, model.config.to_dict(), folder)
+    return root
