@@ -29,6 +29,7 @@ from heartmula_studio.generate.full_weights import BaseModel, FullWeights
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.residence import Residence, must_take_turns
 from heartmula_studio.generate.sampling import AudioIds
 from heartmula_studio.generate.song import SongMaker
 from heartmula_studio.generate.style import ActiveStyle, StyleFolder, check_strength, check_style
@@ -51,13 +52,16 @@ class Song:
 class Engine:
     """A base model that makes songs, in the active style if there is one. Any thread may call any method."""
 
-    def __init__(self, base: BaseFolder, model: HeartMuLa, codec: Codec):
+    def __init__(self, base: BaseFolder, model: HeartMuLa, codec: Codec, takes_turns: bool = False):
+        """takes_turns: the codec waits on the CPU until it is needed, and the model then does."""
         self.base = base
         self.model = model
         self.codec = codec
+        self.device = model.audio_head.device
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
         ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
         self._maker = SongMaker(model, ids)
+        self._residence = Residence(model, codec.heartcodec, takes_turns, self._maker.forget)
         shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
         self._base_model = BaseModel(model.config, shapes, fingerprint(base.model))
         self._full_weights = FullWeights(model, base.model, self._base_model)
@@ -77,16 +81,14 @@ class Engine:
         dtype = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
         folder = find_base(base)
         with memory_explained():
-            codec = Codec.load(replace(folder, encoder=None), place)
-            return cls(folder, load_heartmula(folder.model, place, dtype).requires_grad_(False), codec)
+            model = load_heartmula(folder.model, place, dtype).requires_grad_(False)
+            takes_turns = must_take_turns(model, folder.codec, place)
+            codec = Codec.load(replace(folder, encoder=None), "cpu" if takes_turns else place)
+            return cls(folder, model, codec, takes_turns)
 
     @property
     def active(self) -> ActiveStyle | None:
         return self._active
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.audio_head.device
 
     def activate(self, folder: str | Path, strength: float = 1.0) -> ActiveStyle:
         """Put a trained style on the base, in place of any other; wait for a song that is being made.
@@ -194,7 +196,8 @@ class Engine:
     def _decode(
         self, codes: Tensor, seed: int, progress: Progress | None, cancelled: Cancelled | None
     ) -> Iterator[Tensor]:
-        return self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
+        with self._residence.of_codec():
+            yield from self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
 
     def _put_on(self, style: StyleFolder, strength: float) -> ActiveStyle:
         if style.method == "full":

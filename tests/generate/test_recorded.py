@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
 from heartmula_studio.arch.checkpoints import load_heartmula
+from heartmula_studio.generate import residence
 from heartmula_studio.generate.adapter import Adapter
+from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.rollout import FrameNetwork
 from heartmula_studio.generate.sampling import AudioIds
@@ -68,6 +71,24 @@ def test_a_strength_changed_between_songs_needs_no_new_recording(model, prompt, 
     maker.refresh()
     assert torch.equal(maker.make([prompt], [REQUEST])[0], first)
     assert not torch.equal(weaker[:, :12], first[:, :12])
+
+
+def test_a_song_is_the_same_where_model_and_codec_take_turns(base_folder, save_adapter, tmp_path, monkeypatch):
+    at_once = Engine.load(base_folder, "cuda")
+    monkeypatch.setattr(residence, "ROOM_BYTES", 1 << 60)
+    in_turn = Engine.load(base_folder, "cuda")
+    assert (in_turn.codec.device.type, in_turn.device.type) == ("cpu", "cuda")
+    folder = save_adapter()
+    for engine in (at_once, in_turn):
+        engine.activate(folder, 0.5)
+    for name in ("first", "second"):
+        songs = [
+            engine.make_song(REQUEST, tmp_path / f"{name} {engine is in_turn}.wav") for engine in (at_once, in_turn)
+        ]
+        first, second = (soundfile.read(song.path, dtype="int16")[0] for song in songs)
+        assert (first == second).all()
+    assert in_turn.model.audio_head.is_cuda
+    assert in_turn.codec.device.type == "cpu"
 
 
 def test_logits_on_a_gpu_are_the_golden_ones(prompt, golden, forced_logits):

@@ -1,0 +1,46 @@
+"""Who is on the device. A GPU that cannot hold the language model and the codec at once holds one after the other."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+ROOM_BYTES = 2 << 30  # for a song's cache, the activations of a window, and the driver
+
+
+class Residence:
+    """The language model's and the codec's place; `forget` lets go of whatever is made of the model's weights."""
+
+    def __init__(self, model: nn.Module, codec: nn.Module, takes_turns: bool, forget: Callable[[], None]):
+        self._model, self._codec, self._takes_turns, self._forget = model, codec, takes_turns, forget
+        self._device = next(model.parameters()).device
+
+    @contextmanager
+    def of_codec(self) -> Iterator[None]:
+        """Have the codec on the device; afterwards the language model is there again."""
+        if not self._takes_turns:
+            yield
+            return
+        self._forget()
+        self._swap(self._codec, self._model)
+        try:
+            yield
+        finally:
+            self._swap(self._model, self._codec)
+
+    def _swap(self, comes: nn.Module, goes: nn.Module) -> None:
+        goes.to("cpu")
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        comes.to(self._device)
+
+
+def must_take_turns(model: nn.Module, codec_folder: Path, device: torch.device) -> bool:
+    """Whether a GPU is too small for a model that is on it and a codec, at once."""
+    if device.type != "cuda":
+        return False
+    model_bytes = sum(parameter.nbytes for parameter in model.parameters())
+    codec_bytes = sum(path.stat().st_size for path in codec_folder.glob("*.safetensors"))
+    return model_bytes + codec_bytes + ROOM_BYTES > torch.cuda.get_device_properties(device).total_memory
