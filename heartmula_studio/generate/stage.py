@@ -75,7 +75,8 @@ class Stage:
         length, graph = self._rollout.length, torch.cuda.CUDAGraph()
         recorded = next(filter(None, self._recordings.values()), None)
         torch.cuda.synchronize()
-        with torch.cuda.graph(graph, pool=recorded and recorded.pool()):
+        # Other threads of a server may use the GPU meanwhile.
+        with torch.cuda.graph(graph, pool=recorded and recorded.pool(), capture_error_mode="thread_local"):
             self._make_frame(span)
         self._rollout.length = length
         return graph
