@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -16,6 +17,8 @@ from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.llama import NAMED_FLAVORS, LlamaFlavor, Transformer
 
 LOGITS_AT_ONCE = 1 << 24  # 64 MiB in float32
+DEPTH_POSITIONS_AT_ONCE = 1 << 13  # of the depth decoder: enough to keep a GPU busy, and few enough to fit
+ALIGNED = 8  # columns: a GPU is several times as fast where rows start at multiples of 16 bytes
 
 # Takes logits [n, k, V] and their targets [n, k], returns a value for each codebook, [k].
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -129,15 +132,21 @@ class HeartMuLa(nn.Module):
         """
         previous = self.embed_frames(codes)[:, :-1]
         inputs = torch.cat((hidden[:, None].type_as(previous), previous), dim=1)
-        return self.decoder(self.projection(inputs))[:, 1:]
+        pieces = inputs.split(max(1, DEPTH_POSITIONS_AT_ONCE // codes.shape[1]))
+        return torch.cat([self.decoder(self.projection(piece))[:, 1:] for piece in pieces])
 
-    def first_logits(self, hidden: Tensor) -> Tensor:
-        """Backbone outputs [N, D] → logits of codebook 0, [N, 1, V]."""
-        return self.codebook0_head(hidden)[:, None]
+    def heads(self) -> tuple[Tensor, Tensor]:
+        """The heads of codebook 0, [1, D, V'], and of the others, [K-1, decoder width, V'].
 
-    def depth_logits(self, depth_hidden: Tensor) -> Tensor:
-        """Outputs of the depth decoder [N, K-1, width] → logits of codebooks 1 to K-1, [N, K-1, V]."""
-        return torch.einsum("nkd,kdv->nkv", depth_hidden, self.audio_head)
+        V' is V and what it lacks to a multiple of `ALIGNED`, in zeros.
+        """
+        missing = -self.config.audio_vocab_size % ALIGNED
+        first = F.pad(self.codebook0_head.weight, (0, 0, 0, missing)).T[None]
+        return first, F.pad(self.audio_head, (0, missing))
+
+    def logits(self, states: Tensor, head: Tensor) -> Tensor:
+        """Outputs [n, k, width] times a head [k, width, V'] → logits of k codebooks, [n, k, V]."""
+        return torch.einsum("nkd,kdv->nkv", states, head)[..., : self.config.audio_vocab_size]
 
     def forward(
         self,
@@ -161,18 +170,19 @@ class HeartMuLa(nn.Module):
         hidden = self.backbone(self.embed(tokens, mask, muq_positions, unconditional))[predict]
         deep = slice(None) if depth_frames is None else depth_frames
         depth_hidden = self.depth_hidden(hidden[deep], targets[deep])
+        first_head, depth_heads = self.heads()
         if score is None:
-            return self.first_logits(hidden), self.depth_logits(depth_hidden)
+            return self.logits(hidden[:, None], first_head), self.logits(depth_hidden, depth_heads)
         return (
-            self._score(self.first_logits, hidden, targets[:, :1], score),
-            self._score(self.depth_logits, depth_hidden, targets[deep, 1:], score),
+            self._score(first_head, hidden[:, None], targets[:, :1], score),
+            self._score(depth_heads, depth_hidden, targets[deep, 1:], score),
         )
 
-    def _score(self, head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, score: Score) -> Tensor:
+    def _score(self, head: Tensor, states: Tensor, targets: Tensor, score: Score) -> Tensor:
         """Add up the scores of pieces of frames; on the way back, the logits of each piece are computed once more."""
 
         def score_piece(states: Tensor, targets: Tensor) -> Tensor:
-            return score(head(states), targets)
+            return score(self.logits(states, head), targets)
 
         frames = max(1, LOGITS_AT_ONCE // (targets.shape[1] * self.config.audio_vocab_size))
         if len(states) <= frames:
