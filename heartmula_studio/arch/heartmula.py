@@ -5,10 +5,12 @@ Weights only; prompts live in `dataset.prompt`, sampling in `generate`. Tensor n
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -16,6 +18,7 @@ from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.llama import NAMED_FLAVORS, LlamaFlavor, Transformer
 
 LOGITS_AT_ONCE = 1 << 24  # 64 MiB in float32
+ALIGNED = 8  # columns: a GPU is several times as fast where rows start at multiples of 16 bytes
 
 # Takes logits [n, k, V] and their targets [n, k], returns a value for each codebook, [k].
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -61,6 +64,8 @@ class HeartMuLaConfig:
 
 class HeartMuLa(nn.Module):
     """K codebooks of V audio tokens, one text column; shapes as documented on each method."""
+
+    depth_positions_at_once = 1 << 13  # of the depth decoder: enough to keep a GPU busy, and few enough to fit
 
     def __init__(self, config: HeartMuLaConfig):
         super().__init__()
@@ -129,15 +134,20 @@ class HeartMuLa(nn.Module):
         """
         previous = self.embed_frames(codes)[:, :-1]
         inputs = torch.cat((hidden[:, None].type_as(previous), previous), dim=1)
-        return self.decoder(self.projection(inputs))[:, 1:]
+        pieces = inputs.split(max(1, self.depth_positions_at_once // codes.shape[1]))
+        return torch.cat([self.decoder(self.projection(piece))[:, 1:] for piece in pieces])
 
     def first_logits(self, hidden: Tensor) -> Tensor:
         """Backbone outputs [N, D] → logits of codebook 0, [N, 1, V]."""
         return self.codebook0_head(hidden)[:, None]
 
-    def depth_logits(self, depth_hidden: Tensor) -> Tensor:
+    def aligned_head(self) -> Tensor:
+        """`audio_head` with columns of zeros up to a multiple of `ALIGNED`, [K-1, decoder width, V']."""
+        return F.pad(self.audio_head, (0, -self.config.audio_vocab_size % ALIGNED))
+
+    def depth_logits(self, head: Tensor, depth_hidden: Tensor) -> Tensor:
         """Outputs of the depth decoder [N, K-1, width] → logits of codebooks 1 to K-1, [N, K-1, V]."""
-        return torch.einsum("nkd,kdv->nkv", depth_hidden, self.audio_head)
+        return torch.einsum("nkd,kdv->nkv", depth_hidden, head)[..., : self.config.audio_vocab_size]
 
     def forward(
         self,
@@ -161,11 +171,12 @@ class HeartMuLa(nn.Module):
         hidden = self.backbone(self.embed(tokens, mask, muq_positions, unconditional))[predict]
         deep = slice(None) if depth_frames is None else depth_frames
         depth_hidden = self.depth_hidden(hidden[deep], targets[deep])
+        depth_logits = partial(self.depth_logits, self.aligned_head())
         if score is None:
-            return self.first_logits(hidden), self.depth_logits(depth_hidden)
+            return self.first_logits(hidden), depth_logits(depth_hidden)
         return (
             self._score(self.first_logits, hidden, targets[:, :1], score),
-            self._score(self.depth_logits, depth_hidden, targets[deep, 1:], score),
+            self._score(depth_logits, depth_hidden, targets[deep, 1:], score),
         )
 
     def _score(self, head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, score: Score) -> Tensor:

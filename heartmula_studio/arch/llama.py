@@ -70,11 +70,9 @@ class Attention(nn.Module):
         self.output_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, turns: Tensor) -> Tensor:
-        q, k, v = (
-            proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-            for proj in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        q, k = rotate_by(q, turns), rotate_by(k, turns)
+        q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        # Turned before the heads change places: so gradients come back as they lie, without copies.
+        q, k, v = (heads.transpose(1, 2) for heads in (rotate_by(q, turns[:, None]), rotate_by(k, turns[:, None]), v))
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return self.output_proj(attended.transpose(1, 2).flatten(-2))
 

@@ -34,5 +34,6 @@ class LossParts:
 def cross_entropy_sums(logits: Tensor, targets: Tensor) -> Tensor:
     """Add up the cross-entropy of each codebook over frames: logits [n, k, V], targets [n, k] → [k] float32."""
     assert logits.shape[:2] == targets.shape, (logits.shape, targets.shape)
-    losses = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
-    return losses.unflatten(0, targets.shape).sum(0)
+    # Codebook by codebook, as the products of their heads lie in memory: so nothing is copied.
+    flat = logits.transpose(0, 1).float().flatten(0, 1)
+    return F.cross_entropy(flat, targets.T.flatten(), reduction="none").unflatten(0, targets.T.shape).sum(1)

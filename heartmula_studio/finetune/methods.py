@@ -12,6 +12,7 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
 from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, LoraSettings, TrainConfig
+from heartmula_studio.finetune.lean_lora import LeanLora
 from heartmula_studio.finetune.sharding import share_of
 
 
@@ -36,7 +37,7 @@ def load_base(base: BaseFolder, dtype: str, device: torch.device) -> HeartMuLa:
 
 
 def lora_config(settings: LoraSettings) -> LoraConfig:
-    return LoraConfig(
+    config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
@@ -44,6 +45,8 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
     )
+    config._register_custom_module({nn.Linear: LeanLora})  # only here; saved and loaded, it is PEFT's own
+    return config
 
 
 def trained_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ not depend on how many processes there were; whatever runs the network or looks 
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,8 @@ def prepare(
         # Else what is outside the layers would stay whole, and no DTensor, after an evaluation.
         model.set_reshard_after_forward(True, recurse=False)
         model.forward = accelerator.autocast()(model.forward)
+        # Every process must run each layer as often as the others, however long its windows are.
+        model.depth_positions_at_once = sys.maxsize
     return model, optimizer
 
 

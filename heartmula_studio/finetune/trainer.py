@@ -217,7 +217,7 @@ class Trainer:
         optimizer = self.setup.optimizer.optimizer
         if isinstance(optimizer, Adam8bit):
             return optimizer.gradients.clip(self.config.max_grad_norm)
-        parameters = [p for p in self.setup.network.parameters() if p.requires_grad]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         return float(self.accelerator.clip_grad_norm_(parameters, self.config.max_grad_norm))
 
     def _non_finite(self, what: str, plan: StepPlan) -> NonFiniteLossError:

@@ -85,6 +85,16 @@ def test_scores_of_pieces_are_those_of_all_logits(golden_heartmula, golden, monk
     assert max(seen) <= at_once // 2
 
 
+def test_a_depth_decoder_run_in_pieces_gives_the_logits_of_one_run(golden_heartmula, golden, monkeypatch):
+    _, whole = golden_heartmula(*four_frames(golden))
+    lengths = []
+    golden_heartmula.decoder.register_forward_pre_hook(lambda _, arguments: lengths.append(len(arguments[0])))
+    monkeypatch.setattr(golden_heartmula, "depth_positions_at_once", 3 * 8)
+    _, in_pieces = golden_heartmula(*four_frames(golden))
+    assert lengths == [3, 1]
+    torch.testing.assert_close(in_pieces, whole)
+
+
 def test_gradient_checkpointing_changes_no_gradient(golden_heartmula, golden):
     def gradients(enabled: bool) -> list[torch.Tensor]:
         golden_heartmula.enable_gradient_checkpointing(enabled)
