@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heartmula_config, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
-from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLaConfig
+from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.safetensors_reader import TensorFile
@@ -20,6 +21,7 @@ ADAM_STATES = 2
 LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
 GUIDED_ROWS = 2  # a song is made with and without its prompt at once
 PROMPT_POSITIONS = 256
+BESIDE_LAYERS = 6  # vectors for each position of the depth decoder: embeddings, projections, outputs
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -108,17 +110,47 @@ def layer_kind(name: str) -> str:
 
 
 def activation_values(network: HeartMuLaConfig, frames: int, depth_share: float, checkpointing: bool) -> int:
-    """Estimate how many values one window of `frames` keeps for the way back."""
+    """Estimate how many values one window of `frames` keeps for the way back.
+
+    With checkpointing, these are the inputs of all layers, and once all that is inside the largest one.
+    """
     depth_positions = math.ceil(frames * depth_share) * network.audio_num_codebooks
-    values = transformer_values(network.backbone_flavor, frames + PROMPT_POSITIONS, checkpointing)
-    values += transformer_values(network.decoder_flavor, depth_positions, checkpointing)
-    logits = min(LOGITS_AT_ONCE, depth_positions * network.audio_vocab_size)
-    return values + 3 * logits  # themselves, their softmax and gradient
+    backbone = TransformerValues(network.backbone_flavor, frames + PROMPT_POSITIONS, frames + PROMPT_POSITIONS)
+    decoder = TransformerValues(
+        network.decoder_flavor, depth_positions, min(depth_positions, HeartMuLa.depth_positions_at_once)
+    )
+    values = BESIDE_LAYERS * depth_positions * network.decoder_flavor.embed_dim
+    values += 3 * min(LOGITS_AT_ONCE, depth_positions * network.audio_vocab_size)  # softmax and gradient too
+    if checkpointing:
+        return values + backbone.inputs + decoder.inputs + max(backbone.inside, decoder.inside)
+    return values + backbone.everything + decoder.everything
 
 
-def transformer_values(flavor: LlamaFlavor, positions: int, checkpointing: bool) -> int:
-    layer = 12 * flavor.embed_dim + 4 * flavor.intermediate_dim
-    return positions * (layer + flavor.num_layers * flavor.embed_dim if checkpointing else layer * flavor.num_layers)
+@dataclass(frozen=True)
+class TransformerValues:
+    """What a transformer keeps of `positions`, of which it sees so many at once."""
+
+    flavor: LlamaFlavor
+    positions: int
+    at_once: int
+
+    @property
+    def inputs(self) -> int:
+        """Of its layers."""
+        return self.positions * self.flavor.num_layers * self.flavor.embed_dim
+
+    @property
+    def inside(self) -> int:
+        """One layer."""
+        return self.at_once * self._layer
+
+    @property
+    def everything(self) -> int:
+        return self.positions * self.flavor.num_layers * self._layer
+
+    @property
+    def _layer(self) -> int:
+        return 12 * self.flavor.embed_dim + 4 * self.flavor.intermediate_dim
 
 
 def tensor_shapes(folder: Path) -> Shapes:
