@@ -16,7 +16,7 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.llama_step import TransformerStep
 from heartmula_studio.dataset.prompt import Prompt
 
-SPAN = 512  # attention looks at so many places of the cache or a multiple: 41 s of song
+SPAN = 512  # a recorded frame looks at so many places of the cache or a multiple: 41 s of song
 
 # Given the codebook's index k and its logits of all rows [R, V], returns the code of each song, [N] int64.
 ChooseCodes = Callable[[int, Tensor], Tensor]
@@ -70,7 +70,7 @@ class Rollout:
     @property
     def span(self) -> int:
         """How many places of the cache the next frame looks at."""
-        return rounded_up(self.length + 1)
+        return self._span_of(self.length + 1)
 
     def start(self, prompts: Sequence[Prompt], cfg_scales: Sequence[float]) -> None:
         """Hear the N prompts. Guidance of 1 gives a song its conditional logits."""
@@ -80,7 +80,7 @@ class Rollout:
         x = self._embed(prompts)
         # Behind a shorter prompt lies padding, which no position of its song sees before a frame takes its place.
         positions = torch.arange(self.length, device=device).expand(len(x), -1)
-        hidden = self.network.backbone(x, positions, self._cache, rounded_up(self.length))
+        hidden = self.network.backbone(x, positions, self._cache, self._span_of(self.length))
         lengths = self._for_all_rows(lengths).to(device)
         self.hidden.copy_(hidden[torch.arange(len(x), device=device), lengths - 1])
         self._positions.copy_(lengths[:, None])
@@ -107,6 +107,10 @@ class Rollout:
         self.hidden.copy_(self.network.backbone(x, self._positions, self._cache, span or self.span)[:, 0])
         self._positions += 1
         self.length += 1
+
+    def _span_of(self, num_positions: int) -> int:
+        """On a GPU one of few numbers, for each of which a frame is recorded."""
+        return rounded_up(num_positions) if self.hidden.is_cuda else num_positions
 
     def _embed(self, prompts: Sequence[Prompt]) -> Tensor:
         """[R, the longest prompt, D]"""
