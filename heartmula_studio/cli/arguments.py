@@ -76,7 +76,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         dest="gradient_checkpointing",
         action="store_const",
         const=True,
-        help="slower, with less memory: recompute instead of remember",
+        help="slower, with less memory: recompute instead of remember (on by itself on a GPU)",
     )
     parser.add_argument("--seed", type=int, help="same number, same run (default: 0)")
     add_model_options(parser)

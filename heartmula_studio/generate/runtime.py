@@ -42,7 +42,7 @@ class Runtime:
         return Codec.load(self.base, self.device)
 
     def train_config(self, method: str) -> TrainConfig:
-        """The defaults of a training run here: a GPU computes in bfloat16 and keeps a frozen base in it.
+        """The defaults of a training run here: a GPU computes in bfloat16, keeps a frozen base in it, and little else.
 
         Raises as `read_heartmula_config`.
         """
@@ -55,6 +55,7 @@ class Runtime:
             max_window_sec=self.max_window_sec,
             mixed_precision="bf16" if on_gpu else "no",
             base_dtype="bfloat16" if on_gpu and method == "lora" else "float32",
+            gradient_checkpointing=on_gpu,
         )
 
 

@@ -69,7 +69,7 @@ class TrainingSettings(Body):
         None, description="Of the base in memory. nf4 is for a LoRA; bfloat16 brings a full fine-tune to a 24 GB GPU."
     )
     save_dtype: Literal["float32", "bfloat16"] | None = None
-    gradient_checkpointing: bool | None = Field(None, description="Slower, with less memory.")
+    gradient_checkpointing: bool | None = Field(None, description="Slower, with less memory. On by itself on a GPU.")
     state_every_steps: int | None = Field(None, description="How often a resumable state is saved.")
     seed: int | None = Field(None, description="Same number, same run.")
 

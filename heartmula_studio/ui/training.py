@@ -40,7 +40,7 @@ class Setting:
     info: str
     default: bool | int | float | str
     choices: tuple[tuple[str, str], ...] = ()
-    automatic: int | str | None = None
+    automatic: bool | int | str | None = None
 
     def build(self, default: Any) -> gr.components.Component:
         named = {"label": self.label, "info": self.info}
@@ -90,7 +90,9 @@ ADVANCED = (
     Setting("depth_share", "Detail share", "The share of moments whose detail is learnt.", 1.0),
     Setting("mixed_precision", "Precision", "16 bits are faster on a GPU.", "", PRECISIONS, automatic=""),
     Setting("base_dtype", "Base in memory", "16 bits take half of 32; 4 are for LoRA only.", "", BASES, automatic=""),
-    Setting("gradient_checkpointing", "Checkpointing", "Less memory, about a third slower.", False),
+    Setting(
+        "gradient_checkpointing", "Checkpointing", "Less memory, a third slower; a GPU has it on.", False, (), False
+    ),
     Setting("state_every_steps", "Save every", "Steps after which it can be resumed.", 50),
     Setting("max_steps", "Most steps", "Stops there, whatever the epochs. 0 is no limit.", 0, automatic=0),
     Setting("seed", "Seed", "The same number gives the same run.", 0),
