@@ -6,20 +6,17 @@ from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heartmula_config, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
-from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLaConfig
-from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.finetune.adam8bit import moments_bytes
 from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.jobs.activation_memory import FLOAT_BYTES, HALF_BYTES, activation_bytes
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
-FLOAT_BYTES = 4
-HALF_BYTES = 2
+WORKSPACE_BYTES = 300 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
 ADAM_STATES = 2
 LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
 GUIDED_ROWS = 2  # a song is made with and without its prompt at once
-PROMPT_POSITIONS = 256
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -35,9 +32,8 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
     stored += lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
     stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
-    values = activation_values(network, frames, config.depth_share, config.gradient_checkpointing)
-    width = FLOAT_BYTES if config.mixed_precision == "no" and config.base_dtype == "float32" else 2
-    return PROGRAM_BYTES + stored + config.batch_size * values * width
+    own = PROGRAM_BYTES + (WORKSPACE_BYTES if device.startswith("cuda") else 0)
+    return own + stored + activation_bytes(network, frames, config)
 
 
 def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> int:
@@ -105,20 +101,6 @@ def layer_kind(name: str) -> str:
     """ "q_proj" of "backbone.layers.0.attn.q_proj.weight"; "" of what is no weight."""
     layer, _, kind = name.rpartition(".")
     return layer.rpartition(".")[2] if kind == "weight" else ""
-
-
-def activation_values(network: HeartMuLaConfig, frames: int, depth_share: float, checkpointing: bool) -> int:
-    """Estimate how many values one window of `frames` keeps for the way back."""
-    depth_positions = math.ceil(frames * depth_share) * network.audio_num_codebooks
-    values = transformer_values(network.backbone_flavor, frames + PROMPT_POSITIONS, checkpointing)
-    values += transformer_values(network.decoder_flavor, depth_positions, checkpointing)
-    logits = min(LOGITS_AT_ONCE, depth_positions * network.audio_vocab_size)
-    return values + 3 * logits  # themselves, their softmax and gradient
-
-
-def transformer_values(flavor: LlamaFlavor, positions: int, checkpointing: bool) -> int:
-    layer = 12 * flavor.embed_dim + 4 * flavor.intermediate_dim
-    return positions * (layer + flavor.num_layers * flavor.embed_dim if checkpointing else layer * flavor.num_layers)
 
 
 def tensor_shapes(folder: Path) -> Shapes:
