@@ -28,6 +28,12 @@ from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokeni
 
 TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
 SLOW_SEC = 100.0
+# MiB of an H200 at windows of 30, 60, 120 and 240 s: `python -m benchmarks.model --random 3B --only steps`.
+MEASURED_ON_A_GPU = {
+    ("lora", "bfloat16"): (9273, 9844, 10513, 11428),
+    ("lora", "nf4"): (4998, 5563, 6169, 7096),
+    ("full", "bfloat16"): (17347, 17902, 18672, 19654),
+}
 GIB = 1 << 30
 SIXTEEN = {"method": "full", "base_dtype": "bfloat16"}
 
@@ -241,6 +247,13 @@ class TestOfficialSizes:
         assert needed < in_float32 / 3
         gradients = training_bytes(config, official, 240.0, "cpu") - needed + WORKSPACE_BYTES
         assert gradients == pytest.approx(2 * 3.934e9, rel=0.01)
+
+    @pytest.mark.parametrize(("method", "base_dtype"), MEASURED_ON_A_GPU)
+    def test_the_estimate_is_within_a_tenth_of_what_a_gpu_took(self, official, method, base_dtype):
+        config = TrainConfig(method=method, base_dtype=base_dtype, mixed_precision="bf16", gradient_checkpointing=True)
+        for seconds, mebibytes in zip((30, 60, 120, 240), MEASURED_ON_A_GPU[method, base_dtype], strict=True):
+            needed = training_bytes(config, official, seconds, "cuda")
+            assert needed == pytest.approx(mebibytes << 20, rel=0.1)
 
     def test_it_is_what_a_full_fine_tune_is_told_to_use_there(self, official):
         config = TrainConfig(method="full", mixed_precision="bf16")

@@ -14,7 +14,6 @@ FLOAT_BYTES = 4
 HALF_BYTES = 2
 PROMPT_POSITIONS = 256
 LOGIT_BYTES = 4 * FLOAT_BYTES  # a logit, its softmax and the gradients of both
-FLASH_HEAD_DIM = 256  # of wider heads, attention keeps queries, keys and values in float32
 
 
 @dataclass(frozen=True)
@@ -64,27 +63,19 @@ def activation_bytes(network: HeartMuLaConfig, frames: int, config: TrainConfig)
 
 def transformer_bytes(flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:
     """What its layers keep for the way back, with what its last norm keeps and the gradient of its outputs."""
-    kept = kept_of_layer(flavor, config)
+    kept = kept_of_layer(config)
     all_layers = Held(flavor.num_layers * kept.stream + 2, flavor.num_layers * kept.inner)
     return held_bytes(all_layers, flavor, positions, config)
 
 
 def worst_moment_bytes(flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:
     """What one layer holds on the way back of `positions`, beyond what it kept."""
-    kept, most = kept_of_layer(flavor, config), layer_memory(config).most
-    beyond = Held(most.stream + attention_copies(flavor) - kept.stream, most.inner - kept.inner)
-    return held_bytes(beyond, flavor, positions, config)
+    kept, most = kept_of_layer(config), layer_memory(config).most
+    return held_bytes(Held(most.stream - kept.stream, most.inner - kept.inner), flavor, positions, config)
 
 
-def kept_of_layer(flavor: LlamaFlavor, config: TrainConfig) -> Held:
-    if config.gradient_checkpointing:
-        return CHECKPOINT
-    kept = layer_memory(config).kept
-    return Held(kept.stream + attention_copies(flavor), kept.inner)
-
-
-def attention_copies(flavor: LlamaFlavor) -> int:
-    return 4 if flavor.head_dim > FLASH_HEAD_DIM else 0
+def kept_of_layer(config: TrainConfig) -> Held:
+    return CHECKPOINT if config.gradient_checkpointing else layer_memory(config).kept
 
 
 def held_bytes(held: Held, flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:

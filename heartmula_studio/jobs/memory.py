@@ -13,7 +13,8 @@ from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, T
 from heartmula_studio.jobs.activation_memory import FLOAT_BYTES, HALF_BYTES, activation_bytes
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
-WORKSPACE_BYTES = 300 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
+WORKSPACE_BYTES = 200 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
+UNPACKED_BYTES = 8  # of each weight in four bits, while torchao looks up what it stands for
 ADAM_STATES = 2
 LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
 GUIDED_ROWS = 2  # a song is made with and without its prompt at once
@@ -33,7 +34,7 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
     stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
     own = PROGRAM_BYTES + (WORKSPACE_BYTES if device.startswith("cuda") else 0)
-    return own + stored + activation_bytes(network, frames, config)
+    return own + stored + unpacking_bytes(shapes, config) + activation_bytes(network, frames, config)
 
 
 def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> int:
@@ -88,6 +89,15 @@ def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: str) -> int:
     if base_dtype == "nf4" and layer_kind(name) in TRANSFORMER_LINEARS and fits_nf4(shape):
         return nf4_bytes(shape)
     return math.prod(shape) * BASE_DTYPES[base_dtype].itemsize
+
+
+def unpacking_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What it takes to compute with the largest layer in four bits."""
+    if config.base_dtype != "nf4":
+        return 0
+    return UNPACKED_BYTES * max(
+        (math.prod(shape) for name, shape in shapes.items() if layer_kind(name) in TRANSFORMER_LINEARS), default=0
+    )
 
 
 def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:
