@@ -19,7 +19,7 @@ from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.plan import RunPlan
 from heartmula_studio.jobs import estimator, shortages
 from heartmula_studio.jobs.job_folder import JobFolder
-from heartmula_studio.jobs.memory import tensor_shapes, trained_parameters, training_bytes
+from heartmula_studio.jobs.memory import WORKSPACE_BYTES, tensor_shapes, trained_parameters, training_bytes
 from heartmula_studio.jobs.preprocess import source_of
 from heartmula_studio.jobs.shortages import MILDER, host_shortages, remedy
 from heartmula_studio.jobs.snapshot import snapshot
@@ -245,7 +245,8 @@ class TestOfficialSizes:
         assert weights_and_moments + GIB < needed < 22 * GIB
         in_float32 = training_bytes(dataclasses.replace(config, base_dtype="float32"), official, 240.0, "cuda")
         assert needed < in_float32 / 3
-        assert training_bytes(config, official, 240.0, "cpu") - needed == pytest.approx(2 * 3.934e9, rel=0.01)
+        gradients = training_bytes(config, official, 240.0, "cpu") - needed + WORKSPACE_BYTES
+        assert gradients == pytest.approx(2 * 3.934e9, rel=0.01)
 
     @pytest.mark.parametrize(("method", "base_dtype"), MEASURED_ON_A_GPU)
     def test_the_estimate_is_within_a_tenth_of_what_a_gpu_took(self, official, method, base_dtype):
@@ -257,7 +258,7 @@ class TestOfficialSizes:
     def test_it_is_what_a_full_fine_tune_is_told_to_use_there(self, official):
         config = TrainConfig(method="full", mixed_precision="bf16")
         hint = remedy(config, official, 60.0, "cuda", 22 * GIB)
-        assert hint == "Use weights in 16 bits with checkpointing or LoRA instead of full."
+        assert hint == "Use weights in 16 bits with checkpointing."
 
     @pytest.mark.parametrize(("there", "count"), [(16e9, 1), (32e9, 0)])
     def test_its_gradients_need_the_computers_memory(self, official, monkeypatch, there, count):

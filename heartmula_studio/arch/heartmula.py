@@ -120,7 +120,8 @@ class HeartMuLa(nn.Module):
             text = torch.where(unconditional[:, None, None], empty, text)
             reference = torch.where(unconditional[:, None], empty, reference)
         audio = self.embed_frames(tokens[..., :-1]) * mask[..., :-1, None]
-        x = audio.sum(dim=2) + text * mask[..., -1:]
+        # Autocast adds up in float32 on a GPU, and all layers would have that to cast.
+        x = audio.sum(dim=2, dtype=audio.dtype) + text * mask[..., -1:]
         if muq_positions is None:
             return x
         is_reference = torch.arange(x.shape[1], device=x.device) == muq_positions[:, None]

@@ -2,26 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heartmula_config, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
-from heartmula_studio.arch.heartmula import LOGITS_AT_ONCE, HeartMuLa, HeartMuLaConfig
-from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.finetune.adam8bit import moments_bytes
 from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.jobs.activation_memory import FLOAT_BYTES, HALF_BYTES, activation_bytes
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
-FLOAT_BYTES = 4
-HALF_BYTES = 2
+WORKSPACE_BYTES = 200 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
+UNPACKED_BYTES = 8  # of each weight in four bits, while torchao looks up what it stands for
 ADAM_STATES = 2
 LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
 GUIDED_ROWS = 2  # a song is made with and without its prompt at once
-PROMPT_POSITIONS = 256
-BESIDE_LAYERS = 6  # vectors for each position of the depth decoder: embeddings, projections, outputs
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -37,9 +33,8 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
     stored += lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
     stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
-    values = activation_values(network, frames, config.depth_share, config.gradient_checkpointing)
-    width = FLOAT_BYTES if config.mixed_precision == "no" and config.base_dtype == "float32" else 2
-    return PROGRAM_BYTES + stored + config.batch_size * values * width
+    own = PROGRAM_BYTES + (WORKSPACE_BYTES if device.startswith("cuda") else 0)
+    return own + stored + unpacking_bytes(shapes, config) + activation_bytes(network, frames, config)
 
 
 def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> int:
@@ -96,6 +91,15 @@ def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: str) -> int:
     return math.prod(shape) * BASE_DTYPES[base_dtype].itemsize
 
 
+def unpacking_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What it takes to compute with the largest layer in four bits."""
+    if config.base_dtype != "nf4":
+        return 0
+    return UNPACKED_BYTES * max(
+        (math.prod(shape) for name, shape in shapes.items() if layer_kind(name) in TRANSFORMER_LINEARS), default=0
+    )
+
+
 def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:
     """Count the parameters of the adapter: two matrices of the rank beside each linear layer it changes."""
     return config.lora.rank * sum(
@@ -107,50 +111,6 @@ def layer_kind(name: str) -> str:
     """ "q_proj" of "backbone.layers.0.attn.q_proj.weight"; "" of what is no weight."""
     layer, _, kind = name.rpartition(".")
     return layer.rpartition(".")[2] if kind == "weight" else ""
-
-
-def activation_values(network: HeartMuLaConfig, frames: int, depth_share: float, checkpointing: bool) -> int:
-    """Estimate how many values one window of `frames` keeps for the way back.
-
-    With checkpointing, these are the inputs of all layers, and once all that is inside the largest one.
-    """
-    depth_positions = math.ceil(frames * depth_share) * network.audio_num_codebooks
-    backbone = TransformerValues(network.backbone_flavor, frames + PROMPT_POSITIONS, frames + PROMPT_POSITIONS)
-    decoder = TransformerValues(
-        network.decoder_flavor, depth_positions, min(depth_positions, HeartMuLa.depth_positions_at_once)
-    )
-    values = BESIDE_LAYERS * depth_positions * network.decoder_flavor.embed_dim
-    values += 3 * min(LOGITS_AT_ONCE, depth_positions * network.audio_vocab_size)  # softmax and gradient too
-    if checkpointing:
-        return values + backbone.inputs + decoder.inputs + max(backbone.inside, decoder.inside)
-    return values + backbone.everything + decoder.everything
-
-
-@dataclass(frozen=True)
-class TransformerValues:
-    """What a transformer keeps of `positions`, of which it sees so many at once."""
-
-    flavor: LlamaFlavor
-    positions: int
-    at_once: int
-
-    @property
-    def inputs(self) -> int:
-        """Of its layers."""
-        return self.positions * self.flavor.num_layers * self.flavor.embed_dim
-
-    @property
-    def inside(self) -> int:
-        """One layer."""
-        return self.at_once * self._layer
-
-    @property
-    def everything(self) -> int:
-        return self.positions * self.flavor.num_layers * self._layer
-
-    @property
-    def _layer(self) -> int:
-        return 12 * self.flavor.embed_dim + 4 * self.flavor.intermediate_dim
 
 
 def tensor_shapes(folder: Path) -> Shapes:
