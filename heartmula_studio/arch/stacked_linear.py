@@ -6,6 +6,7 @@ many: a layer of its own for q, k and v, or for the two halves of an adapter, co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -46,15 +47,17 @@ class StackedLinear:
     def __init__(self, layers: Sequence[nn.Module]):
         for layer in layers:  # another kind of adapter has a `weight` too, and would be left out without a word
             assert isinstance(layer, Adaptable) or type(layer) is nn.Linear, type(layer)
-        self._layers = [layer for layer in layers if isinstance(layer, Adaptable) and layer.low_rank()]
         weights = [layer.weight for layer in layers]
-        downs = [layer.low_rank().down.to(weights[0].dtype) for layer in self._layers]
+        *starts, self._outputs = accumulate(map(len, weights), initial=0)
+        self._adapted = {
+            start: layer
+            for start, layer in zip(starts, layers, strict=True)
+            if isinstance(layer, Adaptable) and layer.low_rank()
+        }
+        downs = [layer.low_rank().down.to(weights[0].dtype) for layer in self._adapted.values()]
         self._weight = torch.cat([*weights, *downs])
-        self._outputs = sum(len(weight) for weight in weights)
-        starts = dict(zip(layers, torch.tensor([0, *map(len, weights)]).cumsum(0).tolist(), strict=False))
-        for layer, weight in zip(layers, weights, strict=True):
-            weight.data = self._weight[starts[layer] : starts[layer] + len(weight)]
-        self._starts = [starts[layer] for layer in self._layers]
+        for start, weight in zip(starts, weights, strict=True):
+            weight.data = self._weight[start : start + len(weight)]
         self._up = self._weight.new_zeros(sum(map(len, downs)), self._outputs)
         self._gain: Tensor | None = None
         self._has_kernels = kernels.are_usable(self._weight.device)
@@ -65,7 +68,7 @@ class StackedLinear:
     def refresh(self) -> None:
         """Take over the adapter's strength, in place."""
         row = 0
-        for layer, start in zip(self._layers, self._starts, strict=True):
+        for start, layer in self._adapted.items():
             part = layer.low_rank()
             rank, columns = part.up.shape[1], slice(start, start + part.up.shape[0])
             self._up[row : row + rank, columns] = part.up.T
@@ -78,17 +81,17 @@ class StackedLinear:
     def __call__(self, x: Tensor) -> Tensor:
         """[N, in] → [N, outputs]."""
         y = linear(x, self._weight)
-        return self._adapted(y) if self._layers else y
+        return self._with_low_rank(y) if self._adapted else y
 
     def add_to(self, total: Tensor, x: Tensor) -> Tensor:
         """Add the product of `x` [N, in] to `total` [N, outputs], in place; return `total`."""
-        if not self._layers:
+        if not self._adapted:
             return total.addmm_(x, self._weight.T)
         if self._has_kernels:
             return kernels.add_low_rank(total, linear(x, self._weight), self._up, self._gain, is_sum=True)
         return total.add_(self(x))
 
-    def _adapted(self, stacked: Tensor) -> Tensor:
+    def _with_low_rank(self, stacked: Tensor) -> Tensor:
         base, low = stacked[:, : self._outputs], stacked[:, self._outputs :]
         if self._has_kernels:
             return kernels.add_low_rank(base, stacked, self._up, self._gain, is_sum=False)
