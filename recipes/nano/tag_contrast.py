@@ -2,15 +2,16 @@
 
     python -m recipes.nano.tag_contrast --work DIR --base heartmula_studio/assets/nano
 
-For each pair, a classifier on mel statistics learns from clips of held-out pieces of both kinds, and then says of each
-generated clip which of the two it is: `told_apart` is the share that it gets right. A second one learns from the same
-pieces as they come back from the codec, whose noise is in everything that is generated. The clips stay in
+For each pair, a classifier on mel statistics learns from clips of held-out and test pieces of both kinds, and then says
+of each generated clip which of the two it is: `told_apart` is the share that it gets right. A second one learns from
+the same pieces as they come back from the codec, whose noise is in everything that is generated. The clips stay in
 DIR/contrast/.
 """
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -25,7 +26,7 @@ from heartmula_studio.codec.quality import FLOOR
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from recipes.nano.audio import SAMPLE_RATE_HZ, read_stereo
-from recipes.nano.manifest import held_out
+from recipes.nano.manifest import read_manifest
 
 PAIRS = (
     ("church organ", "metal"),
@@ -47,34 +48,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--cfg-scale", type=float, default=SongRequest.cfg_scale)
     arguments = parser.parse_args()
-    records = held_out(arguments.work)
     engine, codec = Engine.load(arguments.base), Codec.load(find_base(arguments.base))
-    folder = arguments.work / "contrast"
-    folder.mkdir(exist_ok=True)
-    figures = []
-    for pair in PAIRS:
-        kinds = [[record for record in records if tag in record["tags"]] for tag in pair]
-        pieces = [[arguments.work / record["file"] for record in kind] for kind in kinds]
-        made = [clip_statistics(map(read_mono, make_clips(engine, kind[0]["tags"], folder))) for kind in kinds]
-        real = [clip_statistics(map(read_mono, paths)) for paths in pieces]
-        decoded = [clip_statistics(through_codec(codec, path) for path in paths) for paths in pieces]
-        figures.append((share_told_apart(real, made), share_told_apart(decoded, made)))
-        report({"pair": pair}, figures[-1:])
-    report({}, figures)
+    clips = arguments.work / "contrast"
+    clips.mkdir(exist_ok=True)
+    made, real, decoded = {}, {}, {}
+    for tag, records in unheard_pieces(arguments.work).items():
+        paths = [arguments.work / record["file"] for record in records]
+        request = SongRequest(", ".join(records[0]["tags"]), duration_sec=CLIP_SEC, cfg_scale=arguments.cfg_scale)
+        made[tag] = clip_statistics(map(read_mono, make_clips(engine, request, clips / tag.replace(" ", "_"))))
+        real[tag] = clip_statistics(map(read_mono, paths))
+        decoded[tag] = clip_statistics(through_codec(codec, path) for path in paths)
+    figures = [[told_apart(kinds, made, pair) for kinds in (real, decoded)] for pair in PAIRS]
+    for pair, shares in zip(PAIRS, figures, strict=True):
+        report({"pair": pair}, [shares])
+    report({"pieces": {tag: len(paths) for tag, paths in unheard_pieces(arguments.work).items()}}, figures)
 
 
-def report(about: dict, figures: list[tuple[float, float]]) -> None:
+def report(about: dict, figures: Sequence[Sequence[float]]) -> None:
     real, decoded = (round(mean(column), 3) for column in zip(*figures, strict=True))
     print(json.dumps({**about, "told_apart": real, "told_apart_after_codec": decoded}), flush=True)
 
 
-def make_clips(engine: Engine, tags: list[str], folder: Path) -> list[Path]:
-    """Let the base make clips of all the `tags` of a piece, which is how it learnt them."""
-    paths = []
-    for seed in range(CLIPS_PER_TAG):
-        paths.append(folder / f"{tags[0]}-{seed}.wav".replace(" ", "_"))
-        engine.make_song(SongRequest(", ".join(tags), duration_sec=CLIP_SEC, seed=seed), paths[-1])
+def unheard_pieces(work: Path) -> dict[str, list[dict]]:
+    """The records of the pieces of each tag that nothing is trained on."""
+    records = [record for record in read_manifest(work / "manifest.jsonl") if record["split"] != "train"]
+    return {tag: [record for record in records if tag in record["tags"]] for pair in PAIRS for tag in pair}
+
+
+def make_clips(engine: Engine, request: SongRequest, start: Path) -> list[Path]:
+    """Let the base make clips of all the tags of a piece, which is how it learnt them; paths begin with `start`."""
+    paths = [start.with_name(f"{start.name}-{seed}.wav") for seed in range(CLIPS_PER_TAG)]
+    for seed, path in enumerate(paths):
+        engine.make_song(replace(request, seed=seed), path)
     return paths
 
 
@@ -95,6 +102,10 @@ def clip_statistics(sounds: Iterable[Tensor]) -> Tensor:
     mel = MelSpectrogram(SAMPLE_RATE_HZ, 1024, n_mels=24, power=1.0)
     spectra = [(mel(clip) + FLOOR).log() for clip in clips]
     return torch.stack([torch.cat((spectrum.mean(1), spectrum.std(1))) for spectrum in spectra])
+
+
+def told_apart(real: Mapping[str, Tensor], made: Mapping[str, Tensor], pair: Sequence[str]) -> float:
+    return share_told_apart([real[tag] for tag in pair], [made[tag] for tag in pair])
 
 
 def whole_clips(sound: Tensor, length: int) -> list[Tensor]:
