@@ -10,8 +10,8 @@ DIR/contrast/.
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
@@ -51,22 +51,44 @@ def main() -> None:
     parser.add_argument("--cfg-scale", type=float, default=SongRequest.cfg_scale)
     arguments = parser.parse_args()
     engine, codec = Engine.load(arguments.base), Codec.load(find_base(arguments.base))
-    clips = arguments.work / "contrast"
-    clips.mkdir(exist_ok=True)
-    made, real, decoded = {}, {}, {}
+    folder = arguments.work / "contrast"
+    folder.mkdir(exist_ok=True)
+    kinds = {}
     for tag, records in unheard_pieces(arguments.work).items():
-        paths = [arguments.work / record["file"] for record in records]
         request = SongRequest(", ".join(records[0]["tags"]), duration_sec=CLIP_SEC, cfg_scale=arguments.cfg_scale)
-        made[tag] = clip_statistics(map(read_mono, make_clips(engine, request, clips / tag.replace(" ", "_"))))
-        real[tag] = clip_statistics(map(read_mono, paths))
-        decoded[tag] = clip_statistics(through_codec(codec, path) for path in paths)
-    figures = [[told_apart(kinds, made, pair) for kinds in (real, decoded)] for pair in PAIRS]
+        made = make_clips(engine, request, folder / tag.replace(" ", "_"))
+        kinds[tag] = Kind.of(codec, [arguments.work / record["file"] for record in records], made)
+        print(f"{tag}: {len(records)} pieces", flush=True)
+    figures = [told_apart([kinds[tag] for tag in pair]) for pair in PAIRS]
     for pair, shares in zip(PAIRS, figures, strict=True):
         report({"pair": pair}, [shares])
-    report({"pieces": {tag: len(paths) for tag, paths in unheard_pieces(arguments.work).items()}}, figures)
+    report({}, figures)
 
 
-def report(about: dict, figures: Sequence[Sequence[float]]) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """Statistics of clips of one tag, [clips, features]: of pieces, of the same after the codec, of generated ones."""
+
+    real: Tensor
+    decoded: Tensor
+    made: Tensor
+
+    @classmethod
+    def of(cls, codec: Codec, pieces: Sequence[Path], made: Sequence[Path]) -> "Kind":
+        return cls(
+            clip_statistics(map(read_mono, pieces)),
+            clip_statistics(through_codec(codec, path) for path in pieces),
+            clip_statistics(map(read_mono, made)),
+        )
+
+
+def told_apart(pair: Sequence[Kind]) -> tuple[float, float]:
+    """The shares of the generated clips that are recognised by the two classifiers."""
+    made = [kind.made for kind in pair]
+    return share_told_apart([kind.real for kind in pair], made), share_told_apart([kind.decoded for kind in pair], made)
+
+
+def report(about: dict, figures: Sequence[tuple[float, float]]) -> None:
     real, decoded = (round(mean(column), 3) for column in zip(*figures, strict=True))
     print(json.dumps({**about, "told_apart": real, "told_apart_after_codec": decoded}), flush=True)
 
@@ -102,10 +124,6 @@ def clip_statistics(sounds: Iterable[Tensor]) -> Tensor:
     mel = MelSpectrogram(SAMPLE_RATE_HZ, 1024, n_mels=24, power=1.0)
     spectra = [(mel(clip) + FLOOR).log() for clip in clips]
     return torch.stack([torch.cat((spectrum.mean(1), spectrum.std(1))) for spectrum in spectra])
-
-
-def told_apart(real: Mapping[str, Tensor], made: Mapping[str, Tensor], pair: Sequence[str]) -> float:
-    return share_told_apart([real[tag] for tag in pair], [made[tag] for tag in pair])
 
 
 def whole_clips(sound: Tensor, length: int) -> list[Tensor]:
