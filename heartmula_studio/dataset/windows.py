@@ -14,7 +14,6 @@ from heartmula_studio.errors import InvalidInputError
 
 MIN_WINDOW_SEC = 10.0  # windows are made no shorter than this for the sake of long lyrics
 MIN_SONGS_TO_HOLD_OUT = 6
-VERSION_MARK = "--"
 
 # How lyrics got their time: from stamps; by spreading lines evenly over the song; or not at all, as there are none
 # or nothing was cut.
@@ -85,19 +84,12 @@ def split_songs(songs: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split song names into (train, held_out).
 
     One song in ten is held out, at least one where there are six or more, none where there are fewer. Which one
-    depends on the names alone: not on their order, the process or a seed. Versions of a song, which share what
-    precedes `--` in their names, count as one and stay together.
+    depends on the names alone: not on their order, the process or a seed.
     """
     assert len(set(songs)) == len(songs), sorted(songs)
-    originals = {_original(song) for song in songs}
-    num_held_out = max(1, len(originals) // 10) if len(originals) >= MIN_SONGS_TO_HOLD_OUT else 0
-    held_out = set(sorted(originals, key=_name_hash)[:num_held_out])
-    train = [song for song in songs if _original(song) not in held_out]
-    return train, [song for song in songs if _original(song) in held_out]
-
-
-def _original(song: str) -> str:
-    return song.split(VERSION_MARK)[0]
+    num_held_out = max(1, len(songs) // 10) if len(songs) >= MIN_SONGS_TO_HOLD_OUT else 0
+    held_out = set(sorted(songs, key=_name_hash)[:num_held_out])
+    return [song for song in songs if song not in held_out], [song for song in songs if song in held_out]
 
 
 def _name_hash(song: str) -> bytes:

@@ -8,8 +8,7 @@ from pathlib import Path
 import mido
 from torch import Tensor
 
-from heartmula_studio.dataset.windows import VERSION_MARK
-from recipes.nano.manifest import Work
+from recipes.nano.manifest import VERSION_MARK, Work
 from recipes.nano.midi import Sound, change_tempo, listen, read_midi, tempo_class, transpose
 from recipes.nano.synthesis import render
 from recipes.nano.wad import midi_lumps

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from heartmula_studio.atomic import replaced_file
-from heartmula_studio.dataset.windows import VERSION_MARK
 
 HELD_OUT_SHARE = 0.06
+VERSION_MARK = "--"
 TEST_MARK = "_test"
 
 Split = Literal["train", "held_out", "test"]

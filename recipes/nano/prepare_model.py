@@ -65,7 +65,7 @@ def versions_to_learn(work: Path) -> list[Version]:
 def dataset_row(version: Version, work: Path, codec: Codec) -> dict:
     """One version as a row of the dataset, tokenised if it is not yet."""
     codes = tokens_of(version, work, codec).codes
-    return {"song": version.name, "tags": version.tags, "lyrics": "", "codec": codec.codec_id, "codes": codes}
+    return {"song": version.song_name, "tags": version.tags, "lyrics": "", "codec": codec.codec_id, "codes": codes}
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 """Pieces at other speeds, pitch and tempo together as a tape plays them: more keys and tempi for the language model.
 
-Versions of a piece share what precedes `--` in their names, so the trainer holds them out together.
+Versions of a piece share what precedes `--` in their names. The trainer, which holds songs out by a hash of what they
+are called, is told `song_name`, so that it holds out all versions of a piece or none.
 """
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 import torchaudio.functional as F
 
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset.windows import VERSION_MARK
 from recipes.nano.audio import read_stereo, write_flac
+from recipes.nano.manifest import VERSION_MARK
 from recipes.nano.midi import TEMPO_CLASSES, tempo_class
 
 AS_WRITTEN = Fraction(1)
@@ -38,6 +41,17 @@ class Version:
         return f"{self.record['id']}{VERSION_MARK}{self.speed.numerator}_{self.speed.denominator}"
 
     @property
+    def song_name(self) -> str:
+        """The name with a number behind it that makes its hash begin as the original's does.
+
+        `dataset.windows.split_songs` holds out the first tenth in the order of hashes: only the piece at its end can
+        have versions on both sides.
+        """
+        wanted = hash_begins(self.record["id"].split(VERSION_MARK)[0])
+        names = (self.name if number == 0 else f"{self.name}.{number}" for number in count())
+        return next(name for name in names if hash_begins(name) == wanted)
+
+    @property
     def tags(self) -> list[str]:
         """The tempo class changes with the speed where the title tells the tempo; elsewhere it is left out."""
         if self.speed == AS_WRITTEN:
@@ -57,6 +71,11 @@ class Version:
             path = Path(folder) / "version.flac"
             write_flac(F.resample(read_stereo(original), self.speed.numerator, self.speed.denominator), path)
             yield path
+
+
+def hash_begins(name: str) -> str:
+    """The first twelve bits, as hexadecimal digits: 4096 places, for a few hundred pieces."""
+    return hashlib.sha256(name.encode()).hexdigest()[:3]
 
 
 def tokens_of(version: Version, work: Path, codec: Codec) -> Tokens:

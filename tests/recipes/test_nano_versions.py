@@ -8,10 +8,11 @@ import torch
 
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME
 from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.dataset.windows import split_songs
 from recipes.nano.audio import SAMPLE_RATE_HZ, read_stereo, write_flac
 from recipes.nano.flow_pairs import PairPool, read_pair, write_pair
 from recipes.nano.sizes import CODEBOOK_SIZE, CODEC, NUM_CODEBOOKS
-from recipes.nano.versions import AS_WRITTEN, Version
+from recipes.nano.versions import AS_WRITTEN, SPEEDS, Version
 
 COMPOSED = {"id": "waltz", "title": "Waltz in C major, 125 bpm", "tags": ["waltz", "medium", "instrumental"]}
 RECORDED = {"id": "song", "title": "A song", "tags": ["rock", "medium"]}
@@ -31,6 +32,14 @@ class TestVersions:
 
     def test_names_share_what_precedes_the_mark(self):
         assert Version(RECORDED, Fraction(9, 8)).name == "song--9_8"
+
+    def test_the_trainer_holds_out_all_versions_of_a_piece_or_none(self):
+        ids = [f"song{number}{mark}" for number in range(20) for mark in ("", "--v2")]
+        names = {Version({"id": id}, speed).song_name for id in ids for speed in SPEEDS[:3]}
+        assert len(names) == 120
+        learnt, held_out = ({name.split("--")[0] for name in part} for part in split_songs(sorted(names)))
+        assert len(learnt & held_out) <= 1
+        assert len(held_out) in (2, 3)
 
     def test_a_faster_version_is_shorter_and_higher(self, tmp_path):
         second = torch.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
