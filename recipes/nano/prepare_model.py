@@ -1,10 +1,10 @@
-"""Prepare the training of nano's language model, from scratch, by the Studio's own trainer.
+"""Prepare the training of nano's language model by the Studio's own trainer.
 
     python -m recipes.nano.prepare_model --work DIR --steps 1000
     ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m heartmula_studio.finetune DIR/model_job
 
-Tokenises every piece marked for the language model, at five speeds (kept in DIR/tokens/), and writes DIR/base/ (random
-weights) and DIR/model_job/, which the trainer resumes when it is started again.
+Tokenises every piece marked for the language model, at five speeds (kept in DIR/tokens/), and writes DIR/base/ and
+DIR/model_job/, which the trainer resumes when it is started again.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.finetune.config import TrainConfig
-from recipes.nano.base_folder import write_codec, write_untrained_model
+from recipes.nano.base_folder import MODEL_FOLDER, write_codec, write_untrained_model
 from recipes.nano.manifest import read_manifest
 from recipes.nano.versions import SPEEDS, Version, tokens_of
 
@@ -30,10 +30,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=4, help="windows of 24 s that each process takes in a step")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; without, weights are random")
     parser.add_argument("--jobs", type=int, default=1, help="pieces tokenised at the same time")
     arguments = parser.parse_args()
     base, job = arguments.work / "base", arguments.work / "model_job"
     write_untrained_model(arguments.work, base)
+    if arguments.start:
+        model = load_heartmula(arguments.start)
+        save_model(model, model.config.to_dict(), base / MODEL_FOLDER)
     write_codec(arguments.work, base, torch.float16)
     codec, versions = Codec.load(find_base(base)), versions_to_learn(arguments.work)
     with ThreadPoolExecutor(arguments.jobs) as pool:

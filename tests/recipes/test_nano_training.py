@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from heartmula_studio.arch.checkpoints import ASSETS
+from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.finetune.job import train
 from recipes.nano import (
     evaluate,
@@ -19,6 +20,7 @@ from recipes.nano import (
     train_tokenizer,
 )
 from recipes.nano.audio import read_stereo, write_flac
+from recipes.nano.base_folder import MODEL_FOLDER
 from recipes.nano.manifest import write_manifest
 from recipes.nano.versions import SPEEDS
 
@@ -66,6 +68,11 @@ def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypat
     assert steps_of(work / "tokenizer.jsonl") == [0, 1]  # the second run went on where the first had stopped
     run(prepare_model, "--steps", "2")
     assert train(work / "model_job").step == 2
+    (work / "model_job").rename(work / "first_job")
+    best = work / "first_job" / "checkpoints" / "best"
+    run(prepare_model, "--steps", "1", "--start", str(best))
+    assert fingerprint(work / "base" / MODEL_FOLDER) == fingerprint(best)
+    assert train(work / "model_job").step == 1
     run(prepare_flow)
     run(train_flow, "--steps", "1", "--teacher-steps", "1")
     run(package, "--out", str(work / "nano"))
