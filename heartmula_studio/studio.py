@@ -206,6 +206,10 @@ class Studio:
         """
         return self._queue_job(dataset_id, self.workshop.train_config(method, settings))
 
+    def default_learning_rate(self, method: str) -> float:
+        """That of a training here which is given none: it suits the method and the size of the base."""
+        return self.workshop.train_config(method, {}).learning_rate
+
     def estimate_job(self, dataset_id: str, method: str = "lora", **settings: Any) -> Estimate:
         """Say what `create_job` would start: steps, time, memory and disk, and what stands in its way.
 

@@ -137,11 +137,30 @@ class TestJobs:
         studio.delete_dataset(dataset.id)
         assert studio.list_datasets() == []
 
+    def test_the_learning_rate_suits_the_base_unless_a_person_gives_one(self, studio):
+        dataset = filled(studio)
+        job = studio.create_job(dataset.id)
+        assert job.learning_rate == job.config["learning_rate"] == studio.default_learning_rate("lora") == 1.2e-3
+        assert studio.create_job(dataset.id, learning_rate=1e-4).learning_rate == 1e-4
+        assert studio.create_job(dataset.id, "full").learning_rate == 1e-4
+
+    def test_a_clone_of_another_method_has_the_learning_rate_of_that_method(self, studio):
+        job = studio.create_job(filled(studio).id)
+        assert studio.clone_job(job.id, seed=1).learning_rate == job.learning_rate
+        assert studio.clone_job(job.id, method="full").learning_rate == studio.default_learning_rate("full")
+        assert studio.clone_job(job.id, method="full", learning_rate=1e-5).learning_rate == 1e-5
+
     def test_a_clone_differs_where_it_should_only(self, studio):
         job = studio.create_job(filled(studio).id, epochs=7, learning_rate=5e-4, lora_rank=4, seed=3)
         clone = studio.clone_job(job.id, lora_rank=16, seed=4)
         assert clone.config == job.config | {"seed": 4, "lora": job.config["lora"] | {"rank": 16, "alpha": 32.0}}
         assert studio.clone_job(job.id, method="full").config["method"] == "full"
+
+    def test_a_clone_keeps_the_precision_of_its_base_as_long_as_the_method_allows_it(self, studio):
+        job = studio.create_job(filled(studio).id, base_dtype="nf4")
+        assert studio.clone_job(job.id, seed=4).config["base_dtype"] == "nf4"
+        assert studio.clone_job(job.id, base_dtype="bfloat16").config["base_dtype"] == "bfloat16"
+        assert studio.clone_job(job.id, method="full").config["base_dtype"] == "float32"
 
     def test_a_setting_that_is_none_makes_no_job(self, studio):
         with pytest.raises(InvalidInputError, match="learning_rat"):

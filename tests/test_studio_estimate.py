@@ -93,9 +93,9 @@ class TestSteps:
         config = tmp_path / "accelerate.yaml"
         config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 5\n")
         dataset_id = filled(fresh, 6).id
-        assert fresh.estimate_job(dataset_id).steps == 15
+        assert fresh.estimate_job(dataset_id).steps == 20
         fresh.workshop.estimator = estimator.Estimator(fresh.store, fresh.workshop.runtime, config)
-        assert fresh.estimate_job(dataset_id).steps == 3
+        assert fresh.estimate_job(dataset_id).steps == 4
         config.write_text("[")
         with pytest.raises(InvalidInputError, match="Accelerate"):
             fresh.estimate_job(dataset_id)
@@ -147,7 +147,7 @@ class TestProblems:
         with pytest.raises(NotFoundError):
             studio.estimate_job("none")
 
-    @pytest.mark.parametrize(("count", "steps"), [(0, 0), (3, 9)])
+    @pytest.mark.parametrize(("count", "steps"), [(0, 0), (3, 12)])
     def test_too_few_songs_are_counted(self, fresh, count, steps):
         estimate = fresh.estimate_job(filled(fresh, count).id)
         assert [problem.message for problem in estimate.problems] == [f"Mine has {count} of 5 files."]
@@ -162,7 +162,7 @@ class TestProblems:
         damaged, too_long = estimate.problems
         assert damaged.message == f"{CLIPS[3].name}: It is damaged."
         assert CLIPS[2].stem in too_long.message
-        assert estimate.steps == 3 * 4 * 3  # epochs, songs, windows
+        assert estimate.steps == 4 * 4 * 3  # epochs, songs, windows
 
     def test_too_little_memory_and_what_to_change(self, studio, dataset_id, monkeypatch):
         lora = studio.estimate_job(dataset_id)

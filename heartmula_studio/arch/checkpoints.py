@@ -215,7 +215,14 @@ def write_model(module: nn.Module, config: Mapping[str, Any], folder: Path, dtyp
 
     `dtype` casts floating-point weights on the way; None keeps them.
     """
-    state = {name: cast_floating(tensor, dtype) for name, tensor in module.state_dict().items()}
+    write_weights(module.state_dict(), config, folder, dtype)
+
+
+def write_weights(
+    weights: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Do as `write_model`, with the weights of a module by name."""
+    state = {name: cast_floating(tensor, dtype) for name, tensor in weights.items()}
     save_torch_state_dict(state, folder, max_shard_size="5GB")
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 

@@ -57,9 +57,13 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--method", choices=("lora", "full"), help="lora: small and quick (default). full: every weight"
     )
-    parser.add_argument("--epochs", type=int, help="how often each song is heard (default: 3)")
+    parser.add_argument("--epochs", type=int, help="how often each song is heard (default: 4)")
     parser.add_argument("--max-steps", type=int, help="stop after this many steps, however many epochs that is")
-    parser.add_argument("--learning-rate", type=float, help="default: 0.0001; lower it when the loss rises")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        help="default: 0.0001, more for a LoRA on a small base; lower it when the loss rises",
+    )
     parser.add_argument("--rank", type=int, help="size of a LoRA, 8 to 32 is common (default: 8)")
     parser.add_argument("--batch-size", type=int, help="songs heard at once (default: 1)")
     parser.add_argument("--window", type=float, dest="max_window_sec", help="longest stretch heard at once, in seconds")

@@ -3,7 +3,7 @@
 import json
 import shutil
 from argparse import Namespace
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from heartmula_studio.cli.progress import make_song, training_progress
@@ -11,7 +11,7 @@ from heartmula_studio.cli.report import Comparison, plot_losses, results_table
 from heartmula_studio.cli.songs import SongFile, find_songs, write_dataset
 from heartmula_studio.dataset.clips import Clips, bundled_clips
 from heartmula_studio.errors import CancelledError, InvalidInputError
-from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import mean_loss
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.job import train
@@ -73,16 +73,8 @@ def song_set(clips: Clips) -> SongSet:
 
 
 def demo_config(runtime: Runtime, steps: int) -> TrainConfig:
-    return TrainConfig(
-        base_model=runtime.base_name,
-        lora=LoraSettings(),
-        epochs=steps,
-        max_steps=steps,
-        learning_rate=1e-3,
-        warmup_ratio=0.2,
-        batch_size=5,
-        max_window_sec=WINDOW_SEC,
-    )
+    defaults = runtime.train_config("lora")
+    return replace(defaults, epochs=steps, max_steps=steps, warmup_ratio=0.2, batch_size=5, max_window_sec=WINDOW_SEC)
 
 
 def example_sets(engine: Engine, job: Path) -> dict[str, ExampleSet]:

@@ -69,9 +69,9 @@ class TrainConfig:
     dataset: str = "dataset"
     method: str = "lora"
     lora: LoraSettings = field(default_factory=LoraSettings)
-    epochs: int = 3
+    epochs: int = 4
     max_steps: int | None = None
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-4  # suits the 3B; for others see `generate.runtime`
     schedule: str = "cosine"
     warmup_ratio: float = 0.05
     weight_decay: float = 0.01

@@ -12,6 +12,7 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
 from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, LoraSettings, TrainConfig
+from heartmula_studio.finetune.sharding import share_of
 
 
 def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> HeartMuLa | PeftModel:
@@ -59,7 +60,7 @@ def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
             "The saved training state belongs to another network.", "Start a new job folder for this base model."
         )
     for name, tensor in current.items():
-        tensor.copy_(weights[name])
+        tensor.copy_(share_of(weights[name], tensor))
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:

@@ -5,6 +5,7 @@ A LoRA run writes PEFT's own format, a full fine-tune `model.safetensors` and `c
 
 import json
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 
 import heartmula_studio
-from heartmula_studio.arch.checkpoints import write_model
+from heartmula_studio.arch.checkpoints import write_weights
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.atomic import recover_folder, replaced_folder
@@ -22,6 +24,7 @@ from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.methods import trained_weights
 from heartmula_studio.finetune.setup import Setup
+from heartmula_studio.finetune.sharding import whole
 from heartmula_studio.finetune.state import RunProgress
 
 META_SCHEMA = 1
@@ -29,9 +32,13 @@ PACKAGES = ("torch", "peft", "accelerate", "datasets")
 
 
 def save_checkpoint(
-    folder: Path, network: HeartMuLa | PeftModel, meta: dict[str, Any], dtype: torch.dtype = torch.float32
+    folder: Path,
+    network: HeartMuLa | PeftModel,
+    weights: Mapping[str, Tensor],
+    meta: dict[str, Any],
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Replace `folder` by the trained weights and `meta.json`, whole or not at all.
+    """Replace `folder` by the trained `weights` of `network` and `meta.json`, whole or not at all.
 
     dtype: of a full checkpoint's weights; an adapter keeps its own. The `id` in `meta.json` comes from the weights:
     two checkpoints of one id hold the same ones.
@@ -41,7 +48,7 @@ def save_checkpoint(
             network.save_pretrained(temporary, save_embedding_layers=False)
             (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
         else:
-            write_model(network, network.config.to_dict(), temporary, dtype)
+            write_weights(weights, network.config.to_dict(), temporary, dtype)
         meta = {"id": fingerprint(temporary), **meta}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
@@ -54,7 +61,7 @@ def recover_checkpoints(folder: Path) -> None:
 
 def require_finite_weights(network: torch.nn.Module, step: int) -> None:
     """Raise NonFiniteLossError rather than let NaN or infinity reach a file."""
-    broken = [name for name, tensor in trained_weights(network).items() if not tensor.isfinite().all()]
+    broken = [name for name, tensor in trained_weights(network).items() if not whole(tensor).isfinite().all()]
     if broken:
         raise NonFiniteLossError(
             f"After step {step}, {len(broken)} weights are no numbers any more, first {broken[0]}; nothing was saved.",

@@ -18,6 +18,7 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.methods import base_of, load_network, parameter_groups
 from heartmula_studio.finetune.plan import RunPlan
+from heartmula_studio.finetune.sharding import prepare, shard_on_cpu_too, sharding_plugin
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.
@@ -30,7 +31,7 @@ class Setup:
     base: BaseFolder
     base_fingerprint: str
     network: HeartMuLa | PeftModel
-    model: nn.Module  # `network`, wrapped for several processes where there are any
+    model: nn.Module  # `network`, wrapped or sharded for several processes where there are any
     optimizer: AcceleratedOptimizer
     train_set: ExampleSet
     held_out: ExampleSet
@@ -40,7 +41,7 @@ class Setup:
 
 def set_up(job_dir: Path, config: TrainConfig) -> Setup:
     """Build everything. Raises as `find_base`, `load_heartmula`, `load_examples` and `make_accelerator` do."""
-    accelerator = make_accelerator(config.mixed_precision)
+    accelerator = make_accelerator(config.mixed_precision, config.method)
     base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
     network = load_network(base, config, accelerator.device)
     network_config = base_of(network).config
@@ -48,7 +49,7 @@ def set_up(job_dir: Path, config: TrainConfig) -> Setup:
     optimizer = torch.optim.AdamW(
         parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=ADAM_BETAS
     )
-    model, optimizer = accelerator.prepare(network, optimizer)
+    model, optimizer = prepare(accelerator, network, optimizer)
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
     return Setup(
         accelerator=accelerator,
@@ -64,16 +65,17 @@ def set_up(job_dir: Path, config: TrainConfig) -> Setup:
     )
 
 
-def make_accelerator(mixed_precision: str) -> Accelerator:
-    """Make the accelerator. Raises InvalidInputError where the device cannot compute in that precision."""
-    # There are no buffers to send, and evaluation runs a different number of batches in each process.
-    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
+    """Make the accelerator. Raises InvalidInputError where the device cannot compute so, or FSDP 1 is asked for."""
+    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]  # there are none
+    plugin = sharding_plugin(method)
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision, kwargs_handlers=handlers)
+        accelerator = Accelerator(mixed_precision=mixed_precision, fsdp_plugin=plugin, kwargs_handlers=handlers)
     except ValueError as error:
         raise InvalidInputError(f"mixed_precision {mixed_precision} fails here: {error}.", "Use no or bf16.") from error
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would silently compute in float32
         raise InvalidInputError("mixed_precision fp16 needs a GPU, and there is none.", "Use no or bf16.")
+    shard_on_cpu_too(accelerator, plugin)
     return accelerator
 
 

@@ -33,6 +33,7 @@ from heartmula_studio.finetune.plan import StepPlan, frame_counts, torch_seed
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.schedule import learning_rate
 from heartmula_studio.finetune.setup import run_identity, set_up
+from heartmula_studio.finetune.sharding import gather, load_optimizer_state, optimizer_state
 from heartmula_studio.finetune.state import (
     RunProgress,
     RunState,
@@ -116,7 +117,7 @@ class Trainer:
             return
         check_identity(state.identity, self.identity)
         restore_weights(self.setup.network, state.weights)
-        self.setup.optimizer.load_state_dict(state.optimizer["optimizer"])
+        load_optimizer_state(self.setup.optimizer, state.optimizer["optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state.optimizer["scaler"])
         self.progress = self.saved = state.progress
@@ -187,7 +188,9 @@ class Trainer:
             )
             weight = 1.0 if share else 0.0
             is_last = micro_step == micro_steps - 1
-            with nullcontext() if is_last else self.accelerator.no_sync(self.setup.model):
+            # Until they are synchronised, the gradients of a sharded network are whole in every process.
+            is_synchronised = is_last or self.accelerator.is_fsdp2
+            with nullcontext() if is_synchronised else self.accelerator.no_sync(self.setup.model):
                 parts = batch_loss(self.setup.model, batch, depth_frames)
                 # Gradients are averaged over the processes, hence the factor.
                 self.accelerator.backward(parts.total(counts) * (weight * processes))
@@ -284,10 +287,16 @@ class Trainer:
         return improved
 
     def _held_out_loss(self) -> MeanLoss:
-        held_out, accelerator = self.setup.held_out, self.accelerator
-        share = [held_out[i] for i in range(accelerator.process_index, len(held_out), accelerator.num_processes)]
-        totals = sum_losses(self.setup.network, share, self.config.batch_size, self.setup.num_codebooks)
-        sums, counts = accelerator.reduce(totals, "sum")
+        held_out, size, num_codebooks = self.setup.held_out, self.config.batch_size, self.setup.num_codebooks
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        plan = StepPlan(epoch=0, examples=tuple(range(len(held_out))))
+        totals = torch.zeros(2, num_codebooks, device=self.accelerator.device)
+        for micro_step in range(plan.num_micro_steps(processes, size)):
+            share = plan.share(micro_step, process, processes, size)
+            # A sharded network runs in all processes or in none.
+            examples = [held_out[i] for i in share or plan.examples[:1]]
+            totals += sum_losses(self.setup.network, examples, size, num_codebooks) * bool(share)
+        sums, counts = self.accelerator.reduce(totals, "sum")
         return MeanLoss.of(sums / counts)
 
     # --- saving ----------------------------------------------------------------------------------------------------
@@ -300,20 +309,25 @@ class Trainer:
     def _save_state(self) -> None:
         require_finite_weights(self.setup.network, self.progress.step)
         self.progress = self.saved = replace(self.progress, metrics_bytes=self.log.metrics_bytes())
-        if not self.accelerator.is_main_process:
-            return
-        optimizer = {"optimizer": self.setup.optimizer.state_dict()}
+        is_main = self.accelerator.is_main_process
+        optimizer = {"optimizer": optimizer_state(self.setup.optimizer, keep=is_main)}
         if self.accelerator.scaler is not None:
             optimizer["scaler"] = self.accelerator.scaler.state_dict()
-        state = RunState(self.progress, trained_weights(self.setup.network), optimizer, self.identity)
-        save_state(self.job_dir / "state", state)
+        state = RunState(self.progress, self._gathered_weights(), optimizer, self.identity)
+        if is_main:
+            save_state(self.job_dir / "state", state)
 
     def _save_checkpoint(self, name: str) -> None:
         require_finite_weights(self.setup.network, self.progress.step)
+        weights = self._gathered_weights()
         if self.accelerator.is_main_process:
             meta = checkpoint_meta(self.setup, self.config, self.progress)
             folder = self.job_dir / "checkpoints" / name
-            save_checkpoint(folder, self.setup.network, meta, DTYPES[self.config.save_dtype])
+            save_checkpoint(folder, self.setup.network, weights, meta, DTYPES[self.config.save_dtype])
+
+    def _gathered_weights(self) -> dict[str, Tensor]:
+        """Return what is trained, whole, on the main process; nothing on the others."""
+        return gather(trained_weights(self.setup.network), keep=self.accelerator.is_main_process)
 
     def _finish(self, stopped: bool) -> TrainResult:
         progress = self.progress

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, read_heartmula_config
+from heartmula_studio.arch.llama import NAMED_FLAVORS
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.finetune.config import TrainConfig
@@ -13,6 +14,7 @@ from heartmula_studio.generate.engine import pick_device
 from heartmula_studio.settings import Settings
 
 MEMORY_FOR_3B_BYTES = 12 * 10**9
+WIDTH_OF_3B = NAMED_FLAVORS["llama-3B"].embed_dim
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,31 @@ class Runtime:
         return Codec.load(self.base, self.device)
 
     def train_config(self, method: str) -> TrainConfig:
-        """The defaults of a training run here: a GPU computes in bfloat16 and keeps a frozen base in it."""
+        """The defaults of a training run here: a GPU computes in bfloat16 and keeps a frozen base in it.
+
+        Raises as `read_heartmula_config`.
+        """
         on_gpu = self.device.type == "cuda"
+        width = read_heartmula_config(self.base.model).backbone_flavor.embed_dim
         return TrainConfig(
             base_model=self.base_name,
             method=method,
+            learning_rate=learning_rate_for(method, width),
             max_window_sec=self.max_window_sec,
             mixed_precision="bf16" if on_gpu else "no",
             base_dtype="bfloat16" if on_gpu and method == "lora" else "float32",
         )
+
+
+def learning_rate_for(method: str, width: int) -> float:
+    """The default for a base whose backbone is `width` wide, to two digits; the trainer's own is that of the 3B.
+
+    With Adam, the best rate for the matrices inside falls as 1 / width (Yang et al., 2022, "Tensor Programs V"). A full
+    fine-tune keeps the trainer's: at a LoRA's rate, nano forgets other styles.
+    """
+    if method == "full":
+        return TrainConfig.learning_rate
+    return float(f"{TrainConfig.learning_rate * WIDTH_OF_3B / width:.1e}")
 
 
 def choose_base(asked: str, checkpoints_dir: Path | None, device: torch.device) -> str:

@@ -69,10 +69,14 @@ class Workshop:
         return with_settings(self.runtime.train_config(method), settings)
 
     def changed_config(self, job: Job, method: str, changes: Mapping[str, Any]) -> TrainConfig:
-        """The settings of a job with `changes`. Raises InvalidInputError."""
-        dtype = self.runtime.train_config(method).base_dtype
-        same = dataclasses.replace(TrainConfig.from_dict(job.config), method=method, base_dtype=dtype)
-        return with_settings(same, changes)
+        """The settings of a job with `changes`; another method brings what suits it. Raises InvalidInputError."""
+        config = TrainConfig.from_dict(job.config)
+        if method != config.method:
+            suits = self.runtime.train_config(method)
+            config = dataclasses.replace(
+                config, method=method, base_dtype=suits.base_dtype, learning_rate=suits.learning_rate
+            )
+        return with_settings(config, changes)
 
     def as_hf_dataset(self, dataset: Dataset) -> datasets.Dataset:
         """The songs as training reads them. Raises ConflictError while songs are not tokenised."""

@@ -44,8 +44,10 @@ class SongFields(Body):
 class TrainingSettings(Body):
     """What is left out takes the studio's defaults."""
 
-    epochs: int | None = Field(None, description="How often each song is heard.", examples=[3])
-    learning_rate: float | None = Field(None, examples=[0.0001])
+    epochs: int | None = Field(None, description="How often each song is heard.", examples=[4])
+    learning_rate: float | None = Field(
+        None, description="By default 0.0001, and more for a LoRA on a base smaller than the 3B.", examples=[None]
+    )
     lora_rank: int | None = Field(None, description="Size of a LoRA; 8 to 32 is common.", examples=[8])
     lora_alpha: float | None = Field(None, description="How strongly a LoRA acts; twice its rank is common.")
     lora_dropout: float | None = None

@@ -122,12 +122,15 @@ class Endpoints:
         self,
         dataset_id: str,
         method: Literal["lora", "full"] = "lora",
-        epochs: int = 3,
-        learning_rate: float = 0.0001,
+        epochs: int = 4,
+        learning_rate: float | None = None,
         lora_rank: int = 8,
         settings: dict | None = None,
     ) -> dict:
-        """Queue a training. `settings` may hold any other setting that POST /training/jobs takes."""
+        """Queue a training. `settings` may hold any other setting that POST /training/jobs takes.
+
+        Left out, the learning rate is that which suits the method and the base model.
+        """
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
         return await _call(self._studio.create_job, **named | {"dataset_id": dataset_id, "method": method})
 
@@ -135,8 +138,8 @@ class Endpoints:
         self,
         dataset_id: str,
         method: Literal["lora", "full"] = "lora",
-        epochs: int = 3,
-        learning_rate: float = 0.0001,
+        epochs: int = 4,
+        learning_rate: float | None = None,
         lora_rank: int = 8,
         settings: dict | None = None,
     ) -> dict:

@@ -55,22 +55,21 @@ class Setting:
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings that go together."""
+    """Settings that go together. `rate` is in units of the learning rate that suits base and method."""
 
     label: str
     epochs: int
-    learning_rate: float
+    rate: float
     lora_rank: int
 
-    @property
-    def values(self) -> tuple[int, float, int]:
-        return self.epochs, self.learning_rate, self.lora_rank
+    def values(self, default_rate: float) -> tuple[int, float, int]:
+        return self.epochs, self.rate * default_rate, self.lora_rank
 
 
 PRESETS = (
-    Preset("Quick test", epochs=1, learning_rate=1e-4, lora_rank=8),
-    Preset("Balanced", epochs=3, learning_rate=1e-4, lora_rank=8),
-    Preset("High quality", epochs=10, learning_rate=5e-5, lora_rank=16),
+    Preset("Quick test", epochs=1, rate=1.0, lora_rank=8),
+    Preset("Balanced", epochs=4, rate=1.0, lora_rank=8),
+    Preset("High quality", epochs=10, rate=0.5, lora_rank=16),
 )
 BALANCED = PRESETS[1]
 
@@ -109,6 +108,10 @@ class Form:
     settings: list[gr.components.Component]
 
     @property
+    def learning_rate(self) -> gr.components.Component:
+        return self.settings[NAMES.index("learning_rate")]
+
+    @property
     def inputs(self) -> list[gr.components.Component]:
         return [self.dataset, self.method, *self.settings]
 
@@ -121,7 +124,7 @@ def build_training(shared: Shared) -> None:
     shared.show(to_dataset.click(lambda: None, **QUIET), "dataset")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
-            form = _build_form(studio.settings.max_window_sec)
+            form = _build_form(studio)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             gr.HTML("<h2>What it will take</h2>")
             estimate = gr.HTML()
@@ -136,7 +139,7 @@ def build_training(shared: Shared) -> None:
     shared.show(started, "jobs")
 
 
-def _build_form(longest_window_sec: float) -> Form:
+def _build_form(studio: Studio) -> Form:
     gr.HTML("<h2>Training</h2>")
     dataset = gr.Dropdown([], label="Dataset", interactive=True)
     base = gr.HTML()
@@ -150,16 +153,16 @@ def _build_form(longest_window_sec: float) -> Form:
         presets = [gr.Button(preset.label, size="sm", min_width=90) for preset in PRESETS]
     with gr.Row():
         epochs = gr.Number(BALANCED.epochs, label="Epochs", precision=0, min_width=120)
-        learning_rate = gr.Number(BALANCED.learning_rate, label="Learning rate", step=0.00001, min_width=120)
+        learning_rate = gr.Number(label="Learning rate", step=0.00001, min_width=120)
         rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
-        advanced, lora_row = _build_advanced(longest_window_sec)
+        advanced, lora_row = _build_advanced(studio.settings.max_window_sec)
     main = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
-        button.click(lambda preset=preset: preset.values, outputs=main, **QUIET)
+        button.click(partial(choose, studio, preset), method, main, **QUIET)
     method.change(
-        lambda method: [gr.update(visible=method == "lora")] * 2, method, [rank, lora_row],
-        trigger_mode="multiple", **QUIET,
+        lambda method: (default_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
+        method, [learning_rate, rank, lora_row], trigger_mode="multiple", **QUIET,
     )  # fmt: skip
     return Form(dataset, base, method, [*main, *advanced])
 
@@ -181,20 +184,38 @@ def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]
     gr.on(
         moved(shared.changes.datasets, shared.dataset_id),
         partial(dataset_field, shared.studio),
-        shared.dataset_id,
-        [form.dataset, form.base, form.method, *places],
+        [shared.dataset_id, form.method, form.learning_rate],
+        [form.dataset, form.base, form.method, form.learning_rate, *places],
         **QUIET,
     )
     form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
 
 
-def dataset_field(studio: Studio, remembered: str) -> tuple:
-    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on."""
+def dataset_field(studio: Studio, remembered: str, method: str, rate: float | None) -> tuple:
+    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on.
+
+    Where no learning `rate` is typed, it becomes the one that suits the method and the base.
+    """
     datasets = studio.list_datasets()[::-1]
     ids = [dataset.id for dataset in datasets]
     chosen = remembered if remembered in ids else next(iter(ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
-    return field, *machine(studio, chosen), gr.update(visible=not ids), gr.update(visible=bool(ids))
+    suitable = default_rate(studio, method) if chosen and rate is None else gr.skip()
+    return field, *machine(studio, chosen), suitable, gr.update(visible=not ids), gr.update(visible=bool(ids))
+
+
+def default_rate(studio: Studio, method: str) -> float | None:
+    """The learning rate that suits method and base; None, which leaves it to the studio, while there is no base."""
+    try:
+        return studio.default_learning_rate(method)
+    except StudioError:
+        return None
+
+
+def choose(studio: Studio, preset: Preset, method: str) -> tuple[int, float, int]:
+    """The values of a preset for a method, on the base there is."""
+    with explained():
+        return preset.values(studio.default_learning_rate(method))
 
 
 def dataset_label(dataset: Dataset) -> str:

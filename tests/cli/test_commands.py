@@ -83,6 +83,7 @@ def test_train_then_generate_in_the_style(tmp_path):
     assert run("train", style, "--out", run_folder, *options) == 0
     checkpoint = run_folder / "checkpoints" / "last"
     assert (checkpoint / "adapter_model.safetensors").is_file()
+    assert json.loads((run_folder / "config.json").read_text())["learning_rate"] == 1.2e-3  # nano's
     song = tmp_path / "song.wav"
     assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
     assert json.loads(song.with_name("song.wav.json").read_text())["style"]["layers_changed"] > 0

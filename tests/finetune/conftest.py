@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.finetune.training_jobs import song_row, write_job
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
+from tests.finetune.training_jobs import RARE_CODE, song_row, write_job
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -29,3 +31,16 @@ def make_job(tmp_path, base_dir):
         return write_job(tmp_path / name, rows, **{"base_model": str(base_dir), **settings})
 
     return make
+
+
+@pytest.fixture
+def base_without_one_code(base_dir, tmp_path):
+    """A base that computes NaN where codebook 0 holds RARE_CODE."""
+    root = tmp_path / "damaged"
+    shutil.copytree(base_dir, root)
+    folder = find_base(root).model
+    model = load_heartmula(folder)
+    with torch.no_grad():
+        model.audio_embeddings.weight[RARE_CODE] = float("nan")
+    save_model(model, model.config.to_dict(), folder)
+    return root

@@ -2,13 +2,12 @@
 
 import json
 import resource
-import shutil
 from contextlib import ExitStack, contextmanager
 
 import pytest
 import torch
 
-from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
+from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.errors import (
     CheckpointMismatchError,
     CheckpointMissingError,
@@ -25,28 +24,7 @@ from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.outputs import require_finite_weights
 from heartmula_studio.finetune.plan import epoch_order
 from heartmula_studio.finetune.state import RunProgress, RunState, save_state
-from tests.finetune.training_jobs import read_metrics, song_row
-
-RARE_CODE = 129  # no made-up song has it
-
-
-@pytest.fixture
-def base_without_one_code(base_dir, tmp_path):
-    """A base that computes NaN where codebook 0 holds RARE_CODE."""
-    root = tmp_path / "damaged"
-    shutil.copytree(base_dir, root)
-    folder = find_base(root).model
-    model = load_heartmula(folder)
-    with torch.no_grad():
-        model.audio_embeddings.weight[RARE_CODE] = float("nan")
-    save_model(model, model.config.to_dict(), folder)
-    return root
-
-
-def song_with_rare_code(number: int) -> dict:
-    row = song_row(number, 12)
-    row["codes"][0, 5] = RARE_CODE
-    return row
+from tests.finetune.training_jobs import read_metrics, song_row, song_with_rare_code
 
 
 def test_a_loss_that_is_no_number_names_step_and_song_and_writes_nothing(make_job, base_without_one_code):

@@ -1,24 +1,16 @@
 """Two real processes: against one with twice the batch, stopped and resumed, and when only one of them fails."""
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from heartmula_studio.errors import CancelledError, TrainingError
 from heartmula_studio.finetune.job import train
-from tests.finetune.training_jobs import losses, read_metrics
-
-REPOSITORY = Path(__file__).parents[2]
-LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+from tests.finetune.training_jobs import launch, losses, read_metrics
 
 
 def run_two_processes(job, timeout_sec: float = 300) -> subprocess.CompletedProcess:
-    command = [*LAUNCH, "-m", "heartmula_studio.finetune", str(job)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, timeout=timeout_sec, capture_output=True, text=True)
+    return launch(job, "--cpu", "--num_processes", "2", timeout_sec=timeout_sec)
 
 
 def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_batch(make_job):

@@ -1,6 +1,9 @@
 """Songs, metrics and curves that several training tests share."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -9,6 +12,8 @@ from heartmula_studio.dataset.songs import song_dataset
 
 AUDIO_EOS_ID = 130  # of the golden base
 MAX_CODE = 128
+RARE_CODE = 129  # no made-up song has it
+REPOSITORY = Path(__file__).parents[2]
 
 
 def song_row(number: int, num_frames: int) -> dict:
@@ -20,6 +25,12 @@ def song_row(number: int, num_frames: int) -> dict:
         "lyrics": "[verse]\nthe sun creeps in" if number % 2 else "",
         "codes": torch.randint(0, MAX_CODE, (8, num_frames), generator=generator),
     }
+
+
+def song_with_rare_code(number: int) -> dict:
+    row = song_row(number, 12)
+    row["codes"][0, 5] = RARE_CODE
+    return row
 
 
 def write_job(job_dir: Path, rows: list[dict], **settings) -> Path:
@@ -45,3 +56,16 @@ def loss_curve(job_dir: Path) -> list[tuple]:
 
 def losses(job_dir: Path) -> list[float]:
     return [entry[2] for entry in loss_curve(job_dir)]
+
+
+def launch(
+    job_dir: Path,
+    *options: str,
+    module: str = "heartmula_studio.finetune",
+    timeout_sec: float = 300,
+    **environment: str,
+) -> subprocess.CompletedProcess:
+    """Run a module on a job through `accelerate launch`."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", *options, "-m", module, str(job_dir)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, timeout=timeout_sec, capture_output=True, text=True)

@@ -11,12 +11,18 @@ from heartmula_studio.ui.training import (
     BALANCED,
     NAMES,
     PRESETS,
+    choose,
+    dataset_field,
     rough_size,
     said_of,
     settings_from,
 )
+from tests.still_studio import filled as filled_dataset
+from tests.still_studio import settings_for, still_studio
 
-AS_IT_STANDS = (*BALANCED.values, *(setting.default for setting in ADVANCED))
+RATE = TrainConfig.learning_rate
+RATE_OF_NANO = 1.2e-3
+AS_IT_STANDS = (*BALANCED.values(RATE), *(setting.default for setting in ADVANCED))
 
 
 def filled(**values) -> tuple:
@@ -43,9 +49,25 @@ def test_every_choice_is_one_that_the_trainer_takes():
 
 def test_presets_are_settings():
     for preset in PRESETS:
-        values = dict(zip(NAMES[:3], preset.values, strict=True))
+        values = dict(zip(NAMES[:3], preset.values(RATE), strict=True))
         config = with_settings(TrainConfig(), settings_from("lora", filled(**values)))
-        assert (config.epochs, config.learning_rate, config.lora.rank) == preset.values
+        assert (config.epochs, config.learning_rate, config.lora.rank) == preset.values(RATE)
+
+
+@pytest.fixture
+def studio(tmp_path):
+    return still_studio(settings_for(tmp_path / "data"))
+
+
+def test_presets_follow_base_and_method(studio):
+    assert choose(studio, BALANCED, "lora") == (TrainConfig.epochs, RATE_OF_NANO, 8)
+    assert choose(studio, BALANCED, "full") == (TrainConfig.epochs, RATE, 8)
+
+
+def test_the_learning_rate_that_suits_the_base_is_shown_where_none_is_typed(studio):
+    filled_dataset(studio)
+    assert RATE_OF_NANO in dataset_field(studio, "", "lora", None)
+    assert RATE_OF_NANO not in dataset_field(studio, "", "lora", 0.5)
 
 
 def test_what_is_typed_arrives():

@@ -1,0 +1,101 @@
+"""Full fine-tunes of a network that no device holds alone: each process keeps a share of every tensor (FSDP 2).
+
+Weights, gradients and moments are DTensors then. The rest of the trainer sees them whole, so that what is saved does
+not depend on how many processes there were; whatever runs the network or looks at a whole tensor needs all of them.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
+from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import parse_flag_from_env
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from heartmula_studio.errors import InvalidInputError
+
+ASKED_FOR, VERSION = "ACCELERATE_USE_FSDP", "FSDP_VERSION"  # the launcher's words in the environment
+HINT = "Begin with heartmula_studio/finetune/fsdp.yaml."
+
+
+def sharding_plugin(method: str) -> FullyShardedDataParallelPlugin | None:
+    """Read how the launcher's configuration shards; None where it does not, and for a LoRA, whose base stays whole.
+
+    Raises InvalidInputError for FSDP 1, and for a configuration that Accelerate does not take.
+    """
+    if not parse_flag_from_env(ASKED_FOR):
+        return None
+    if method != "full":
+        os.environ[ASKED_FOR] = "false"  # or Accelerate would shard it all the same
+        return None
+    if os.environ.get(VERSION) != "2":
+        raise InvalidInputError("The configuration of Accelerate asks for FSDP 1.", HINT)
+    try:
+        # Accelerate's own policy would add up losses and gradients in 16 bits; autocast does not.
+        return FullyShardedDataParallelPlugin(mixed_precision_policy=MixedPrecisionPolicy())
+    except ValueError as error:
+        raise InvalidInputError(f"Accelerate does not take this configuration of FSDP: {error}.", HINT) from error
+
+
+def shard_on_cpu_too(accelerator: Accelerator, plugin: FullyShardedDataParallelPlugin | None) -> None:
+    """Accelerate knows sharding on GPUs only, though PyTorch does it on CPUs just as well."""
+    if plugin is not None and accelerator.distributed_type == DistributedType.MULTI_CPU:
+        accelerator.state.distributed_type, accelerator.state.fsdp_plugin = DistributedType.FSDP, plugin
+
+
+def prepare(
+    accelerator: Accelerator, network: nn.Module, optimizer: Optimizer
+) -> tuple[nn.Module, AcceleratedOptimizer]:
+    """Wrap or shard the network, as the accelerator was told, together with its optimizer."""
+    model, optimizer = accelerator.prepare(network, optimizer)
+    if isinstance(model, FSDPModule):
+        # Else what is outside the layers would stay whole, and no DTensor, after an evaluation.
+        model.set_reshard_after_forward(True, recurse=False)
+        model.forward = accelerator.autocast()(model.forward)
+    return model, optimizer
+
+
+def whole(tensor: Tensor) -> Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def gather(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
+    """Make tensors whole, one by one; what was sharded comes to the CPU. Nothing where it is not to be kept."""
+    gathered = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor)
+        if keep:
+            # A copy even on the CPU: put together, a tensor may lie in a storage with room for equal shares.
+            gathered[name] = full if full is tensor else full.to("cpu", copy=True)
+    return gathered
+
+
+def share_of(full: Tensor, like: Tensor) -> Tensor:
+    """The reverse of `whole`: what this process keeps of `full` where `like` is sharded."""
+    if not isinstance(like, DTensor):
+        return full
+    return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def optimizer_state(optimizer: Optimizer, keep: bool) -> dict[str, Any]:
+    """The optimizer's `state_dict` with whole tensors; without them where it is not to be kept."""
+    values = optimizer.state_dict()
+    return values | {"state": {number: gather(state, keep) for number, state in values["state"].items()}}
+
+
+def load_optimizer_state(optimizer: Optimizer, values: dict[str, Any]) -> None:
+    """Load what `optimizer_state` gave, on any number of processes."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state = {number: _shares(state, parameters[number]) for number, state in values["state"].items()}
+    optimizer.load_state_dict(values | {"state": state})
+
+
+def _shares(state: Mapping[str, Tensor], parameter: Tensor) -> dict[str, Tensor]:
+    """Moments are sharded as their parameter is; the count of steps has another shape."""
+    return {
+        name: share_of(value, parameter) if value.shape == parameter.shape else value for name, value in state.items()
+    }

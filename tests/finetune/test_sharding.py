@@ -1,0 +1,113 @@
+"""A full fine-tune shared out over two real processes: what it computes and saves is what one process does."""
+
+import json
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from heartmula_studio.arch.checkpoints import load_heartmula
+from heartmula_studio.errors import CancelledError, InvalidInputError
+from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.state import load_state
+from tests.finetune.training_jobs import REPOSITORY, launch, losses, read_metrics, song_row, song_with_rare_code
+
+CONFIG = REPOSITORY / "heartmula_studio" / "finetune" / "fsdp.yaml"
+# Six songs, of which one is held out, in steps of four: one process has nothing to do in the second step of an epoch,
+# and in every evaluation.
+SETTINGS = {"method": "full", "epochs": 3, "learning_rate": 1e-3, "conditioning_dropout": 0.5, "depth_share": 0.5}
+
+
+def run_sharded(job, module: str = "heartmula_studio.finetune") -> subprocess.CompletedProcess:
+    return launch(job, "--config_file", str(CONFIG), module=module, ACCELERATE_USE_CPU="true")
+
+
+def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(make_job):
+    """What is saved does not depend on sharding, so either way continues what the other began."""
+    job = make_job("two", gradient_accumulation_steps=2, **SETTINGS)
+    one = make_job("one", batch_size=4, **SETTINGS)
+    (job / "stop").touch()
+    stopped = run_sharded(job)
+    assert f"exitcode  : {CancelledError.exit_code} " in stopped.stderr
+    assert read_metrics(job)[-1]["event"] == "stopped"
+    whole = launch(job, "--cpu", "--num_processes", "2")
+    assert whole.returncode == 0, whole.stderr
+    train(one)
+    assert losses(job) == pytest.approx(losses(one), abs=1e-5)
+
+
+def test_stopped_and_resumed_shared_out_it_leaves_what_one_process_leaves(make_job):
+    job = make_job("two", gradient_accumulation_steps=2, **SETTINGS)
+    one = make_job("one", batch_size=4, **SETTINGS)
+    (job / "stop").touch()
+    run_sharded(job)
+    done = run_sharded(job)
+    assert done.returncode == 0, done.stderr
+    train(one)
+    assert len(losses(job)) == 6 + 4
+    assert losses(job) == pytest.approx(losses(one), abs=1e-5)
+    assert_same_tensors(load_heartmula(job / "checkpoints" / "last").state_dict(), load_state(one / "state").weights)
+    assert_same_tensors(
+        load_file(job / "checkpoints" / "best" / "model.safetensors"),
+        load_file(one / "checkpoints" / "best" / "model.safetensors"),
+    )
+    states = [load_state(folder / "state") for folder in (job, one)]
+    assert_same_tensors(*(state.weights for state in states))
+    optimizers = [state.optimizer["optimizer"] for state in states]
+    assert optimizers[0]["param_groups"] == optimizers[1]["param_groups"]
+    for number, moments in optimizers[1]["state"].items():
+        assert_same_tensors(optimizers[0]["state"][number], moments)
+
+
+def assert_same_tensors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(
+            found[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def test_each_process_holds_half_of_weights_and_moments(make_job):
+    """In bfloat16 and with checkpointing, which both reach into the layers that come and go."""
+    settings = {**SETTINGS, "mixed_precision": "bf16"}
+    job = make_job("two", batch_size=2, gradient_checkpointing=True, **settings)
+    one, in_float32 = make_job("one", batch_size=4, **settings), make_job("float32", batch_size=4, **SETTINGS)
+    done = run_sharded(job, "tests.finetune.keep_a_share")
+    assert done.returncode == 0, done.stderr
+    for process in range(2):
+        shares = json.loads((job / f"share-{process}.json").read_text())
+        assert shares == pytest.approx({"weights": 0.5, "moments": 0.5}, abs=0.05)
+    train(one)
+    train(in_float32)
+    assert losses(job) == pytest.approx(losses(one), abs=5e-3)
+    assert losses(job) != pytest.approx(losses(in_float32), abs=1e-4)
+
+
+def test_a_loss_that_is_no_number_is_traced_to_its_song(make_job, base_without_one_code):
+    rows = [song_row(0, 10), song_with_rare_code(1), song_row(2, 11)]
+    job = make_job(rows=rows, base_model=str(base_without_one_code), gradient_accumulation_steps=2, method="full")
+    failed = run_sharded(job)
+    assert failed.returncode != 0
+    assert read_metrics(job)[-1]["error"]["code"] == "non_finite_loss"
+    assert "step 1, on song 1." in read_metrics(job)[-1]["error"]["message"]
+
+
+def test_a_lora_is_trained_as_without_sharding(make_job):
+    job, one = make_job("two", epochs=1, batch_size=2), make_job("one", epochs=1, batch_size=4)
+    done = run_sharded(job)
+    assert done.returncode == 0, done.stderr
+    train(one)
+    assert losses(job) == pytest.approx(losses(one), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("version", "reshard", "message"), [("1", "FULL_SHARD", "FSDP 1"), ("2", "FULL_SHARD", "FULL_SHARD")]
+)
+def test_other_configurations_are_refused(make_job, monkeypatch, version, reshard, message):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", version)
+    monkeypatch.setenv("FSDP_RESHARD_AFTER_FORWARD", reshard)
+    with pytest.raises(InvalidInputError, match=f"(?i){message}") as caught:
+        train(make_job(method="full"))
+    assert "fsdp.yaml" in caught.value.hint
