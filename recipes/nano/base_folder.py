@@ -21,7 +21,7 @@ MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano"
 
 def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:
     """The trained encoder, and a flow matching with the trained quantiser and random weights else; both fixed."""
-    state = torch.load(work / "tokenizer.pt", weights_only=True)["model"]
+    state = torch.load(work / "tokenizer.pt", map_location="cpu", weights_only=True)["model"]
     encoder, flow = MelEncoder(ENCODER), FlowMatching(FLOW)
     encoder.load_state_dict(part_of(state, "encoder."))
     flow.vq_embed.load_state_dict(part_of(state, "quantiser."))
@@ -32,10 +32,14 @@ def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:
 def write_codec(work: Path, base: Path, dtype: torch.dtype) -> None:
     """Write codec and encoder folders from `scalar_codec.pt`, `tokenizer.pt` and, once it is trained, `flow.pt`."""
     codec = HeartCodec(CODEC)
-    codec.scalar_model.load_state_dict(torch.load(work / "scalar_codec.pt", weights_only=True)["model"])
+    codec.scalar_model.load_state_dict(
+        torch.load(work / "scalar_codec.pt", map_location="cpu", weights_only=True)["model"]
+    )
     encoder, codec.flow_matching = load_tokenizer(work)
     if (work / "flow.pt").is_file():
-        codec.flow_matching.load_state_dict(torch.load(work / "flow.pt", weights_only=True)["model"])
+        codec.flow_matching.load_state_dict(
+            torch.load(work / "flow.pt", map_location="cpu", weights_only=True)["model"]
+        )
     save_model(codec, codec.config.to_dict(), base / CODEC_FOLDER, dtype)
     save_model(nn.ModuleDict({"encoder": encoder}), ENCODER, base / ENCODER_FOLDER, dtype)
 

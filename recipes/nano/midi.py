@@ -11,6 +11,7 @@ from recipes.nano.general_midi import DRUM_CHANNEL, instrument
 
 DEFAULT_TEMPO_USEC = 500_000
 MIN_SHARE = 0.04
+TEMPO_CLASSES = ("slow", "medium", "fast")
 
 
 def read_midi(content: bytes) -> mido.MidiFile:
@@ -58,6 +59,7 @@ class Sound:
 
 
 def tempo_class(bpm: float) -> str:
+    """One of TEMPO_CLASSES."""
     return "slow" if bpm < 90 else "medium" if bpm < 130 else "fast"
 
 

@@ -1,46 +1,56 @@
-"""Prepare the training of nano's language model, from scratch, by the Studio's own trainer.
+"""Prepare the training of nano's language model by the Studio's own trainer.
 
     python -m recipes.nano.prepare_model --work DIR --steps 1000
     ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m heartmula_studio.finetune DIR/model_job
 
-Tokenises every piece marked for the language model (kept in DIR/tokens/) and writes DIR/base/ (random weights) and
+Tokenises every piece marked for the language model, at five speeds (kept in DIR/tokens/), and writes DIR/base/ and
 DIR/model_job/, which the trainer resumes when it is started again.
 """
 
 import argparse
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.finetune.config import TrainConfig
-from recipes.nano.base_folder import write_codec, write_untrained_model
+from recipes.nano.base_folder import MODEL_FOLDER, write_codec, write_untrained_model
 from recipes.nano.manifest import read_manifest
+from recipes.nano.versions import SPEEDS, Version, tokens_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=4, help="windows of 24 s that each process takes in a step")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; without, weights are random")
+    parser.add_argument("--jobs", type=int, default=1, help="pieces tokenised at the same time")
     arguments = parser.parse_args()
     base, job = arguments.work / "base", arguments.work / "model_job"
     write_untrained_model(arguments.work, base)
+    if arguments.start:
+        model = load_heartmula(arguments.start)
+        save_model(model, model.config.to_dict(), base / MODEL_FOLDER)
     write_codec(arguments.work, base, torch.float16)
-    dataset = song_dataset(tokenised_pieces(arguments.work, Codec.load(find_base(base))))
-    dataset.save_to_disk(job / "dataset")
+    codec, versions = Codec.load(find_base(base)), versions_to_learn(arguments.work)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        rows = list(pool.map(partial(dataset_row, work=arguments.work, codec=codec), versions))
+    song_dataset(rows).save_to_disk(job / "dataset")
     config = TrainConfig(
         base_model=os.path.relpath(base, job),
         method="full",
         epochs=1000,
         max_steps=arguments.steps,
-        learning_rate=1.5e-3,
+        learning_rate=arguments.learning_rate,
         warmup_ratio=0.03,
-        weight_decay=0.05,
+        weight_decay=0.1,
         batch_size=arguments.batch,
         max_window_sec=24.0,
         depth_share=0.5,
@@ -50,19 +60,16 @@ def main() -> None:
     config.save(job / "config.json")
 
 
-def tokenised_pieces(work: Path, codec: Codec) -> list[dict]:
-    """Dataset rows of every training piece for the language model, tokenising what is not yet tokenised."""
-    rows = []
-    folder = work / "tokens" / codec.codec_id
-    for record in read_manifest(work / "manifest.jsonl"):
-        if not record["lm"] or record["split"] != "train":
-            continue
-        path = folder / f"{record['id']}.pt"
-        if not path.is_file():
-            codec.encode_file(work / record["file"]).save(path)
-        row = {"song": record["id"], "tags": record["tags"], "lyrics": "", "codec": codec.codec_id}
-        rows.append({**row, "codes": Tokens.load(path).codes})
-    return rows
+def versions_to_learn(work: Path) -> list[Version]:
+    """Every training piece for the language model, as it was written first, then at each other speed."""
+    records = [r for r in read_manifest(work / "manifest.jsonl") if r["lm"] and r["split"] == "train"]
+    return [Version(record, speed) for speed in SPEEDS for record in records]
+
+
+def dataset_row(version: Version, work: Path, codec: Codec) -> dict:
+    """One version as a row of the dataset, tokenised if it is not yet."""
+    codes = tokens_of(version, work, codec).codes
+    return {"song": version.song_name, "tags": version.tags, "lyrics": "", "codec": codec.codec_id, "codes": codes}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Train nano's tokenizer: waveform → features → codes, so that the mel spectrogram can be told from the codes.
 
-torchrun --nproc-per-node 2 -m recipes.nano.train_tokenizer --work DIR
+    torchrun --nproc-per-node 2 -m recipes.nano.train_tokenizer --work DIR
+
+It runs on a GPU where there is one, as a single process.
 """
 
 import argparse
@@ -14,10 +16,11 @@ from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.mel_encoder import MelEncoder
 from recipes.nano.audio_pool import AudioPool
 from recipes.nano.sizes import ENCODER, FEATURE_DIM, FLOW, SAMPLES_PER_FRAME
-from recipes.nano.training import join_processes, run_training
+from recipes.nano.training import join_processes, run_training, training_device
 
 FRAMES_PER_STEP = 768
 CROP_FRAMES = 64
+CROP_SAMPLES = CROP_FRAMES * SAMPLES_PER_FRAME
 MEASURED_CROPS = 128
 MEL_PER_FRAME = 4
 COMMITMENT_WEIGHT = 0.1
@@ -91,16 +94,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=500)
     arguments = parser.parse_args()
-    rank = join_processes()
+    rank, device = join_processes(), training_device()
     pool = AudioPool(arguments.work)
     torch.manual_seed(0)
     tokenizer = Tokenizer().train()
-    tokenizer.start_as_pca(pool.crops(MEASURED_CROPS, CROP_FRAMES * SAMPLES_PER_FRAME, np.random.default_rng(0)))
+    tokenizer.start_as_pca(pool.crops(MEASURED_CROPS, CROP_SAMPLES, np.random.default_rng(0)))
+    tokenizer.to(device)
 
     def loss_of(step: int) -> dict[str, Tensor]:
         torch.manual_seed(2 * step + rank)
-        rng = np.random.default_rng((step, rank))
-        return tokenizer.losses(pool.crops(FRAMES_PER_STEP // CROP_FRAMES, CROP_FRAMES * SAMPLES_PER_FRAME, rng))
+        waveform = pool.crops(FRAMES_PER_STEP // CROP_FRAMES, CROP_SAMPLES, np.random.default_rng((step, rank)))
+        return tokenizer.losses(waveform.to(device))
 
     run_training(tokenizer, loss_of, arguments.steps, 5e-4, arguments.work / "tokenizer.pt")
 

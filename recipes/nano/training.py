@@ -38,6 +38,11 @@ def join_processes() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def training_device() -> torch.device:
+    """A GPU where there is one: then a single process is meant, which several CPU cores only replace."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def average_gradients(parameters: list[nn.Parameter]) -> None:
     if not dist.is_initialized():
         return
@@ -93,7 +98,7 @@ def load_state(model: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -
     """Restore model and optimiser; return the step to go on from."""
     if not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     return state["step"]

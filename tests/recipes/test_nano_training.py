@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from heartmula_studio.arch.checkpoints import ASSETS
+from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.finetune.job import train
 from recipes.nano import (
     evaluate,
     package,
+    prepare_flow,
     prepare_model,
     song_figures,
     train_flow,
@@ -18,7 +20,9 @@ from recipes.nano import (
     train_tokenizer,
 )
 from recipes.nano.audio import read_stereo, write_flac
+from recipes.nano.base_folder import MODEL_FOLDER
 from recipes.nano.manifest import write_manifest
+from recipes.nano.versions import SPEEDS
 
 CLIPS = sorted((ASSETS / "clips").glob("*/*.ogg"))
 
@@ -32,7 +36,8 @@ def work(tmp_path):
         file, sound = f"audio/{clip.stem}.flac", read_stereo(clip)
         write_flac(torch.cat((sound, sound), dim=1), tmp_path / file)
         split = "train" if number else "held_out"
-        records.append({"id": clip.stem, "file": file, "tags": ["techno", "fast"], "lm": True, "split": split})
+        record = {"id": clip.stem, "file": file, "title": clip.stem, "tags": ["techno", "fast"], "lm": True}
+        records.append(record | {"split": split})
     write_manifest(records, tmp_path / "manifest.jsonl")
     return tmp_path
 
@@ -53,16 +58,23 @@ def steps_of(log) -> list[int]:
 
 
 def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypatch, capsys):
-    monkeypatch.setattr(train_flow, "MEASURED_BATCHES", 2)
+    monkeypatch.setattr(train_flow, "MEASURED_FRAMES", 800)
+    monkeypatch.setattr("recipes.nano.prepare_model.SPEEDS", SPEEDS[:2])
     monkeypatch.setattr(train_tokenizer, "MEASURED_CROPS", 32)
     monkeypatch.setattr("recipes.nano.training.LOG_EVERY", 1)
     run(train_scalar_codec, "--steps", "1")
     run(train_tokenizer, "--steps", "1")
     run(train_tokenizer, "--steps", "2")
     assert steps_of(work / "tokenizer.jsonl") == [0, 1]  # the second run went on where the first had stopped
-    run(train_flow, "--steps", "1", "--teacher-steps", "1")
     run(prepare_model, "--steps", "2")
     assert train(work / "model_job").step == 2
+    (work / "model_job").rename(work / "first_job")
+    best = work / "first_job" / "checkpoints" / "best"
+    run(prepare_model, "--steps", "1", "--start", str(best))
+    assert fingerprint(work / "base" / MODEL_FOLDER) == fingerprint(best)
+    assert train(work / "model_job").step == 1
+    run(prepare_flow)
+    run(train_flow, "--steps", "1", "--teacher-steps", "1")
     run(package, "--out", str(work / "nano"))
     capsys.readouterr()
     run(evaluate, "--base", str(work / "nano"))

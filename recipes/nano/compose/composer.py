@@ -83,7 +83,7 @@ def instruments(style: Style) -> list[str]:
     return list(dict.fromkeys([*words, "drums"] if style.drums else words))
 
 
-def compose(style: Style, seed: int) -> Composition:
+def compose(style: Style, seed: int | str) -> Composition:
     """Compose a piece. Its tags are the style's words, its instruments and the tempo class."""
     rng = Random(f"{style.name} {seed}")
     key = Key(rng.randrange(12), style.mode)
