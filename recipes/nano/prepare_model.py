@@ -50,7 +50,7 @@ def main() -> None:
         max_steps=arguments.steps,
         learning_rate=arguments.learning_rate,
         warmup_ratio=0.03,
-        weight_decay=0.1,
+        weight_decay=0.05,
         batch_size=arguments.batch,
         max_window_sec=24.0,
         depth_share=0.5,
