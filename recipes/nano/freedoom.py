@@ -9,8 +9,9 @@ import mido
 from torch import Tensor
 
 from recipes.nano.manifest import VERSION_MARK, Work
-from recipes.nano.midi import Sound, change_tempo, listen, read_midi, tempo_class, transpose
+from recipes.nano.midi import Sound, change_tempo, listen, read_midi, transpose
 from recipes.nano.synthesis import render
+from recipes.nano.tempo import tempo_class
 from recipes.nano.wad import midi_lumps
 
 PACKAGE = "freedoom"

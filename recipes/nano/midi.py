@@ -11,7 +11,6 @@ from recipes.nano.general_midi import DRUM_CHANNEL, instrument
 
 DEFAULT_TEMPO_USEC = 500_000
 MIN_SHARE = 0.04
-TEMPO_CLASSES = ("slow", "medium", "fast")
 
 
 def read_midi(content: bytes) -> mido.MidiFile:
@@ -56,11 +55,6 @@ class Sound:
         """What is heard for at least 4 % of all sounding time, longest first; drums whenever they play."""
         ordered = [word for word, _ in self.sounding_sec.most_common()]
         return [word for word in ordered if word == "drums" or self.share(word) >= MIN_SHARE]
-
-
-def tempo_class(bpm: float) -> str:
-    """One of TEMPO_CLASSES."""
-    return "slow" if bpm < 90 else "medium" if bpm < 130 else "fast"
 
 
 def listen(midi: mido.MidiFile) -> Sound:

@@ -20,7 +20,7 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from recipes.nano.audio import read_stereo, write_flac
 from recipes.nano.manifest import VERSION_MARK
-from recipes.nano.midi import TEMPO_CLASSES, tempo_class
+from recipes.nano.tempo import TEMPO_CLASSES, tempo_class
 
 AS_WRITTEN = Fraction(1)
 # A semitone and a whole tone up and down, but in small numbers: resampling by them is fast.

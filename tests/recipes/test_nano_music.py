@@ -23,7 +23,8 @@ from recipes.nano.compose.styles_popular import METAL_RIFF
 from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
 from recipes.nano.general_midi import DRUM_CHANNEL, instrument
 from recipes.nano.manifest import Work, read_manifest
-from recipes.nano.midi import change_tempo, listen, read_midi, tempo_class, transpose
+from recipes.nano.midi import change_tempo, listen, read_midi, transpose
+from recipes.nano.tempo import tempo_class
 
 STYLES = [*ACOUSTIC_STYLES, *POPULAR_STYLES]
 

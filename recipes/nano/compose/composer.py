@@ -12,7 +12,7 @@ from recipes.nano.compose.score import Note, Part, to_midi
 from recipes.nano.compose.style import Layer, Style
 from recipes.nano.general_midi import instrument
 from recipes.nano.manifest import Work
-from recipes.nano.midi import tempo_class
+from recipes.nano.tempo import tempo_class
 
 LENGTH_SEC = 50.0
 FORM = "AABA"
