@@ -4,7 +4,7 @@ A generated frame reads every weight once and computes next to nothing with it, 
 many: a layer of its own for q, k and v, or for the two halves of an adapter, costs more than their arithmetic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
@@ -49,27 +49,29 @@ class StackedLinear:
             assert isinstance(layer, Adaptable) or type(layer) is nn.Linear, type(layer)
         weights = [layer.weight for layer in layers]
         *starts, self._outputs = accumulate(map(len, weights), initial=0)
-        self._adapted = {
-            start: layer
-            for start, layer in zip(starts, layers, strict=True)
-            if isinstance(layer, Adaptable) and layer.low_rank()
-        }
-        downs = [layer.low_rank().down.to(weights[0].dtype) for layer in self._adapted.values()]
+        placed = dict(zip(starts, layers, strict=True))
+        told = {start: layer.low_rank() for start, layer in placed.items() if isinstance(layer, Adaptable)}
+        parts = {start: part for start, part in told.items() if part}
+        self._adapted = {start: placed[start] for start in parts}
+        downs = [part.down.to(weights[0].dtype) for part in parts.values()]
         self._weight = torch.cat([*weights, *downs])
         for start, weight in zip(starts, weights, strict=True):
             weight.data = self._weight[start : start + len(weight)]
         self._up = self._weight.new_zeros(sum(map(len, downs)), self._outputs)
         self._gain: Tensor | None = None
         self._has_kernels = kernels.are_usable(self._weight.device)
-        self.refresh()
+        self._take_over(parts)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def refresh(self) -> None:
         """Take over the adapter's strength, in place."""
+        self._take_over({start: layer.low_rank() for start, layer in self._adapted.items()})
+
+    def _take_over(self, parts: Mapping[int, LowRank]) -> None:
+        """Write what is added to the outputs that begin at each number."""
         row = 0
-        for start, layer in self._adapted.items():
-            part = layer.low_rank()
+        for start, part in parts.items():
             rank, columns = part.up.shape[1], slice(start, start + part.up.shape[0])
             self._up[row : row + rank, columns] = part.up.T
             row += rank

@@ -11,7 +11,6 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from heartmula_studio.arch.checkpoints import load_heartmula
 from heartmula_studio.arch.fingerprint import file_sha256, fingerprint
 from heartmula_studio.arch.llama_step import TransformerStep
 from heartmula_studio.codec.identity import stored_codebook_id
@@ -141,17 +140,6 @@ def test_too_little_memory_is_told_with_what_to_do(engine, monkeypatch):
         engine.generate(REQUEST)
     monkeypatch.undo()
     engine.generate(REQUEST)
-
-
-def test_model_and_codec_taking_turns_change_nothing(engine, save_adapter, tmp_path):
-    other = Engine(engine.base, load_heartmula(engine.base.model), engine.codec, takes_turns=True)
-    folder = save_adapter()
-    for number, one in enumerate((engine, other)):
-        one.activate(folder, 0.5)
-        for name in ("a", "b"):
-            one.make_song(REQUEST, tmp_path / f"{name}{number}.wav")
-    sounds = [soundfile.read(tmp_path / name, dtype="int16")[0] for name in ("a0.wav", "b0.wav", "a1.wav", "b1.wav")]
-    assert all((sound == sounds[0]).all() for sound in sounds)
 
 
 def test_activate_strength_and_deactivate(engine, logits, save_adapter):
