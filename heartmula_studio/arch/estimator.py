@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from heartmula_studio.arch.rotary import inverse_frequencies, rotate_interleaved, rotation_table
+from heartmula_studio.arch.float32_linear import Float32Linear
+from heartmula_studio.arch.rotary import inverse_frequencies, rotate_by, turn_table
 
 TIME_CHANNELS = 512
 TIME_SCALE = 1000
@@ -36,17 +37,14 @@ class SelfAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
         self.head_dim = dim // num_heads
-        self.q_proj = nn.Linear(dim, dim, bias=False)
-        self.k_proj = nn.Linear(dim, dim, bias=False)
-        self.v_proj = nn.Linear(dim, dim, bias=False)
-        self.o_proj = nn.Linear(dim, dim, bias=False)
+        self.q_proj = Float32Linear(dim, dim)
+        self.k_proj = Float32Linear(dim, dim)
+        self.v_proj = Float32Linear(dim, dim)
+        self.o_proj = Float32Linear(dim, dim)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        q, k, v = (
-            proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-            for proj in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        q, k = rotate_interleaved(q, cos, sin), rotate_interleaved(k, cos, sin)
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (heads.transpose(1, 2) for heads in (rotate_by(q, turns[:, None]), rotate_by(k, turns[:, None]), v))
         attended = F.scaled_dot_product_attention(q, k, v)
         return self.o_proj(attended.transpose(1, 2).flatten(-2))
 
@@ -55,9 +53,9 @@ class GatedMLP(nn.Module):
     def __init__(self, dim: int):
         super().__init__()
         hidden = MLP_MULTIPLE * math.ceil(int(2 * 4 * dim / 3) / MLP_MULTIPLE)
-        self.gate = nn.Linear(dim, hidden, bias=False)
-        self.up = nn.Linear(dim, hidden, bias=False)
-        self.down = nn.Linear(hidden, dim, bias=False)
+        self.gate = Float32Linear(dim, hidden)
+        self.up = Float32Linear(dim, hidden)
+        self.down = Float32Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.gate(x)) * self.up(x))
@@ -74,10 +72,10 @@ class ModulatedBlock(nn.Module):
         self.mlp = GatedMLP(dim)
         self.scale_shift_table = nn.Parameter(torch.randn(6, dim) / dim**0.5)
 
-    def forward(self, x: Tensor, modulation: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor, turns: Tensor) -> Tensor:
         modulation = self.scale_shift_table + modulation
         shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=1)
-        x = x + gate_attn * self.attn(self.attn_norm(x) * (1 + scale_attn) + shift_attn, cos, sin)
+        x = x + gate_attn * self.attn(self.attn_norm(x) * (1 + scale_attn) + shift_attn, turns)
         return x + gate_mlp * self.mlp(self.mlp_norm(x) * (1 + scale_mlp) + shift_mlp)
 
 
@@ -149,8 +147,8 @@ class VelocityEstimator(nn.Module):
         """Modulated blocks, then a modulated layer norm: [B, T, D] → [B, T, D]."""
         modulation, embedded = adaln(times)
         frequencies = inverse_frequencies(x.shape[-1] // self.num_heads, ROTARY_BASE)
-        cos, sin = rotation_table(frequencies, x.shape[1], x.device)
+        turns = turn_table(frequencies, x.shape[1], x.device)
         for block in blocks:
-            x = block(x, modulation, cos, sin)
+            x = block(x, modulation, turns)
         shift, scale = (scale_shift_table + embedded).chunk(2, dim=1)
         return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift

@@ -2,7 +2,8 @@
 
 A frame of the 3B takes about as long for reading its weights as for everything between its matrix products: with two
 rows of numbers, each kernel costs two to five millionths of a second whatever it does, and there are over a thousand.
-All compute in float32 and round once. `llama_step` and `sampling` hold what each stands for in plain PyTorch.
+All compute in float32 and round once, and those that read a product add the adapter's share of it: as a kernel of its
+own, that cost a quarter of a frame. `llama_step` and `sampling` hold what each stands for in plain PyTorch.
 """
 
 import functools
@@ -10,6 +11,8 @@ import logging
 
 import torch
 from torch import Tensor
+
+from heartmula_studio.arch.stacked_linear import Normed, Product
 
 try:
     import triton
@@ -19,6 +22,8 @@ except ImportError:  # PyTorch brings it only where there can be an NVIDIA GPU
 
 log = logging.getLogger(__name__)
 
+COLUMNS = 256  # of a row, for one block: few, as there are few rows
+
 
 @functools.cache
 def are_usable(device: torch.device) -> bool:
@@ -27,43 +32,53 @@ def are_usable(device: torch.device) -> bool:
         return False
     try:
         with torch.cuda.device(device):
-            gated(torch.zeros(1, 2, device=device))
+            zeros = torch.zeros(2, 2, device=device)
+            gated(Product(zeros, zeros[:0], None))
     except Exception as error:  # Triton raises whatever the compiler trips over
         log.warning("Songs are made without kernels of our own, which is slower: %s", error)
         return False
     return True
 
 
-def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
-    """[N, D] → [N, D], each row divided by its root mean square, times `scale` [D]."""
-    y, size = torch.empty_like(x), x.shape[1]
-    _rms_norm[(len(x),)](x, scale, y, eps, size, triton.next_power_of_2(size), num_warps=8)
+def add_and_norm(total: Tensor, product: Product, scale: Tensor, eps: float) -> Normed:
+    """Add a product to `total` [N, D] in place; return each row of that by its root mean square, times `scale` [D].
+
+    Left to be divided by that root, so that several multiprocessors can work on a row.
+    """
+    (num_rows, size), parts = total.shape, triton.cdiv(total.shape[1], COLUMNS)
+    y, mean_square = torch.empty_like(total), total.new_empty(num_rows, parts, dtype=torch.float32)
+    _add_and_norm[(num_rows, parts)](
+        total, *_tensors(product), scale, y, mean_square, eps, len(product.up), size, product.gain is not None, COLUMNS,
+        num_warps=2,
+    )  # fmt: skip
+    return Normed(y, mean_square)
+
+
+def gated(gate_up: Product) -> Tensor:
+    """A product of [N, 2 · I] → [N, I]: `silu(gate) * up`."""
+    rank, size = len(gate_up.up) // 2, gate_up.up.shape[1] // 2
+    y = gate_up.values.new_empty(len(gate_up.values), size)
+    _gated[(len(y), triton.cdiv(size, COLUMNS))](
+        *_tensors(gate_up), *_divisor(gate_up), y, rank, size, gate_up.gain is not None, COLUMNS, num_warps=2
+    )
     return y
 
 
-def gated(gate_up: Tensor) -> Tensor:
-    """[N, 2 · I] → [N, I]: `silu(gate) * up`. Rows may lie apart."""
-    size = gate_up.shape[1] // 2
-    y = gate_up.new_empty(len(gate_up), size)
-    _gated[(len(gate_up), triton.cdiv(size, 1024))](gate_up, y, gate_up.stride(0), size, 1024)
-    return y
-
-
-def turn_and_store(qkv: Tensor, turns: Tensor, positions: Tensor, cache: Tensor, num_heads: int) -> Tensor:
+def turn_and_store(qkv: Product, turns: Tensor, positions: Tensor, cache: Tensor, num_heads: int) -> Tensor:
     """Turn queries and keys by their positions, and write keys and values into the cache.
 
-    qkv: [R·T, (heads + 2 · kv heads) · head_dim], rows may lie apart; turns: [length, head_dim / 2] complex64;
+    qkv: a product of [R·T, (heads + 2 · kv heads) · head_dim]; turns: [length, head_dim / 2] complex64;
     positions: [R, T]; cache: [2, R, kv heads, length, head_dim].
     Returns the queries [R, kv heads, T · group, head_dim]: those that share a key head side by side.
     """
     _, rows, kv_heads, _, head_dim = cache.shape
     group, steps = num_heads // kv_heads, positions.shape[1]
-    queries = qkv.new_empty(rows, kv_heads, steps * group, head_dim)
+    queries = qkv.values.new_empty(rows, kv_heads, steps * group, head_dim)
     half = head_dim // 2
     _turn_and_store[(rows * steps, num_heads + 2 * kv_heads)](
-        qkv, torch.view_as_real(turns), positions.contiguous(), queries, cache,
-        qkv.stride(0), cache.stride(0), cache.stride(1), cache.stride(2), steps,
-        num_heads, kv_heads, group, half, triton.next_power_of_2(half),
+        *_tensors(qkv), *_divisor(qkv), torch.view_as_real(turns), positions.contiguous(), queries, cache,
+        cache.stride(0), cache.stride(1), cache.stride(2), steps, len(qkv.up) // 3, qkv.gain is not None,
+        num_heads, kv_heads, group, half, triton.next_power_of_2(half), num_warps=2,
     )  # fmt: skip
     return queries
 
@@ -77,19 +92,6 @@ def softmax_up_to(scores: Tensor, positions: Tensor, scale: float) -> Tensor:
         triton.next_power_of_2(span), num_warps=4 if span <= 1024 else 8,
     )  # fmt: skip
     return weights
-
-
-def add_low_rank(total: Tensor, stacked: Tensor, up: Tensor, gain: Tensor | None, is_sum: bool) -> Tensor:
-    """Write `gain · stacked[:, :out] + stacked[:, out:] @ up` into `total` [N, out], or with `is_sum` add it to that.
-
-    stacked: [N, out + r]; up: [r, out]; gain: [out] or None. `total` may be a part of `stacked`.
-    """
-    rank, size = up.shape
-    _add_low_rank[(len(total), triton.cdiv(size, 256))](
-        total, stacked, up, up if gain is None else gain, total.stride(0), stacked.stride(0), rank, size,
-        is_sum, gain is not None, 32, 256,
-    )  # fmt: skip
-    return total
 
 
 def draw(logits: Tensor, cfg_scale: Tensor, allowed: Tensor, uniform: Tensor, temperature: Tensor, topk: int) -> Tensor:
@@ -106,38 +108,92 @@ def draw(logits: Tensor, cfg_scale: Tensor, allowed: Tensor, uniform: Tensor, te
     return ids
 
 
+def _tensors(product: Product) -> tuple[Tensor, Tensor, Tensor]:
+    """What kernels are told of a product; one without a gain has any tensor in its place."""
+    return product.values, product.up, product.up if product.gain is None else product.gain
+
+
+def _divisor(product: Product) -> tuple[Tensor, int]:
+    """The parts of the mean square and their number; 0 and any tensor where there are none."""
+    return (product.values, 0) if product.mean_square is None else (product.mean_square, product.mean_square.shape[1])
+
+
 if triton is not None:
 
     @triton.jit
-    def _rms_norm(x, scale, y, eps, SIZE: tl.constexpr, BLOCK: tl.constexpr):
-        columns = tl.arange(0, BLOCK)
-        inside = columns < SIZE
-        values = tl.load(x + tl.program_id(0) * SIZE + columns, mask=inside, other=0.0).to(tl.float32)
-        inverse = 1.0 / tl.sqrt(tl.sum(values * values, axis=0) / SIZE + eps)
-        scales = tl.load(scale + columns, mask=inside, other=0.0).to(tl.float32)
-        tl.store(y + tl.program_id(0) * SIZE + columns, values * inverse * scales, mask=inside)
+    def _total(
+        values, up, gain, row, columns, inside, layer, LAYERS: tl.constexpr, RANK: tl.constexpr, SIZE: tl.constexpr,
+        HAS_GAIN: tl.constexpr,
+    ):  # fmt: skip
+        """Columns of a product's row, all of one of its layers, with the adapter's share, in float32."""
+        values += row * (SIZE + LAYERS * RANK)
+        total = tl.load(values + columns, mask=inside, other=0.0).to(tl.float32)
+        if HAS_GAIN:
+            total *= tl.load(gain + columns, mask=inside, other=0.0)
+        for start in range(0, RANK, 8):
+            for number in tl.static_range(8):  # eight at once: each waits for memory as long as all
+                is_there, place = start + number < RANK, layer * RANK + start + number
+                low = tl.load(values + SIZE + place, mask=is_there, other=0.0).to(tl.float32)
+                # Kept in the cache until the next frame, while gigabytes of weights pass through.
+                part = tl.load(
+                    up + place * SIZE + columns, mask=inside & is_there, other=0.0, eviction_policy="evict_last"
+                )
+                total += low * part.to(tl.float32)
+        return total
 
     @triton.jit
-    def _gated(gate_up, y, stride, SIZE: tl.constexpr, BLOCK: tl.constexpr):
-        row, columns = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    def _inverse_root(mean_square, row, PARTS: tl.constexpr):
+        """One by the root of a row's mean square, or 1 where there is none."""
+        total = 1.0
+        if PARTS > 0:
+            total = 0.0
+            for part in tl.static_range(PARTS):
+                total += tl.load(mean_square + row * PARTS + part)
+        return 1.0 / tl.sqrt(total)
+
+    @triton.jit
+    def _add_and_norm(
+        total, values, up, gain, scale, y, mean_square, eps, RANK: tl.constexpr, SIZE: tl.constexpr,
+        HAS_GAIN: tl.constexpr, BLOCK: tl.constexpr,
+    ):  # fmt: skip
+        row, part = tl.program_id(0), tl.program_id(1)
+        columns = part * BLOCK + tl.arange(0, BLOCK)
         inside = columns < SIZE
-        gate = tl.load(gate_up + row * stride + columns, mask=inside, other=0.0).to(tl.float32)
-        up = tl.load(gate_up + row * stride + SIZE + columns, mask=inside, other=0.0).to(tl.float32)
+        product = _total(values, up, gain, row, columns, inside, 0, 1, RANK, SIZE, HAS_GAIN)
+        before = tl.load(total + row * SIZE + columns, mask=inside, other=0.0)
+        after = (before.to(tl.float32) + product).to(before.dtype)
+        tl.store(total + row * SIZE + columns, after, mask=inside)
+        after, num_parts = after.to(tl.float32), tl.num_programs(1)
+        tl.store(mean_square + row * num_parts + part, tl.sum(after * after, axis=0) / SIZE + eps / num_parts)
+        scales = tl.load(scale + columns, mask=inside, other=0.0).to(tl.float32)
+        tl.store(y + row * SIZE + columns, after * scales, mask=inside)
+
+    @triton.jit
+    def _gated(
+        values, ups, gain, mean_square, PARTS: tl.constexpr, y,
+        RANK: tl.constexpr, SIZE: tl.constexpr, HAS_GAIN: tl.constexpr, BLOCK: tl.constexpr,
+    ):  # fmt: skip
+        row, columns = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+        inside, inverse = columns < SIZE, _inverse_root(mean_square, row, PARTS)
+        gate = _total(values, ups, gain, row, columns, inside, 0, 2, RANK, 2 * SIZE, HAS_GAIN) * inverse
+        up = _total(values, ups, gain, row, SIZE + columns, inside, 1, 2, RANK, 2 * SIZE, HAS_GAIN) * inverse
         tl.store(y + row * SIZE + columns, gate / (1.0 + tl.exp(-gate)) * up, mask=inside)
 
     @triton.jit
     def _turn_and_store(
-        qkv, turns, positions, queries, cache, stride, kind_stride, row_stride, head_stride, STEPS,
+        values, up, gain, mean_square, PARTS: tl.constexpr, turns, positions, queries, cache,
+        kind_stride, row_stride, head_stride, STEPS, RANK: tl.constexpr, HAS_GAIN: tl.constexpr,
         HEADS: tl.constexpr, KV_HEADS: tl.constexpr, GROUP: tl.constexpr, HALF: tl.constexpr, BLOCK: tl.constexpr,
     ):  # fmt: skip
         at, head = tl.program_id(0), tl.program_id(1)
         row, step = at // STEPS, at % STEPS
         position = tl.load(positions + at)
         pairs = tl.arange(0, BLOCK)
-        inside = pairs < HALF
-        source = qkv + at * stride + head * 2 * HALF + 2 * pairs
-        even = tl.load(source, mask=inside, other=0.0).to(tl.float32)
-        odd = tl.load(source + 1, mask=inside, other=0.0).to(tl.float32)
+        inside, inverse = pairs < HALF, _inverse_root(mean_square, at, PARTS)
+        SIZE: tl.constexpr = (HEADS + 2 * KV_HEADS) * 2 * HALF
+        columns, layer = head * 2 * HALF + 2 * pairs, (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS)
+        even = _total(values, up, gain, at, columns, inside, layer, 3, RANK, SIZE, HAS_GAIN) * inverse
+        odd = _total(values, up, gain, at, columns + 1, inside, layer, 3, RANK, SIZE, HAS_GAIN) * inverse
         if head < HEADS + KV_HEADS:
             turn = turns + position * 2 * HALF + 2 * pairs
             cos, sin = tl.load(turn, mask=inside, other=0.0), tl.load(turn + 1, mask=inside, other=0.0)
@@ -194,24 +250,3 @@ if triton is not None:
         cumulative = tl.cumsum(weights, axis=0)
         bound = tl.load(uniform + song * uniform_stride) * tl.max(cumulative, axis=0)
         tl.store(ids + song, tl.sum((cumulative <= bound).to(tl.int64), axis=0))
-
-    @triton.jit
-    def _add_low_rank(
-        total, stacked, up, gain, total_stride, stride, RANK: tl.constexpr, SIZE: tl.constexpr,
-        IS_SUM: tl.constexpr, HAS_GAIN: tl.constexpr, PART: tl.constexpr, BLOCK: tl.constexpr,
-    ):  # fmt: skip
-        row, columns = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-        inside = columns < SIZE
-        values = tl.load(stacked + row * stride + columns, mask=inside, other=0.0).to(tl.float32)
-        if HAS_GAIN:
-            values *= tl.load(gain + columns, mask=inside, other=0.0)
-        for start in range(0, RANK, PART):
-            numbers = start + tl.arange(0, PART)
-            low = tl.load(stacked + row * stride + SIZE + numbers, mask=numbers < RANK, other=0.0).to(tl.float32)
-            is_there = (numbers < RANK)[:, None] & inside[None, :]
-            part = tl.load(up + numbers[:, None] * SIZE + columns[None, :], mask=is_there, other=0.0)
-            values += tl.sum(low[:, None] * part.to(tl.float32), axis=0)
-        target = total + row * total_stride + columns
-        if IS_SUM:
-            values += tl.load(target, mask=inside, other=0.0).to(tl.float32)
-        tl.store(target, values, mask=inside)

@@ -14,7 +14,7 @@ from torch import Tensor
 from heartmula_studio.arch import kernels
 from heartmula_studio.arch.llama import LlamaFlavor, RMSNorm, Transformer, TransformerLayer
 from heartmula_studio.arch.rotary import rotate_by
-from heartmula_studio.arch.stacked_linear import StackedLinear
+from heartmula_studio.arch.stacked_linear import Normed, Product, StackedLinear
 
 FEW = 8  # steps at once up to which scores are small enough to be kept
 
@@ -63,27 +63,34 @@ class LayerStep:
         for stack in (self._qkv, self._output, self._gate_up, self._down):
             stack.refresh()
 
-    def __call__(self, x: Tensor, places: Places, cache: Tensor) -> Tensor:
-        """Change `x` [R·T, D] in place, and write the steps' places of `cache` [2, R, kv heads, length, head_dim]."""
-        qkv = self._qkv(self._normed(x, self._layer.sa_norm))
-        self._output.add_to(x, self._attend(self._store(qkv, places, cache), places, cache))
-        return self._down.add_to(x, self._gated(self._gate_up(self._normed(x, self._layer.mlp_norm))))
+    def __call__(self, x: Tensor, normed: Normed, places: Places, cache: Tensor, next_norm: RMSNorm) -> Normed:
+        """Change `x` [R·T, D] in place, and write the steps' places of `cache` [2, R, kv heads, length, head_dim].
 
-    def _normed(self, x: Tensor, norm: RMSNorm) -> Tensor:
-        return kernels.rms_norm(x, norm.scale, norm.eps) if self._has_kernels else norm(x)
+        normed: `x` as this layer's first norm leaves it. Returns the new `x` as `next_norm` leaves it.
+        """
+        queries = self._store(self._qkv(normed.values, normed.mean_square), places, cache)
+        normed = self._add(x, self._output(self._attend(queries, places, cache)), self._layer.mlp_norm)
+        gate_up = self._gate_up(normed.values, normed.mean_square)
+        return self._add(x, self._down(self._gated(gate_up)), next_norm)
 
-    def _gated(self, gate_up: Tensor) -> Tensor:
+    def _add(self, x: Tensor, product: Product, norm: RMSNorm) -> Normed:
+        """Add a product to `x` in place; return the sum, normed."""
+        if self._has_kernels:
+            return kernels.add_and_norm(x, product, norm.scale, norm.eps)
+        return Normed(norm(x.add_(product.total())))
+
+    def _gated(self, gate_up: Product) -> Tensor:
         if self._has_kernels:
             return kernels.gated(gate_up)
-        gate, up = gate_up.chunk(2, dim=-1)
+        gate, up = gate_up.total().chunk(2, dim=-1)
         return F.silu(gate) * up
 
-    def _store(self, qkv: Tensor, places: Places, cache: Tensor) -> Tensor:
+    def _store(self, qkv: Product, places: Places, cache: Tensor) -> Tensor:
         """Return the queries [R, kv heads, T · group, head_dim]: those that share a key head side by side."""
         flavor = self._flavor
         if places.turns is None:
             return kernels.turn_and_store(qkv, self._turns, places.positions, cache, flavor.num_heads)
-        heads = qkv.contiguous().view(*places.positions.shape, -1, flavor.head_dim)
+        heads = qkv.total().contiguous().view(*places.positions.shape, -1, flavor.head_dim)
         queries, new = rotate_by(heads, places.turns).split((flavor.num_heads, 2 * flavor.num_kv_heads), dim=2)
         cache[:, places.rows, :, places.positions] = new.unflatten(2, (2, -1))
         return queries.unflatten(2, (flavor.num_kv_heads, -1)).transpose(1, 2).flatten(2, 3)
@@ -125,11 +132,13 @@ class TransformerStep:
         positions: [R, T] int64, all below `span`; the first `span` places of the cache are looked at.
         """
         places = self._places(positions, cache, span)
-        flat = x.flatten(0, 1).clone()
-        for layer, layer_cache in zip(self._layers, cache.tensor, strict=True):
+        flat, layers = x.flatten(0, 1).clone(), self._transformer.layers
+        normed = Normed(layers[0].sa_norm(flat))
+        next_norms = [*(layer.sa_norm for layer in layers[1:]), self._transformer.norm]
+        for layer, layer_cache, next_norm in zip(self._layers, cache.tensor, next_norms, strict=True):
             self.before_layer()
-            flat = layer(flat, places, layer_cache)
-        return self._transformer.norm(flat).view_as(x)
+            normed = layer(flat, normed, places, layer_cache, next_norm)
+        return normed.total().view_as(x)
 
     def _places(self, positions: Tensor, cache: StepCache, span: int) -> Places:
         flavor, has_kernels = self.flavor, kernels.are_usable(positions.device)

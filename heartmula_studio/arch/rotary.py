@@ -37,20 +37,10 @@ def turn_table(frequencies: Tensor, length: int, device: torch.device) -> Tensor
 def rotate_by(x: Tensor, turns: Tensor) -> Tensor:
     """Rotate the pairs (x0, x1), (x2, x3), … of `x` [..., head_dim] by `turns` [..., head_dim / 2] of `turn_table`.
 
-    Computed in float32, returned in the dtype of `x`. In three kernels, where `rotate_interleaved` takes eight.
+    Computed in float32, returned in the dtype of `x`.
     """
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
-
-
-def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (x0, x1), (x2, x3), … of `x` [..., T, head_dim]; `cos`, `sin` are [T, head_dim / 2].
-
-    Computed in float32, returned in the dtype of `x`.
-    """
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    rotated = torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1)
-    return rotated.flatten(-2).type_as(x)
 
 
 def rotate_half_split(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

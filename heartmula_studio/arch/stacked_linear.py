@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from heartmula_studio.arch import kernels
-
 
 @dataclass(frozen=True)
 class LowRank:
@@ -25,11 +23,47 @@ class LowRank:
     gain: Tensor | None = None  # [out], None where it is 1
 
 
+@dataclass(frozen=True)
+class Normed:
+    """Rows of root mean square 1, [N, D]; where `mean_square` is given, they are still to be divided by its root."""
+
+    values: Tensor  # [N, D]
+    mean_square: Tensor | None = None  # [N, parts], whose sum is the mean square
+
+    def total(self) -> Tensor:
+        return divided(self.values, self.mean_square)
+
+
+@dataclass(frozen=True)
+class Product:
+    """What stacked layers make of their input, but for what a GPU does as it reads it for its next step.
+
+    That is to add the adapter's share, `gain · values[:, :out] + values[:, out:] @ up`, and to divide the sum by what
+    the input was still to be divided by.
+    """
+
+    values: Tensor  # [N, out + r]: behind the outputs lies `down x`
+    up: Tensor  # [r, out]; its rows belong to one layer after the other, as many to each, and are 0 for the others
+    gain: Tensor | None  # [out], None where it is 1
+    mean_square: Tensor | None = None  # as in `Normed`
+
+    def total(self) -> Tensor:
+        """[N, out]; may be written over `values`."""
+        rank, size = self.up.shape
+        base, low = self.values[:, :size], self.values[:, size:]
+        if self.gain is not None:
+            base = (base * self.gain).type_as(base)
+        return divided(base.addmm_(low, self.up) if rank else base, self.mean_square)
+
+
+def divided(x: Tensor, mean_square: Tensor | None) -> Tensor:
+    """`x` [N, D] by the root of the sum of each row's parts [N, parts]."""
+    return x if mean_square is None else (x * mean_square.sum(-1, keepdim=True).rsqrt()).type_as(x)
+
+
 @runtime_checkable
 class Adaptable(Protocol):
-    """A linear layer with an adapter on it; `weight` is the base's own."""
-
-    weight: Tensor
+    """A linear layer with an adapter on it; its `weight` is the base's own."""
 
     def low_rank(self) -> LowRank | None:
         """What the adapter adds at its present strength; None where that is nothing."""
@@ -49,54 +83,43 @@ class StackedLinear:
             assert isinstance(layer, Adaptable) or type(layer) is nn.Linear, type(layer)
         weights = [layer.weight for layer in layers]
         *starts, self._outputs = accumulate(map(len, weights), initial=0)
-        placed = dict(zip(starts, layers, strict=True))
-        told = {start: layer.low_rank() for start, layer in placed.items() if isinstance(layer, Adaptable)}
-        parts = {start: part for start, part in told.items() if part}
-        self._adapted = {start: placed[start] for start in parts}
-        downs = [part.down.to(weights[0].dtype) for part in parts.values()]
-        self._weight = torch.cat([*weights, *downs])
-        for start, weight in zip(starts, weights, strict=True):
-            weight.data = self._weight[start : start + len(weight)]
-        self._up = self._weight.new_zeros(sum(map(len, downs)), self._outputs)
+        self._columns = [slice(start, start + len(weight)) for start, weight in zip(starts, weights, strict=True)]
+        self._layers = layers
+        parts = self._parts()
+        self._rank = max((len(part.down) for part in parts.values()), default=0)
+        num_rows, width = self._outputs + len(layers) * self._rank, weights[0].shape[1]
+        # What is added lies behind the matrix, in pages of memory that a GPU has just looked up.
+        whole = weights[0].new_zeros(num_rows * width + len(layers) * self._rank * self._outputs)
+        self._weight = whole[: num_rows * width].view(num_rows, width)
+        self._up = whole[num_rows * width :].view(-1, self._outputs)
         self._gain: Tensor | None = None
-        self._has_kernels = kernels.are_usable(self._weight.device)
+        for columns, weight in zip(self._columns, weights, strict=True):
+            self._weight[columns] = weight
+            weight.data = self._weight[columns]
+        for number, part in parts.items():
+            self._weight[self._outputs + number * self._rank :][: len(part.down)] = part.down
         self._take_over(parts)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def refresh(self) -> None:
         """Take over the adapter's strength, in place."""
-        self._take_over({start: layer.low_rank() for start, layer in self._adapted.items()})
+        self._take_over(self._parts())
+
+    def _parts(self) -> dict[int, LowRank]:
+        """What the adapter adds to each layer, by its number; nothing for those without one."""
+        told = {number: layer.low_rank() for number, layer in enumerate(self._layers) if isinstance(layer, Adaptable)}
+        return {number: part for number, part in told.items() if part}
 
     def _take_over(self, parts: Mapping[int, LowRank]) -> None:
-        """Write what is added to the outputs that begin at each number."""
-        row = 0
-        for start, part in parts.items():
-            rank, columns = part.up.shape[1], slice(start, start + part.up.shape[0])
-            self._up[row : row + rank, columns] = part.up.T
-            row += rank
+        for number, part in parts.items():
+            columns = self._columns[number]
+            self._up[number * self._rank :, columns][: part.up.shape[1]] = part.up.T
             if part.gain is not None:
                 if self._gain is None:  # in float32: a bfloat16 beside 1 is off by up to 0.4%
                     self._gain = torch.ones(self._outputs, device=self._up.device)
                 self._gain[columns] = part.gain
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """[N, in] → [N, outputs]."""
-        y = linear(x, self._weight)
-        return self._with_low_rank(y) if self._adapted else y
-
-    def add_to(self, total: Tensor, x: Tensor) -> Tensor:
-        """Add the product of `x` [N, in] to `total` [N, outputs], in place; return `total`."""
-        if not self._adapted:
-            return total.addmm_(x, self._weight.T)
-        if self._has_kernels:
-            return kernels.add_low_rank(total, linear(x, self._weight), self._up, self._gain, is_sum=True)
-        return total.add_(self(x))
-
-    def _with_low_rank(self, stacked: Tensor) -> Tensor:
-        base, low = stacked[:, : self._outputs], stacked[:, self._outputs :]
-        if self._has_kernels:
-            return kernels.add_low_rank(base, stacked, self._up, self._gain, is_sum=False)
-        if self._gain is not None:
-            base = (base * self._gain).type_as(base)
-        return base.addmm_(low, self._up)
+    def __call__(self, x: Tensor, mean_square: Tensor | None = None) -> Product:
+        """[N, in] → a product of [N, outputs]."""
+        return Product(linear(x, self._weight), self._up, self._gain, mean_square)
