@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.random_base import SIZES, write_random_base
 from benchmarks.report import load_average, machine, table
-from benchmarks.songs import SongBench, real_time
+from benchmarks.songs import SongBench, real_time, small_gpu_rows
 from benchmarks.steps import HEADS, StepBench
 from benchmarks.studio_process import MIB
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula, weight_files
@@ -27,7 +27,7 @@ from heartmula_studio.codec.control import full_precision
 from heartmula_studio.generate.engine import pick_device
 
 LIBRARIES = ("torch", "peft", "torchao")
-PARTS = ("loading", "sound", "songs", "steps")
+PARTS = ("loading", "sound", "songs", "small", "losses", "steps")
 
 
 class Bench:
@@ -71,6 +71,13 @@ class Bench:
     def song_rows(self, seconds: float) -> Iterator[tuple[str, str]]:
         yield from SongBench(self.base, self.load_model(), self.seconds).rows(seconds)
 
+    def small_rows(self) -> Iterator[tuple[str, str]]:
+        if self.device.type == "cuda":
+            yield from small_gpu_rows(self.base, self.device)
+
+    def loss_rows(self) -> Iterator[tuple[str, str]]:
+        yield from StepBench(self.base, self.device, self.seconds).loss_rows()
+
     def step_rows(self) -> Iterator[tuple[str, ...]]:
         yield from StepBench(self.base, self.device, self.seconds).rows()
 
@@ -100,6 +107,8 @@ def report(bench: Bench, seconds: float, parts: list[str]) -> None:
         "loading": bench.loading_rows,
         "sound": lambda: bench.sound_rows(seconds),
         "songs": lambda: bench.song_rows(seconds),
+        "small": bench.small_rows,
+        "losses": bench.loss_rows,
     }
     print(table(("what", "value"), [row for part in makers if part in parts for row in shown(makers[part]())]))
     if "steps" in parts:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import psutil
+import torch
 
 from benchmarks.load import Measured
 from benchmarks.starting import Starts
@@ -30,6 +31,13 @@ def cpu_name() -> str:
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def gpu_peak_mib(device: torch.device) -> float:
+    """The most that tensors took of a GPU, and what its driver takes."""
+    free, total = torch.cuda.mem_get_info(device)
+    driver = total - free - torch.cuda.memory_reserved(device)
+    return (torch.cuda.max_memory_allocated(device) + driver) / MIB
 
 
 def load_average() -> str:

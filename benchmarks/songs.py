@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import torch
 
+from benchmarks.report import gpu_peak_mib
+from heartmula_studio.arch import kernels
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.methods import load_network
+from heartmula_studio.generate import stage as stages
 from heartmula_studio.generate.adapter import Adapter
+from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.rollout import FrameNetwork
 from heartmula_studio.generate.sampling import AudioIds
@@ -24,7 +29,8 @@ from heartmula_studio.generate.stage import Stage
 REQUEST = SongRequest("piano, calm")
 EARLY, LATE, AROUND = 100, 3000, 10  # frames at which the time of one is taken, the median of so many on each side
 TOGETHER = (4, 16)
-PLAIN_SHARE = 4  # of the song is enough to see how slow it is to launch every kernel of a frame by itself
+PLAIN_SHARE = 8  # of the song is enough to see how slow it is to launch every kernel of a frame by itself
+SMALL_GPU_BYTES, LONG_SEC = 12 << 30, 240.0
 
 
 class SongBench:
@@ -45,8 +51,13 @@ class SongBench:
         yield f"a song of {song_sec:g} s, guidance {REQUEST.cfg_scale}", real_time(song_sec, alone)
         if stage.is_recorded:
             stage.is_recorded = False
-            plain = self._seconds(lambda: self._frames(stage, num_frames // PLAIN_SHARE))
-            yield "the same without recorded frames", f"{PLAIN_SHARE * plain / alone:.1f} times as long"
+            launched = self._seconds(lambda: self._frames(stage, num_frames // PLAIN_SHARE))
+            yield "the same without recorded frames", f"{PLAIN_SHARE * launched / alone:.1f} times as long"
+            stage = None
+            yield (
+                "the same in plain PyTorch, without our kernels",
+                f"{self._plain(num_frames) / alone:.1f} times as long",
+            )
         yield self._growth()
         for number in TOGETHER:
             stage = None
@@ -58,6 +69,18 @@ class SongBench:
         stage = self._stage(1, num_frames)
         tuned = self._seconds(lambda: self._frames(stage, num_frames))
         yield "a song with a LoRA", f"{real_time(song_sec, tuned)}, {tuned / alone - 1:+.0%} time"
+
+    def _plain(self, num_frames: int) -> float:
+        """The seconds that a song takes with PyTorch's kernels only, launched one by one."""
+        self._network = None
+        with patch.object(kernels, "are_usable", lambda device: False):
+            self._network = FrameNetwork(self._model)
+            stage = self._stage(1, num_frames)
+            stage.is_recorded = False
+            spent = self._seconds(lambda: self._frames(stage, num_frames // PLAIN_SHARE))
+        self._network = stage = None
+        self._network = FrameNetwork(self._model)
+        return PLAIN_SHARE * spent
 
     def _growth(self) -> tuple[str, str]:
         last = min(LATE, self._model.backbone.flavor.max_seq_len // 2)
@@ -89,6 +112,26 @@ class SongBench:
             del untrained
             Adapter(self._model, Path(folder))
         self._network = FrameNetwork(self._model)
+
+
+def small_gpu_rows(base: BaseFolder, device: torch.device) -> Iterator[tuple[str, str]]:
+    """A song of four minutes, from tags to the file, where this process may take 12 GiB of the GPU and no more.
+
+    The model and the codec of an official base take turns then.
+    """
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(SMALL_GPU_BYTES / total, device)
+    try:
+        engine = Engine.load(base.tokenizer.parent, str(device))
+        torch.cuda.reset_peak_memory_stats(device)
+        never_ends = patch.object(stages, "MIN_SONG_FRAMES", frames_of(LONG_SEC))
+        with never_ends, tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            song = engine.make_song(replace(REQUEST, duration_sec=LONG_SEC), Path(folder) / "song.wav")
+            spent, seconds = time.perf_counter() - started, song.receipt.duration_sec
+        yield f"a song of {seconds:g} s within 12 GiB", f"{gpu_peak_mib(device):,.0f} MiB, {real_time(seconds, spent)}"
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
 def real_time(sound_sec: float, spent_sec: float) -> str:

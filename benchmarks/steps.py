@@ -2,11 +2,13 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import nn
 
+from benchmarks.report import gpu_peak_mib
 from benchmarks.studio_process import MIB
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
@@ -22,6 +24,7 @@ from heartmula_studio.jobs.speed import matmul_speed, precision
 from heartmula_studio.jobs.work import PASSES, WindowSize, forward_flops
 
 WINDOWS_SEC = (30, 60, 120, 240)
+LEARNT_SEC, LEARNT_STEPS, LEARNT_RATE = 30, 30, 1e-3
 HEADS = ("training", "a step", "for a second of sound", "of matrix products' speed", "memory (MiB)", "estimate")
 METHODS = {
     "cpu": (("lora", "float32"), ("lora", "nf4")),
@@ -51,7 +54,7 @@ class StepBench:
         network = load_network(self._base, config, self._device)
         optimizer = make_optimizer(network, config)
         for seconds in WINDOWS_SEC:
-            batch = self._batch(base_of(network).config.audio_num_codebooks, seconds)
+            batch = self._batch(network, seconds)
             self._begin_peak()
             spent = self._seconds(partial(train_step, network, optimizer, batch, config))
             speed = self._flops(network, batch, config) / spent
@@ -64,7 +67,8 @@ class StepBench:
                 f"{training_bytes(config, self._base, seconds, str(self._device)) / MIB:,.0f}",
             )
 
-    def _batch(self, num_codebooks: int, seconds: float) -> Batch:
+    def _batch(self, network: nn.Module, seconds: float) -> Batch:
+        num_codebooks = base_of(network).config.audio_num_codebooks
         num_codes = self._layout.special.audio_eos_id - 1  # upstream keeps one id between the codes and the end
         codes = torch.randint(0, num_codes, (num_codebooks, frames_of(seconds)))
         prompt = self._layout.build("piano, calm", "")
@@ -82,12 +86,28 @@ class StepBench:
             torch.cuda.reset_peak_memory_stats(self._device)
 
     def _peak(self) -> str:
-        """The most that tensors took of a GPU, and what its driver takes; a CPU's memory has no such counter."""
-        if self._device.type != "cuda":
-            return "-"
-        free, total = torch.cuda.mem_get_info(self._device)
-        driver = total - free - torch.cuda.memory_reserved(self._device)
-        return f"{(torch.cuda.max_memory_allocated(self._device) + driver) / MIB:,.0f}"
+        """A CPU's memory has no such counter."""
+        return f"{gpu_peak_mib(self._device):,.0f}" if self._device.type == "cuda" else "-"
+
+    def loss_rows(self) -> Iterator[tuple[str, str]]:
+        """What the same training comes to on a base in four bits."""
+        kinds = METHODS[self._device.type][:2]
+        plain, quantised = (self._loss_after(self._config(method, base_dtype)) for method, base_dtype in kinds)
+        yield (
+            f"loss on {LEARNT_SEC} s after {LEARNT_STEPS} steps, base as it is and in nf4",
+            f"{plain:.3f}, {quantised:.3f} ({quantised / plain - 1:+.1%})",
+        )
+
+    def _loss_after(self, config: TrainConfig) -> float:
+        config = replace(config, learning_rate=LEARNT_RATE)
+        torch.manual_seed(0)
+        network = load_network(self._base, config, self._device)
+        torch.manual_seed(0)
+        optimizer, batch = make_optimizer(network, config), self._batch(network, LEARNT_SEC)
+        for _ in range(LEARNT_STEPS):
+            train_step(network, optimizer, batch, config)
+        with torch.no_grad(), torch.autocast(self._device.type, torch.bfloat16, config.mixed_precision == "bf16"):
+            return batch_loss(network, batch).total().item()
 
 
 def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> None:

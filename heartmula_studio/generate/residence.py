@@ -38,9 +38,10 @@ class Residence:
 
 
 def must_take_turns(model: nn.Module, codec_folder: Path, device: torch.device) -> bool:
-    """Whether a GPU is too small for a model that is on it and a codec, at once."""
+    """Whether what this process may take of a GPU is too little for a model that is on it and a codec, at once."""
     if device.type != "cuda":
         return False
     model_bytes = sum(parameter.nbytes for parameter in model.parameters())
     codec_bytes = sum(path.stat().st_size for path in codec_folder.glob("*.safetensors"))
-    return model_bytes + codec_bytes + ROOM_BYTES > torch.cuda.get_device_properties(device).total_memory
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return model_bytes + codec_bytes + ROOM_BYTES > share * torch.cuda.get_device_properties(device).total_memory
