@@ -22,7 +22,7 @@ except ImportError:  # PyTorch brings it only where there can be an NVIDIA GPU
 
 log = logging.getLogger(__name__)
 
-COLUMNS = 256  # of a row, for one block: few, as there are few rows
+COLUMNS, WARPS = 256, 8  # of a row, for one block: few, as there are few rows
 
 
 @functools.cache
@@ -49,7 +49,7 @@ def add_and_norm(total: Tensor, product: Product, scale: Tensor, eps: float) -> 
     y, mean_square = torch.empty_like(total), total.new_empty(num_rows, parts, dtype=torch.float32)
     _add_and_norm[(num_rows, parts)](
         total, *_tensors(product), scale, y, mean_square, eps, len(product.up), size, product.gain is not None, COLUMNS,
-        num_warps=2,
+        num_warps=WARPS,
     )  # fmt: skip
     return Normed(y, mean_square)
 
@@ -59,7 +59,7 @@ def gated(gate_up: Product) -> Tensor:
     rank, size = len(gate_up.up) // 2, gate_up.up.shape[1] // 2
     y = gate_up.values.new_empty(len(gate_up.values), size)
     _gated[(len(y), triton.cdiv(size, COLUMNS))](
-        *_tensors(gate_up), *_divisor(gate_up), y, rank, size, gate_up.gain is not None, COLUMNS, num_warps=2
+        *_tensors(gate_up), *_divisor(gate_up), y, rank, size, gate_up.gain is not None, COLUMNS, num_warps=WARPS
     )
     return y
 
@@ -131,14 +131,15 @@ if triton is not None:
         if HAS_GAIN:
             total *= tl.load(gain + columns, mask=inside, other=0.0)
         for start in range(0, RANK, 8):
-            for number in tl.static_range(8):  # eight at once: each waits for memory as long as all
+            lows, parts = (), ()
+            for number in tl.static_range(8):  # all asked for before the first is needed
                 is_there, place = start + number < RANK, layer * RANK + start + number
-                low = tl.load(values + SIZE + place, mask=is_there, other=0.0).to(tl.float32)
+                lows += (tl.load(values + SIZE + place, mask=is_there, other=0.0),)
                 # Kept in the cache until the next frame, while gigabytes of weights pass through.
-                part = tl.load(
-                    up + place * SIZE + columns, mask=inside & is_there, other=0.0, eviction_policy="evict_last"
-                )
-                total += low * part.to(tl.float32)
+                part = up + place * SIZE + columns
+                parts += (tl.load(part, mask=inside & is_there, other=0.0, eviction_policy="evict_last"),)
+            for number in tl.static_range(8):
+                total += lows[number].to(tl.float32) * parts[number].to(tl.float32)
         return total
 
     @triton.jit
@@ -159,13 +160,13 @@ if triton is not None:
         row, part = tl.program_id(0), tl.program_id(1)
         columns = part * BLOCK + tl.arange(0, BLOCK)
         inside = columns < SIZE
-        product = _total(values, up, gain, row, columns, inside, 0, 1, RANK, SIZE, HAS_GAIN)
         before = tl.load(total + row * SIZE + columns, mask=inside, other=0.0)
+        scales = tl.load(scale + columns, mask=inside, other=0.0).to(tl.float32)
+        product = _total(values, up, gain, row, columns, inside, 0, 1, RANK, SIZE, HAS_GAIN)
         after = (before.to(tl.float32) + product).to(before.dtype)
         tl.store(total + row * SIZE + columns, after, mask=inside)
         after, num_parts = after.to(tl.float32), tl.num_programs(1)
         tl.store(mean_square + row * num_parts + part, tl.sum(after * after, axis=0) / SIZE + eps / num_parts)
-        scales = tl.load(scale + columns, mask=inside, other=0.0).to(tl.float32)
         tl.store(y + row * SIZE + columns, after * scales, mask=inside)
 
     @triton.jit
@@ -175,8 +176,10 @@ if triton is not None:
     ):  # fmt: skip
         row, columns = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
         inside, inverse = columns < SIZE, _inverse_root(mean_square, row, PARTS)
-        gate = _total(values, ups, gain, row, columns, inside, 0, 2, RANK, 2 * SIZE, HAS_GAIN) * inverse
-        up = _total(values, ups, gain, row, SIZE + columns, inside, 1, 2, RANK, 2 * SIZE, HAS_GAIN) * inverse
+        layer = tl.arange(0, 2)[None, :]
+        both = columns[:, None] + layer * SIZE
+        both = _total(values, ups, gain, row, both, inside[:, None], layer, 2, RANK, 2 * SIZE, HAS_GAIN)
+        gate, up = tl.split(both * inverse)
         tl.store(y + row * SIZE + columns, gate / (1.0 + tl.exp(-gate)) * up, mask=inside)
 
     @triton.jit
@@ -187,16 +190,16 @@ if triton is not None:
     ):  # fmt: skip
         at, head = tl.program_id(0), tl.program_id(1)
         row, step = at // STEPS, at % STEPS
-        position = tl.load(positions + at)
-        pairs = tl.arange(0, BLOCK)
+        position, pairs = tl.load(positions + at), tl.arange(0, BLOCK)
         inside, inverse = pairs < HALF, _inverse_root(mean_square, at, PARTS)
+        turn = turns + position * 2 * HALF + 2 * pairs
+        cos, sin = tl.load(turn, mask=inside, other=0.0), tl.load(turn + 1, mask=inside, other=0.0)
         SIZE: tl.constexpr = (HEADS + 2 * KV_HEADS) * 2 * HALF
-        columns, layer = head * 2 * HALF + 2 * pairs, (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS)
-        even = _total(values, up, gain, at, columns, inside, layer, 3, RANK, SIZE, HAS_GAIN) * inverse
-        odd = _total(values, up, gain, at, columns + 1, inside, layer, 3, RANK, SIZE, HAS_GAIN) * inverse
+        columns = head * 2 * HALF + 2 * pairs[:, None] + tl.arange(0, 2)[None, :]
+        layer = (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS)
+        both = _total(values, up, gain, at, columns, inside[:, None], layer, 3, RANK, SIZE, HAS_GAIN)
+        even, odd = tl.split(both * inverse)
         if head < HEADS + KV_HEADS:
-            turn = turns + position * 2 * HALF + 2 * pairs
-            cos, sin = tl.load(turn, mask=inside, other=0.0), tl.load(turn + 1, mask=inside, other=0.0)
             even, odd = even * cos - odd * sin, odd * cos + even * sin
         if head < HEADS:
             place = ((row * KV_HEADS + head // GROUP) * STEPS + step) * GROUP + head % GROUP
