@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from vector_quantize_pytorch import ResidualVQ
 
 from heartmula_studio.arch.estimator import VelocityEstimator
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME
@@ -47,6 +46,9 @@ class FlowMatching(nn.Module):
 
     def __init__(self, config: FlowMatchingConfig):
         super().__init__()
+        # Imported here because it takes a second or two, which whoever only reads a codec's config would wait for.
+        from vector_quantize_pytorch import ResidualVQ
+
         self.config = config
         # Built on the CPU even under the meta device: the library keeps a buffer that no checkpoint stores.
         with torch.device("cpu"):

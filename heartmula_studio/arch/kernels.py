@@ -43,8 +43,9 @@ def are_usable(device: torch.device) -> bool:
 def add_and_norm(total: Tensor, product: Product, scale: Tensor, eps: float) -> Normed:
     """Add a product to `total` [N, D] in place; return each row of that by its root mean square, times `scale` [D].
 
-    Left to be divided by that root, so that several multiprocessors can work on a row.
+    It is left to be divided by that root, so that several multiprocessors can work on a row.
     """
+    assert product.mean_square is None, "no product that is still to be divided is added to anything"
     (num_rows, size), parts = total.shape, triton.cdiv(total.shape[1], COLUMNS)
     y, mean_square = torch.empty_like(total), total.new_empty(num_rows, parts, dtype=torch.float32)
     _add_and_norm[(num_rows, parts)](

@@ -3,20 +3,17 @@
 import os
 from pathlib import Path
 
-import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import parse_flag_from_env
 from safetensors import SafetensorError
 
+from heartmula_studio.arch.out_of_memory import is_out_of_memory
 from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError, TrainingError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
-
-# PyTorch has no exception class of its own for the computer's memory, be it plain or what a GPU can read.
-HOST_MEMORY_ERRORS = ("DefaultCPUAllocator", "CUDA error: out of memory")
 
 
 def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
@@ -56,11 +53,6 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
     finally:
         # The next job in this process may want another precision, or another device.
         AcceleratorState._reset_state(reset_partial_state=processes.num_processes == 1)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    is_host = any(words in str(error) for words in HOST_MEMORY_ERRORS)
-    return is_host or isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def as_training_error(error: Exception, job_dir: Path) -> TrainingError:

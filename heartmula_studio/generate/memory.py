@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
+from heartmula_studio.arch.out_of_memory import is_out_of_memory
 from heartmula_studio.errors import OutOfMemoryError
-
-CPU_ALLOCATOR = "DefaultCPUAllocator"  # PyTorch has no exception class of its own for the CPU
 
 
 @contextmanager
@@ -16,7 +13,7 @@ def memory_explained() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or CPU_ALLOCATOR in str(error)):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
             "There is too little memory for this base model and song.",

@@ -1,6 +1,7 @@
 """A full fine-tune shared out over two real processes: what it computes and saves is what one process does."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -11,7 +12,15 @@ from heartmula_studio.arch.checkpoints import load_heartmula
 from heartmula_studio.errors import CancelledError, InvalidInputError
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.state import load_state
-from tests.finetune.training_jobs import REPOSITORY, launch, losses, read_metrics, song_row, song_with_rare_code
+from tests.finetune.training_jobs import (
+    REPOSITORY,
+    launch,
+    losses,
+    read_metrics,
+    song_row,
+    song_with_rare_code,
+    write_job,
+)
 
 CONFIG = REPOSITORY / "heartmula_studio" / "finetune" / "fsdp.yaml"
 # Six songs, of which one is held out, in steps of four: one process has nothing to do in the second step of an epoch,
@@ -23,28 +32,45 @@ def run_sharded(job, module: str = "heartmula_studio.finetune") -> subprocess.Co
     return launch(job, "--config_file", str(CONFIG), module=module, ACCELERATE_USE_CPU="true")
 
 
-def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(make_job):
-    """What is saved does not depend on sharding, so either way continues what the other began."""
-    job = make_job("two", gradient_accumulation_steps=2, **SETTINGS)
-    one = make_job("one", batch_size=4, **SETTINGS)
+@pytest.fixture(scope="module")
+def one(tmp_path_factory, base_dir):
+    """A job that one process did."""
+    job = write_six_songs(tmp_path_factory.mktemp("one") / "job", base_dir, batch_size=4)
+    train(job)
+    return job
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, base_dir):
+    """The same job, shared out over two processes and stopped after a step."""
+    job = write_six_songs(tmp_path_factory.mktemp("two") / "job", base_dir, gradient_accumulation_steps=2)
     (job / "stop").touch()
-    stopped = run_sharded(job)
-    assert f"exitcode  : {CancelledError.exit_code} " in stopped.stderr
+    done = run_sharded(job)
+    assert f"exitcode  : {CancelledError.exit_code} " in done.stderr
     assert read_metrics(job)[-1]["event"] == "stopped"
+    return job
+
+
+@pytest.fixture
+def job(tmp_path, stopped):
+    return shutil.copytree(stopped, tmp_path / "job")
+
+
+def write_six_songs(folder, base_dir, **settings):
+    rows = [song_row(number, 10 + 3 * number) for number in range(6)]
+    return write_job(folder, rows, base_model=str(base_dir), **SETTINGS, **settings)
+
+
+def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(job, one):
+    """What is saved does not depend on sharding, so either way continues what the other began."""
     whole = launch(job, "--cpu", "--num_processes", "2")
     assert whole.returncode == 0, whole.stderr
-    train(one)
     assert losses(job) == pytest.approx(losses(one), abs=1e-5)
 
 
-def test_stopped_and_resumed_shared_out_it_leaves_what_one_process_leaves(make_job):
-    job = make_job("two", gradient_accumulation_steps=2, **SETTINGS)
-    one = make_job("one", batch_size=4, **SETTINGS)
-    (job / "stop").touch()
-    run_sharded(job)
+def test_stopped_and_resumed_shared_out_it_leaves_what_one_process_leaves(job, one):
     done = run_sharded(job)
     assert done.returncode == 0, done.stderr
-    train(one)
     assert len(losses(job)) == 6 + 4
     assert losses(job) == pytest.approx(losses(one), abs=1e-5)
     assert_same_tensors(load_heartmula(job / "checkpoints" / "last").state_dict(), load_state(one / "state").weights)
