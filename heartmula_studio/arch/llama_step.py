@@ -114,6 +114,7 @@ class TransformerStep:
     def __init__(self, transformer: Transformer):
         self._transformer, self.flavor = transformer, transformer.flavor
         self._turns = transformer.turns(transformer.norm.scale.device)
+        self._norms = [*(layer.sa_norm for layer in transformer.layers), transformer.norm]
         self._layers = [LayerStep(layer, transformer.flavor, self._turns) for layer in transformer.layers]
         self.before_layer: Callable[[], None] = lambda: None
 
@@ -132,10 +133,9 @@ class TransformerStep:
         positions: [R, T] int64, all below `span`; the first `span` places of the cache are looked at.
         """
         places = self._places(positions, cache, span)
-        flat, layers = x.flatten(0, 1).clone(), self._transformer.layers
-        normed = Normed(layers[0].sa_norm(flat))
-        next_norms = [*(layer.sa_norm for layer in layers[1:]), self._transformer.norm]
-        for layer, layer_cache, next_norm in zip(self._layers, cache.tensor, next_norms, strict=True):
+        flat = x.flatten(0, 1).clone()
+        normed = Normed(self._norms[0](flat))
+        for layer, layer_cache, next_norm in zip(self._layers, cache.tensor, self._norms[1:], strict=True):
             self.before_layer()
             normed = layer(flat, normed, places, layer_cache, next_norm)
         return normed.total().view_as(x)

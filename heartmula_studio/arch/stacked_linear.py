@@ -7,7 +7,7 @@ many: a layer of its own for q, k and v, or for the two halves of an adapter, co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,7 @@ class LowRank:
     gain: Tensor | None = None  # [out], None where it is 1
 
 
-@dataclass(frozen=True)
-class Normed:
+class Normed(NamedTuple):
     """Rows of root mean square 1, [N, D]; where `mean_square` is given, they are still to be divided by its root."""
 
     values: Tensor  # [N, D]
@@ -34,8 +33,7 @@ class Normed:
         return divided(self.values, self.mean_square)
 
 
-@dataclass(frozen=True)
-class Product:
+class Product(NamedTuple):
     """What stacked layers make of their input, but for what a GPU does as it reads it for its next step.
 
     That is to add the adapter's share, `gain · values[:, :out] + values[:, out:] @ up`, and to divide the sum by what
@@ -50,10 +48,12 @@ class Product:
     def total(self) -> Tensor:
         """[N, out]; may be written over `values`."""
         rank, size = self.up.shape
+        if not rank:
+            return divided(self.values, self.mean_square)
         base, low = self.values[:, :size], self.values[:, size:]
         if self.gain is not None:
             base = (base * self.gain).type_as(base)
-        return divided(base.addmm_(low, self.up) if rank else base, self.mean_square)
+        return divided(base.addmm_(low, self.up), self.mean_square)
 
 
 def divided(x: Tensor, mean_square: Tensor | None) -> Tensor:
