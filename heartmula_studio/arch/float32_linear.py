@@ -2,7 +2,7 @@
 
 Tensor cores take TF32, which has 11 of a float32's 24 binary digits. Two of them hold 22; of the four products of two
 such sums, the least is left out. What comes out is nearer to the exact product than what cuBLAS makes in float32 on an
-H200, in 0.6 to 0.9 of the time. Source of the method: Ootomo & Yokota, "Recovering single precision accuracy from
+H200, in 0.55 to 0.72 of the time. Source of the method: Ootomo & Yokota, "Recovering single precision accuracy from
 Tensor Cores while surpassing the FP32 theoretical peak performance", 2022.
 """
 

@@ -24,7 +24,7 @@ class LowRank:
 
 
 class Normed(NamedTuple):
-    """Rows of root mean square 1, [N, D]; where `mean_square` is given, they are still to be divided by its root."""
+    """What a norm makes of rows; where `mean_square` is given, they are still to be divided by its root."""
 
     values: Tensor  # [N, D]
     mean_square: Tensor | None = None  # [N, parts], whose sum is the mean square
@@ -87,11 +87,7 @@ class StackedLinear:
         self._layers = layers
         parts = self._parts()
         self._rank = max((len(part.down) for part in parts.values()), default=0)
-        num_rows, width = self._outputs + len(layers) * self._rank, weights[0].shape[1]
-        # What is added lies behind the matrix, in pages of memory that a GPU has just looked up.
-        whole = weights[0].new_zeros(num_rows * width + len(layers) * self._rank * self._outputs)
-        self._weight = whole[: num_rows * width].view(num_rows, width)
-        self._up = whole[num_rows * width :].view(-1, self._outputs)
+        self._weight, self._up = zeros(self._outputs, len(layers) * self._rank, weights[0])
         self._gain: Tensor | None = None
         for columns, weight in zip(self._columns, weights, strict=True):
             self._weight[columns] = weight
@@ -123,3 +119,13 @@ class StackedLinear:
     def __call__(self, x: Tensor, mean_square: Tensor | None = None) -> Product:
         """[N, in] → a product of [N, outputs]."""
         return Product(linear(x, self._weight), self._up, self._gain, mean_square)
+
+
+def zeros(num_outputs: int, rank: int, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrices [outputs + rank, in] and [rank, outputs], of the type and on the device of a `weight` [..., in].
+
+    The second lies behind the first: in pages of memory that a GPU has just looked up when it comes to it.
+    """
+    num_rows, width = num_outputs + rank, weight.shape[1]
+    both = weight.new_zeros(num_rows * width + rank * num_outputs)
+    return both[: num_rows * width].view(num_rows, width), both[num_rows * width :].view(rank, num_outputs)
