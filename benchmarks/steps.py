@@ -106,16 +106,18 @@ class StepBench:
         optimizer, batch = make_optimizer(network, config), self._batch(network, LEARNT_SEC)
         for _ in range(LEARNT_STEPS):
             train_step(network, optimizer, batch, config)
-        with torch.no_grad(), torch.autocast(self._device.type, torch.bfloat16, config.mixed_precision == "bf16"):
-            return batch_loss(network, batch).total().item()
+        with torch.no_grad():
+            return loss_of(network, batch, config).item()
+
+
+def loss_of(network: nn.Module, batch: Batch, config: TrainConfig) -> torch.Tensor:
+    with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=config.mixed_precision == "bf16"):
+        return batch_loss(network, batch).total()
 
 
 def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> None:
     """What the trainer does in a step, but for its records."""
-    device = batch.tokens.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=config.mixed_precision == "bf16"):
-        loss = batch_loss(network, batch).total()
-    loss.backward()
+    loss_of(network, batch, config).backward()
     if isinstance(optimizer, Adam8bit):
         optimizer.gradients.clip(config.max_grad_norm)
     else:

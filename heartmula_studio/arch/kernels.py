@@ -18,7 +18,7 @@ try:
     import triton
     import triton.language as tl
 except ImportError:  # PyTorch brings it only where there can be an NVIDIA GPU
-    triton = None
+    triton = tl = None
 
 log = logging.getLogger(__name__)
 

@@ -68,10 +68,9 @@ class LayerStep:
 
         normed: `x` as this layer's first norm leaves it. Returns the new `x` as `next_norm` leaves it.
         """
-        queries = self._store(self._qkv(normed.values, normed.mean_square), places, cache)
+        queries = self._store(self._qkv(*normed), places, cache)
         normed = self._add(x, self._output(self._attend(queries, places, cache)), self._layer.mlp_norm)
-        gate_up = self._gate_up(normed.values, normed.mean_square)
-        return self._add(x, self._down(self._gated(gate_up)), next_norm)
+        return self._add(x, self._down(self._gated(self._gate_up(*normed))), next_norm)
 
     def _add(self, x: Tensor, product: Product, norm: RMSNorm) -> Normed:
         """Add a product to `x` in place; return the sum, normed."""

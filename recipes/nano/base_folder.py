@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import save_model
 from heartmula_studio.arch.flow_matching import FlowMatching
@@ -19,9 +19,14 @@ from recipes.nano.text_tokenizer import train_text_tokenizer
 MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano", "HeartCodec-nano-encoder"
 
 
+def trained_state(path: Path) -> dict[str, Tensor]:
+    """The network's tensors in what a training of ours keeps, on the CPU wherever it ran."""
+    return torch.load(path, map_location="cpu", weights_only=True)["model"]
+
+
 def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:
     """The trained encoder, and a flow matching with the trained quantiser and random weights else; both fixed."""
-    state = torch.load(work / "tokenizer.pt", map_location="cpu", weights_only=True)["model"]
+    state = trained_state(work / "tokenizer.pt")
     encoder, flow = MelEncoder(ENCODER), FlowMatching(FLOW)
     encoder.load_state_dict(part_of(state, "encoder."))
     flow.vq_embed.load_state_dict(part_of(state, "quantiser."))
@@ -32,14 +37,10 @@ def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:
 def write_codec(work: Path, base: Path, dtype: torch.dtype) -> None:
     """Write codec and encoder folders from `scalar_codec.pt`, `tokenizer.pt` and, once it is trained, `flow.pt`."""
     codec = HeartCodec(CODEC)
-    codec.scalar_model.load_state_dict(
-        torch.load(work / "scalar_codec.pt", map_location="cpu", weights_only=True)["model"]
-    )
+    codec.scalar_model.load_state_dict(trained_state(work / "scalar_codec.pt"))
     encoder, codec.flow_matching = load_tokenizer(work)
     if (work / "flow.pt").is_file():
-        codec.flow_matching.load_state_dict(
-            torch.load(work / "flow.pt", map_location="cpu", weights_only=True)["model"]
-        )
+        codec.flow_matching.load_state_dict(trained_state(work / "flow.pt"))
     save_model(codec, codec.config.to_dict(), base / CODEC_FOLDER, dtype)
     save_model(nn.ModuleDict({"encoder": encoder}), ENCODER, base / ENCODER_FOLDER, dtype)
 

@@ -3,9 +3,8 @@
 import subprocess
 
 import pytest
-from accelerate import Accelerator
 
-from heartmula_studio.errors import CancelledError, InvalidInputError, TrainingError
+from heartmula_studio.errors import CancelledError, TrainingError
 from heartmula_studio.finetune.job import train
 from tests.finetune.training_jobs import launch, losses, read_metrics
 
@@ -35,11 +34,12 @@ def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
 
 
-def test_a_full_fine_tune_in_16_bits_is_refused_in_two(make_job, monkeypatch):
-    """Refused before any process waits for another, so that one is enough to see it."""
-    monkeypatch.setattr(Accelerator, "num_processes", 2)
-    with pytest.raises(InvalidInputError, match="one process, not in 2"):
-        train(make_job(method="full", base_dtype="bfloat16"))
+def test_a_full_fine_tune_in_16_bits_is_refused_in_two(make_job):
+    job = make_job(method="full", base_dtype="bfloat16")
+    failed = run_two_processes(job)
+    assert f"exit status {TrainingError.exit_code}." in failed.stderr
+    assert read_metrics(job)[-1]["error"]["code"] == "invalid_input"
+    assert "one process, not in 2" in read_metrics(job)[-1]["error"]["message"]
 
 
 def test_a_failure_to_save_in_one_process_ends_both(make_job):

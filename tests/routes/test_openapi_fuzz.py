@@ -26,7 +26,7 @@ from tests.routes.test_openapi import CALLS as OFFERED
 from tests.studio_server import SONGS
 
 CALLS = [call.strip() for line in OFFERED.splitlines() for call in line.split("·") if call.strip()]
-EXAMPLES_PER_CALL = 8
+EXAMPLES_PER_CALL = 12
 ANSWER_SEC = 120
 CHECKS = [
     not_a_server_error,
