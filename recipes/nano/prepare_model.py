@@ -9,13 +9,14 @@ DIR/model_job/, which the trainer resumes when it is started again.
 
 import argparse
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from heartmula_studio.arch.checkpoints import find_base, load_heartmula, save_model
+from heartmula_studio.arch.checkpoints import BaseFolder, find_base, load_heartmula, save_model
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.finetune.config import TrainConfig
@@ -30,14 +31,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=4, help="windows of 24 s that each process takes in a step")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
-    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; without, weights are random")
+    parser.add_argument("--start", type=Path, help="a base to go on from, in its words; without, weights are random")
     parser.add_argument("--jobs", type=int, default=1, help="pieces tokenised at the same time")
     arguments = parser.parse_args()
     base, job = arguments.work / "base", arguments.work / "model_job"
     write_untrained_model(arguments.work, base)
     if arguments.start:
-        model = load_heartmula(arguments.start)
-        save_model(model, model.config.to_dict(), base / MODEL_FOLDER)
+        go_on_from(find_base(arguments.start), base)
     write_codec(arguments.work, base, torch.float16)
     codec, versions = Codec.load(find_base(base)), versions_to_learn(arguments.work)
     with ThreadPoolExecutor(arguments.jobs) as pool:
@@ -58,6 +58,13 @@ def main() -> None:
         state_every_steps=100,
     )
     config.save(job / "config.json")
+
+
+def go_on_from(start: BaseFolder, base: Path) -> None:
+    """Take over another base's language model, and its tokenizer: the model knows words by that one's numbers."""
+    model = load_heartmula(start.model)
+    save_model(model, model.config.to_dict(), base / MODEL_FOLDER)
+    shutil.copyfile(start.tokenizer, base / start.tokenizer.name)
 
 
 def versions_to_learn(work: Path) -> list[Version]:

@@ -1,4 +1,4 @@
-"""Measure whether tags matter: eight pairs of contrasting tags, told apart in what a base makes of them.
+"""Measure whether tags matter: pairs of contrasting tags, told apart in what a base makes of them.
 
     python -m recipes.nano.tag_contrast --work DIR --base heartmula_studio/assets/nano
 
@@ -6,14 +6,15 @@ For each pair, a classifier on mel statistics learns from clips of held-out and 
 of each generated clip which of the two it is: `told_apart` is the share that it gets right. A second one learns from
 the same pieces as they come back from the codec. Neither hears loudness, nor what is so quiet that the codec's noise
 covers it. `pieces_told_apart` is how far that can go: the share of the clips of pieces, back from the codec, that the
-first one gets right, each piece left out of what it learns from. The generated clips stay in DIR/contrast/.
+first one gets right, each piece left out of what it learns from. After eight pairs and their mean comes that of all
+pairs whose pieces it can tell apart. The generated clips stay in DIR/contrast/.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import combinations, cycle
 from pathlib import Path
 from statistics import mean
 
@@ -31,16 +32,19 @@ from recipes.nano.manifest import read_manifest
 
 PAIRS = (
     ("church organ", "metal"),
-    ("bluegrass", "techno"),
+    ("bluegrass", "lo-fi"),
     ("music box", "rock"),
-    ("chamber music", "house"),
+    ("chamber music", "blues"),
     ("jazz", "metal"),
     ("ambient", "salsa"),
-    ("folk", "techno"),
+    ("folk", "metal"),
     ("bossa nova", "church organ"),
 )
+# The language model learns all of these, and five unheard pieces or more carry each.
+TAGS = (*dict.fromkeys(tag for pair in PAIRS for tag in pair), "techno", "house")
+RECOGNISABLE = 0.9  # what less of the pieces themselves is told apart would only measure the classifier
 CLIP_SEC = 6.0
-CLIPS_PER_TAG = 12
+CLIPS_PER_TAG = 24
 LONGEST_SEC = 60.0
 NOISE_FLOOR = 1.0  # what is quieter in a piece's mel spectrogram comes back from the codec at 0.2 to 2.4
 SMALLEST_STD = 0.1  # in nats; a band that hardly moves in a few clips must not decide alone
@@ -60,10 +64,18 @@ def main() -> None:
         made = make_clips(engine, requests_for(records, arguments.cfg_scale), folder / tag.replace(" ", "_"))
         kinds[tag] = Kind.of(codec, [arguments.work / record["file"] for record in records], made)
         print(f"{tag}: {len(records)} pieces", flush=True)
-    figures = [shares_of([kinds[tag] for tag in pair]) for pair in PAIRS]
-    for pair, shares in zip(PAIRS, figures, strict=True):
+    report_all(kinds)
+
+
+def report_all(kinds: Mapping[str, "Kind"]) -> None:
+    """Print the shares of the eight pairs, their mean, and that of all pairs that a classifier can tell apart."""
+    eight = [shares_of([kinds[tag] for tag in pair]) for pair in PAIRS]
+    every = [shares_of([kinds[tag] for tag in pair]) for pair in combinations(TAGS, 2)]
+    for pair, shares in zip(PAIRS, eight, strict=True):
         report({"pair": pair}, [shares])
-    report({}, figures)
+    report({"pairs": len(eight)}, eight)
+    recognisable = [shares for shares in every if shares["pieces_told_apart"] >= RECOGNISABLE]
+    report({"pairs": len(recognisable)}, recognisable)
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def report(about: dict, figures: Sequence[dict[str, float]]) -> None:
 def unheard_pieces(work: Path) -> dict[str, list[dict]]:
     """The records of the pieces of each tag that nothing is trained on."""
     records = [record for record in read_manifest(work / "manifest.jsonl") if record["split"] != "train"]
-    return {tag: [record for record in records if tag in record["tags"]] for pair in PAIRS for tag in pair}
+    return {tag: [record for record in records if tag in record["tags"]] for tag in TAGS}
 
 
 def requests_for(records: Sequence[dict], cfg_scale: float) -> list[SongRequest]:

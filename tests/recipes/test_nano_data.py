@@ -15,6 +15,7 @@ from recipes.nano.audio import PEAK, SAMPLE_RATE_HZ, normalise, trim
 from recipes.nano.clips import CLIPS
 from recipes.nano.manifest import read_manifest
 from recipes.nano.recordings import recordings
+from recipes.nano.tag_contrast import TAGS
 from recipes.nano.wad import lumps, midi_lumps
 
 MANIFEST = Path(notice.__file__).with_name("manifest.jsonl")
@@ -93,6 +94,12 @@ class TestManifest:
 
     def test_keeps_the_demo_style_from_the_language_model(self):
         assert all(record["lm"] == (record["credit"] != "Kenta Cho") for record in self.records)
+
+    @pytest.mark.parametrize("tag", TAGS)
+    def test_tags_that_are_told_apart_are_learnt_and_have_enough_unheard_pieces(self, tag):
+        tagged = [record for record in self.records if tag in record["tags"]]
+        assert any(record["split"] == "train" and record["lm"] for record in tagged)
+        assert sum(record["split"] != "train" for record in tagged) >= 5
 
     def test_notice_is_generated_from_it(self):
         assert NOTICE.read_text(encoding="utf-8") == notice.notice(self.records)
