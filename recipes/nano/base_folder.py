@@ -1,12 +1,13 @@
 """Assemble a base-model folder in heartlib's layout from the training states of the recipe."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.checkpoints import save_model
+from heartmula_studio.arch.checkpoints import load_heartmula, save_model
 from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa
@@ -60,3 +61,12 @@ def write_untrained_model(work: Path, base: Path) -> None:
     model.initialise()
     start_from_codewords(model, load_tokenizer(work)[1].vq_embed)
     save_model(model, MODEL.to_dict(), base / MODEL_FOLDER)
+
+
+def write_trained_model(model_folder: Path, words: Path, base: Path, dtype: torch.dtype | None = None) -> None:
+    """Write a language model, and the tokenizer and `gen_config.json` of the folder `words`, by whose ids it learnt."""
+    base.mkdir(parents=True, exist_ok=True)
+    model = load_heartmula(model_folder)
+    save_model(model, model.config.to_dict(), base / MODEL_FOLDER, dtype)
+    for name in ("tokenizer.json", "gen_config.json"):
+        shutil.copyfile(words / name, base / name)

@@ -9,18 +9,17 @@ DIR/model_job/, which the trainer resumes when it is started again.
 
 import argparse
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from heartmula_studio.arch.checkpoints import BaseFolder, find_base, load_heartmula, save_model
+from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.finetune.config import TrainConfig
-from recipes.nano.base_folder import MODEL_FOLDER, write_codec, write_untrained_model
+from recipes.nano.base_folder import write_codec, write_trained_model, write_untrained_model
 from recipes.nano.manifest import read_manifest
 from recipes.nano.versions import SPEEDS, Version, tokens_of
 
@@ -35,9 +34,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="pieces tokenised at the same time")
     arguments = parser.parse_args()
     base, job = arguments.work / "base", arguments.work / "model_job"
-    write_untrained_model(arguments.work, base)
     if arguments.start:
-        go_on_from(find_base(arguments.start), base)
+        start = find_base(arguments.start)
+        write_trained_model(start.model, start.tokenizer.parent, base)
+    else:
+        write_untrained_model(arguments.work, base)
     write_codec(arguments.work, base, torch.float16)
     codec, versions = Codec.load(find_base(base)), versions_to_learn(arguments.work)
     with ThreadPoolExecutor(arguments.jobs) as pool:
@@ -58,13 +59,6 @@ def main() -> None:
         state_every_steps=100,
     )
     config.save(job / "config.json")
-
-
-def go_on_from(start: BaseFolder, base: Path) -> None:
-    """Take over another base's language model, and its tokenizer: the model knows words by that one's numbers."""
-    model = load_heartmula(start.model)
-    save_model(model, model.config.to_dict(), base / MODEL_FOLDER)
-    shutil.copyfile(start.tokenizer, base / start.tokenizer.name)
 
 
 def versions_to_learn(work: Path) -> list[Version]:

@@ -69,12 +69,12 @@ def main() -> None:
 
 def report_all(kinds: Mapping[str, "Kind"]) -> None:
     """Print the shares of the eight pairs, their mean, and that of all pairs that a classifier can tell apart."""
-    eight = [shares_of([kinds[tag] for tag in pair]) for pair in PAIRS]
-    every = [shares_of([kinds[tag] for tag in pair]) for pair in combinations(TAGS, 2)]
+    every = {frozenset(pair): shares_of([kinds[tag] for tag in pair]) for pair in combinations(TAGS, 2)}
+    eight = [every[frozenset(pair)] for pair in PAIRS]
     for pair, shares in zip(PAIRS, eight, strict=True):
         report({"pair": pair}, [shares])
     report({"pairs": len(eight)}, eight)
-    recognisable = [shares for shares in every if shares["pieces_told_apart"] >= RECOGNISABLE]
+    recognisable = [shares for shares in every.values() if shares["pieces_told_apart"] >= RECOGNISABLE]
     report({"pairs": len(recognisable)}, recognisable)
 
 

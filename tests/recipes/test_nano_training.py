@@ -73,7 +73,8 @@ def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypat
     run(prepare_model, "--steps", "2")
     assert train(work / "model_job").step == 2
     run(package, "--out", str(work / "first"))
-    (work / "model_job").rename(work / "first_job")
+    for left in ("model_job", "base"):
+        (work / left).rename(work / f"first_{left}")
     manifest = work / "manifest.jsonl"
     manifest.write_text(manifest.read_text(encoding="utf-8").replace("fast", "quicker than before"), encoding="utf-8")
     run(prepare_model, "--steps", "1", "--start", str(work / "first"))
