@@ -33,7 +33,7 @@ def are_usable(device: torch.device) -> bool:
     try:
         with torch.cuda.device(device):
             zeros = torch.zeros(2, 2, device=device)
-            gated(Product(zeros, zeros[:0], None))
+            gated(Product(zeros, zeros[:, :0], None))
     except Exception as error:  # Triton raises whatever the compiler trips over
         log.warning("Songs are made without kernels of our own, which is slower: %s", error)
         return False
@@ -49,15 +49,15 @@ def add_and_norm(total: Tensor, product: Product, scale: Tensor, eps: float) -> 
     (num_rows, size), parts = total.shape, triton.cdiv(total.shape[1], COLUMNS)
     y, mean_square = torch.empty_like(total), total.new_empty(num_rows, parts, dtype=torch.float32)
     _add_and_norm[(num_rows, parts)](
-        total, *_tensors(product), scale, y, mean_square, eps, len(product.up), size, product.gain is not None, COLUMNS,
-        num_warps=WARPS,
+        total, *_tensors(product), scale, y, mean_square, eps, product.up.shape[1], size, product.gain is not None,
+        COLUMNS, num_warps=WARPS,
     )  # fmt: skip
     return Normed(y, mean_square)
 
 
 def gated(gate_up: Product) -> Tensor:
     """A product of [N, 2 · I] → [N, I]: `silu(gate) * up`."""
-    rank, size = len(gate_up.up) // 2, gate_up.up.shape[1] // 2
+    size, rank = (length // 2 for length in gate_up.up.shape)
     y = gate_up.values.new_empty(len(gate_up.values), size)
     _gated[(len(y), triton.cdiv(size, COLUMNS))](
         *_tensors(gate_up), *_divisor(gate_up), y, rank, size, gate_up.gain is not None, COLUMNS, num_warps=WARPS
@@ -78,7 +78,7 @@ def turn_and_store(qkv: Product, turns: Tensor, positions: Tensor, cache: Tensor
     half = head_dim // 2
     _turn_and_store[(rows * steps, num_heads + 2 * kv_heads)](
         *_tensors(qkv), *_divisor(qkv), torch.view_as_real(turns), positions.contiguous(), queries, cache,
-        cache.stride(0), cache.stride(1), cache.stride(2), steps, len(qkv.up) // 3, qkv.gain is not None,
+        cache.stride(0), cache.stride(1), cache.stride(2), steps, qkv.up.shape[1] // 3, qkv.gain is not None,
         num_heads, kv_heads, group, half, triton.next_power_of_2(half), num_warps=2,
     )  # fmt: skip
     return queries
@@ -111,6 +111,7 @@ def draw(logits: Tensor, cfg_scale: Tensor, allowed: Tensor, uniform: Tensor, te
 
 def _tensors(product: Product) -> tuple[Tensor, Tensor, Tensor]:
     """What kernels are told of a product; one without a gain has any tensor in its place."""
+    assert product.up.is_contiguous(), "kernels read it row by row"
     return product.values, product.up, product.up if product.gain is None else product.gain
 
 
@@ -131,16 +132,16 @@ if triton is not None:
         total = tl.load(values + columns, mask=inside, other=0.0).to(tl.float32)
         if HAS_GAIN:
             total *= tl.load(gain + columns, mask=inside, other=0.0)
-        for start in range(0, RANK, 8):
-            lows, parts = (), ()
-            for number in tl.static_range(8):  # all asked for before the first is needed
-                is_there, place = start + number < RANK, layer * RANK + start + number
-                lows += (tl.load(values + SIZE + place, mask=is_there, other=0.0),)
-                # Kept in the cache until the next frame, while gigabytes of weights pass through.
-                part = up + place * SIZE + columns
-                parts += (tl.load(part, mask=inside & is_there, other=0.0, eviction_policy="evict_last"),)
-            for number in tl.static_range(8):
-                total += lows[number].to(tl.float32) * parts[number].to(tl.float32)
+        # As many as one request to memory brings: this takes as long as there are requests that wait for each other.
+        AT_ONCE: tl.constexpr = 8 if RANK <= 8 else 16
+        for start in range(0, RANK, AT_ONCE):
+            ranks = start + tl.arange(0, AT_ONCE)
+            places, is_there = layer * RANK + ranks, ranks < RANK
+            low = tl.load(values + SIZE + places, mask=is_there, other=0.0).to(tl.float32)
+            # Kept in the cache until the next frame, while gigabytes of weights pass through.
+            part = up + columns[:, None] * (LAYERS * RANK) + places[None, :]
+            part = tl.load(part, mask=inside[:, None] & is_there[None, :], other=0.0, eviction_policy="evict_last")
+            total += tl.sum(low[None, :] * part.to(tl.float32), axis=1)
         return total
 
     @triton.jit
@@ -177,10 +178,8 @@ if triton is not None:
     ):  # fmt: skip
         row, columns = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
         inside, inverse = columns < SIZE, _inverse_root(mean_square, row, PARTS)
-        layer = tl.arange(0, 2)[None, :]
-        both = columns[:, None] + layer * SIZE
-        both = _total(values, ups, gain, row, both, inside[:, None], layer, 2, RANK, 2 * SIZE, HAS_GAIN)
-        gate, up = tl.split(both * inverse)
+        gate = _total(values, ups, gain, row, columns, inside, 0, 2, RANK, 2 * SIZE, HAS_GAIN) * inverse
+        up = _total(values, ups, gain, row, SIZE + columns, inside, 1, 2, RANK, 2 * SIZE, HAS_GAIN) * inverse
         tl.store(y + row * SIZE + columns, gate / (1.0 + tl.exp(-gate)) * up, mask=inside)
 
     @triton.jit
@@ -196,10 +195,10 @@ if triton is not None:
         turn = turns + position * 2 * HALF + 2 * pairs
         cos, sin = tl.load(turn, mask=inside, other=0.0), tl.load(turn + 1, mask=inside, other=0.0)
         SIZE: tl.constexpr = (HEADS + 2 * KV_HEADS) * 2 * HALF
-        columns = head * 2 * HALF + 2 * pairs[:, None] + tl.arange(0, 2)[None, :]
-        layer = (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS)
-        both = _total(values, up, gain, at, columns, inside[:, None], layer, 3, RANK, SIZE, HAS_GAIN)
-        even, odd = tl.split(both * inverse)
+        numbers, layer = tl.arange(0, 2 * BLOCK), (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS)
+        columns = head * 2 * HALF + numbers
+        both = _total(values, up, gain, at, columns, numbers < 2 * HALF, layer, 3, RANK, SIZE, HAS_GAIN)
+        even, odd = tl.split(tl.reshape(both * inverse, (BLOCK, 2)))
         if head < HEADS + KV_HEADS:
             even, odd = even * cos - odd * sin, odd * cos + even * sin
         if head < HEADS:

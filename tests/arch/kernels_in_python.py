@@ -17,15 +17,20 @@ def random(*shape: int) -> torch.Tensor:
 
 
 def products(num_rows: int, *sizes: int) -> list[Product]:
-    """Of stacked layers of these sizes: without an adapter, with one of many ranks, and with one that has a gain."""
-    rank, size = 11, sum(sizes)
-    values, up = random(num_rows, size + len(sizes) * rank), torch.block_diag(*(random(rank, size) for size in sizes))
-    up = up.to(DEVICE)
+    """Of stacked layers of these sizes: without an adapter, with one of few ranks, and with one of many and a gain."""
+    outputs = sum(sizes)
+    (few, up_few), (many, up_many) = (adapted(num_rows, sizes, rank) for rank in (5, 19))
     return [
-        Product(values[:, :size].clone(), up[:0], None),
-        Product(values, up, None, random(num_rows, 3).square()),
-        Product(values, up, random(size)),
+        Product(random(num_rows, outputs), up_few[:, :0], None),
+        Product(few, up_few, None, random(num_rows, 3).square()),
+        Product(many, up_many, random(outputs)),
     ]
+
+
+def adapted(num_rows: int, sizes: tuple[int, ...], rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and `up` of a product."""
+    values = random(num_rows, sum(sizes) + len(sizes) * rank)
+    return values, torch.block_diag(*(random(size, rank) for size in sizes)).to(DEVICE)
 
 
 def total(product: Product) -> torch.Tensor:
