@@ -8,8 +8,9 @@ import gradio as gr
 
 from heartmula_studio.store.records import Record
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.quiet import QUIET
 
-CHECK_SEC = 5.0  # each look costs the browser a third of a second, changed or not
+CHECK_SEC = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Changes:
         """Look when the page opens, and every few seconds."""
         timer = gr.Timer(CHECK_SEC)
         look = partial(fingerprints, studio)
-        gr.on([page.load, timer.tick], look, outputs=self.all, show_progress="hidden", api_visibility="private")
+        gr.on([page.load, timer.tick], look, outputs=self.all, **QUIET)
 
     def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
         """Look at once after an event of this page."""
         look: Callable[[], tuple[str, ...]] = partial(fingerprints, studio)
-        return event.then(look, outputs=self.all, show_progress="hidden", api_visibility="private")
+        return event.then(look, outputs=self.all, **QUIET)
 
 
 def moved(*values: gr.components.Component) -> list[gr.events.EventListener]:

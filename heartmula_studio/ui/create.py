@@ -14,7 +14,8 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 

@@ -6,7 +6,8 @@ from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
-from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.songs import build_songs
 
 FIRST_STEP = "Give your style a name above, then drop at least five songs. Or try it with the example clips."

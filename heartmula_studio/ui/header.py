@@ -9,7 +9,8 @@ from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.html import badge
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained
 
 BRAND = """<h1 class="brand">HeartMuLa Training Studio</h1>
 <p class="tagline">Five songs in, and every song after carries your style.</p>"""

@@ -6,7 +6,8 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
-from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_lines, song_title
 
 SHOWN_AT_FIRST = 8

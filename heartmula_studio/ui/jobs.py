@@ -15,7 +15,8 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
-from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained, keyed
 
 POLL_SEC = 0.7
 REST = 10  # a long curve takes long to draw: at least this many times as long is waited before the next look

@@ -18,7 +18,8 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.files import served_file, served_stream
 from heartmula_studio.ui.job_view import METHODS, counted
-from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_status
 
 POLL_SEC = 0.5

@@ -14,11 +14,13 @@ from heartmula_studio.ui.header import build_header
 from heartmula_studio.ui.jobs import build_jobs
 from heartmula_studio.ui.models import build_models
 from heartmula_studio.ui.players import Players
+from heartmula_studio.ui.quiet import quieten_lists
 from heartmula_studio.ui.shared import Shared, remembered
 from heartmula_studio.ui.training import build_training
 
 CACHE_CHECK_SEC, CACHE_AGE_SEC = 3600, 86400
 EVENTS_AT_ONCE = 32
+QUEUE_LOOK_SEC = 0.02
 
 
 def create_ui(studio: Studio, players: Players) -> gr.Blocks:
@@ -47,7 +49,11 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
                 build_studio(shared)
         shared.changes.watch(studio, page)
         add_endpoints(studio)
-    return page.queue(default_concurrency_limit=EVENTS_AT_ONCE)
+    quieten_lists(page)
+    page.queue(default_concurrency_limit=EVENTS_AT_ONCE)
+    # Gradio looks for events a thousand times in a second, which keeps a tenth of a core busy for nothing.
+    page._queue.sleep_when_free = QUEUE_LOOK_SEC
+    return page
 
 
 def build_studio(shared: Shared) -> None:

@@ -11,12 +11,10 @@ from heartmula_studio.errors import StudioError
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players
+from heartmula_studio.ui.quiet import QUIET
 
 # Every server knows it: what a browser remembers must outlive a restart, and it is no secret.
 STORAGE_SECRET = "heartmula-studio"
-
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-"""How the page's own events are listened to: without an overlay, and not among the named endpoints."""
 
 
 def keyed(key: str) -> dict:

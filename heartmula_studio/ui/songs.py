@@ -11,7 +11,8 @@ from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
-from heartmula_studio.ui.shared import QUIET, Shared, explained, keyed
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained, keyed
 
 SHOWN_AT_FIRST = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))

@@ -8,7 +8,8 @@ import gradio as gr
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.header import find_active, switch_off
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained
 
 BASE = ""  # the choice that stands for no trained style
 Update = dict

@@ -15,7 +15,8 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.job_view import METHODS, readings
-from heartmula_studio.ui.shared import QUIET, Shared, explained
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained
 
 FIRST_STEP = "Make a dataset of at least five songs first, or take the six example clips."
 SMALL_BASE = "nano"

@@ -1,16 +1,24 @@
-"""What holds for the listeners of the whole page."""
+"""What holds for the listeners of the whole page, and for what the server does for them."""
 
+import asyncio
 from collections import Counter
+
+import gradio as gr
+import pytest
 
 from heartmula_studio.ui.page import create_ui
 from heartmula_studio.ui.players import Players
 from tests.still_studio import settings_for, still_studio
 
 
-def test_no_two_listeners_of_an_event_wait_for_their_turn(tmp_path):
+@pytest.fixture
+def blocks(tmp_path) -> gr.Blocks:
+    return create_ui(still_studio(settings_for(tmp_path / "data")), Players(tmp_path))
+
+
+def test_no_two_listeners_of_an_event_wait_for_their_turn(blocks):
     """Gradio would call them in turns without end; only those of a State are called one by one."""
-    studio = still_studio(settings_for(tmp_path / "data"))
-    page = create_ui(studio, Players(tmp_path)).get_config_file()
+    page = blocks.get_config_file()
     states = {component["id"] for component in page["components"] if component["type"] == "state"}
     waiting = Counter(
         (target, event)
@@ -21,3 +29,23 @@ def test_no_two_listeners_of_an_event_wait_for_their_turn(tmp_path):
     )
     assert waiting
     assert max(waiting.values()) == 1
+
+
+def test_listeners_without_an_overlay_tell_no_component_how_far_they_are(blocks):
+    listeners = [listener for listener in blocks.get_config_file()["dependencies"] if listener["targets"]]
+    quiet = [listener for listener in listeners if listener["show_progress"] == "hidden"]
+    assert len(quiet) > len(listeners) / 2
+    assert [listener["id"] for listener in quiet if listener["show_progress_on"] != []] == []
+
+
+def test_the_queue_rests_between_two_looks(blocks, monkeypatch):
+    rests = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        blocks._queue.stopped = True
+
+    blocks._queue.stopped = False
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    asyncio.run(blocks._queue.start_processing())
+    assert rests == [pytest.approx(0.02)]

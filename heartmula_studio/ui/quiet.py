@@ -1,0 +1,17 @@
+"""Listeners that show nothing while they work."""
+
+import gradio as gr
+
+QUIET = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+"""How the page's own events are listened to: without an overlay, and not among the named endpoints.
+
+Gradio 6.31 tells every output of every listener so far how far any of them is, hidden or not, and copies all that is
+inside it: on this page that kept a core busy while anything was under way. An empty list leaves nothing to tell.
+"""
+
+
+def quieten_lists(page: gr.Blocks) -> None:
+    """Make the listeners of `gr.render`, which cannot be told where they show progress, like the others."""
+    for listener in page.fns.values():
+        if listener.renderable:
+            listener.show_progress_on = []
