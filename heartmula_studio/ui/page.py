@@ -20,7 +20,7 @@ from heartmula_studio.ui.training import build_training
 
 CACHE_CHECK_SEC, CACHE_AGE_SEC = 3600, 86400
 EVENTS_AT_ONCE = 32
-QUEUE_LOOK_SEC = 0.02
+QUEUE_LOOK_SEC = 0.05  # Gradio's own choice on Windows
 
 
 def create_ui(studio: Studio, players: Players) -> gr.Blocks:

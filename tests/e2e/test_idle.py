@@ -57,6 +57,7 @@ def test_the_choice_outlives_a_reload(page, studio):
     press_in_turn(page, ["Chosen before"], times=1)
     chosen = page.locator(".card.selected:visible")
     expect(chosen).to_contain_text("Chosen before")
+    page.wait_for_function("localStorage.getItem('heartmula-dataset')")  # it is kept apart from being shown
     page.reload()
     go_to(page, "Dataset")
     expect(chosen).to_contain_text("Chosen before")

@@ -48,4 +48,4 @@ def test_the_queue_rests_between_two_looks(blocks, monkeypatch):
     blocks._queue.stopped = False
     monkeypatch.setattr(asyncio, "sleep", rest)
     asyncio.run(blocks._queue.start_processing())
-    assert rests == [pytest.approx(0.02)]
+    assert rests == [pytest.approx(0.05)]
