@@ -8,6 +8,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests fill the cores by running beside each other; more threads than cores would make each many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,10 +21,13 @@ GOLDEN = Path(__file__).parent / "golden"
 LONG_FILES = ("test_recovery.py", "test_workers.py", "test_demo.py", "test_codec.py", "test_guide.py", "test_resume.py")
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """No workers where only files are named: they take longer to begin than most files take to run."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are cores: tests with a browser or a server wait for them half of the time.
+
+    None where only files are named: workers take longer to begin than most files take to run.
+    """
     are_files = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
-    return 0 if are_files else None
+    return 0 if are_files else psutil.cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
