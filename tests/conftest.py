@@ -24,7 +24,7 @@ LONG_FILES = ("test_recovery.py", "test_workers.py", "test_demo.py", "test_codec
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are cores: tests with a browser or a server wait for them half of the time.
 
-    None where only files are named: workers take longer to begin than most files take to run.
+    No workers where only files are named: they take longer to begin than most files take to run.
     """
     are_files = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
     return 0 if are_files else psutil.cpu_count() + 1
