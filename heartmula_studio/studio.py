@@ -21,7 +21,15 @@ from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import UNDER_WAY, AudioFile, Checkpoint, Dataset, Generation, Job
 from heartmula_studio.store.songs import validation
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import Estimate, Health, RoundTrip, StyleList, TrainedStyle, Validation
+from heartmula_studio.store.views import (
+    Estimate,
+    Health,
+    ImportedDataset,
+    RoundTrip,
+    StyleList,
+    TrainedStyle,
+    Validation,
+)
 
 if TYPE_CHECKING:  # they bring torch
     import datasets
@@ -114,12 +122,7 @@ class Studio:
         return self.store.datasets.receive(id, filename)
 
     def add_upload(
-        self,
-        id: str,
-        incoming: Incoming,
-        caption: str = "",
-        tags: Sequence[str] = (),
-        rights: str = "unknown",
+        self, id: str, incoming: Incoming, caption: str = "", tags: Sequence[str] = (), rights: str = "unknown"
     ) -> AudioFile | None:
         """Add a received song, or lyrics for one; None where the lyrics wait for their song.
 
@@ -180,22 +183,24 @@ class Studio:
         return self.workshop.as_hf_dataset(self.store.datasets.get(id))
 
     def export_to_folder(self, id: str, folder: str | Path) -> None:
-        """Write what `datasets.load_from_disk` reads, with the audio inside."""
-        self.workshop.save_to_folder(self.store.datasets.get(id), Path(folder))
+        """Write the audio files and a metadata.jsonl, as `datasets` reads an audiofolder."""
+        self.workshop.exchange.export_to_folder(id, Path(folder))
 
     def export_to_parquet(self, id: str, path: str | Path) -> None:
-        self.workshop.save_to_parquet(self.store.datasets.get(id), Path(path))
+        self.workshop.exchange.export_to_file(id, "parquet", Path(path))
 
     def export_to_hub(self, id: str, repo_id: str, private: bool = True) -> None:
         self.workshop.push_to_hub(self.store.datasets.get(id), repo_id, private)
 
-    def import_dataset(self, source: str | Path, name: str, styles: Sequence[str] = ()) -> Dataset:
-        """Make a dataset of a folder of audio, an export, or a dataset on the Hub. All songs come in, or none."""
-        return self.workshop.intake.import_dataset(source, name, styles)
+    def import_dataset(
+        self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of what lies on this machine, or of user/name on the Hub. All songs come in, or none."""
+        return self.workshop.exchange.import_local(source, name, styles, split)
 
     def create_example_dataset(self) -> Dataset:
         """Make a dataset of the six clips that come along, to try everything with."""
-        return self.workshop.intake.create_example_dataset()
+        return self.workshop.exchange.create_example_dataset()
 
     # --- training --------------------------------------------------------------------------------------------------
 

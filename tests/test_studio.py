@@ -1,19 +1,24 @@
 """Use cases across store, jobs and engine, on the bundled base with its clips."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.errors import (
     CheckpointMismatchError,
     ConflictError,
     InvalidInputError,
     NotAudioError,
+    NotFoundError,
     StorageError,
 )
+from heartmula_studio.jobs.intake import Intake
 from heartmula_studio.settings import Settings
+from heartmula_studio.store.datasets import Datasets
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
 from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenised, wait_until, zipped_adapter
@@ -73,19 +78,97 @@ class TestSongs:
 
 
 class TestExchange:
-    def test_a_dataset_goes_out_and_comes_in(self, studio, tmp_path):
+    def test_rights_lyrics_and_tags_come_back_to_the_byte(self, studio, tmp_path):
+        """ "Rights are lost by export → import of a dataset", in every format and from a folder."""
         dataset = filled(studio, 2)
-        studio.update_audio(dataset.id, CLIPS[0].name, caption="[verse]\nla", tags=["House"])
-        with pytest.raises(ConflictError, match="2 of 2 songs are not tokenised"):
+        edits = {"caption": "[verse]\n\n la\u2028lö, \"x\" ['a'] ", "tags": ["House, deep", "120"], "rights": "own"}
+        studio.update_audio(dataset.id, CLIPS[1].name, **edits)
+        studio.update_audio(dataset.id, CLIPS[0].name, tags=["x;y"], rights="public_domain")
+        exchange = studio.workshop.exchange
+        sources = [tmp_path / "folder"]
+        studio.export_to_folder(dataset.id, sources[0])
+        for format in ("folder", "parquet", "webdataset"):
+            filename, pieces = exchange.export(dataset.id, format)
+            sources.append(tmp_path / filename)
+            sources[-1].write_bytes(b"".join(pieces))
+        came = [studio.import_dataset(source) for source in sources]
+        came.append(exchange.import_upload(sources[-1], "Mine.tar"))
+        assert [dataset.name for dataset in came] == ["folder", *["Mine"] * 4]
+        assert {dataset.skipped for dataset in came} == {()}
+        original = studio.get_dataset(dataset.id)
+        expected = [(s.filename, s.sha256, s.caption, s.tags, s.rights) for s in original.audio_files]
+        for dataset in came:
+            assert [(s.filename, s.sha256, s.caption, s.tags, s.rights) for s in dataset.audio_files] == expected
+
+    def test_what_training_reads_has_rights_too(self, studio):
+        dataset = filled(studio, 1)
+        with pytest.raises(ConflictError, match="1 of 1 songs are not tokenised"):
             studio.as_hf_dataset(dataset.id)
         tokenised(studio, dataset)
-        assert {"audio", "lyrics", "tags", "codes"} <= set(studio.as_hf_dataset(dataset.id).column_names)
-        studio.export_to_parquet(dataset.id, tmp_path / "out" / "songs.parquet")
-        again = studio.import_dataset(tmp_path / "out", "Again")
-        assert [(s.filename, s.sha256, s.caption, s.tags) for s in again.audio_files] == [
-            (CLIPS[0].name, studio.get_dataset(dataset.id).audio_files[0].sha256, "[verse]\nla", ("House",)),
-            (CLIPS[1].name, studio.get_dataset(dataset.id).audio_files[1].sha256, "", ("Techno",)),
-        ]
+        rows = studio.as_hf_dataset(dataset.id)
+        assert {"audio", "lyrics", "tags", "codes"} <= set(rows.column_names)
+        assert rows["rights"][:] == ["unknown"]
+
+    def test_what_was_left_out_is_reported(self, studio, tmp_path):
+        source = tmp_path / "songs"
+        source.mkdir()
+        for name in ("a.ogg", "b.ogg"):
+            shutil.copy(CLIPS[0], source / name)
+        (source / "cover.jpg").write_bytes(b"x")
+        lines = [{"file_name": "a.ogg", "license": "All rights reserved"}, {"file_name": "c.ogg"}]
+        (source / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        taken = studio.import_dataset(source, "Mine")
+        assert [song.filename for song in taken.audio_files] == ["a.ogg"]
+        reasons = {item.name: item.reason for item in taken.skipped}
+        assert set(reasons) == {"a.ogg", "b.ogg", "cover.jpg", "metadata.jsonl, line 2"}
+        assert "All rights reserved" in reasons["a.ogg"]
+        assert "same file as 'a.ogg'" in reasons["b.ogg"]
+
+    def test_too_many_tags_are_refused_with_the_song_named(self, studio, tmp_path):
+        shutil.copy(CLIPS[0], tmp_path / "a.ogg")
+        row = {"file_name": "a.ogg", "tags": [str(number) for number in range(60)]}
+        (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
+        with pytest.raises(InvalidInputError, match=r"a\.ogg: There are 60 tags"):
+            studio.import_dataset(tmp_path, "Mine")
+
+    def test_nobody_sees_half_a_dataset_nor_what_a_kill_leaves_of_it(self, studio, settings):
+        """An import is listed at its end; what a killed process had of it goes at the next start."""
+        with studio.store.new_dataset("Half") as (unlisted, id):
+            Intake(unlisted, AudioLimits()).add_file(id, CLIPS[0], None, "", (), "own")
+            assert studio.list_datasets() == []
+            killed = shutil.copytree(unlisted.root, unlisted.root.with_name(".tmp-scratch-0123456789abcdef"))
+        assert [len(dataset.audio_files) for dataset in studio.list_datasets()] == [1]
+        Store(settings.data_dir).recover()
+        assert not killed.exists()
+
+    def test_a_full_disk_leaves_nothing(self, studio, tmp_path, monkeypatch):
+        shutil.copy(CLIPS[0], tmp_path / "a.ogg")
+
+        def full_disk(*_):
+            raise StorageError("The disk is full.")
+
+        monkeypatch.setattr(Datasets, "add_audio", full_disk)
+        with pytest.raises(StorageError):
+            studio.import_dataset(tmp_path, "Mine")
+        assert studio.list_datasets() == []
+        assert not list(studio.store.root.glob(".tmp-*"))
+
+    def test_a_dataset_on_the_hub_that_cannot_be_had(self, studio):
+        with pytest.raises(NotFoundError, match="as a dataset on the Hub it cannot be had"):
+            studio.import_dataset("nobody/nothing", "Mine")
+
+    def test_exports_that_cannot_be(self, studio, tmp_path):
+        dataset = studio.create_dataset("Empty")
+        with pytest.raises(ConflictError, match="has no songs"):
+            studio.export_to_parquet(dataset.id, tmp_path / "x.parquet")
+        (tmp_path / "mine").write_text("precious")
+        dataset = filled(studio, 1)
+        for place in (tmp_path, tmp_path / "mine"):
+            with pytest.raises(ConflictError, match="already"):
+                studio.export_to_folder(dataset.id, place)
+        with pytest.raises(InvalidInputError, match="folder, parquet, webdataset"):
+            studio.workshop.exchange.export(dataset.id, "mp3")
+        assert (tmp_path / "mine").read_text() == "precious"
 
     def test_all_songs_come_in_or_none(self, studio, tmp_path):
         shutil.copy(CLIPS[0], tmp_path / "a.ogg")
@@ -104,14 +187,14 @@ class TestExchange:
         assert studio.validate_dataset(first.id).problems == ()
 
     def test_all_example_clips_come_in_or_none(self, studio, monkeypatch):
-        add_audio, added = studio.store.datasets.add_audio, []
+        add_audio, added = Datasets.add_audio, []
 
         def full_disk(*arguments):
             if len(added) == 2:
                 raise StorageError("The disk is full.")
             added.append(add_audio(*arguments))
 
-        monkeypatch.setattr(studio.store.datasets, "add_audio", full_disk)
+        monkeypatch.setattr(Datasets, "add_audio", full_disk)
         with pytest.raises(StorageError):
             studio.create_example_dataset()
         assert len(added) == 2

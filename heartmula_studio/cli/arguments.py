@@ -19,7 +19,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize):
+    for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize, add_dataset):
         add(commands)
     return parser.parse_args(arguments)
 
@@ -130,6 +130,39 @@ def add_detokenize(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("out", type=Path, metavar="SONG")
     parser.add_argument("--seed", type=int, default=0, help="same number, same sound (default: %(default)s)")
     add_model_options(parser)
+
+
+def add_dataset(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "dataset",
+        "list the studio's datasets, take one in or out",
+        "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_command(actions, "list", "ids, sizes and names", "Prints a line for each dataset.")
+    taken = add_command(
+        actions,
+        "import",
+        "make a dataset of songs that lie elsewhere",
+        "Takes a folder, .zip or .tar of songs with a metadata.csv, .jsonl or .parquet, or .txt and .lrc files beside "
+        "them; a parquet file; a dataset saved by `datasets`; WebDataset shards; or user/name on the Hugging Face Hub.",
+    )
+    taken.add_argument("source", metavar="SOURCE", help="a path, or user/name on the Hub")
+    taken.add_argument("--name", default="", help="what to call it (default: the name of the source)")
+    taken.add_argument("--styles", default="", help="words for its style, such as 'afrobeat, highlife'")
+    taken.add_argument("--split", default="", help="take only this split (default: all)")
+    given = add_command(
+        actions, "export", "write a dataset to a folder or file", "Writes songs, lyrics, tags and rights."
+    )
+    given.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+    given.add_argument("--out", type=Path, required=True, metavar="PATH", help="a new folder, or a file")
+    given.add_argument(
+        "--format",
+        choices=("folder", "zip", "parquet", "webdataset"),
+        default="folder",
+        help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
+    )
 
 
 def add_command(

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from heartmula_studio.cli.datasets import dataset
 from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
@@ -138,4 +139,5 @@ COMMANDS = {
     "roundtrip": roundtrip,
     "tokenize": tokenize,
     "detokenize": detokenize,
+    "dataset": dataset,
 }

@@ -23,7 +23,7 @@ _REQUIRED = {
     "lyrics": Value("string"),
     "codes": List(List(Value("int16"))),
 }
-_OPTIONAL = {"codec": Value("string"), "audio": Value("string")}
+_OPTIONAL = {"codec": Value("string"), "audio": Value("string"), "rights": Value("string")}
 _TEXTS = ("song", "tags", "lyrics", "codec")
 _COLUMNS_HINT = f"Needed are {', '.join(_REQUIRED)}; lyrics may be empty."
 
@@ -32,7 +32,8 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
     """Build the dataset the trainer reads; store it with `save_to_disk`.
 
     A row has `song` (a name of its own), `tags` (a list, or text separated by commas), `lyrics` (plain or LRC),
-    `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes) and `audio` (path).
+    `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes), `audio` (path) and
+    `rights`.
     Raises InvalidInputError where a song's name or codes cannot be used, and as `check_songs` does.
     """
     rows = list(rows)

@@ -11,13 +11,14 @@ from typing import Any
 import datasets
 
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset import exchange
+from heartmula_studio.dataset.exporting import push_to_hub
 from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.jobs.active_engine import ActiveEngine
+from heartmula_studio.jobs.dataset_exchange import DatasetExchange
 from heartmula_studio.jobs.dataset_tokeniser import DatasetTokeniser
 from heartmula_studio.jobs.devices import Devices
 from heartmula_studio.jobs.ear import Ear
@@ -34,8 +35,8 @@ from heartmula_studio.store.store import Store
 class Workshop:
     """`songs` is the queue of songs, which `desk` takes orders for; `engine` makes them, and is in the active style.
 
-    `intake` brings songs into datasets, `tokeniser` works on whole datasets, `ear` on single songs; `estimator` says
-    what training on them would take.
+    `intake` brings songs into datasets, `exchange` takes whole ones in and out; `tokeniser` works on whole datasets,
+    `ear` on single songs; `estimator` says what training on them would take.
     """
 
     def __init__(self, settings: Settings, store: Store, devices: Devices):
@@ -46,7 +47,8 @@ class Workshop:
         self.tokeniser = DatasetTokeniser(store, self.runtime.load_codec, self.runtime.limits)
         self.songs = GenerationQueue(store, devices, self.engine.get, self.device, self.runtime.base_name)
         self.desk = SongDesk(store, self.songs, self.engine)
-        self.intake = Intake(store, self.runtime.limits)
+        self.intake = Intake(store.datasets, self.runtime.limits)
+        self.exchange = DatasetExchange(store, settings)
         self.ear = Ear(store, devices, self.runtime)
         self.estimator = Estimator(store, self.runtime, settings.accelerate_config)
 
@@ -87,14 +89,8 @@ class Workshop:
             )
         return song_dataset(self._row(dataset, song) for song in dataset.audio_files)
 
-    def save_to_folder(self, dataset: Dataset, folder: Path) -> None:
-        exchange.save_to_folder(self.as_hf_dataset(dataset), folder)
-
-    def save_to_parquet(self, dataset: Dataset, path: Path) -> None:
-        exchange.save_to_parquet(self.as_hf_dataset(dataset), path)
-
     def push_to_hub(self, dataset: Dataset, repo_id: str, private: bool) -> None:
-        exchange.push_to_hub(self.as_hf_dataset(dataset), repo_id, private)
+        push_to_hub(self.as_hf_dataset(dataset), repo_id, private)
 
     def import_checkpoint(self, archive: Path, name: str, styles: tuple[str, ...]) -> Checkpoint:
         return import_checkpoint(self._store, self.runtime.base, archive, name, styles)
@@ -108,4 +104,5 @@ class Workshop:
             "tags": song.tags or dataset.styles,
             "codes": tokens.codes,
             "codec": tokens.codec_id,
+            "rights": song.rights,
         }

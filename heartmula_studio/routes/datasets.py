@@ -1,14 +1,48 @@
 """/training/datasets: a name, styles and songs."""
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import Id, StudioDep
-from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.failures import documented, documented_beside_files
+from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, NewDataset
 from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.views import ImportedDataset
 from heartmula_studio.studio import Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
+
+IMPORT_FORM = {
+    "type": "object",
+    "required": [FILE_FIELD],
+    "properties": {
+        FILE_FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "A .zip or .tar of audio files with metadata or texts beside them, or a .parquet file.",
+        },
+        "name": {"type": "string", "example": "Lagos nights", "description": "By default that of the file."},
+        "styles": {"type": "string", "description": "Comma-separated.", "example": "Afrobeat, Highlife"},
+        "split": {"type": "string", "description": "Only this one of several.", "example": "train"},
+    },
+}
+EXPORT_TYPES = {
+    "folder": "application/zip",
+    "parquet": "application/vnd.apache.parquet",
+    "webdataset": "application/x-tar",
+}
+EXPORT_CONTENT = {
+    media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in EXPORT_TYPES.values()
+}
+Format = Annotated[
+    Literal["folder", "parquet", "webdataset"],
+    Query(description="A zip of audio files with a metadata.jsonl, one parquet file, or a WebDataset shard."),
+]
 
 
 @router.get("", responses=documented())
@@ -27,6 +61,20 @@ def create_dataset(body: NewDataset, studio: StudioDep) -> Dataset:
 def create_example_dataset(studio: StudioDep) -> Dataset:
     """Make a dataset of the six clips that come along, to try everything with."""
     return studio.create_example_dataset()
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    responses=documented(404, 409, 415),
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": IMPORT_FORM}}}},
+)
+async def import_dataset(request: Request, studio: StudioDep) -> ImportedDataset:
+    """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not."""
+    exchange = await run_in_threadpool(lambda: studio.workshop.exchange)
+    async with streamed_form(request, exchange.receive, studio.settings.max_import_bytes) as form:
+        named = (form.text("name"), form.names("styles"), form.text("split"))
+        return await run_in_threadpool(exchange.import_upload, form.file.path, form.file.original_name, *named)
 
 
 @router.get("/{id}", responses=documented(404))
@@ -57,3 +105,15 @@ def validate_dataset(id: Id, studio: StudioDep) -> Validation:
 def preprocess_dataset(id: Id, studio: StudioDep) -> Dataset:
     """Turn the songs into tokens now; training does it by itself where it was not done."""
     return studio.preprocess(id)
+
+
+@router.get(
+    "/{id}/export",
+    response_class=StreamingResponse,
+    responses={**documented_beside_files(404, 409), 200: {"content": EXPORT_CONTENT}},
+)
+def export_dataset(id: Id, studio: StudioDep, format: Format = "folder") -> StreamingResponse:
+    """The songs with their lyrics, tags and rights as one file, which `import` takes in anywhere else."""
+    filename, pieces = studio.workshop.exchange.export(id, format)
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}"}
+    return StreamingResponse(pieces, media_type=EXPORT_TYPES[format], headers=headers)

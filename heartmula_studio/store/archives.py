@@ -70,7 +70,7 @@ def zipped(files: Sequence[Path], folder_name: str) -> Iterator[bytes]:
 
     Raises StorageError where a file cannot be read.
     """
-    pipe = _Pipe()
+    pipe = Pipe()
     # Deflate at level 0 keeps the bytes as they are but, unlike a stored entry, tells a stream where it ends.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive:
         for path in files:
@@ -104,17 +104,8 @@ def unpack(archive: Path, into: Path) -> Unpacked:
         raise CheckpointCorruptError(f"The archive cannot be read: {error}.", "Pack and send it again.") from error
 
 
-class _CarefulFile(io.FileIO):
-    """An archive of which no huge table of contents is read into memory."""
-
-    def read(self, size: int = -1) -> bytes:
-        if size > MAX_TABLE_BYTES:
-            raise zipfile.BadZipFile(f"it holds far over {MAX_ENTRIES:,} files")
-        return super().read(size)
-
-
-class _Pipe(io.RawIOBase):
-    """What `zipfile` writes to, taken away piece by piece."""
+class Pipe(io.RawIOBase):
+    """What a writer of archives writes to, taken away piece by piece."""
 
     def __init__(self):
         self._pieces: list[bytes] = []
@@ -130,6 +121,15 @@ class _Pipe(io.RawIOBase):
         taken = b"".join(self._pieces)
         self._pieces.clear()
         return taken
+
+
+class _CarefulFile(io.FileIO):
+    """An archive of which no huge table of contents is read into memory."""
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_TABLE_BYTES:
+            raise zipfile.BadZipFile(f"it holds far over {MAX_ENTRIES:,} files")
+        return super().read(size)
 
 
 def _require_zip(archive: Path) -> None:

@@ -58,6 +58,13 @@ class Datasets(Collection[Dataset]):
         record = Dataset(self.new_id(), checked_name(name, self.noun), checked_tags(styles, "styles"), utc_now())
         return self.create(record, _make_folders)
 
+    def adopt(self, folder: Path) -> Dataset:
+        """List a dataset that was filled elsewhere on the same disk, by moving its folder. Raises StorageError."""
+        with self._locks.hold(self._lock_name(folder.name)), disk_explained(folder):
+            folder.rename(self.root / folder.name)
+            flush_to_disk(self.root)
+        return self.get(folder.name)
+
     def rename(self, id: str, name: str | None = None, styles: Sequence[str] | None = None) -> Dataset:
         """Change the name, the styles or both. Raises as `create_dataset`, and NotFoundError."""
         changes = {}

@@ -13,18 +13,20 @@ from heartmula_studio.store.locks import Locks
 from heartmula_studio.store.names import safe_filename, split_suffix
 
 UPLOAD = "upload"
+UPLOAD_LIMIT, IMPORT_LIMIT = "HEARTMULA_MAX_UPLOAD_BYTES", "HEARTMULA_MAX_IMPORT_BYTES"
 
 
 class Incoming:
-    """A file that is being received. `path` holds all that has been written so far."""
+    """A file that is being received. `path` holds all that has been written so far; `limit` names what sets
+    `max_bytes`."""
 
-    def __init__(self, path: Path, file: FileIO, original_name: str, max_bytes: int):
+    def __init__(self, path: Path, file: FileIO, original_name: str, max_bytes: int, limit: str = UPLOAD_LIMIT):
         self.path = path
         self.original_name = original_name
         self.size_bytes = 0
         self._file = file
         self._hash = hashlib.sha256()
-        self._max_bytes = max_bytes
+        self._max_bytes, self._limit = max_bytes, limit
 
     @property
     def sha256(self) -> str:
@@ -36,7 +38,7 @@ class Incoming:
         if self.size_bytes > self._max_bytes:
             raise UploadTooLargeError(
                 f"{safe_filename(self.original_name)} is over the limit of {self._max_bytes:,} bytes.",
-                "Give a smaller file, or raise HEARTMULA_MAX_UPLOAD_BYTES.",
+                f"Give a smaller file, or raise {self._limit}.",
             )
         self._hash.update(chunk)
         with disk_explained(self.path):
@@ -53,7 +55,9 @@ class Incoming:
 
 
 @contextmanager
-def receiving(folder: Path, original_name: str, max_bytes: int, locks: Locks) -> Iterator[Incoming]:
+def receiving(
+    folder: Path, original_name: str, max_bytes: int, locks: Locks, limit: str = UPLOAD_LIMIT
+) -> Iterator[Incoming]:
     """Yield an `Incoming` in `folder` that vanishes at the end unless it was moved. A killed process leaves it locked
     by nobody, which is how `remove_abandoned` knows it."""
     suffix = split_suffix(safe_filename(original_name))[1]
@@ -63,7 +67,7 @@ def receiving(folder: Path, original_name: str, max_bytes: int, locks: Locks) ->
             with disk_explained(path):
                 file = path.open("xb", buffering=0)  # a buffer would try a full disk once more at the end
             with file:
-                yield Incoming(path, file, original_name, max_bytes)
+                yield Incoming(path, file, original_name, max_bytes, limit)
         finally:
             path.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """The data folder: datasets, jobs, checkpoints, songs and styles, safe with several processes and servers on it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from heartmula_studio.store.collection import remove_if_old
 from heartmula_studio.store.datasets import Datasets
 from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.generations import Generations
+from heartmula_studio.store.incoming import IMPORT_LIMIT, Incoming, receiving
 from heartmula_studio.store.jobs import Jobs
 from heartmula_studio.store.locks import WAIT_SEC, Locks
 from heartmula_studio.store.styles import Styles
@@ -27,6 +28,7 @@ class Store:
         """`max_upload_bytes` is for one file, `max_files` for one dataset. Raises StorageError for a folder that
         cannot be written."""
         self.root = Path(root).absolute()
+        self._max_upload_bytes, self._max_files = max_upload_bytes, max_files
         self._locks = Locks(self.root / ".locks")
         with disk_explained(self.root):
             (self.root / ".locks").mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,24 @@ class Store:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def receive(self, filename: str, max_bytes: int) -> Iterator[Incoming]:
+        """Take in a file that is not a song; it vanishes at the end. Raises StorageError."""
+        with self.scratch() as folder, receiving(folder, filename, max_bytes, self._locks, IMPORT_LIMIT) as incoming:
+            yield incoming
+
+    @contextmanager
+    def new_dataset(self, name: str, styles: Sequence[str] = ()) -> Iterator[tuple[Datasets, str]]:
+        """Yield the id of a new dataset and the collection it can be filled in; all of it is listed at the end.
+
+        Nothing of it is left where the block fails or the process is killed. Raises as `Datasets.create_dataset`.
+        """
+        with self.scratch() as folder:
+            unlisted = Datasets(folder, self._locks, self._max_upload_bytes, self._max_files)
+            id = unlisted.create_dataset(name, styles).id
+            yield unlisted, id
+            self.datasets.adopt(unlisted.folder(id))
 
     def recover(self) -> None:
         """Remove what killed processes left behind; what living ones are writing stays. Raises StorageError."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from heartmula_studio.store.records import Dataset
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -13,6 +15,21 @@ class Validation:
     minimum_files: int
     message: str
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SkippedItem:
+    """A file or row that an import left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImportedDataset(Dataset):
+    """A dataset as it came in, with what was left out of it."""
+
+    skipped: tuple[SkippedItem, ...] = ()
 
 
 @dataclass(frozen=True)

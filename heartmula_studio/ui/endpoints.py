@@ -77,6 +77,23 @@ class Endpoints:
         """Delete a dataset with its files; refused while a job uses it."""
         await _call(self._studio.delete_dataset, dataset_id)
 
+    async def import_dataset(
+        self, file: gr.FileData, name: str = "", styles: list[str] | None = None, split: str = ""
+    ) -> dict:
+        """Make a dataset of a .zip or .tar of songs, or a .parquet; `skipped` says what could not be used."""
+        with explained():
+            path, filename = uploaded_file(file)
+        exchange = (await _in_thread(lambda: self._studio.workshop)).exchange
+        return await _call(exchange.import_upload, path, filename, name, styles or [], split)
+
+    async def export_dataset(
+        self, dataset_id: str, format: Literal["folder", "parquet", "webdataset"] = "folder"
+    ) -> gr.FileData:
+        """Songs, lyrics, tags and rights as one file, which `import_dataset` takes in; a folder comes as a zip."""
+        exchange = (await _in_thread(lambda: self._studio.workshop)).exchange
+        filename, pieces = await _in_thread(exchange.export, dataset_id, format)
+        return await _in_thread(served_stream, filename, pieces)
+
     async def upload_audio(
         self,
         dataset_id: str,

@@ -22,7 +22,7 @@ def run(*arguments) -> int:
 def test_help_names_every_command():
     command = [sys.executable, "-m", "heartmula_studio", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize"):
+    for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize", "dataset"):
         assert f"    {name}" in shown
 
 
@@ -87,3 +87,23 @@ def test_train_then_generate_in_the_style(tmp_path):
     song = tmp_path / "song.wav"
     assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
     assert json.loads(song.with_name("song.wav.json").read_text())["style"]["layers_changed"] > 0
+
+
+def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HEARTMULA_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("HEARTMULA_BASE_MODEL", "nano")
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.ogg").write_bytes(CLIP.read_bytes())
+    (tmp_path / "songs" / "cover.jpg").write_bytes(b"x")
+    assert run("dataset", "import", tmp_path / "songs", "--styles", "pop, slow") == 0
+    printed = capsys.readouterr().out
+    assert "Left out: cover.jpg" in printed
+    id = re.search(r"^(\w+): 1 songs, 1 left out$", printed, re.MULTILINE)[1]
+    for format, out in (("folder", "out"), ("zip", "out.zip"), ("parquet", "out.parquet"), ("webdataset", "out.tar")):
+        assert run("dataset", "export", id, "--out", tmp_path / out, "--format", format) == 0
+        assert run("dataset", "import", tmp_path / out) == 0
+    assert run("dataset", "export", id, "--out", tmp_path / "songs") == 7
+    assert run("dataset", "import", tmp_path / "nowhere") == 2
+    capsys.readouterr()
+    assert run("dataset", "list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5

@@ -14,7 +14,7 @@ GET /training/jobs/{id}/logs · GET /training/jobs/{id}/metrics · GET /training
 GET /training/checkpoints · POST /training/checkpoints/import · GET /training/checkpoints/{id}
 DELETE /training/checkpoints/{id} · GET /training/checkpoints/{id}/download
 POST /training/checkpoints/{id}/activate · POST /training/checkpoints/{id}/deactivate
-POST /training/checkpoints/{id}/compare
+POST /training/checkpoints/{id}/compare · POST /training/datasets/import · GET /training/datasets/{id}/export
 POST /generate/music · GET /generate · GET /generate/{id} · GET /generate/{id}/audio · DELETE /generate/{id}
 POST /generate/{id}/cancel · GET /styles · POST /styles/custom · DELETE /styles/custom/{name} · GET /health
 """

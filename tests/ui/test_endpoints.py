@@ -89,6 +89,13 @@ def test_a_style_goes_out_and_comes_in(client, seen):
     assert again not in client.predict(api_name="/list_checkpoints")
 
 
+def test_a_dataset_goes_out_and_comes_in(client, dataset):
+    archive = client.predict(dataset["id"], api_name="/export_dataset")
+    again = client.predict(handle_file(archive), "Again", ["Pop"], api_name="/import_dataset")
+    assert (again["name"], again["skipped"]) == ("Again", [])
+    assert [song["sha256"] for song in again["audio_files"]] == [song["sha256"] for song in dataset["audio_files"]]
+
+
 def test_a_stopped_job_is_resumed_cloned_and_deleted(client, seen, dataset):
     job = client.predict(seen[-1]["id"], {"epochs": 400}, api_name="/clone_job")
     stopped = client.predict(job["id"], save=False, api_name="/stop_job")

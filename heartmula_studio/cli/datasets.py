@@ -1,0 +1,40 @@
+"""The studio's datasets from a shell: listed, taken in and out."""
+
+from argparse import Namespace
+
+from heartmula_studio.dataset.prompt import split_tags
+from heartmula_studio.settings import Settings
+from heartmula_studio.store.store import Store
+from heartmula_studio.studio import Studio
+
+
+def dataset(arguments: Namespace) -> int:
+    settings = Settings.load()
+    studio = Studio(settings, Store(settings.data_dir, settings.max_upload_bytes, settings.max_files))
+    try:
+        {"list": list_datasets, "import": import_dataset, "export": export_dataset}[arguments.action](studio, arguments)
+    finally:
+        studio.close()
+    return 0
+
+
+def list_datasets(studio: Studio, _: Namespace) -> None:
+    for dataset in studio.list_datasets():
+        print(f"{dataset.id}  {len(dataset.audio_files):4} songs  {dataset.name}")
+
+
+def import_dataset(studio: Studio, arguments: Namespace) -> None:
+    taken = studio.import_dataset(arguments.source, arguments.name, split_tags(arguments.styles), arguments.split)
+    for item in taken.skipped:
+        print(f"Left out: {item.name}: {item.reason}")
+    print(f"{taken.id}: {len(taken.audio_files)} songs, {len(taken.skipped)} left out")
+
+
+def export_dataset(studio: Studio, arguments: Namespace) -> None:
+    exchange = studio.workshop.exchange
+    if arguments.format == "folder":
+        exchange.export_to_folder(arguments.id, arguments.out)
+    else:
+        format = "folder" if arguments.format == "zip" else arguments.format
+        exchange.export_to_file(arguments.id, format, arguments.out)
+    print(arguments.out)

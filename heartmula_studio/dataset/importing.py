@@ -1,0 +1,381 @@
+"""Tracks of data sets that others made: folders of audio with or without metadata, parquet, saved datasets, WebDataset.
+
+Tables are read without the library that wrote them, a row at a time, and without its cache. Nothing is decoded.
+"""
+
+import csv
+import io
+import json
+import posixpath
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
+from heartmula_studio.dataset.lyrics import read_lyrics
+from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile
+from heartmula_studio.dataset.track_columns import (
+    AUDIO_COLUMNS,
+    NAME_COLUMNS,
+    NESTED_COLUMN,
+    WORD_COLUMNS,
+    TrackWords,
+    words_of,
+)
+from heartmula_studio.errors import InvalidInputError
+
+LYRICS_SUFFIXES = (".lrc", ".txt")
+MAX_TEXT_BYTES = 2**28  # of a metadata file
+NO_GENRES = ("train", "test", "validation", "valid", "val", "dev", "eval", "data", "audio", "songs", "music", "clips")
+NAMES_SHOWN = 5
+METADATA_HINT = "Name each file in a column file_name, as a path that begins at the metadata file's own folder."
+
+
+@dataclass(frozen=True)
+class IncomingTrack:
+    """A recording on its way in: its file's name, the bytes or where they lie, and what is said of it."""
+
+    filename: str
+    content: bytes | Path
+    words: TrackWords
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes of the file. Raises OSError."""
+        if isinstance(self.content, bytes):
+            yield self.content
+            return
+        with self.content.open("rb") as file:
+            while chunk := file.read(COPY_BYTES):
+                yield chunk
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a table, its column names in lower case. `place` says where it stands."""
+
+    place: str
+    values: Mapping[str, Any]
+    words: TrackWords
+
+
+@dataclass
+class _Audio:
+    """The audio files of an import by name. `is_local` lets tables name files elsewhere on this machine, too."""
+
+    files: Sequence[SourceFile]
+    is_local: bool
+    taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._by_name = {file.name: file for file in self.files}
+        self._by_key = {_key(file.name): file for file in self.files}
+
+    def take(self, name: str, folder: str) -> SourceFile | None:
+        """Find a file by its path from `folder` or from the top, in any case and Unicode form; it counts as named."""
+        path = unicodedata.normalize("NFC", name.replace("\\", "/"))
+        for start in (folder, ""):
+            inside = posixpath.normpath(posixpath.join(start, path))
+            if found := self._by_name.get(inside) or self._by_key.get(_key(inside)):
+                self.taken.add(found.name)
+                return found
+        if self.is_local and Path(name).is_absolute() and Path(name).is_file():
+            return SourceFile(Path(name).name, Path(name))
+        return None
+
+
+def incoming_tracks(files: Sequence[SourceFile], skip: Skip, is_local: bool = False) -> Iterator[IncomingTrack]:
+    """Yield the tracks of the rows of all tables, else of the audio files, those that metadata names first.
+
+    What is left out is told to `skip`. is_local: tables may name files anywhere, which only the machine's owner may do.
+    Raises InvalidInputError for tables that cannot be read, metadata that names no file, and an import without audio.
+    """
+    audio = _Audio([file for file in files if file.suffix in AUDIO_SUFFIXES], is_local)
+    others = [file for file in files if file.suffix not in AUDIO_SUFFIXES]
+    tables = [file for file in others if _is_table(file) and not _is_metadata(file)]
+    count = 0
+    for table in tables:
+        for track in _table_tracks(table, audio, skip):
+            count += 1
+            yield track
+    if tables and count:
+        for file in audio.files:
+            if file.name not in audio.taken:
+                skip(file.name, "No table names it.")
+    else:
+        for track in _loose_tracks(audio, others, skip):
+            count += 1
+            yield track
+    if not count:
+        found = _shortened([file.name for file in files]) or "nothing"
+        raise InvalidInputError(f"There is no audio in it; it holds {found}.", SOURCE_HINT)
+
+
+# --- tables with a track in each row ---------------------------------------------------------------------------------
+
+
+def _is_table(file: SourceFile) -> bool:
+    # `datasets` leaves its work beside what it saves.
+    return file.suffix == ".parquet" or file.suffix == ".arrow" and not file.base.startswith("cache-")
+
+
+def _table_tracks(table: SourceFile, audio: _Audio, skip: Skip) -> Iterator[IncomingTrack]:
+    with _read_errors(table):
+        schema = _schema(table)
+        column = _audio_column(schema)
+        if column is None:
+            skip(table.name, f"It has no column with audio, only {_shortened(schema.names)}.")
+            return
+        wanted = [name for name in schema.names if name == column or name.lower() in WORD_COLUMNS]
+        for row in _table_rows(table, schema, wanted):
+            cell = row.values[column.lower()]
+            track = _cell_track(cell, row, table, audio)
+            if isinstance(track, str):
+                skip(row.place, track)
+            else:
+                yield track
+
+
+def _cell_track(cell: Any, row: _Row, table: SourceFile, audio: _Audio) -> IncomingTrack | str:
+    """The track of a cell: the bytes of a file, its path, or a record of both; else why there is none."""
+    content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (None, cell)
+    if isinstance(cell, bytes):
+        content, path = cell, None
+    named = next((str(row.values[name]) for name in NAME_COLUMNS if row.values.get(name)), "")
+    if content:
+        name = str(path or named or f"song {row.place.rpartition(' ')[2]}")
+        return IncomingTrack(name.replace("\\", "/").rpartition("/")[2], content, row.words)
+    if not isinstance(path, str) or not path:
+        return "It has no audio." if cell is None or path is None else "Its audio is neither a file nor a path."
+    file = audio.take(path, table.folder)
+    return IncomingTrack(file.base, file.path, row.words) if file else f"There is no file {path[:200]}."
+
+
+def _audio_column(schema: pa.Schema) -> str | None:
+    """The column that is marked as audio, else the first of a usual name."""
+    marked = [name for name, kind in _features(schema).items() if kind.get("_type") == "Audio" and name in schema.names]
+    by_key = {name.lower(): name for name in schema.names}
+    usual = [by_key[name] for name in AUDIO_COLUMNS if name in by_key]
+    return next(iter([*marked, *usual]), None)
+
+
+def _schema(table: SourceFile) -> pa.Schema:
+    if table.suffix == ".parquet":
+        with pq.ParquetFile(table.path) as file:
+            return file.schema_arrow
+    with pa.memory_map(str(table.path)) as file, _arrow_batches(file) as batches:
+        return batches.schema
+
+
+def _table_rows(table: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> Iterator[_Row]:
+    class_names = {name.lower(): names for name, kind in _features(schema).items() if (names := _class_names(kind))}
+    number = 0
+    for batch in _batches(table, columns):
+        for start in range(batch.num_rows):
+            number += 1
+            (values,) = batch.slice(start, 1).to_pylist()
+            yield _row(f"{table.name}, row {number}", values, class_names)
+
+
+def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read a table without more of its audio in memory than need be."""
+    if table.suffix == ".parquet":
+        with pq.ParquetFile(table.path, buffer_size=COPY_BYTES) as file:
+            yield from file.iter_batches(batch_size=1, columns=list(columns))
+        return
+    with pa.memory_map(str(table.path)) as file, _arrow_batches(file) as batches:
+        is_file = isinstance(batches, pa.RecordBatchFileReader)
+        for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)) if is_file else batches:
+            yield batch.select(list(columns))
+
+
+def _arrow_batches(file: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | pa.RecordBatchFileReader:
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(0)
+    return pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
+
+
+def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """The types that `datasets` notes beside the columns; {} where another program wrote them."""
+    note = (schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        features = json.loads(note)["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
+
+
+def _class_names(kind: Any) -> list[str] | None:
+    """The names behind the numbers of a `ClassLabel`, or of a list of such."""
+    if isinstance(kind, list) and kind:
+        return _class_names(kind[0])
+    if not isinstance(kind, dict):
+        return None
+    return kind.get("names") if kind.get("_type") == "ClassLabel" else _class_names(kind.get("feature"))
+
+
+def _row(place: str, values: Mapping[Any, Any], class_names: Mapping[str, Any] | None = None, is_csv=False) -> _Row:
+    row = {name.strip().lower(): value for name, value in values.items() if isinstance(name, str)}
+    nested = row.get(NESTED_COLUMN)
+    if isinstance(nested, Mapping):
+        row = {**nested, **{name: value for name, value in row.items() if value is not None}}
+    return _Row(place, row, words_of(row, class_names, is_csv))
+
+
+# --- audio files with metadata, texts and folders beside them --------------------------------------------------------
+
+
+def _loose_tracks(audio: _Audio, others: Sequence[SourceFile], skip: Skip) -> Iterator[IncomingTrack]:
+    metadata = [file for file in others if _is_metadata(file)]
+    named = {file.name: row for meta in metadata for file, row in _named_files(meta, audio, skip)}
+    beside = _Beside([file for file in others if not _is_metadata(file)])
+    has_genres = not metadata and len({file.folder for file in audio.files}) > 1
+    by_name = {file.name: file for file in audio.files}
+    for file in [by_name[name] for name in named] + [file for file in audio.files if file.name not in named]:
+        words = named[file.name].words if file.name in named else TrackWords()
+        filename, said = beside.said_of(file)
+        genre = TrackWords(tags=_genre(file)) if has_genres else TrackWords()
+        yield IncomingTrack(filename, file.path, words.or_else(said).or_else(genre))
+    for file in beside.unused():
+        skip(file.name, _left_out(file))
+
+
+def _is_metadata(file: SourceFile) -> bool:
+    return file.base.lower() in ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+
+
+def _named_files(meta: SourceFile, audio: _Audio, skip: Skip) -> Iterator[tuple[SourceFile, _Row]]:
+    """Yield the audio files that a metadata file names. Raises InvalidInputError where it names none of them."""
+    with _read_errors(meta):
+        rows = list(_metadata_rows(meta, skip))
+    if not rows:
+        return
+    missing, found = [], 0
+    for row in rows:
+        name = next((row.values[column] for column in AUDIO_COLUMNS if isinstance(row.values.get(column), str)), "")
+        if file := audio.take(name, meta.folder) if name else None:
+            found += 1
+            yield file, row
+        else:
+            missing.append(name)
+            skip(row.place, f"There is no file {name[:200]}." if name else "It names no file.")
+    if not found:
+        raise InvalidInputError(_nothing_named(meta, rows, [name for name in missing if name], audio), METADATA_HINT)
+
+
+def _nothing_named(meta: SourceFile, rows: Sequence[_Row], missing: Sequence[str], audio: _Audio) -> str:
+    there = _shortened([file.name for file in audio.files]) or "no audio files"
+    if missing:
+        return f"{meta.name} names none of the audio files: it looks for {_shortened(missing)}; there are {there}."
+    return f"{meta.name} has no column that names files, only {_shortened(list(rows[0].values))}."
+
+
+def _metadata_rows(meta: SourceFile, skip: Skip) -> Iterator[_Row]:
+    if meta.suffix == ".parquet":
+        schema = _schema(meta)
+        yield from _table_rows(meta, schema, schema.names)
+        return
+    text = _text(meta).decode("utf-8-sig")
+    if meta.suffix == ".csv":
+        header = text.partition("\n")[0]
+        delimiter = max(",;\t", key=header.count)
+        for number, values in enumerate(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter), start=1):
+            yield _row(f"{meta.name}, row {number}", values, is_csv=True)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):  # a line separator of Unicode may stand inside a text
+        if line.strip():
+            values = json.loads(line)
+            if isinstance(values, dict):
+                yield _row(f"{meta.name}, line {number}", values)
+            else:
+                skip(f"{meta.name}, line {number}", "It is no record with names.")
+
+
+def _genre(file: SourceFile) -> tuple[str, ...]:
+    """The folder's name, as `audiofolder` reads it; not that of a split or an archive."""
+    folder = PurePosixPath(file.folder)
+    is_genre = folder.name and folder.suffix not in (".zip", ".tar", ".gz", ".tgz")
+    return (folder.name,) if is_genre and folder.name.lower() not in NO_GENRES else ()
+
+
+class _Beside:
+    """Texts and records that lie beside audio files: `a.lrc`, `a.txt` and WebDataset's `a.json` belong to `a.mp3`."""
+
+    def __init__(self, files: Sequence[SourceFile]):
+        self._files = files
+        self._used: set[str] = set()
+        self._by_place = {(_key(file.folder), _key(file.stem), file.suffix): file for file in files}
+        self._by_stem: dict[tuple[str, str], list[SourceFile]] = {}
+        for file in files:
+            self._by_stem.setdefault((_key(file.stem), file.suffix), []).append(file)
+
+    def said_of(self, audio: SourceFile) -> tuple[str, TrackWords]:
+        """The name a track is known by, and what the files of the same stem say of it."""
+        record: Mapping[str, Any] = {}
+        if file := self._by_place.get((_key(audio.folder), _key(audio.stem), ".json")):
+            with _read_errors(file):
+                record = json.loads(_text(file).decode("utf-8-sig"))
+        record = record if isinstance(record, dict) else {}
+        if record:
+            self._used.add(file.name)
+        row = _row("", record)
+        name = next((row.values[key] for key in NAME_COLUMNS if isinstance(row.values.get(key), str)), audio.base)
+        return name, row.words if row.words.lyrics else row.words.or_else(TrackWords(self._lyrics(audio)))
+
+    def unused(self) -> Iterator[SourceFile]:
+        return (file for file in self._files if file.name not in self._used)
+
+    def _lyrics(self, audio: SourceFile) -> str:
+        for suffix in LYRICS_SUFFIXES:
+            alone = self._by_stem.get((_key(audio.stem), suffix), [])
+            file = self._by_place.get((_key(audio.folder), _key(audio.stem), suffix))
+            if file := file or (alone[0] if len(alone) == 1 else None):
+                self._used.add(file.name)
+                with _read_errors(file):
+                    return read_lyrics(file.path)
+        return ""
+
+
+def _left_out(file: SourceFile) -> str:
+    if file.suffix in LYRICS_SUFFIXES:
+        return "No song has this name."
+    return "It is neither audio of a kind that is read nor metadata."
+
+
+# --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _text(file: SourceFile) -> bytes:
+    with file.path.open("rb") as opened:
+        raw = opened.read(MAX_TEXT_BYTES + 1)
+    if len(raw) > MAX_TEXT_BYTES:
+        raise ValueError(f"it is over {MAX_TEXT_BYTES:,} bytes")
+    return raw
+
+
+def _key(name: str) -> str:
+    """What names have in common that differ only in case or Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def _shortened(names: Iterable[str]) -> str:
+    names = list(names)
+    more = ["…"] if len(names) > NAMES_SHOWN else []
+    return ", ".join([*(name[:100] for name in names[:NAMES_SHOWN]), *more])
+
+
+@contextmanager
+def _read_errors(file: SourceFile) -> Iterator[None]:
+    """Name the file that cannot be read, not the place where it was unpacked."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise type(error)(error.message.replace(str(file.path), file.name), error.hint) from error
+    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
+        reason = str(error).replace(str(file.path), file.name)
+        raise InvalidInputError(f"{file.name} cannot be read as a dataset: {reason}", SOURCE_HINT) from error

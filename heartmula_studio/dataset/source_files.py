@@ -1,0 +1,215 @@
+"""The files of an import: those of a folder, and those in zip and tar archives, wherever they come from.
+
+Of an archive only plain files are taken. They are written under numbers of ours, and their names are only compared:
+no path in it is ever followed.
+"""
+
+import gzip
+import os
+import re
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from heartmula_studio.errors import InvalidInputError, NotFoundError, UploadTooLargeError
+
+MAX_ENTRIES = 20_000
+MAX_READ_BYTES = 2**22  # of an archive's own records; what they claim of their size is not believed
+COPY_BYTES = 2**20
+SOURCE_HINT = (
+    "Give a folder, a .zip or a .tar of audio files (with a metadata.csv, .jsonl or .parquet, if you like), a .parquet "
+    "file with audio in it, or a saved dataset."
+)
+
+Skip = Callable[[str, str], None]
+"""Takes the name of something that is left out, and why."""
+
+_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """`name` is the path inside the import, with slashes and in NFC; `path` is where the bytes lie."""
+
+    name: str
+    path: Path
+
+    @property
+    def folder(self) -> str:
+        return str(PurePosixPath(self.name).parent)
+
+    @property
+    def base(self) -> str:
+        return PurePosixPath(self.name).name
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix.lower()
+
+
+def find_files(source: Path, called: str, scratch: Path, max_bytes: int, skip: Skip) -> list[SourceFile]:
+    """List the files of a folder or an archive, or one file by itself, which its owner knows as `called`.
+
+    Archives, and those in a folder, are unpacked into `scratch`, to at most `max_bytes` in all. What systems leave
+    behind (`._a.wav`, `.DS_Store`, `Thumbs.db`) does not count.
+    Raises NotFoundError, InvalidInputError for a damaged archive, UploadTooLargeError.
+    """
+    unpacker = _Unpacker(scratch, max_bytes, skip)
+    if source.is_dir():
+        files = [file for found in _walk(source) for file in unpacker.opened(found)]
+    elif source.is_file():
+        whole = SourceFile(unicodedata.normalize("NFC", called), source)
+        files = list(unpacker.unpack(whole, "")) if _is_archive(source) else [whole]
+    else:
+        raise NotFoundError(f"There is no file or folder {called}.", SOURCE_HINT)
+    return files
+
+
+def in_split(files: list[SourceFile], split: str) -> list[SourceFile]:
+    """Keep the files of one split: below a folder of that name, or called `train-00000-of-00002.parquet`.
+
+    Raises NotFoundError where there are none.
+    """
+    named = re.compile(rf"(.*/)?{re.escape(split)}([-_./].*)?", re.IGNORECASE)
+    kept = [file for file in files if named.fullmatch(file.name)]
+    if not kept:
+        raise NotFoundError(f"There is no split {split!r}.", "Leave it out to take all songs.")
+    return kept
+
+
+def _walk(folder: Path) -> Iterator[SourceFile]:
+    count = 0
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_clutter(name))
+        for path in sorted(Path(parent, name) for name in names):
+            name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+            if _is_clutter(name) or not path.is_file():
+                continue
+            count += 1
+            _require_few(count)
+            yield SourceFile(name, path)
+
+
+def _is_clutter(name: str) -> bool:
+    return any(part.startswith(".") or part.lower() in _CLUTTER for part in name.split("/"))
+
+
+def _is_archive(path: Path) -> bool:
+    """Tell by content, but for what only looks like a zip."""
+    with path.open("rb") as file:
+        head = file.read(265)
+    return head.startswith((b"PK\3\4", b"PK\5\6", b"\x1f\x8b")) or head[257:262] == b"ustar"
+
+
+def _require_few(count: int) -> None:
+    if count > MAX_ENTRIES:
+        raise UploadTooLargeError(f"There are over {MAX_ENTRIES:,} files.", "Import them in several parts.")
+
+
+class _Unpacker:
+    """Writes the files of archives into one folder, under numbers."""
+
+    def __init__(self, scratch: Path, max_bytes: int, skip: Skip):
+        self._scratch, self._max_bytes, self._skip = scratch, max_bytes, skip
+        self._left, self._count = max_bytes, 0
+
+    def opened(self, file: SourceFile) -> Iterator[SourceFile]:
+        """A file of a folder as it is, or what is in it."""
+        is_archive = file.name.lower().endswith(_ARCHIVE_SUFFIXES) and _is_archive(file.path)
+        yield from self.unpack(file, f"{file.name}/") if is_archive else [file]
+
+    def unpack(self, archive: SourceFile, prefix: str) -> Iterator[SourceFile]:
+        """Yield the plain files of an archive, their names after `prefix`."""
+        with archive.path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"
+        with _explained(archive.name):
+            for name, content in _zip_files(archive.path) if is_zip else _tar_files(archive.path):
+                plain = _plain_name(name)
+                if plain is None or content is None:
+                    self._skip(name[:200], "It is a link, or its path leads out of the archive.")
+                elif not _is_clutter(plain):
+                    yield SourceFile(prefix + plain, self._write(plain, content))
+
+    def _write(self, name: str, content: IO[bytes]) -> Path:
+        self._count += 1
+        _require_few(self._count)
+        path = self._scratch / f"{self._count:06d}"
+        with path.open("xb") as target:
+            while chunk := content.read(COPY_BYTES):
+                self._left -= len(chunk)
+                if self._left < 0:
+                    raise UploadTooLargeError(
+                        f"With {name}, it unpacks to over {self._max_bytes:,} bytes.",
+                        "Import it in several parts, or raise HEARTMULA_MAX_IMPORT_BYTES.",
+                    )
+                target.write(chunk)
+        return path
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say of which archive it is what is wrong with it."""
+    try:
+        yield
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, RuntimeError) as error:
+        raise InvalidInputError(f"{name} cannot be unpacked: {error}.", "Pack it again.") from error
+    except (NotImplementedError, ValueError) as error:
+        raise InvalidInputError(f"{name} cannot be unpacked: {error}.", "Pack it as a plain .zip or .tar.") from error
+
+
+def _zip_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    with path.open("rb") as raw, zipfile.ZipFile(_BoundedReads(raw)) as archive:
+        _require_few(len(archive.infolist()))
+        for entry in archive.infolist():
+            if entry.is_dir():
+                continue
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise NotImplementedError(f"{entry.filename[:200]} is packed in an unusual way")
+            is_link = (entry.external_attr >> 28) == 0o12
+            with archive.open(entry) as content:
+                yield entry.filename, None if is_link else content
+
+
+def _tar_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    with path.open("rb") as raw:
+        is_packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file = gzip.GzipFile(fileobj=raw) if is_packed else raw
+        with tarfile.open(fileobj=_BoundedReads(file), mode="r:") as archive:
+            for number, entry in enumerate(archive, start=1):
+                _require_few(number)
+                if not entry.isdir():
+                    is_plain = entry.isreg() and not entry.issparse()
+                    yield entry.name, archive.extractfile(entry) if is_plain else None
+
+
+def _plain_name(name: str) -> str | None:
+    """The name of an archive's entry in NFC with slashes; None where it leads out of the archive."""
+    parts = unicodedata.normalize("NFC", name.replace("\\", "/")).split("/")
+    leads_out = ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in name
+    return None if leads_out else "/".join(part for part in parts if part not in ("", "."))
+
+
+class _BoundedReads:
+    """A file of which no archive's own record takes much memory, whatever size it claims."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self.seek, self.tell, self.seekable, self.close = file.seek, file.tell, file.seekable, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(MAX_READ_BYTES + 1 if size < 0 else min(size, MAX_READ_BYTES + 1))
+        if len(content) > MAX_READ_BYTES:
+            raise ValueError("its table of contents is too large")
+        return content
