@@ -2,7 +2,6 @@
 
 import io
 import tracemalloc
-from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -68,8 +67,8 @@ def test_parquet_has_a_row_group_for_each_track_and_the_types_of_datasets(tracks
 
 def test_a_file_that_changes_meanwhile_is_noticed(tracks, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "COPY_BYTES", 10)
-    path = Path(tmp_path / "a.wav")
-    path.write_bytes(bytes(100))
+    path = tmp_path / "a.wav"
+    path.write_bytes(bytes(100_000))
     writing = write_webdataset([OutgoingTrack("a.wav", path, "", (), "own")], Counter())
     next(writing)
     path.write_bytes(bytes(50))
