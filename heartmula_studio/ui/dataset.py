@@ -6,6 +6,7 @@ from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.dataset_exchange import build_export, build_import
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.songs import build_songs
@@ -23,6 +24,8 @@ def build_dataset(shared: Shared) -> None:
             _build_cards(shared, editing, deleting)
         with gr.Column(scale=5, min_width=320):
             build_songs(shared)
+            build_export(shared)
+            build_import(shared)
 
 
 def _build_creation(shared: Shared) -> None:

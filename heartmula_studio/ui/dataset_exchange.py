@@ -1,0 +1,78 @@
+"""Whole datasets on the Dataset tab: importing one from a file, and exporting the selected one."""
+
+from pathlib import Path
+
+import gradio as gr
+
+from heartmula_studio.store.views import ImportedDataset
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.files import served_stream
+from heartmula_studio.ui.job_view import counted
+from heartmula_studio.ui.models import SAVE_FILE
+from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.shared import Shared, explained
+
+FORMATS = (("Audio folder (.zip)", "folder"), ("Parquet", "parquet"), ("WebDataset (.tar)", "webdataset"))
+SKIPPED_SHOWN = 50
+
+
+def build_import(shared: Shared) -> None:
+    with gr.Accordion("Import a dataset", open=False, elem_classes=["glass"]):
+        file = gr.File(
+            label="A .zip or .tar of songs, with metadata or texts beside them, or a .parquet",
+            file_types=[".zip", ".tar", ".gz", ".tgz", ".parquet"],
+            height=130,
+        )
+        name = gr.Textbox(label="Name", placeholder="that of the file", max_lines=1)
+        styles = gr.Textbox(label="Styles", info="Separated by commas.", max_lines=1)
+        take = gr.Button("Import")
+        report = gr.HTML()
+    taken = take.click(
+        lambda *values: import_dataset(shared.studio, *values), [file, name, styles],
+        [shared.dataset_id, report, file, name, styles], show_progress_on=[file], api_visibility="private",
+    )  # fmt: skip
+    shared.refresh(taken)
+
+
+def build_export(shared: Shared) -> None:
+    download = gr.DownloadButton(visible=False)
+    with gr.Accordion("Export this dataset", open=False, elem_classes=["glass"], visible=False) as panel:
+        gr.HTML('<p class="hint">Songs with their lyrics, tags and rights, as one file.</p>')
+        format = gr.Dropdown(FORMATS, value="folder", label="Format", interactive=True)
+        export = gr.Button("Export")
+    shared.dataset_id.change(lambda id: gr.update(visible=bool(id)), shared.dataset_id, panel, **QUIET)
+    packed = export.click(
+        lambda id, format: exported(shared.studio, id, format), [shared.dataset_id, format], download,
+        show_progress_on=[panel], api_visibility="private",
+    )  # fmt: skip
+    packed.success(None, download, js=SAVE_FILE, api_visibility="private")
+
+
+def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> tuple:
+    """Take in an uploaded file; return the new dataset's id, the report, and the fields empty again."""
+    if not file:
+        raise gr.Error("Choose a file first.", title="No file", print_exception=False)
+    path = Path(file)
+    with explained():
+        taken = studio.workshop.exchange.import_upload(path, path.name, name, styles.split(","))
+    path.unlink(missing_ok=True)
+    return taken.id, import_report(taken), None, "", ""
+
+
+def import_report(taken: ImportedDataset) -> str:
+    """How many songs came in, and what was left out and why."""
+    said = html.notice("success", f"“{taken.name}” has {counted(len(taken.audio_files), 'song')}.")
+    if not taken.skipped:
+        return said
+    left_out = [f"{item.name}: {item.reason}" for item in taken.skipped[:SKIPPED_SHOWN]]
+    more = len(taken.skipped) - len(left_out)
+    left_out += [f"… and {more} more"] if more else []
+    count = f"{len(taken.skipped)} {'thing was' if len(taken.skipped) == 1 else 'things were'} left out or unclear."
+    return said + html.notice("warning", count) + html.lines("warning", left_out)
+
+
+def exported(studio: Studio, id: str, format: str) -> str:
+    """The selected dataset as one file, where a browser can fetch it."""
+    with explained():
+        return served_stream(*studio.workshop.exchange.export(id, format))["path"]

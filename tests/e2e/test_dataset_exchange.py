@@ -1,0 +1,31 @@
+"""A dataset comes in as a zip and goes out again, on the page."""
+
+import zipfile
+
+from playwright.sync_api import expect
+
+from tests.e2e.acting import go_to
+from tests.e2e.driving import open_page
+from tests.studio_server import SONGS
+
+
+def test_a_dataset_comes_in_and_goes_out(page, studio, tmp_path):
+    with zipfile.ZipFile(tmp_path / "Nights.zip", "w") as archive:
+        archive.write(SONGS[0], "a.ogg")
+        archive.writestr("metadata.csv", "file_name,lyrics,rights\na.ogg,la la,own\n")
+        archive.writestr("<b>cover</b>.jpg", b"x")
+    open_page(page, studio)
+    go_to(page, "Dataset")
+    page.get_by_role("button", name="Import a dataset").click()
+    page.locator("input[type=file]").last.set_input_files(tmp_path / "Nights.zip")
+    expect(page.get_by_text("Nights.zip").first).to_be_visible()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("“Nights” has 1 song.")).to_be_visible()
+    expect(page.get_by_text("<b>cover</b>.jpg")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nights", exact=True).last).to_be_visible()
+    page.get_by_role("button", name="Export this dataset").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export", exact=True).click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert set(archive.namelist()) == {"a.ogg", "metadata.jsonl"}
+        assert b'"rights": "own"' in archive.read("metadata.jsonl")
