@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio import __version__
-from heartmula_studio.errors import ConflictError, StudioError
+from heartmula_studio.errors import ConflictError, StorageError, StudioError
 from heartmula_studio.generate.request import SongRequest, seed_or_new
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
 from heartmula_studio.jobs.queue import JobQueue
+from heartmula_studio.public_text import hide_folder
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import UNDER_WAY, AudioFile, Checkpoint, Dataset, Generation, Job
@@ -46,6 +47,9 @@ class Studio:
     def __init__(self, settings: Settings, store: Store):
         """Nothing runs yet; `open` starts what works in the background."""
         self.settings, self.store = settings, store
+        for folder in (settings.checkpoints_dir, Path(settings.base_model)):
+            if folder:
+                hide_folder(folder)
         self._devices = Devices(store)
         self._jobs = JobQueue(
             store, self._devices, max_song_sec=settings.max_song_sec, accelerate_config=settings.accelerate_config
@@ -377,7 +381,7 @@ class Studio:
         return self.list_styles()
 
     def health(self) -> Health:
-        active = self.store.checkpoints.active()
+        active = self._shown_active()
         running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
         device, base = self.settings.device, self.settings.base_model
         if self._workshop:
@@ -391,7 +395,15 @@ class Studio:
             dataset = self.store.datasets.get(dataset_id)
             return self._jobs.submit(dataset, config, self.workshop.device, self.workshop.runtime.base_name)
 
+    def _shown_active(self) -> tuple[str, float] | None:
+        """The active style for lists, which a damaged choice must not keep from being shown."""
+        try:
+            return self.store.checkpoints.active()
+        except StorageError as error:
+            _log.warning("Which style is active cannot be read: %s", error)
+            return None
+
     def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
-        active = self.store.checkpoints.active()
+        active = self._shown_active()
         is_active = active is not None and active[0] == checkpoint.id
         return dataclasses.replace(checkpoint, is_active=is_active, strength=active[1] if is_active else None)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "heartmula_studio"
 
-FOUNDATION = ("errors", "atomic", "settings")
+FOUNDATION = ("errors", "atomic", "lyrics", "public_text", "regular_file", "settings", "text")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
 FRONTS = ("routes", "ui", "cli", "__main__")
 ENGINE = (*FOUNDATION, *ML_COLUMN, "store", "jobs", "studio")
@@ -21,6 +21,10 @@ ALLOWED = {
     "__init__": (),
     "errors": (),
     "atomic": ("__init__", "errors"),
+    "lyrics": ("errors", "regular_file", "text"),
+    "public_text": (),
+    "regular_file": ("__init__", "errors"),
+    "text": ("__init__", "errors"),
     "settings": ("__init__", "errors"),
     **{name: ("__init__", *FOUNDATION, *ML_COLUMN[:i]) for i, name in enumerate(ML_COLUMN)},
     "store": ("__init__", *FOUNDATION),
@@ -31,7 +35,7 @@ ALLOWED = {
     "cli": ("__init__", *ENGINE),
     "__main__": ("__init__", *ENGINE, "cli"),
 }
-WITHOUT_TORCH = ("errors", "atomic", "settings", "store")
+WITHOUT_TORCH = (*FOUNDATION, "store")
 TORCH_LIBRARIES = ("torch", "torchaudio", "transformers", "peft", "accelerate", "datasets", "vector_quantize_pytorch")
 
 

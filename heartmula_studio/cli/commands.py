@@ -13,13 +13,13 @@ from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.job import train as run_training
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.settings import Settings
 
 TRAIN_OPTIONS = (

@@ -10,11 +10,10 @@ from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioLimits
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.dataset.tokenising import SourceSong, current_tokens, save_dataset, tokenise
 from heartmula_studio.errors import InvalidInputError, NotFoundError
-
-LYRICS_SUFFIXES = (".lrc", ".txt")
+from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
+from heartmula_studio.lyrics.decoding import read_lyrics
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
-from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile
 from heartmula_studio.dataset.track_columns import (
     AUDIO_COLUMNS,
@@ -29,6 +28,7 @@ from heartmula_studio.dataset.track_columns import (
     words_of,
 )
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.lyrics.decoding import read_lyrics
 
 LYRICS_SUFFIXES = (".lrc", ".txt")
 MAX_TEXT_BYTES = 2**28  # of a metadata file

@@ -14,13 +14,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BaseFolder
-from heartmula_studio.dataset.lyrics import clean_text, plain_lyrics
+from heartmula_studio.dataset.lyrics import plain_lyrics
 from heartmula_studio.errors import (
     CheckpointCorruptError,
     CheckpointMismatchError,
     CheckpointMissingError,
     InvalidInputError,
 )
+from heartmula_studio.text import clean_text
 
 _DOWNLOAD_HINT = "Download tokenizer.json and gen_config.json from HeartMuLa/HeartMuLaGen on the Hugging Face Hub."
 

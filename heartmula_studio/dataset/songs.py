@@ -13,9 +13,9 @@ from torch import Tensor
 
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset.lyrics import clean_text
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError, NotFoundError
+from heartmula_studio.lyrics.checking import checked_lyrics
 
 _REQUIRED = {
     "song": Value("string"),
@@ -46,7 +46,7 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
     for name in {"song", *present}:
         _require_unicode(name, columns[name])
     columns["tags"] = [",".join(split_tags(tags)) for tags in columns["tags"]]
-    columns["lyrics"] = [clean_text(lyrics) for lyrics in columns["lyrics"]]
+    columns["lyrics"] = [checked_lyrics(lyrics) for lyrics in columns["lyrics"]]
     columns["codes"] = [_checked_codes(row["song"], row["codes"]) for row in rows]
     dataset = Dataset.from_dict(columns, features=features)
     if "audio" in present:

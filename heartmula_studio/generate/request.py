@@ -4,8 +4,10 @@ import secrets
 from dataclasses import dataclass
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.lyrics.checking import require_readable
 
 NEW_SEEDS = 2**31
+MAX_TAGS_CHARS = 5_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class SongRequest:
         for name in ("tags", "lyrics"):
             if not isinstance(getattr(self, name), str):
                 raise InvalidInputError(f"`{name}` is not text.", f"Give `{name}` as one string; it may be empty.")
+        require_readable(self.lyrics)
+        if len(self.tags) > MAX_TAGS_CHARS:
+            raise InvalidInputError(
+                f"The tags have {len(self.tags):,} characters.", f"Give at most {MAX_TAGS_CHARS:,}."
+            )
         self._check_number("duration_sec", 1.0, 600.0)
         self._check_number("seed", 0, 2**53 - 1, whole=True)  # 2**53 - 1 is the largest integer JavaScript keeps exact
         self._check_number("temperature", 0.01, 5.0)

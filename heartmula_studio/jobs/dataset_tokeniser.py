@@ -6,6 +6,8 @@ A lock says that some server is at it, so one that was killed leaves no dataset 
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
 
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
@@ -29,17 +31,15 @@ class DatasetTokeniser:
     def start(self, dataset_id: str) -> Dataset:
         """Begin, and return the dataset as it then is.
 
-        Raises NotFoundError; InvalidInputError without songs; ConflictError while it is being tokenised.
+        Raises NotFoundError; InvalidInputError without songs; ConflictError while it is being tokenised; StorageError
+        at once where its lock or record cannot be written.
         """
         if not self._store.datasets.get(dataset_id).audio_files:
             raise InvalidInputError("This dataset has no songs.", "Add MP3, WAV, FLAC or OGG files first.")
-        started: list[StudioError | None] = []
-        ready = threading.Event()
-        thread = threading.Thread(target=self._run, args=(dataset_id, started, ready), daemon=True)
+        started: Future[None] = Future()
+        thread = threading.Thread(target=self._run, args=(dataset_id, started), daemon=True)
         thread.start()
-        ready.wait()
-        if started[0]:
-            raise started[0]
+        started.result()
         self._threads = [thread, *(other for other in self._threads if other.is_alive())]
         return self._store.datasets.get(dataset_id)
 
@@ -47,9 +47,10 @@ class DatasetTokeniser:
         """Give datasets that nobody is tokenising any more their true status."""
         for dataset in self._store.datasets.list():
             if dataset.status == "processing":
-                with self._store.attempt(lock_name(dataset.id)) as is_free:
-                    if is_free:
-                        self._store.datasets.set_processing(dataset.id, False)
+                try:
+                    self._recover(dataset.id)
+                except StudioError as error:  # the others are no worse for it
+                    _log.warning("The dataset %s is not given its status: %s", dataset.id, error)
 
     def close(self) -> None:
         """Stop after the window at hand and wait for the threads."""
@@ -57,22 +58,29 @@ class DatasetTokeniser:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, dataset_id: str, started: list[StudioError | None], ready: threading.Event) -> None:
+    def _recover(self, dataset_id: str) -> None:
         with self._store.attempt(lock_name(dataset_id)) as is_free:
+            if is_free:
+                self._store.datasets.set_processing(dataset_id, False)
+
+    def _run(self, dataset_id: str, started: "Future[None]") -> None:
+        """Tokenise under the dataset's lock. Whatever keeps it from starting ends `started`, which a request awaits."""
+        with ExitStack() as lock:
             try:
-                if not is_free:
-                    raise ConflictError("This dataset is being tokenised.", "Wait until it is done.")
-                self._store.datasets.set_processing(dataset_id, True)
-                started.append(None)
-            except StudioError as error:
-                started.append(error)
+                self._begin(dataset_id, lock)
+            except BaseException as error:
+                started.set_exception(error)
                 return
-            finally:
-                ready.set()
+            started.set_result(None)
             try:
                 self._tokenise_all(dataset_id)
             finally:
                 self._settle(dataset_id)
+
+    def _begin(self, dataset_id: str, lock: ExitStack) -> None:
+        if not lock.enter_context(self._store.attempt(lock_name(dataset_id))):
+            raise ConflictError("This dataset is being tokenised.", "Wait until it is done.")
+        self._store.datasets.set_processing(dataset_id, True)
 
     def _settle(self, dataset_id: str) -> None:
         try:

@@ -11,6 +11,7 @@ from heartmula_studio.errors import ConflictError
 from heartmula_studio.jobs.held import is_held, try_hold
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.lines import last_line
+from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.records import Job
 from heartmula_studio.store.store import Store
 
@@ -78,7 +79,9 @@ class Devices:
 
     @contextmanager
     def _marked(self, use: str, device: str) -> Iterator[BinaryIO | None]:
-        mark = try_hold(self._path(use, device))
+        path = self._path(use, device)
+        with disk_explained(path):
+            mark = try_hold(path)
         try:
             yield mark
         finally:

@@ -9,10 +9,15 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from heartmula_studio.regular_file import open_regular
+
 
 def try_hold(path: Path) -> BinaryIO | None:
-    """Open `path` for appending and hold it until it is closed; None where somebody holds it already."""
-    file = path.open("ab")
+    """Open `path` for appending and hold it until it is closed; None where somebody holds it already.
+
+    Raises OSError where it cannot be opened, at once also where a pipe is in its place.
+    """
+    file = open_regular(path, append=True)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -27,7 +32,7 @@ def try_hold(path: Path) -> BinaryIO | None:
 def is_held(path: Path) -> bool:
     """Tell whether somebody holds `path`; a file that is not there is free, and is not made."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from heartmula_studio.codec.audio_file import AudioLimits, probe
-from heartmula_studio.dataset.lyrics import read_lyrics
 from heartmula_studio.errors import AudioError, InvalidInputError, NotFoundError
+from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
+from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.store.datasets import AudioInfo, Datasets
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile
 
-TEXT_SUFFIXES = (".txt", ".lrc")
+TEXT_SUFFIXES = (*LYRICS_SUFFIXES, ".qrc", ".yrc", ".krc", ".ttml")  # some only to be refused by name
 COPY_BYTES = 1 << 20
 
 T = TypeVar("T")

@@ -20,7 +20,8 @@ from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import StudioError
 from heartmula_studio.jobs.held import is_held
 from heartmula_studio.jobs.lines import drop_ending
-from heartmula_studio.store.records import Failure, Record, Rights, TrackRights, Worker
+from heartmula_studio.store import record_file
+from heartmula_studio.store.records import Failure, Record, Rights, TrackRights, Worker, validated
 
 CANCELLED = "cancelled"  # the code of a failure that is none: tokenising was asked to stop
 
@@ -77,15 +78,17 @@ class JobFolder:
             temporary.write_bytes(songs.to_json())
 
     def read_worker(self) -> Worker | None:
+        """Raises StorageError where the file is damaged."""
         values = read_json(self._worker)
-        return Worker(**values) if values else None
+        return validated(Worker, values, self._worker) if values else None
 
     def write_worker(self, worker: Worker) -> None:
         write_json(self._worker, dataclasses.asdict(worker))
 
     def read_failure(self) -> Failure | None:
+        """Raises StorageError where the file is damaged."""
         values = read_json(self._failure)
-        return Failure(**values) if values else None
+        return validated(Failure, values, self._failure) if values else None
 
     def write_failure(self, error: StudioError) -> None:
         write_json(self._failure, {"code": error.code, "message": error.message, "hint": error.hint})
@@ -103,8 +106,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file that `write_json` wrote; None where there is none."""
+    """Read a file that `write_json` wrote; None where there is none. Raises as `record_file.read_json`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return record_file.read_json(path)
     except FileNotFoundError:
         return None

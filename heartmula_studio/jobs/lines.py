@@ -4,9 +4,12 @@ A line that was torn when a worker was killed is no line.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from heartmula_studio.regular_file import NotRegularFileError, open_regular
 
 ENDINGS = ("done", "stopped", "failed")  # the events of metrics.jsonl after which nothing comes
 _BLOCK_BYTES = 1 << 16
@@ -19,7 +22,7 @@ def lines_after(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]]
     run drops what it will do again.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, 2)
             position = min(max(offset, 0), size)
             file.seek(max(position - 1, 0))
@@ -28,14 +31,14 @@ def lines_after(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]]
             while (line := file.readline()).endswith(b"\n"):
                 if (values := _parsed(line)) is not None:
                     yield file.tell(), values
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegularFileError):
         return
 
 
 def lines_backwards(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file of lines from its last whole line to its first, reading no more than is asked for."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             end, tail = file.seek(0, 2), b""
             is_whole = False  # the last piece is whole only if a line end follows it
             while end:
@@ -49,7 +52,7 @@ def lines_backwards(path: Path) -> Iterator[dict[str, Any]]:
                     is_whole = True
             if is_whole and (values := _parsed(tail)) is not None:
                 yield values
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegularFileError):
         return
 
 
@@ -62,7 +65,7 @@ def drop_ending(metrics: Path) -> None:
     """Cut off how an earlier attempt ended, and a line it left torn."""
     kept = 0
     for end, line in lines_after(metrics, 0):
-        if line["event"] not in ENDINGS:
+        if line.get("event") not in ENDINGS:
             kept = end
     if metrics.is_file():
         with metrics.open("r+b") as file:
@@ -71,7 +74,15 @@ def drop_ending(metrics: Path) -> None:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        values = json.loads(line)
-    except ValueError:
+        values = json.loads(line, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def _finite(text: str) -> float:
+    """Read a number. Raises ValueError for NaN and infinity, which no answer can hold."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number

@@ -9,12 +9,15 @@ from typing import Any
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.lines import ENDINGS, last_line, lines_after, lines_backwards
+from heartmula_studio.public_text import public
+from heartmula_studio.regular_file import NotRegularFileError, open_regular
 from heartmula_studio.store.records import UNDER_WAY, Job
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_UTF8_BYTES = 4
 FOLLOW_SEC = 0.25
 LOSS_DIGITS = 4
+MAX_NUMBER = 1e9
 
 Event = tuple[int, dict[str, Any]]
 
@@ -41,8 +44,9 @@ def listening(line: dict[str, Any]) -> str:
     """Put a line of preprocess.jsonl into words."""
     if not line:
         return "Prepares to listen to the songs."
-    place = f"song {line['song_index']} of {line['songs']}: {line['song']}"
-    return f"Listens to {place} ({100 * line['done'] // line['total']} %)." if "done" in line else f"Stuck at {place}."
+    place = f"song {line.get('song_index')} of {line.get('songs')}: {line.get('song')}"
+    total = number(line, "total")
+    return f"Listens to {place} ({100 * (number(line, 'done') or 0) // total:g} %)." if total else f"Stuck at {place}."
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ class Curve:
         """Read the ends of the file: it may be long."""
         head: dict[str, dict] = {}
         for _, line in lines_after(metrics, 0):
-            if line["event"] == "step":
+            event = str(line.get("event"))
+            if event == "step":
                 break
-            head.setdefault(line["event"], line)
+            head.setdefault(event, line)
         wanted = {"step", "eval"} if "eval" in head else {"step"}
         tail: dict[str, dict] = {}
         for line in lines_backwards(metrics) if head else ():
-            tail.setdefault(line["event"], line)
+            tail.setdefault(str(line.get("event")), line)
             if wanted <= tail.keys():
                 break
         return cls(head.get("start", {}), head.get("eval", {}), tail.get("eval", {}), tail.get("step", {}))
@@ -74,15 +79,25 @@ class Curve:
         """The fields of `Job` that it tells."""
         step = self.last_step
         return {
-            "progress": step.get("progress", 0.0),
-            "epoch": step.get("epoch", 0),
-            "step": step.get("step", 0),
-            "total_steps": self.start.get("total_steps"),
-            "loss": rounded(step.get("loss")),
-            "initial_loss": rounded(self.first_eval.get("loss")),
-            "eval_loss": rounded(self.last_eval.get("loss")),
-            "eta_sec": step.get("eta_sec"),
+            "progress": min(float(number(step, "progress") or 0), 100.0),
+            "epoch": int(number(step, "epoch") or 0),
+            "step": int(number(step, "step") or 0),
+            "total_steps": whole(number(self.start, "total_steps")),
+            "loss": rounded(number(step, "loss")),
+            "initial_loss": rounded(number(self.first_eval, "loss")),
+            "eval_loss": rounded(number(self.last_eval, "loss")),
+            "eta_sec": number(step, "eta_sec"),
         }
+
+
+def number(line: dict[str, Any], name: str) -> float | None:
+    """The number of this name in a line; None where there is none, or one that it cannot be."""
+    value = line.get(name)
+    return value if isinstance(value, int | float) and 0 <= value <= MAX_NUMBER else None
+
+
+def whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def rounded(loss: float | None) -> float | None:
@@ -97,13 +112,21 @@ def read_text(path: Path, offset: int) -> tuple[str, int]:
     if offset < 0:
         raise InvalidInputError(f"The offset is {offset}.", "Give 0, or the offset that came with the last text.")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             offset = min(offset, file.seek(0, 2))
             file.seek(offset)
             raw = whole_characters(file.read(MAX_TEXT_BYTES))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegularFileError):
         return "", 0
-    return raw.decode("utf-8", "replace"), offset + len(raw)
+    return public(raw.decode("utf-8", "replace")), offset + len(raw)
+
+
+def public_line(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of metrics.jsonl as it is handed out: that of a failure names no folder of this server."""
+    error = line.get("error")
+    if not isinstance(error, dict):
+        return line
+    return {**line, "error": {name: public(text) if isinstance(text, str) else text for name, text in error.items()}}
 
 
 def whole_characters(raw: bytes) -> bytes:
@@ -129,7 +152,7 @@ def follow(metrics: Path, status: Callable[[], str], after: int, stop: threading
             now = "deleted"
         for end, line in lines_after(metrics, position):
             position = end
-            yield end, line
+            yield end, public_line(line)
         if now not in UNDER_WAY:
             yield position, {"event": "end", "status": now}
             return

@@ -175,7 +175,7 @@ class JobQueue:
 
     def metrics(self, id: str) -> "list[dict[str, Any]]":
         """All that was measured so far, as in metrics.jsonl. Raises NotFoundError."""
-        return [line for _, line in lines_after(self._folder(id).metrics, 0)]
+        return [live.public_line(line) for _, line in lines_after(self._folder(id).metrics, 0)]
 
     def events(self, id: str, after: int = 0, stop: threading.Event | None = None) -> Iterator[live.Event]:
         """Yield (event id, line of metrics.jsonl) behind the event `after`, as they come, until the job has ended.
@@ -211,16 +211,16 @@ class JobQueue:
 
     def _attend(self, job: Job) -> bool:
         """Look after a running job; tell whether it still runs."""
-        folder = self._folder(job.id)
-        if folder.is_worked_on():
-            self._keep_up(job, folder)
-            return True
         try:
+            folder = self._folder(job.id)
+            if folder.is_worked_on():
+                self._keep_up(job, folder)
+                return True
             if self._never_began(job, folder):
                 self._store.jobs.update(job.id, lambda job: replace(job, status="queued", phase="waiting"))
             else:
                 settle(self._store, job, self._exit_code(job.id))
-        except (StudioError, OSError):
+        except Exception:  # of this job's files, or of the disk: the other jobs must not wait for ever
             _log.exception("The job %s cannot be settled yet", job.id)
             return True
         return False
@@ -241,7 +241,11 @@ class JobQueue:
         if at_work:
             reason = f"Waits for the training of {at_work.dataset_name} on {at_work.device}."
         else:
-            reason = self._devices.may_train(job.device, job.config, self._folder(job.id).path, job.queued_at)
+            try:
+                reason = self._devices.may_train(job.device, job.config, self._folder(job.id).path, job.queued_at)
+            except StudioError as error:  # its songs.json or base model: those behind it must not wait for ever
+                finish(self._store, job, failed(Failure(error.code, error.message, error.hint)))
+                return
         if reason is None:
             self._start(job)
         elif reason != job.message:

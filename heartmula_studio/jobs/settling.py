@@ -12,8 +12,8 @@ from pathlib import Path
 from heartmula_studio.errors import NotFoundError, StorageError
 from heartmula_studio.jobs.job_folder import CANCELLED, JobFolder, read_json
 from heartmula_studio.jobs.lines import last_line, lines_after
-from heartmula_studio.jobs.live import with_progress
-from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, utc_now
+from heartmula_studio.jobs.live import number, whole, with_progress
+from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, utc_now, validated
 from heartmula_studio.store.store import Store
 
 WEIGHT_SUFFIX = ".safetensors"
@@ -67,9 +67,9 @@ def ending_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None) 
     if line.get("event") == "done":
         return completed(store, job, folder)
     if line.get("event") == "stopped":
-        return Ending("interrupted", f"Stopped on request, saved at step {line['step']}. {next_step(folder)}")
+        return Ending("interrupted", f"Stopped on request, saved at step {line.get('step')}. {next_step(folder)}")
     if line.get("event") == "failed":
-        return failed(Failure(**line["error"]))
+        return failed(validated(Failure, line.get("error"), folder.metrics))
     failure = folder.read_failure()
     if failure and failure.code == CANCELLED:
         return Ending("interrupted", f"Stopped on request while listening to the songs. {next_step(folder)}")
@@ -153,6 +153,7 @@ def note_tokens(store: Store, job: Job, folder: JobFolder) -> None:
         dataset = store.datasets.get(job.dataset_id)
         wanted = {song.filename: song.sha256 for song in folder.read_songs().songs}
         same = {file.filename for file in dataset.audio_files if wanted.get(file.filename) == file.sha256}
-        for filename, line in {line["song"]: line for _, line in lines_after(folder.preprocess, 0)}.items():
-            if filename in same and ("frames" in line or "error" in line):
-                store.datasets.set_tokens(dataset.id, filename, line.get("frames"), line.get("error"))
+        for filename, line in {str(line.get("song")): line for _, line in lines_after(folder.preprocess, 0)}.items():
+            frames, error = whole(number(line, "frames")), line.get("error")
+            if filename in same and (frames is not None or isinstance(error, str)):
+                store.datasets.set_tokens(dataset.id, filename, frames, error)

@@ -26,8 +26,8 @@ def require_enough(dataset: Dataset) -> None:
 def song_source(store: Store, dataset: Dataset, file: AudioFile) -> SongSource:
     return SongSource(
         filename=file.filename,
-        audio=str(store.datasets.audio_path(dataset.id, file.filename).resolve()),
-        tokens=str(store.datasets.tokens_path(dataset.id, file.filename).resolve()),
+        audio=str(store.datasets.audio_of(dataset.id, file).resolve()),
+        tokens=str(store.datasets.tokens_of(dataset.id, file).resolve()),
         sha256=file.sha256,
         lyrics=file.caption,
         tags=file.tags or dataset.styles,

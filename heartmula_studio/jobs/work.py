@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from heartmula_studio.arch.checkpoints import BaseFolder, read_heartmula_config
 from heartmula_studio.arch.heartmula import HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
-from heartmula_studio.dataset.lyrics import clean_text
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.dataset.windows import Song, cut_to_fit, split_songs
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.plan import RunPlan
 from heartmula_studio.store.views import Problem
+from heartmula_studio.text import clean_text
 
 PASSES = {"lora": 2, "full": 3}  # forward; backward through the layers; and, in full, to every weight
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from heartmula_studio.errors import StudioError
+from heartmula_studio.public_text import public
 
 SEE_DOCS = "See /docs for what can be asked for, with examples."
 CLIENT_CLOSED_REQUEST = 499
@@ -109,7 +110,7 @@ def _fault(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def _answer(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    error = {"code": code, "message": _printable(message), "hint": _printable(hint)}
+    error = {"code": code, "message": _printable(public(message)), "hint": _printable(public(hint))}
     return JSONResponse({"error": error}, status, headers)
 
 

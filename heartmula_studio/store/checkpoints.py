@@ -5,6 +5,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import CheckpointMissingError, ConflictError
@@ -22,7 +25,7 @@ class ActiveChoice(Record):
     """The style that songs are to be made in, from a strength of 0 to 2."""
 
     id: str | None
-    strength: float
+    strength: Annotated[float, Field(ge=0, le=2)]
 
 
 class Checkpoints(Collection[Checkpoint]):
@@ -65,7 +68,10 @@ class Checkpoints(Collection[Checkpoint]):
                 temporary.write_bytes(ActiveChoice(id, strength).to_json())
 
     def active(self) -> tuple[str, float] | None:
-        """The chosen checkpoint and its strength; None for the base. Raises StorageError for a damaged file."""
+        """The chosen checkpoint and its strength; None for the base. Raises StorageError for a damaged file.
+
+        A song must not be made in another style than the one chosen, so nothing is assumed then.
+        """
         try:
             choice = ActiveChoice.read(self.root / "active.json")
         except FileNotFoundError:

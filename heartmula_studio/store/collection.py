@@ -48,7 +48,7 @@ class Collection(Generic[R]):
     def __init__(self, root: Path, locks: Locks):
         self.root = root
         self._locks = locks
-        self._cache: dict[str, tuple[Stamp, R]] = {}
+        self._cache: dict[str, tuple[Stamp, R | StorageError]] = {}
         with disk_explained(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -58,7 +58,7 @@ class Collection(Generic[R]):
 
     def folder(self, id: str) -> Path:
         """The folder of a record. Raises NotFoundError for an id that is none, or unknown."""
-        if not isinstance(id, str) or not _ID.fullmatch(id) or not (self.root / id / self.manifest).is_file():
+        if not isinstance(id, str) or not _ID.fullmatch(id) or not os.path.lexists(self.root / id / self.manifest):
             raise self._unknown(id)
         return self.root / id
 
@@ -145,21 +145,30 @@ class Collection(Generic[R]):
         )
 
     def _read(self, folder: Path) -> R:
-        """Read a record, or take it from memory where its file is the one read before."""
+        """Read a record, or take what came of it from memory where its file is the one read before."""
         path = folder / self.manifest
         try:
             status = path.stat()
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise self._unknown(folder.name) from error
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
         known = self._cache.get(folder.name)
-        if known and known[0] == stamp:
-            return known[1]
-        is_settled = time.time() - status.st_mtime > SETTLED_SEC
-        record = self._read_file(folder)
-        if is_settled:
-            self._cache[folder.name] = (stamp, record)
-        return record
+        if known is None or known[0] != stamp:
+            known = (stamp, self._read_or_refusal(folder))
+            if time.time() - status.st_mtime > SETTLED_SEC:
+                self._cache[folder.name] = known
+        if isinstance(known[1], StorageError):
+            raise StorageError(known[1].message, known[1].hint)
+        return known[1]
+
+    def _read_or_refusal(self, folder: Path) -> R | StorageError:
+        """A damaged record may be large, and every list comes by it."""
+        try:
+            return self._read_file(folder)
+        except StorageError as error:
+            return error
 
     def _read_file(self, folder: Path) -> R:
         path = folder / self.manifest

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from heartmula_studio.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.errors import AudioMissingError, StudioError
+from heartmula_studio.lyrics.checking import checked_lyrics
 from heartmula_studio.store import songs
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.incoming import Incoming, receiving, remove_abandoned
 from heartmula_studio.store.locks import Locks
 from heartmula_studio.store.names import (
-    checked_lyrics,
     checked_name,
     checked_tags,
     name_key,
@@ -80,14 +80,22 @@ class Datasets(Collection[Dataset]):
 
     def audio_path(self, id: str, filename: str) -> Path:
         """The file of a song. Raises NotFoundError for an unlisted one, AudioMissingError where it is gone."""
-        path = self.folder(id) / AUDIO / self.get_song(id, filename).filename
+        return self.audio_of(id, self.get_song(id, filename))
+
+    def audio_of(self, id: str, song: AudioFile) -> Path:
+        """The file of a listed song. Raises AudioMissingError where it is gone."""
+        path = self.folder(id) / AUDIO / song.filename
         if not path.is_file():
             raise AudioMissingError(f"{path} is gone.", "Remove the song from the dataset, or put the file back.")
         return path
 
     def tokens_path(self, id: str, filename: str) -> Path:
         """Where the tokens of a song lie, or will lie. Raises NotFoundError for an unlisted song."""
-        return self.folder(id) / PROCESSED / f"{songs.stem_of(self.get_song(id, filename))}.pt"
+        return self.tokens_of(id, self.get_song(id, filename))
+
+    def tokens_of(self, id: str, song: AudioFile) -> Path:
+        """Where the tokens of a listed song lie, or will lie."""
+        return self.folder(id) / PROCESSED / f"{songs.stem_of(song)}.pt"
 
     def heard_path(self, id: str, filename: str) -> Path:
         """Where a song as the model hears it lies, or will lie. Raises NotFoundError for an unlisted song."""

@@ -9,7 +9,6 @@ from heartmula_studio.errors import InvalidInputError
 MAX_NAME_CHARS = 200
 MAX_TAG_CHARS = 100
 MAX_TAGS = 50
-MAX_LYRICS_CHARS = 100_000
 MAX_STEM_BYTES = 141  # 150 with the longest suffix; the same for any, so that texts and songs of one stem meet
 NAMELESS = "song"
 
@@ -85,17 +84,6 @@ def checked_tags(tags: Sequence[str], what: str) -> tuple[str, ...]:
             f"Give {what} of at most {MAX_TAG_CHARS} each.",
         )
     return unique
-
-
-def checked_lyrics(text: str) -> str:
-    """Return lyrics with plain line ends and no control characters. Raises InvalidInputError for too long ones."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").replace("\ufeff", "")
-    text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
-    if len(text) > MAX_LYRICS_CHARS:
-        raise InvalidInputError(
-            f"The lyrics have {len(text):,} characters.", f"Give at most {MAX_LYRICS_CHARS:,}: the words of one song."
-        )
-    return text
 
 
 def _shown(character: str) -> str:

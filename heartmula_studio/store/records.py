@@ -6,13 +6,16 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationError
 
-from heartmula_studio.errors import StorageError
+from heartmula_studio.errors import InvalidInputError, StorageError
+from heartmula_studio.public_text import public
+from heartmula_studio.store.record_file import MAX_BYTES, RESTORE, read_json
 
 SCHEMA = 1
+MAX_PROBLEMS = 3
 MINIMUM_FILES = 5
 
 DatasetStatus = Literal["draft", "ready", "processing", "processed", "error"]
@@ -30,9 +33,45 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+def _iso_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+def _plain_filename(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError("this is no file name")
+    return name
+
+
+T = TypeVar("T")
+Filename = Annotated[str, AfterValidator(_plain_filename)]
+Time = Annotated[str, AfterValidator(_iso_time)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in seconds
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
 @functools.cache  # building one takes a hundred times as long as using it
 def _adapter(kind: type) -> TypeAdapter:
     return TypeAdapter(kind)
+
+
+def validated(kind: type[T], values: Any, path: Path) -> T:
+    """Return the values of a file as a dataclass. Raises StorageError naming `path` where they are none."""
+    try:
+        return _adapter(kind).validate_python(values)
+    except (ValidationError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {_problems(error)}.", RESTORE) from error
+
+
+def _problems(error: Exception) -> str:
+    """The first few of what may be as many problems as the record has tracks."""
+    if not isinstance(error, ValidationError):
+        return "it is nested too deeply"
+    shown = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)[:MAX_PROBLEMS]]
+    return "; ".join(shown)
 
 
 class Record:
@@ -42,8 +81,16 @@ class Record:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
     def to_json(self) -> bytes:
-        """UTF-8 for the file. Numbers must be finite; half a surrogate pair becomes a question mark."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
+        """UTF-8 for the file. Numbers must be finite; half a surrogate pair becomes a question mark.
+
+        Raises InvalidInputError for more than `read` takes.
+        """
+        content = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
+        if len(content) > MAX_BYTES:
+            raise InvalidInputError(
+                f"All lyrics and tags together have {len(content):,} bytes.", f"At most {MAX_BYTES:,} can be kept."
+            )
+        return content
 
     @classmethod
     def from_dict(cls, values: Any, path: Path) -> Self:
@@ -53,42 +100,39 @@ class Record:
             raise StorageError(
                 f"{path} has schema {schema!r}.", f"This version reads schema {SCHEMA}; use the one that wrote it."
             )
-        try:
-            return _adapter(cls).validate_python({name: value for name, value in values.items() if name != "schema"})
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise StorageError(f"{path} is not what it should be: {problems}.", "Restore it from a copy.") from error
+        return validated(cls, {name: value for name, value in values.items() if name != "schema"}, path)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Raises StorageError where the file cannot be read or holds something else; FileNotFoundError without it."""
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
-        except (ValueError, RecursionError) as error:
-            raise StorageError(f"{path} is not JSON: {error}.", "Restore it from a copy.") from error
-        return cls.from_dict(values, path)
+        return cls.from_dict(read_json(path), path)
 
 
 @dataclass(frozen=True)
 class AudioFile:
     """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenised."""
 
-    filename: str
+    filename: Filename
     caption: str
     tags: tuple[str, ...]
     rights: Rights
-    duration_sec: float
-    sample_rate: int
-    channels: int
-    size_bytes: int
+    duration_sec: Duration
+    sample_rate: Count
+    channels: Count
+    size_bytes: Count
     sha256: str
-    added_at: str
-    frames: int | None = None
+    added_at: Time
+    frames: Count | None = None
     error: str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "error", self.error and public(self.error))
+
+
+def _different(songs: tuple[AudioFile, ...]) -> tuple[AudioFile, ...]:
+    if len({song.filename for song in songs}) < len(songs):
+        raise ValueError("two songs have one name")
+    return songs
 
 
 @dataclass(frozen=True)
@@ -98,27 +142,31 @@ class Dataset(Record):
     id: str
     name: str
     styles: tuple[str, ...]
-    created_at: str
+    created_at: Time
     status: DatasetStatus = "draft"
-    minimum_files: int = MINIMUM_FILES
-    audio_files: tuple[AudioFile, ...] = ()
+    minimum_files: Annotated[int, Field(ge=1)] = MINIMUM_FILES
+    audio_files: Annotated[tuple[AudioFile, ...], FailFast(), AfterValidator(_different)] = ()
     waiting_texts: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something ended, as in `errors.StudioError`."""
+    """Why something ended, as in `errors.StudioError`, without this server's folders."""
 
     code: str
     message: str
     hint: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "message", public(self.message))
+        object.__setattr__(self, "hint", public(self.hint))
 
 
 @dataclass(frozen=True)
 class Worker:
     """A process: its id may be given to another one after it ends, its start time tells them apart."""
 
-    pid: int
+    pid: Annotated[int, Field(ge=1)]
     started: float  # seconds since the epoch
     host: str
 
@@ -134,29 +182,29 @@ class Job(Record):
     dataset_id: str
     dataset_name: str
     method: Method
-    epochs: int
+    epochs: Count
     learning_rate: float
-    lora_rank: int
+    lora_rank: Count
     base_model: str
     device: str
     config: dict[str, Any]
-    created_at: str
+    created_at: Time
     status: JobStatus = "queued"
     phase: Literal["waiting", "tokenising", "training", "saving"] | None = None
-    progress: float = 0.0  # percent: steps done / steps in all
-    epoch: int = 0
-    step: int = 0
-    total_steps: int | None = None
+    progress: Percent = 0.0  # steps done / steps in all
+    epoch: Count = 0
+    step: Count = 0
+    total_steps: Count | None = None
     loss: float | None = None
     eval_loss: float | None = None
     initial_loss: float | None = None
-    eta_sec: float | None = None
+    eta_sec: Seconds | None = None
     message: str = ""
     error: Failure | None = None
     checkpoint_id: str | None = None
     queued_at: str = ""
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
     worker: Worker | None = None
 
 
@@ -190,8 +238,8 @@ class Checkpoint(Record):
     base_model: dict[str, str]  # {"name", "fingerprint"}, as training writes it; empty for one made elsewhere
     dataset_id: str | None
     job_id: str | None
-    size_bytes: int
-    created_at: str
+    size_bytes: Count
+    created_at: Time
     losses: Losses = Losses()
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -210,16 +258,16 @@ class Generation(Record):
     id: str
     request: dict[str, Any]
     format: SongFormat
-    created_at: str
+    created_at: Time
     status: SongStatus = "queued"
-    progress: float = 0.0
+    progress: Percent = 0.0
     message: str = ""
-    duration_sec: float | None = None
+    duration_sec: Duration | None = None
     checkpoint_id: str | None = None
     strength: float | None = None
     receipt: dict[str, Any] | None = None
     error: Failure | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
     style: str = ACTIVE_STYLE
     style_strength: float | None = None

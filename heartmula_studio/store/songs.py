@@ -1,13 +1,16 @@
 """The songs of a dataset's record: finding, adding and changing them. Nothing here touches the disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import get_args
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.store.names import name_key, split_suffix
 from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Rights
 from heartmula_studio.store.views import Validation
+
+MOST_SHOWN, MOST_CHARS = 8, 100  # lines of a report, and characters of each
 
 
 def stem_of(song: AudioFile) -> str:
@@ -93,9 +96,19 @@ def validation(dataset: Dataset) -> Validation:
     count, needed = len(dataset.audio_files), dataset.minimum_files
     problems = [f"{song.filename}: {song.error}" for song in dataset.audio_files if song.error]
     problems += [f"The lyrics {stem!r} have no song." for stem in dataset.waiting_texts]
+    for song in dataset.audio_files:
+        if removed := removed_lines(song.caption):
+            problems.append(f"{song.filename}: not taken for lyrics: {shown(removed)}")
     if unknown := sum(song.rights == "unknown" for song in dataset.audio_files):
         problems.append(f"The rights of {unknown} songs are not stated.")
     return Validation(count >= needed, count, needed, f"{count} of {needed} files", tuple(problems))
+
+
+def shown(removed: Sequence[str]) -> str:
+    """The lines that were left out of lyrics, for a person to check; the first ones where they are many."""
+    more = len(removed) - MOST_SHOWN
+    lines = " / ".join(line[:MOST_CHARS] for line in removed[:MOST_SHOWN])
+    return f"{lines} and {more} more." if more > 0 else f"{lines}."
 
 
 def with_status(dataset: Dataset) -> Dataset:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from heartmula_studio.atomic import TEMPORARY_PREFIX
+from heartmula_studio.public_text import hide_data_folder
 from heartmula_studio.store.checkpoints import Checkpoints
 from heartmula_studio.store.collection import remove_if_old
 from heartmula_studio.store.datasets import Datasets
@@ -29,6 +30,7 @@ class Store:
         cannot be written."""
         self.root = Path(root).absolute()
         self._max_upload_bytes, self._max_files = max_upload_bytes, max_files
+        hide_data_folder(self.root)
         self._locks = Locks(self.root / ".locks")
         with disk_explained(self.root):
             (self.root / ".locks").mkdir(parents=True, exist_ok=True)

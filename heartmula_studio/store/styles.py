@@ -1,17 +1,19 @@
 """The tags that songs are asked for with: those the model knows best, and a person's own."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from heartmula_studio.atomic import replaced_file
-from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, StorageError, UploadTooLargeError
 from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.locks import Locks
 from heartmula_studio.store.names import MAX_TAG_CHARS, clean_line, name_key
 from heartmula_studio.store.records import Record
 
 MAX_CUSTOM = 500
+_log = logging.getLogger(__name__)
 
 BUILTIN = (
     *("pop", "rock", "electronic", "hip-hop", "r&b", "soul", "jazz", "blues", "country", "folk", "classical"),
@@ -85,8 +87,12 @@ class Styles:
 
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[str]:
-        """The custom tags, oldest first. Raises StorageError for a damaged file."""
-        return list(self._read())
+        """The custom tags, oldest first; none of a damaged file, of which `add` and `remove` say what is wrong."""
+        try:
+            return list(self._read())
+        except StorageError as error:
+            _log.warning("Your own styles cannot be listed: %s", error)
+            return []
 
 
 def _checked(name: str) -> str:

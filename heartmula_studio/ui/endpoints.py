@@ -11,6 +11,7 @@ from anyio import to_thread
 from pydantic_core import to_jsonable_python
 
 from heartmula_studio.errors import StudioError
+from heartmula_studio.public_text import public
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
@@ -31,7 +32,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except StudioError as error:
-        raise gr.Error(str(error), title=error.code, print_exception=False) from error
+        raise gr.Error(public(str(error)), title=error.code, print_exception=False) from error
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -8,6 +8,7 @@ from html import escape
 import gradio as gr
 
 from heartmula_studio.errors import StudioError
+from heartmula_studio.public_text import public
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players
@@ -66,4 +67,4 @@ def explained() -> Iterator[None]:
     try:
         yield
     except StudioError as error:
-        raise gr.Error(escape(str(error)), title=escape(error.code), print_exception=False) from error
+        raise gr.Error(escape(public(str(error))), title=escape(error.code), print_exception=False) from error

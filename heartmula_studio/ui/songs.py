@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from heartmula_studio.errors import NotFoundError, StudioError
+from heartmula_studio.public_text import public
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
@@ -112,7 +113,7 @@ def take_in(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, st
         try:
             studio.add_file(id, path)
         except StudioError as error:
-            refused.append(f"{path.name}: {error}")
+            refused.append(f"{path.name}: {public(str(error))}")
         finally:
             path.unlink(missing_ok=True)
     yield taken_in(len(files) - len(refused), refused), id

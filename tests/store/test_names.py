@@ -6,7 +6,6 @@ import pytest
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.store.names import (
-    checked_lyrics,
     checked_name,
     checked_tags,
     name_key,
@@ -122,9 +121,3 @@ def test_tags_are_clean_and_each_there_once_in_order():
 def test_tags_have_limits(tags):
     with pytest.raises(InvalidInputError, match="at most"):
         checked_tags(tags, "styles")
-
-
-def test_lyrics_keep_their_lines_and_nothing_invisible():
-    assert checked_lyrics("\ufeff[verse]\r\nla\tla\r\n\n\x07\ud800end\r") == "[verse]\nla la\n\nend\n"
-    with pytest.raises(InvalidInputError, match="100,000"):
-        checked_lyrics("x" * 100_001)

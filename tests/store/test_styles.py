@@ -48,3 +48,4 @@ def test_a_damaged_file_is_explained_and_kept(store):
     with pytest.raises(StorageError, match="schema 9"):
         store.styles.add("Afrobeat")
     assert (store.root / "styles.json").read_text() == '{"schema": 9}'
+    assert store.styles.list() == []

@@ -1,0 +1,60 @@
+"""Lyrics as they are taken in, whoever gives them: cleaned, of a bearable length, and of a kind that can be read."""
+
+import json
+import re
+
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.lyrics.formats import unclear_stamp
+from heartmula_studio.text import clean_text
+
+LYRICS_SUFFIXES = (".lrc", ".srt", ".vtt", ".txt")
+MAX_LYRICS_CHARS = 100_000
+KINDS = "Give plain text, LRC, SRT or WebVTT."
+
+_UNREADABLE = (
+    ("TTML", re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<tt[\s>]", re.DOTALL)),
+    ("a web page", re.compile(r"\s*(<!doctype html|<html[\s>])", re.IGNORECASE)),
+    ("XML", re.compile(r"\s*<\?xml\s")),
+    ("SAMI", re.compile(r"\s*<sami>", re.IGNORECASE)),
+    ("RTF", re.compile(r"\s*\{\\rtf")),
+    ("SubStation Alpha (ASS)", re.compile(r"\s*\[Script Info\]", re.IGNORECASE)),
+    ("an encrypted QRC file", re.compile(r"\s*[0-9A-F]{64,}\s*\Z")),
+)
+
+
+def require_readable(text: str) -> None:
+    """Raise InvalidInputError for lyrics that are too long, or of a kind that would be learnt with its marks."""
+    if len(text) > MAX_LYRICS_CHARS:
+        raise InvalidInputError(
+            f"The lyrics have {len(text):,} characters.", f"Give at most {MAX_LYRICS_CHARS:,}: the words of one song."
+        )
+    for kind, pattern in _UNREADABLE:
+        if pattern.match(text):
+            raise InvalidInputError(f"The lyrics are {kind}, which is not read.", KINDS)
+    if _is_json(text):
+        raise InvalidInputError("The lyrics are JSON, which is not read.", KINDS)
+    if stamp := unclear_stamp(text):
+        raise InvalidInputError(
+            f"The stamp {stamp} may be hours, minutes and seconds, or minutes, seconds and hundredths.",
+            "Write stamps as [mm:ss.xx].",
+        )
+
+
+def checked_lyrics(text: str) -> str:
+    """Return cleaned lyrics. Raises as `require_readable`."""
+    text = clean_text(text)
+    require_readable(text)
+    return text
+
+
+def _is_json(text: str) -> bool:
+    """Whether all of it is: NetEase puts single lines of JSON above its LRC."""
+    if not text.lstrip().startswith(("{", "[{")):
+        return False
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True

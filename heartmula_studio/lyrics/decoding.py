@@ -1,0 +1,211 @@
+"""Bytes of a lyrics file as text: Unicode, or the national encoding that its letters speak for.
+
+A wrong encoding gives other words, which would be learnt silently, so what cannot be told is refused by name.
+"""
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import charset_normalizer
+
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.lyrics.checking import checked_lyrics
+from heartmula_studio.regular_file import open_regular
+
+MAX_LYRICS_BYTES = 1_000_000
+SAVE_AS_UTF8 = "Open it in an editor that shows it right, and save it as UTF-8."
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")  # what no text holds: tab, line and page breaks are left out
+_NAMES = {"cp949": "EUC-KR", "cp932": "Shift-JIS", "gb18030": "GBK", "big5": "Big5", "euc_jp": "EUC-JP"}
+_NO_TEXT = {b"krc1": "an encrypted KRC file", b"%PDF-": "a PDF", b"PK\x03\x04": "a packed document or a zip file"}
+_GUESSES = ("gb18030", "big5", "cp932", "cp949", "euc_jp", "cp1250", "cp1251", "cp1252")
+
+# The letters beside a to z of the languages that each encoding was made for, in lower case.
+_WESTERN = (
+    *("àâæçéèêëîïôœùûüÿ", "äöüßé", "áéíñóúüï", "ãáàâçéêíõóôúü", "àèéìíîòóùú", "åäöæøé", "éëïóöüèáíúê"),
+    *("áéíóúýðþæö", "äöõüšž", "àçèéíïòóúü"),
+)
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ")
+_MIXED_WESTERN = ("".join(_WESTERN[:6]),)
+_VOWELS = "аеёиоуыэюяіїєъ"
+_SIGNS = "’‘“”„‚…–—«»‹›¿¡·°©®€£´•™\xa0"
+
+_MAX_ACCENTED = 0.4  # of all letters; more of them are another script, read wrongly
+_MIN_EVIDENCE = 10  # characters
+_MIN_KANA, _MIN_HANGUL, _MIN_COMMON = 0.3, 0.9, 0.85  # shares of the characters beyond ASCII
+_CLEARLY = 0.15
+
+
+@dataclass(frozen=True)
+class DecodedLyrics:
+    """`encoding` is Python's name of the one that was taken, to be shown to the person whose file it is."""
+
+    text: str
+    encoding: str
+
+
+def read_lyrics(path: Path) -> str:
+    """Read the text of a lyrics file. Raises as `read_lyrics_file`."""
+    return read_lyrics_file(path).text
+
+
+def read_lyrics_file(path: Path) -> DecodedLyrics:
+    """Read a lyrics file in Unicode or a national encoding.
+
+    Raises NotFoundError if there is none; InvalidInputError if it is too large, not text, of a kind that is not read,
+    or in an encoding that cannot be told.
+    """
+    try:
+        with open_regular(path) as file:
+            raw = file.read(MAX_LYRICS_BYTES + 1)
+    except OSError as error:
+        raise NotFoundError(f"Cannot read the lyrics file {path} ({error.strerror}).") from error
+    if len(raw) > MAX_LYRICS_BYTES:
+        raise InvalidInputError(f"The lyrics file {path} is over {MAX_LYRICS_BYTES:,} bytes.", "Give lyrics only.")
+    try:
+        decoded = decode_lyrics(raw)
+        return DecodedLyrics(checked_lyrics(decoded.text), decoded.encoding)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"The lyrics file {path} cannot be used: {error.message}", error.hint) from error
+
+
+def decode_lyrics(raw: bytes) -> DecodedLyrics:
+    """Return the text of some bytes. Raises InvalidInputError where they are no text, or may be several."""
+    for head, kind in _NO_TEXT.items():
+        if raw.startswith(head):
+            raise InvalidInputError(f"it is {kind}, not text.", "Save it as plain text in UTF-8.")
+    unicode = _unicode_encoding(raw)
+    encoding = unicode or _national_encoding(raw)
+    if encoding is None:
+        raise _undecided(raw)
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _not_text() from error
+    if _CONTROL.search(text):
+        raise _not_text()
+    return DecodedLyrics(text, encoding)
+
+
+def _unicode_encoding(raw: bytes) -> str | None:
+    """Text that is mostly Latin has a zero in every other byte of UTF-16."""
+    if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros_even, zeros_odd = raw[::2].count(0), raw[1::2].count(0)
+    if max(zeros_even, zeros_odd) > len(raw) / 8:
+        return "utf-16-be" if zeros_even > zeros_odd else "utf-16-le"
+    return "utf-8-sig" if _decoded(raw, "utf-8") is not None else None
+
+
+def _national_encoding(raw: bytes) -> str | None:
+    """The first whose letters are those of a language it was made for; None where none, or several, are."""
+    if any(byte in raw for byte in b"\0\1\2\3\4\5\6\7\x08"):
+        raise _not_text()
+    rules: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
+        ("cp1252", lambda raw: _is_latin(_decoded(raw, "cp1252"), _WESTERN)),
+        ("cp1250", lambda raw: _is_latin(_decoded(raw, "cp1250"), _CENTRAL)),
+        ("cp932", lambda raw: _share(_decoded(raw, "cp932"), _is_kana) >= _MIN_KANA),
+        ("euc_jp", _is_euc_jp),
+        ("cp949", lambda raw: _share(_decoded(raw, "cp949"), _is_hangul) >= _MIN_HANGUL),
+        ("gb18030", lambda raw: _is_chinese(raw, "gb18030", "big5")),
+        ("big5", lambda raw: _is_chinese(raw, "big5", "gb18030")),
+        ("cp1251", _is_cyrillic),
+        ("cp1252", lambda raw: _is_latin(_decoded(raw, "cp1252"), _MIXED_WESTERN)),
+    )
+    return next((encoding for encoding, holds in rules if holds(raw)), None)
+
+
+def _decoded(raw: bytes, encoding: str) -> str | None:
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_latin(text: str | None, alphabets: tuple[str, ...]) -> bool:
+    """Whether a text is in the letters of one language, accents being the fewer, and signs where they may stand."""
+    if text is None:
+        return False
+    beyond = {c for c in text.lower() if c > "\x7f"}
+    letters = {c for c in beyond if unicodedata.category(c).startswith("L")}
+    if not beyond - letters <= set(_SIGNS) or re.search(r"\w[¿¡]|[^\W\d_a-zA-Z]{4}", text):
+        return False
+    all_letters = [c for c in text.lower() if c.isalpha()]
+    accented = sum(c > "\x7f" for c in all_letters)
+    return accented <= _MAX_ACCENTED * len(all_letters) and any(letters <= set(alphabet) for alphabet in alphabets)
+
+
+def _share(text: str | None, is_of_script: Callable[[str], bool]) -> float:
+    """The share of a script among the characters beyond ASCII; 0 where they are too few to tell."""
+    beyond = [c for c in text or "" if c > "\x7f" and not c.isspace() and unicodedata.category(c)[0] != "P"]
+    return sum(map(is_of_script, beyond)) / len(beyond) if len(beyond) >= _MIN_EVIDENCE else 0.0
+
+
+def _is_kana(character: str) -> bool:
+    return "\u3041" <= character <= "\u30ff"
+
+
+def _is_hangul(character: str) -> bool:
+    return "\uac00" <= character <= "\ud7a3"
+
+
+def _is_euc_jp(raw: bytes) -> bool:
+    """Kana have the same bytes in GBK, so the kanji have to be Japan's common ones, which are the first half."""
+    text = _decoded(raw, "euc_jp")
+    kanji = [c for c in text or "" if "\u4e00" <= c <= "\u9fff"]
+    common = sum(c.encode("euc_jp")[0] <= 0xCF for c in kanji)
+    return _share(text, _is_kana) >= _MIN_KANA and common >= 0.95 * len(kanji)
+
+
+def _is_chinese(raw: bytes, encoding: str, other: str) -> bool:
+    """Whether nearly all is in the common half of an encoding's characters, and clearly less is in the other's.
+
+    Traditional characters in GBK are in no common half; that Big5 cannot read them tells.
+    """
+    own, others = _common_share(raw, encoding), _common_share(raw, other)
+    if own >= _MIN_COMMON and own - others >= _CLEARLY:
+        return True
+    return encoding == "gb18030" and _decoded(raw, other) is None and _guesses(raw)[:1] == [encoding]
+
+
+def _common_share(raw: bytes, encoding: str) -> float:
+    first, last, trail = (0xB0, 0xD7, 0xA1) if encoding == "gb18030" else (0xA4, 0xC6, 0x40)
+
+    def is_common(character: str) -> bool:
+        pair = character.encode(encoding)
+        return len(pair) == 2 and first <= pair[0] <= last and pair[1] >= trail
+
+    return _share(_decoded(raw, encoding), is_common)
+
+
+def _is_cyrillic(raw: bytes) -> bool:
+    """Other scripts also look Cyrillic, but not like words: with vowels, and capitals at their beginnings only."""
+    text = _decoded(raw, "cp1251") or ""
+    letters = [c for c in text.lower() if _is_cyrillic_letter(c)]
+    vowels = sum(c in _VOWELS for c in letters)
+    is_worded = 0.3 <= vowels / max(len(letters), 1) <= 0.6 and not re.search(r"[а-яё][А-ЯЁ]", text)
+    return is_worded and _share(text, _is_cyrillic_letter) >= _MIN_HANGUL and _guesses(raw)[:1] == ["cp1251"]
+
+
+def _is_cyrillic_letter(character: str) -> bool:
+    return "\u0400" <= character <= "\u04ff"
+
+
+def _guesses(raw: bytes) -> list[str]:
+    return [match.encoding for match in charset_normalizer.from_bytes(raw, cp_isolation=list(_GUESSES))]
+
+
+def _not_text() -> InvalidInputError:
+    return InvalidInputError("it is not text.", "Save it as plain text in UTF-8.")
+
+
+def _undecided(raw: bytes) -> InvalidInputError:
+    names = [_NAMES.get(name, name) for name in _guesses(raw)[:3]]
+    looks = f"it looks like {' or '.join(names)}" if names else "it is not UTF-8"
+    return InvalidInputError(f"its encoding cannot be told for sure; {looks}.", SAVE_AS_UTF8)

@@ -1,0 +1,64 @@
+"""JSON files of ours as they are found: a crash, a person or another program may have made anything of them."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from heartmula_studio.errors import StorageError
+from heartmula_studio.regular_file import open_regular
+
+MAX_BYTES = 2**26
+MAX_DEPTH = 32  # of lists and objects inside each other; ours have at most seven
+MAX_WHOLE = 2**63 - 1
+RESTORE = "Restore it from a copy, or delete it."
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a file; half a surrogate pair, which cannot be sent on, becomes a question mark.
+
+    Raises FileNotFoundError without the file; StorageError for what is no regular file, over 64 MiB, no JSON in UTF-8,
+    too deeply nested, or holds a number that is infinite, none, or has over 64 bits.
+    """
+    try:
+        raw = _read(path)
+        value = _plain(json.loads(raw.decode("utf-8")))
+        return _without_surrogates(value) if b"\\u" in raw else value
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {error}.", RESTORE) from error
+
+
+def _read(path: Path) -> bytes:
+    with open_regular(path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > MAX_BYTES:
+            raise ValueError(f"it has {size_bytes:,} bytes, and at most {MAX_BYTES:,} are read")
+        return file.read(MAX_BYTES)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value, level by level found to hold nothing that cannot be sent on. Raises ValueError."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        for item in level:
+            if isinstance(item, float) and not math.isfinite(item):
+                raise ValueError(f"it holds the number {item}")
+            if isinstance(item, int) and abs(item) > MAX_WHOLE:
+                raise ValueError("it holds a number of over 64 bits")
+        level = [inner for item in level if isinstance(item, dict | list) for inner in _inside(item)]
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+
+
+def _inside(item: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(item.values()) if isinstance(item, dict) else item
+
+
+def _without_surrogates(value: Any) -> Any:
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
