@@ -20,6 +20,7 @@ from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.lyrics.decoding import read_lyrics
+from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.settings import Settings
 
 TRAIN_OPTIONS = (
@@ -88,6 +89,9 @@ def train(arguments: Namespace) -> int:
     config = train_config(arguments, runtime, job / "config.json")
     if ignored := other_files(arguments.songs):
         print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
+    for song in songs:
+        if removed := removed_lines(song.lyrics):
+            print(f"{song.name}: not taken for lyrics: {' / '.join(removed)}")
     codec = runtime.load_codec()
     write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
     config.save(job / "config.json")

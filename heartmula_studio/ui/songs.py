@@ -7,8 +7,10 @@ from pathlib import Path
 import gradio as gr
 
 from heartmula_studio.errors import NotFoundError, StudioError
+from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.public_text import public
 from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.songs import shown
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
@@ -181,6 +183,8 @@ def song_heading(song: AudioFile, url: str) -> str:
     state = "error" if song.error else "processed" if song.frames is not None else "ready"
     known = f"{html.duration(song.duration_sec)} · {song.sample_rate / 1000:g} kHz · {html.size(song.size_bytes)}"
     error = html.notice("error", song.error) if song.error else ""
+    removed = removed_lines(song.caption)
+    error += html.notice("info", "Not taken for lyrics", shown(removed)) if removed else ""
     return (
         f'<h3 class="card-title" dir="auto">{html.escape(song.filename)}</h3>'
         f'<p>{html.badge(state)} <span class="hint">{known}</span></p>{html.player(url, song.filename)}{error}'
