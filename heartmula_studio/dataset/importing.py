@@ -28,9 +28,9 @@ from heartmula_studio.dataset.track_columns import (
     words_of,
 )
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics
 
-LYRICS_SUFFIXES = (".lrc", ".txt")
 MAX_TEXT_BYTES = 2**28  # of a metadata file
 NO_GENRES = ("train", "test", "validation", "valid", "val", "dev", "eval", "data", "audio", "songs", "music", "clips")
 NAMES_SHOWN = 5
