@@ -74,6 +74,8 @@ class DatasetTokeniser:
             started.set_result(None)
             try:
                 self._tokenise_all(dataset_id)
+            except StudioError as error:  # the disk refuses, or the dataset was deleted
+                _log.warning("The dataset %s is tokenised no further: %s", dataset_id, error)
             finally:
                 self._settle(dataset_id)
 
@@ -85,8 +87,8 @@ class DatasetTokeniser:
     def _settle(self, dataset_id: str) -> None:
         try:
             self._store.datasets.set_processing(dataset_id, False)
-        except NotFoundError:
-            _log.info("Dataset %s was deleted while it was tokenised.", dataset_id)
+        except StudioError as error:
+            _log.warning("The dataset %s keeps its status: %s", dataset_id, error)
 
     def _tokenise_all(self, dataset_id: str) -> None:
         songs = self._store.datasets.get(dataset_id).audio_files

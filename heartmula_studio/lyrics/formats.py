@@ -24,7 +24,7 @@ _SHORTEST_LINE_SEC = 0.5  # between most lines of a song
 def as_lrc(text: str) -> str:
     """Return cleaned lyrics with every time as a stamp `[mm:ss.xxx]`, and no other marks of their kind."""
     lines = text.split("\n")
-    if any(_CUE.fullmatch(line) for line in lines):
+    if "-->" in text and any(_CUE.fullmatch(line) for line in lines):
         lines = list(_from_cues(lines))
     clock = clock_of(text)
     return "\n".join(_rewritten(line, clock) for line in lines)
@@ -55,6 +55,8 @@ def unclear_stamp(text: str) -> str | None:
 
 
 def _rewritten(line: str, clock: str | None) -> str:
+    if "[" not in line and "<" not in line:
+        return line
     if spoken := _WHISPER.fullmatch(line):
         return stamp(_seconds(*spoken.groups()[:3])) + spoken[7]
     if timed := _MILLISECONDS.fullmatch(line):

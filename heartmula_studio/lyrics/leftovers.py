@@ -4,50 +4,19 @@ import json
 import re
 
 _ROLES = (
-    *("作词", "作詞", "填词", "填詞", "词", "詞", "作曲", "谱曲", "曲", "编曲", "編曲", "词曲", "詞曲", "原唱", "翻唱"),
-    *("演唱", "演唱者", "歌手", "唱", "制作人", "製作人", "制作", "製作", "监制", "監製", "出品", "出品人", "出品方"),
-    *(
-        "发行",
-        "發行",
-        "混音",
-        "混音师",
-        "混音師",
-        "母带",
-        "母帶",
-        "录音",
-        "錄音",
-        "录音师",
-        "錄音師",
-        "录音棚",
-        "錄音室",
-    ),
-    *("和声", "和聲", "和音", "吉他", "电吉他", "木吉他", "贝斯", "貝斯", "鼓", "键盘", "鍵盤", "钢琴", "鋼琴", "弦乐"),
-    *(
-        "弦樂",
-        "小提琴",
-        "大提琴",
-        "二胡",
-        "古筝",
-        "笛子",
-        "策划",
-        "策劃",
-        "企划",
-        "企劃",
-        "统筹",
-        "統籌",
-        "推广",
-        "宣发",
-    ),
-    *("营销", "版权", "版權", "封面", "美工", "文案", "后期", "後期", "制作公司", "出品公司", "发行公司", "音乐总监"),
-    *("监唱", "配唱", "配唱制作人", "音频编辑", "母带工程师", "混音工程师", "录音工程师", "执行制作", "项目统筹"),
-    *("编曲人", "作词人", "作曲人", "人声编辑", "版权公司", "制作统筹", "音乐制作", "总监制", "总策划", "艺人统筹"),
-    *("歌詞", "歌词", "唄", "歌", "작사", "작곡", "편곡", "노래", "プロデュース", "ミックス", "編集"),
+    *("词", "詞", "曲", "唱", "鼓", "唄", "歌", "歌手", "歌詞", "歌词", "작사", "작곡", "편곡", "노래"),
     *("OP", "SP", "ISRC", "Lyrics", "Lyric", "Lyricist", "Music", "Composer", "Composed", "Arranger", "Arranged"),
     *("Arrangement", "Producer", "Producers", "Produced", "Written", "Writer", "Writers", "Songwriter", "Songwriters"),
     *("Mixed", "Mixing", "Mix", "Mastered", "Mastering", "Recorded", "Recording", "Engineer", "Vocals", "Vocal"),
     *("Guitar", "Guitars", "Bass", "Drums", "Drum", "Keyboards", "Keyboard", "Piano", "Strings", "Publisher", "Label"),
     *("Copyright", "Artist", "Album", "Title", "Executive", "Co", "Additional", "Backing", "Engineers", "Programming"),
 )
+_EAST_ASIAN_ROLE = re.compile(  # as part of a longer one too: "母带工程师" is a mastering engineer
+    r"[作填][词詞曲]|[词詞]曲|谱曲|[编編][曲写寫辑輯集]|[制製]作|[监監][制製唱]|出品|[发發]行|混音|母[带帶]|[录錄]音|和[声聲音]"
+    r"|吉他|[贝貝]斯|[键鍵][盘盤]|[钢鋼]琴|弦[乐樂]|提琴|二胡|古[筝箏]|笛|[策企][划劃]|[统統][筹籌]|推广|宣发|[营營][销銷]"
+    r"|版[权權]|封面|美工|文案|[后後]期|音[乐樂][总總][监監]|工程[师師]|[演原翻配]唱|プロデュース|ミックス|アレンジ"
+)
+_LONGEST_ROLE = 12
 _ROLE_NAMES = frozenset(role.lower() for role in _ROLES)
 _LONGEST_CHARS = 2000  # such a line is something else
 _FILLERS = frozenset(("by", "and", "of", "the", "studio", "at"))
@@ -97,4 +66,8 @@ def _is_credit(line: str) -> bool:
     if not credit:
         return False
     words = [word for word in _BETWEEN_ROLES.split(credit[1].lower()) if word]
-    return any(word in _ROLE_NAMES for word in words) and all(word in _ROLE_NAMES | _FILLERS for word in words)
+    return any(map(_is_role, words)) and all(_is_role(word) or word in _FILLERS for word in words)
+
+
+def _is_role(word: str) -> bool:
+    return word in _ROLE_NAMES or (len(word) <= _LONGEST_ROLE and _EAST_ASIAN_ROLE.search(word) is not None)

@@ -58,10 +58,12 @@ def _parsed(lyrics: str) -> ParsedLyrics:
     reader = _Reader(int(offset[1]) / 1000 if offset else 0.0)
     raw_lines = text.split("\n")
     is_timed = any(_LEADING_STAMP.match(line) for line in raw_lines)
-    filled = [i for i, line in enumerate(raw_lines) if line.strip()]
+    filled = [i for i, line in enumerate(raw_lines) if line and not line.isspace()]
     for i, line in enumerate(raw_lines):
-        if not _is_metadata(line.strip(), is_timed):
-            reader.take(line, is_first=i in filled[:1], is_last=i in filled[-1:])
+        if not line or line.isspace():
+            reader.take_blank()
+        elif not _is_metadata(line.strip(), is_timed):
+            reader.take(line, is_first=i == filled[0], is_last=i == filled[-1])
     return reader.finish()
 
 
@@ -94,8 +96,9 @@ class _Reader:
             self._begin_section(mark, stamps_sec)
         elif sung:
             self._close_line(sung, stamps_sec)
-        elif not stamps_sec and not text:
-            self._lead.append("")
+
+    def take_blank(self) -> None:
+        self._lead.append("")
 
     def finish(self) -> ParsedLyrics:
         if any(self._lead):

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from heartmula_studio.errors import StudioError
+from heartmula_studio.public_text import public
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.views import Estimate
 from heartmula_studio.studio import Studio
@@ -251,7 +252,7 @@ def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -
         estimate = studio.estimate_job(dataset_id, method, **settings_from(method, values))
         is_ready = studio.validate_dataset(dataset_id).ready
     except StudioError as error:
-        return html.notice("warning", error.message, error.hint), gr.update(interactive=False)
+        return html.notice("warning", public(error.message), public(error.hint)), gr.update(interactive=False)
     return said_of(estimate), gr.update(interactive=is_ready)
 
 

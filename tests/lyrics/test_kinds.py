@@ -178,6 +178,7 @@ CREDITS = [
         "作词 Lyrics：方文山",
         "作詞・作曲 : あいみょん",
     ),
+    *("和声编写 : 刘", "弦乐录音室：X", "母带后期处理工程师 Mastering：Y", "制作助理 : 王"),
     *("OP：华纳", "混音 Mixing Engineer : X", "Lyrics by: Jane", "Written by: A, B", "Produced by : C", "Mixed by: D"),
     *('{"t":0,"c":[{"tx":"作词: "},{"tx":"林夕"}]}', "You might also like", "123Embed", "Embed", "纯音乐，请欣赏"),
 ]
