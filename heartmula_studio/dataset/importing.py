@@ -146,12 +146,12 @@ def _cell_track(cell: Any, row: _Row, table: SourceFile, audio: _Audio) -> Incom
     content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (None, cell)
     if isinstance(cell, bytes):
         content, path = cell, None
-    named = next((str(row.values[name]) for name in NAME_COLUMNS if row.values.get(name)), "")
     if content:
-        name = str(path or named or f"song {row.place.rpartition(' ')[2]}")
+        name = str(path or _first_text(row.values, NAME_COLUMNS) or f"song {row.place.rpartition(' ')[2]}")
         return IncomingTrack(name.replace("\\", "/").rpartition("/")[2], content, row.words)
     if not isinstance(path, str) or not path:
-        return "It has no audio." if cell is None or path is None else "Its audio is neither a file nor a path."
+        is_empty = not cell or isinstance(cell, Mapping) and not any(cell.values())
+        return "It has no audio." if is_empty else "Its audio is neither a file nor a path."
     file = audio.take(path, table.folder)
     return IncomingTrack(file.base, file.path, row.words) if file else f"There is no file {path[:200]}."
 
@@ -257,7 +257,7 @@ def _named_files(meta: SourceFile, audio: _Audio, skip: Skip) -> Iterator[tuple[
         return
     missing, found = [], 0
     for row in rows:
-        name = next((row.values[column] for column in AUDIO_COLUMNS if isinstance(row.values.get(column), str)), "")
+        name = _first_text(row.values, (*NAME_COLUMNS, *AUDIO_COLUMNS))
         if file := audio.take(name, meta.folder) if name else None:
             found += 1
             yield file, row
@@ -323,9 +323,16 @@ class _Beside:
         record = record if isinstance(record, dict) else {}
         if record:
             self._used.add(file.name)
-        row = _row("", record)
-        name = next((row.values[key] for key in NAME_COLUMNS if isinstance(row.values.get(key), str)), audio.base)
+        row = _row("", {**self._fields(audio), **record})
+        name = _first_text(row.values, NAME_COLUMNS) or audio.base
         return name, row.words if row.words.lyrics else row.words.or_else(TrackWords(self._lyrics(audio)))
+
+    def _fields(self, audio: SourceFile) -> dict[str, str]:
+        """WebDataset's texts of one field each: `a.lyrics.txt`, `a.genre.txt`."""
+        places = {name: (_key(audio.folder), _key(f"{audio.stem}.{name}"), ".txt") for name in WORD_COLUMNS}
+        files = {name: self._by_place[place] for name, place in places.items() if place in self._by_place}
+        self._used.update(file.name for file in files.values())
+        return {name: self._read(file).strip() for name, file in files.items()}
 
     def unused(self) -> Iterator[SourceFile]:
         return (file for file in self._files if file.name not in self._used)
@@ -336,9 +343,12 @@ class _Beside:
             file = self._by_place.get((_key(audio.folder), _key(audio.stem), suffix))
             if file := file or (alone[0] if len(alone) == 1 else None):
                 self._used.add(file.name)
-                with _read_errors(file):
-                    return read_lyrics(file.path)
+                return self._read(file)
         return ""
+
+    def _read(self, file: SourceFile) -> str:
+        with _read_errors(file):
+            return read_lyrics(file.path)
 
 
 def _left_out(file: SourceFile) -> str:
@@ -348,6 +358,10 @@ def _left_out(file: SourceFile) -> str:
 
 
 # --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _first_text(values: Mapping[str, Any], columns: Iterable[str]) -> str:
+    return next((values[name] for name in columns if isinstance(values.get(name), str) and values[name]), "")
 
 
 def _text(file: SourceFile) -> bytes:

@@ -22,6 +22,8 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError, UploadTooL
 MAX_ENTRIES = 20_000
 MAX_READ_BYTES = 2**22  # of an archive's own records; what they claim of their size is not believed
 COPY_BYTES = 2**20
+SMALL_BYTES = 2**28  # below this an archive may be packed as tightly as it likes
+MAX_RATIO = 20
 SOURCE_HINT = (
     "Give a folder, a .zip or a .tar of audio files (with a metadata.csv, .jsonl or .parquet, if you like), a .parquet "
     "file with audio in it, or a saved dataset."
@@ -122,7 +124,7 @@ class _Unpacker:
 
     def __init__(self, scratch: Path, max_bytes: int, skip: Skip):
         self._scratch, self._max_bytes, self._skip = scratch, max_bytes, skip
-        self._left, self._count = max_bytes, 0
+        self._left, self._limit, self._count = max_bytes, 0, 0
 
     def opened(self, file: SourceFile) -> Iterator[SourceFile]:
         """A file of a folder as it is, or what is in it."""
@@ -133,24 +135,25 @@ class _Unpacker:
         """Yield the plain files of an archive, their names after `prefix`."""
         with archive.path.open("rb") as file:
             is_zip = file.read(2) == b"PK"
+        self._limit = min(self._left, max(SMALL_BYTES, archive.path.stat().st_size * MAX_RATIO))
         with _explained(archive.name):
             for name, content in _zip_files(archive.path) if is_zip else _tar_files(archive.path):
                 plain = _plain_name(name)
                 if plain is None or content is None:
                     self._skip(name[:200], "It is a link, or its path leads out of the archive.")
                 elif not _is_clutter(plain):
-                    yield SourceFile(prefix + plain, self._write(plain, content))
+                    yield SourceFile(prefix + plain, self._write(archive.name, content))
 
-    def _write(self, name: str, content: IO[bytes]) -> Path:
+    def _write(self, archive: str, content: IO[bytes]) -> Path:
         self._count += 1
         _require_few(self._count)
         path = self._scratch / f"{self._count:06d}"
         with path.open("xb") as target:
             while chunk := content.read(COPY_BYTES):
-                self._left -= len(chunk)
-                if self._left < 0:
+                self._left, self._limit = self._left - len(chunk), self._limit - len(chunk)
+                if self._limit < 0:
                     raise UploadTooLargeError(
-                        f"With {name}, it unpacks to over {self._max_bytes:,} bytes.",
+                        f"{archive} unpacks to over {MAX_RATIO} times its size, or to over {self._max_bytes:,} bytes.",
                         "Import it in several parts, or raise HEARTMULA_MAX_IMPORT_BYTES.",
                     )
                 target.write(chunk)

@@ -79,7 +79,7 @@ class DatasetExchange:
 
         Raises as `DatasetImporter.take`.
         """
-        return self._importer().take(path, filename, name or Path(filename).stem, styles, split)
+        return self._importer().take(path, filename, name or _stem(filename), styles, split)
 
     def import_local(
         self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
@@ -91,7 +91,7 @@ class DatasetExchange:
         path = Path(source)
         is_local = path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source))
         found = path if is_local else download_dataset(str(source))
-        name = name or (path.stem if path.is_file() else path.resolve().name)
+        name = name or (_stem(path.name) if path.is_file() else path.resolve().name)
         return self._importer().take(found, str(source), name, styles, split, is_local)
 
     def create_example_dataset(self) -> Dataset:
@@ -113,6 +113,10 @@ class DatasetExchange:
             )
             for song in dataset.audio_files
         ]
+
+
+def _stem(filename: str) -> str:
+    return Path(filename).stem.removesuffix(".tar")
 
 
 def _pieces(tracks: list[OutgoingTrack], format: str) -> Iterator[bytes]:

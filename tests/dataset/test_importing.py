@@ -204,6 +204,16 @@ TABLE = [
         id="a WebDataset shard",
     ),
     pytest.param(
+        tarred({"0.ogg": A, "0.lyrics.txt": "la", "0.genre.txt": "rock, pop\n", "0.license.txt": "CC0"}),
+        [("0.ogg", ("la", ("rock", "pop"), "public_domain"))],
+        id="a WebDataset shard with a text for each field",
+    ),
+    pytest.param(
+        files({"a.ogg": A, "metadata.csv": "path,file_name,text\n/elsewhere/x.ogg,a.ogg,la\n"}),
+        [("a.ogg", ("la", (), "unknown"))],
+        id="file_name comes before other columns with paths",
+    ),
+    pytest.param(
         in_folder(tarred({"0.ogg": A, "0.json": '{"text": "la"}'}, "0.tar.gz", "w:gz"), "s-0.tar.gz", "s-1.tar.gz"),
         [("0.ogg", ("la", (), "unknown"))] * 2,
         id="WebDataset shards in a folder, of the same keys",
@@ -234,6 +244,13 @@ def test_what_is_left_out_is_named(tmp_path):
     assert [(name.rpartition(" ")[2], reason) for name, reason in skipped.items()] == [
         ("1", "It has no audio."), ("2", "It has no audio."), ("3", "There is no file gone.ogg."),
     ]  # fmt: skip
+
+
+def test_audio_that_is_an_array_is_left_out_by_name(tmp_path):
+    rows = [{"array": [0.0, 0.1], "sampling_rate": 48000}, {"array": [0.0], "sampling_rate": 48000}]
+    pandas_parquet({"audio": rows})(tmp_path)
+    _, _, skipped = found(tmp_path / "source", tmp_path)
+    assert skipped["songs.parquet, row 1"] == "Its audio is neither a file nor a path."
 
 
 def test_metadata_lines_and_files_that_are_left_out(tmp_path):
@@ -307,8 +324,13 @@ def test_only_the_owner_of_the_machine_takes_files_from_anywhere(tmp_path):
 
 def test_limits_hold_for_what_is_unpacked(tmp_path, monkeypatch):
     source = zipped({"a.ogg": A, "b.ogg": B})(tmp_path)
-    with pytest.raises(UploadTooLargeError, match="unpacks to over"):
+    with pytest.raises(UploadTooLargeError, match=f"over {len(A):,} bytes"):
         find_files(source, "songs.zip", tmp_path, len(A), print)
+    monkeypatch.setattr(source_files, "SMALL_BYTES", 1000)
+    (tmp_path / "tight").mkdir()
+    tight = tarred({"zeros.ogg": bytes(10**6)}, "tight.tar.gz", "w:gz")(tmp_path)
+    with pytest.raises(UploadTooLargeError, match="over 20 times its size"):
+        find_files(tight, "tight.tar.gz", tmp_path / "tight", 2**30, print)
     monkeypatch.setattr(source_files, "MAX_ENTRIES", 1)
     with pytest.raises(UploadTooLargeError, match="over 1 files"):
         find_files(source, "songs.zip", tmp_path, 2**20, print)
