@@ -32,7 +32,7 @@ class Settings:
     max_song_sec: float
     max_upload_bytes: int  # of one song
     max_files: int  # songs in a dataset
-    max_import_bytes: int  # of a checkpoint made elsewhere
+    max_import_bytes: int  # of a checkpoint or dataset made elsewhere
     accelerate_config: Path | None  # how training is spread over devices and machines; None is this machine alone
     host: str  # the address the server listens on
     port: int  # 0 is any free one

@@ -1,6 +1,7 @@
 """Files that come and go through Gradio."""
 
 import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,12 +30,19 @@ def served_file(path: Path) -> dict:
 
 
 def served_stream(filename: str, chunks: Iterable[bytes]) -> dict:
-    """Write the chunks to a file of this name, which the store has made safe, and return what a client downloads."""
+    """Write the chunks to a file of this name, which the store has made safe, and return what a client downloads.
+
+    Nothing is left where that fails.
+    """
     folder = Path(get_upload_folder()) / secrets.token_hex(16)
     folder.mkdir(parents=True)
     path = folder / filename
-    with path.open("wb") as file:
-        file.writelines(chunks)
+    try:
+        with path.open("wb") as file:
+            file.writelines(chunks)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return FileData(path=str(path), orig_name=filename).model_dump()
 
 
