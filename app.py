@@ -59,7 +59,7 @@ def with_arguments(settings: Settings, parsed: argparse.Namespace) -> Settings:
 
 def refuse_unprotected(settings: Settings) -> None:
     """Raises InvalidInputError where other machines could use the studio without a token."""
-    from heartmula_studio.routes.access import is_loopback
+    from heartmula_studio.routes.origin import is_loopback
 
     if settings.token is None and not settings.allow_anonymous and not is_loopback(settings.host):
         raise InvalidInputError(
@@ -90,13 +90,15 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     studio = Studio.open(settings)
     app = create_app(studio, settings)
-    mount_page(app, studio, settings)
-    config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
-    )
     logging.getLogger("uvicorn.error").addFilter(is_news)
-    print(f"HeartMuLa Training Studio: {address(listener)} (REST: {address(listener)}/docs)", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    with studio.store.scratch() as uploads:  # beside the data, where there is room; removed even after a kill
+        os.environ.setdefault("GRADIO_TEMP_DIR", str(uploads))
+        mount_page(app, studio, settings)
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
+        )
+        print(f"HeartMuLa Training Studio: {address(listener)} (REST: {address(listener)}/docs)", flush=True)
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def is_news(record: logging.LogRecord) -> bool:
@@ -108,9 +110,11 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
     import gradio
+    from gradio.routes import file_upload_statuses
+    from gradio.utils import get_upload_folder
 
-    from heartmula_studio.routes.access import is_token
     from heartmula_studio.routes.failures import http_failure
+    from heartmula_studio.routes.uploads import Uploads, upload_router
     from heartmula_studio.ui.page import create_ui
     from heartmula_studio.ui.players import Players
     from themes.glass import Glass
@@ -118,15 +122,16 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
     players = Players(settings.data_dir)
     players.add_route(app)
     page = create_ui(studio, players)
+    uploads = Uploads(Path(get_upload_folder()), settings, file_upload_statuses, page.upload_file_set)
+    app.include_router(upload_router(uploads))
     # A mounted page counts as not launched, and Gradio then copies any file of this machine that a request names.
     page.has_launched = True
     gradio.mount_gradio_app(
         app,
         page,
         path="/",
-        auth=(lambda _name, password: is_token(password, settings)) if settings.token else None,
-        auth_message="Any name; the password is the studio's token (HEARTMULA_TOKEN).",
-        blocked_paths=[str(settings.data_dir.resolve())],
+        root_path=settings.root_path,
+        run_history=False,  # has routes that take tokens of Hugging Face
         max_file_size=max(settings.max_upload_bytes, settings.max_import_bytes),
         app_kwargs={"exception_handlers": {404: http_failure}, "openapi_url": None},
         ssr_mode=False,

@@ -172,3 +172,14 @@ class ForbiddenError(StudioError):
 
     status = 403
     exit_code = 8
+
+
+class TooManyAttemptsError(StudioError):
+    """Too many wrong tokens were given; the next one is looked at only after a while."""
+
+    status = 429
+    exit_code = 8
+
+    def __init__(self, message: str, hint: str, retry_after_sec: int):
+        super().__init__(message, hint)
+        self.retry_after_sec = retry_after_sec

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -16,7 +17,7 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 CONFIG_PATH = Path(__file__).parent.parent / "spaces_config.yaml"
 SPACE_STORAGE = Path("/data")  # where Hugging Face mounts a Space's persistent storage
-GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
 PATHS = ("data_dir", "checkpoints_dir", "accelerate_config")
 
 
@@ -36,14 +37,26 @@ class Settings:
     accelerate_config: Path | None  # how training is spread over devices and machines; None is this machine alone
     host: str  # the address the server listens on
     port: int  # 0 is any free one
+    root_path: str  # where a proxy serves the studio: "", "/studio", or "https://music.example/studio"
     token: str | None = field(repr=False)  # what REST and the page ask for; None asks for nothing
     allow_anonymous: bool  # serve other machines without a token
+
+    @property
+    def path_prefix(self) -> str:
+        """The path of `root_path`: "" or "/studio"."""
+        return urlsplit(self.root_path).path
+
+    @property
+    def public_host(self) -> str:
+        """Host and port of `root_path`, or "" where it names none."""
+        return urlsplit(self.root_path).netloc
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, config_path: Path = CONFIG_PATH) -> "Settings":
         """Read the file, then the environment; an empty variable counts as unset.
 
-        GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured where HEARTMULA_HOST and HEARTMULA_PORT are not set.
+        GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_ROOT_PATH are honoured where HEARTMULA_HOST, HEARTMULA_PORT
+        and HEARTMULA_ROOT_PATH are not set.
         Relative paths start at the file in the file, at the working directory in the environment. On a Space with
         persistent storage, data goes there unless HEARTMULA_DATA_DIR says otherwise.
         Raises NotFoundError without the file; InvalidInputError naming the value, where it stands and what is allowed.
@@ -91,6 +104,12 @@ def _token(text: str) -> str | None:
     return text or None
 
 
+def _root_path(text: str) -> str:
+    if not re.fullmatch(r"(https?://[a-z0-9.-]+(:\d{1,5})?)?(/[A-Za-z0-9_~.-]+)*/?", text.strip()):
+        raise ValueError(text)
+    return text.strip().rstrip("/")
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in ("0", "false", "no", "1", "true", "yes"):
         raise ValueError(text)
@@ -126,6 +145,7 @@ _RULES: Mapping[str, _Rule] = {
     "accelerate_config": _Rule(_optional_path, "a file made by `accelerate config`, or nothing"),
     "host": _Rule(_text, "an address or name of this machine: 127.0.0.1 for itself only, 0.0.0.0 for all others too"),
     "port": _number(int, 0, 65535, "the port"),
+    "root_path": _Rule(_root_path, "a path such as /studio, an address such as https://music.example, or nothing"),
     "token": _Rule(_token, "8 or more visible ASCII characters without spaces, or nothing", is_secret=True),
     "allow_anonymous": _Rule(_switch, "true or false"),
 }

@@ -20,6 +20,7 @@ DEFAULTS = {
     "accelerate_config": None,
     "host": "127.0.0.1",
     "port": 7860,
+    "root_path": None,
     "token": None,
     "allow_anonymous": False,
 }
@@ -78,6 +79,7 @@ def test_the_environment_overrides_the_file(load):
         "HEARTMULA_ACCELERATE_CONFIG": "two_gpus.yaml",
         "HEARTMULA_HOST": "0.0.0.0",
         "HEARTMULA_PORT": "8000",
+        "HEARTMULA_ROOT_PATH": "/studio/",
         "HEARTMULA_TOKEN": "correct-horse",
         "HEARTMULA_ALLOW_ANONYMOUS": "1",
     }
@@ -94,16 +96,40 @@ def test_the_environment_overrides_the_file(load):
         accelerate_config=Path("two_gpus.yaml"),
         host="0.0.0.0",
         port=8000,
+        root_path="/studio",
         token="correct-horse",
         allow_anonymous=True,
     )
 
 
 def test_gradios_own_variables_come_between_the_file_and_ours(load):
-    gradio = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "7000"}
-    assert (load(gradio).host, load(gradio).port) == ("10.0.0.1", 7000)
+    gradio = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "7000", "GRADIO_ROOT_PATH": "/studio"}
+    assert (load(gradio).host, load(gradio).port, load(gradio).root_path) == ("10.0.0.1", 7000, "/studio")
     both = load({**gradio, "HEARTMULA_HOST": "::1", "HEARTMULA_PORT": "8000"})
     assert (both.host, both.port) == ("::1", 8000)
+
+
+@pytest.mark.parametrize(
+    ("root_path", "prefix", "host"),
+    [
+        (None, "", ""),
+        ("/", "", ""),
+        ("/a/b/", "/a/b", ""),
+        ("https://music.example:8443/studio", "/studio", "music.example:8443"),
+        ("http://music.example", "", "music.example"),
+    ],
+)
+def test_a_root_path_is_a_path_or_an_address(load, root_path, prefix, host):
+    loaded = load(root_path=root_path)
+    assert (loaded.path_prefix, loaded.public_host) == (prefix, host)
+
+
+@pytest.mark.parametrize(
+    "root_path", ["studio", "//evil.example", "/a b", "/a?b", "ftp://x/", '/"><script>', "https://"]
+)
+def test_a_root_path_that_is_none_is_refused(load, root_path):
+    with pytest.raises(InvalidInputError, match="HEARTMULA_ROOT_PATH"):
+        load({"HEARTMULA_ROOT_PATH": root_path})
 
 
 def test_the_token_is_never_shown(load):

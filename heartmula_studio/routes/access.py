@@ -1,27 +1,26 @@
-"""Who may call, and how much they may send: token, web origins, size of a request, and headers for browsers.
+"""Who may call what, and how much they may send: names, origins, token, paths, size of a request, browser headers.
 
 Stands in front of everything, the page included, so that nothing is read from a request that is refused.
 """
 
-import hmac
-import ipaddress
 import re
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from heartmula_studio.errors import ForbiddenError, StudioError, UnauthorizedError, UploadTooLargeError
+from heartmula_studio.errors import (
+    NotFoundError,
+    StudioError,
+    UnauthorizedError,
+    UploadTooLargeError,
+)
 from heartmula_studio.routes.failures import answer
-from heartmula_studio.settings import Settings
+from heartmula_studio.routes.login import Logins
+from heartmula_studio.routes.origin import check_host, check_origin
 
-REST = re.compile(r"/(training|generate|styles|health)(/.*)?")
-OPEN_TO_ALL = ("/health",)
-# These stream to disk, and know their own limits.
-UPLOADS = re.compile(r"/training/datasets/[^/]+/audio|/training/checkpoints/import|/gradio_api/upload")
 MAX_BODY_BYTES = 4 * 2**20
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 REST_HEADERS = {
@@ -29,74 +28,91 @@ REST_HEADERS = {
     "Cache-Control": "no-cache",
 }
 PAGE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'self' https://huggingface.co"}
+DOCS_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+    "; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; frame-ancestors 'none'"
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What holds for the paths that match a pattern as a whole."""
+
+    pattern: str
+    headers: dict[str, str]
+    is_open: bool = False  # without the token
+    may_be_opened: bool = False  # by a link on another site
+    is_streamed: bool = False  # to disk; the route knows its own limit
+
+
+# The first that matches holds. What is not here is answered 404: Gradio has routes for developers and other sites.
+RULES = (
+    Rule(r"/health", REST_HEADERS, is_open=True),
+    Rule(r"/training/datasets/[^/]+/audio|/training/checkpoints/import", REST_HEADERS, is_streamed=True),
+    Rule(r"/(training|generate|styles|health)(/.*)?", REST_HEADERS),
+    Rule(r"/docs|/redoc", DOCS_HEADERS, is_open=True, may_be_opened=True),
+    Rule(r"/openapi\.json|/docs-assets/.*", DOCS_HEADERS, is_open=True),
+    Rule(r"/login|/logout|/favicon\.ico|/robots\.txt", PAGE_HEADERS, is_open=True),
+    Rule(r"/", PAGE_HEADERS, may_be_opened=True),
+    Rule(r"/players/.*|/config|/manifest\.json|/theme\.css|/(assets|static|svelte)/.*", PAGE_HEADERS),
+    Rule(r"/gradio_api/upload", PAGE_HEADERS, is_streamed=True),
+    Rule(r"/gradio_api/(info|app_id|startup-events|theme\.css|upload_progress|cancel|reset/?)", PAGE_HEADERS),
+    Rule(r"/gradio_api/(run|api|call|call/v2|heartbeat|queue)/.*|/gradio_api/file=(?!https?:).*", PAGE_HEADERS),
+)
+PATTERNS = tuple(re.compile(rule.pattern, re.DOTALL) for rule in RULES)
+CLOSED = Rule("", PAGE_HEADERS)
 
 
 class Access:
     """ASGI middleware that refuses what may not come in, and sets the headers of what goes out."""
 
-    def __init__(self, app: ASGIApp, settings: Settings):
+    def __init__(self, app: ASGIApp, logins: Logins):
         self.app = app
-        self.settings = settings
+        self.logins = logins
+        self.settings = logins.settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
-        is_rest = REST.fullmatch(scope["path"]) is not None
-        sender = _with_headers(send, HEADERS | (REST_HEADERS if is_rest else PAGE_HEADERS))
+        if scope["type"] == "websocket":  # nothing here speaks it
+            return await send({"type": "websocket.close", "code": 1008})
+        prefix = self.settings.path_prefix
+        scope = under_prefix(scope, prefix)
+        rule = find_rule(scope["path"].removeprefix(prefix))
+        sender = _with_headers(send, HEADERS | rule.headers)
         try:
-            self._check(scope, Headers(scope=scope), is_rest)
+            self._check(scope, Headers(scope=scope), rule)
         except StudioError as error:
-            headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, UnauthorizedError) else {}
-            return await answer(error, headers)(scope, receive, sender)
-        is_upload = UPLOADS.fullmatch(scope["path"]) is not None
-        return await self.app(scope, receive if is_upload else _limited(receive), sender)
+            return await self._refusal(scope, rule, error)(scope, receive, sender)
+        return await self.app(scope, receive if rule.is_streamed else _limited(receive), sender)
 
-    def _check(self, scope: Scope, headers: Headers, is_rest: bool) -> None:
-        """Raises UnauthorizedError, ForbiddenError or UploadTooLargeError."""
-        if self.settings.token is None:
-            self._check_web_page(scope["method"], headers, is_rest)
-        elif is_rest and scope["path"] not in OPEN_TO_ALL:
-            self._check_token(headers.get("authorization", ""))
-        if not UPLOADS.fullmatch(scope["path"]):
+    def _check(self, scope: Scope, headers: Headers, rule: Rule) -> None:
+        """Raise what is wrong with a request, the StudioError that `_refusal` answers with."""
+        check_host(headers, self.settings)
+        check_origin(scope["method"], headers, self.settings.public_host, rule.may_be_opened)
+        if not rule.is_open:
+            self.logins.check(scope, headers)
+        if rule is CLOSED:
+            raise NotFoundError(f"{scope['method']} {scope['path']}: Not Found.", "The page is at /, REST at /docs.")
+        if not rule.is_streamed:
             check_length(headers, MAX_BODY_BYTES)
 
-    def _check_token(self, authorization: str) -> None:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not is_token(token.strip(), self.settings):
-            raise UnauthorizedError(
-                "This studio wants its token, and none or another one was given.",
-                "Send the header `Authorization: Bearer <token>`; the token is the server's HEARTMULA_TOKEN.",
-            )
-
-    def _check_web_page(self, method: str, headers: Headers, is_rest: bool) -> None:
-        """Without a token, a page of another site open in the same browser must not reach the studio."""
-        host = headers.get("host", "")
-        if is_loopback(self.settings.host) and not self.settings.allow_anonymous and not is_loopback(_name(host)):
-            raise ForbiddenError(
-                f"This studio serves only its own machine, not the name {_name(host)!r}.",
-                "Open it at http://127.0.0.1, or start it with HEARTMULA_TOKEN or --allow-anonymous.",
-            )
-        origin = headers.get("origin")
-        if is_rest and origin and method not in SAFE_METHODS and urlsplit(origin).netloc != host:
-            raise ForbiddenError(
-                f"A page of {origin} may not change anything here.", "Call from a script, or with a token."
-            )
+    def _refusal(self, scope: Scope, rule: Rule, error: StudioError) -> ASGIApp:
+        is_page = rule.pattern == "/" and scope["method"] in ("GET", "HEAD")
+        return self.logins.page() if is_page and isinstance(error, UnauthorizedError) else answer(error)
 
 
-def is_token(given: str, settings: Settings) -> bool:
-    """Compare in constant time; there is nothing to guess where no token is set."""
-    expected = settings.token
-    return expected is not None and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+def find_rule(path: str) -> Rule:
+    """The first rule for a path below the prefix."""
+    return next((rule for rule, pattern in zip(RULES, PATTERNS, strict=True) if pattern.fullmatch(path)), CLOSED)
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether an address or name reaches this machine only."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def under_prefix(scope: Scope, prefix: str) -> Scope:
+    """The scope as if the proxy had passed the path on whole; some cut the prefix off, others do not."""
+    path = scope["path"]
+    is_whole = f"{path}/".startswith(f"{prefix}/")
+    whole = path if is_whole else prefix + path
+    return {**scope, "root_path": prefix, "path": f"{whole}/" if whole == prefix else whole}
 
 
 def check_length(headers: Headers, limit_bytes: int) -> None:
@@ -106,14 +122,6 @@ def check_length(headers: Headers, limit_bytes: int) -> None:
         raise UploadTooLargeError(
             f"The request has {int(length):,} bytes.", f"At most {limit_bytes:,} bytes are allowed here."
         )
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, without port and brackets."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _limited(receive: Receive) -> Receive:

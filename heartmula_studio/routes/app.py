@@ -1,12 +1,15 @@
 """The REST application over one studio."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Match
 
 from heartmula_studio import __version__
@@ -14,6 +17,7 @@ from heartmula_studio.routes import audio, checkpoints, datasets, estimates, hea
 from heartmula_studio.routes.access import Access
 from heartmula_studio.routes.events import EventStreams
 from heartmula_studio.routes.failures import handle_failures
+from heartmula_studio.routes.login import Logins, login_router
 from heartmula_studio.settings import Settings
 from heartmula_studio.studio import Studio
 
@@ -45,20 +49,25 @@ def create_app(studio: Studio, settings: Settings) -> FastAPI:
         yield
         await run_in_threadpool(studio.close)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="HeartMuLa Training Studio",
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        static_url="/docs-assets",
         redirect_slashes=False,
     )
     app.state.studio = studio
     app.state.streams = EventStreams()
-    app.add_middleware(Access, settings=settings)
+    logins = Logins(settings, is_space="SPACE_ID" in os.environ)
+    # No origin is allowed. Without this Gradio would add its own, which allows any that names this machine or another.
+    app.add_middleware(CORSMiddleware)
+    app.add_middleware(Access, logins=logins)
     handle_failures(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(bearer)])
     app.include_router(health.router)
+    app.include_router(login_router(logins))
     app.include_router(_refusals(list(app.router.routes)))
     return app
 

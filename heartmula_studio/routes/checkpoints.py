@@ -17,7 +17,7 @@ from heartmula_studio.atomic import TEMPORARY_PREFIX
 from heartmula_studio.errors import UploadTooLargeError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
+from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison
 from heartmula_studio.store.records import Checkpoint, Generation
 
@@ -64,6 +64,7 @@ async def import_checkpoint(request: Request, studio: StudioDep) -> Checkpoint:
     def open_file(filename: str):
         return _temporary_file(settings.data_dir, settings.max_import_bytes, filename)
 
+    check_room(request.headers, settings.data_dir)
     async with streamed_form(request, open_file, settings.max_import_bytes) as form:
         await run_in_threadpool(form.file.flush)
         return await run_in_threadpool(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from heartmula_studio.errors import StudioError
+from heartmula_studio.errors import StudioError, TooManyAttemptsError, UnauthorizedError
 from heartmula_studio.public_text import public
 
 SEE_DOCS = "See /docs for what can be asked for, with examples."
@@ -60,10 +60,13 @@ def documented_beside_files(*statuses: int) -> Responses:
 
 
 def _all(statuses: tuple[int, ...]) -> list[int]:
-    return sorted({400, 401, 403, 413, 422, 500, 507, *statuses})
+    return sorted({400, 401, 403, 413, 422, 429, 500, 507, *statuses})
 
 
-def answer(error: StudioError, headers: dict[str, str] | None = None) -> JSONResponse:
+def answer(error: StudioError) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, UnauthorizedError) else {}
+    if isinstance(error, TooManyAttemptsError):
+        headers = {"Retry-After": str(error.retry_after_sec)}
     return _answer(error.status, error.code, error.message, error.hint, headers)
 
 

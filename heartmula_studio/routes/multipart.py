@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from heartmula_studio.errors import InvalidInputError, UploadTooLargeError
+from heartmula_studio.errors import InvalidInputError, StorageError, UploadTooLargeError
 from heartmula_studio.routes.access import check_length
 
 MAX_FIELD_BYTES = 2**20
@@ -28,10 +31,14 @@ OpenFile = Callable[[str], AbstractContextManager[Sink]]
 
 @dataclass
 class Form:
-    """A form that has come in whole. `file` is what `open_file` gave."""
+    """A form that has come in whole. `files` is what `open_file` gave."""
 
-    file: Any = None
+    files: list[Any] = field(default_factory=list)
     fields: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Any:
+        return self.files[0]
 
     def text(self, name: str, default: str = "") -> str:
         return self.fields.get(name, [default])[-1]
@@ -42,9 +49,20 @@ class Form:
         return [text for text in texts if text]
 
 
+def check_room(headers: Headers, folder: Path) -> None:
+    """Raise StorageError, before anything is read, where a request says it is longer than the disk has room for."""
+    length, free = headers.get("content-length", "0"), disk_usage(folder).free
+    if length.isdecimal() and int(length) > free:
+        raise StorageError(
+            f"The upload has {int(length):,} bytes, and the disk has room for {free:,}.", "Make room, then try again."
+        )
+
+
 @asynccontextmanager
-async def streamed_form(request: Request, open_file: OpenFile, max_file_bytes: int) -> AsyncIterator[Form]:
-    """Read the form; `open_file(filename)` is entered when the file begins and left with this context.
+async def streamed_form(
+    request: Request, open_file: OpenFile, max_file_bytes: int, file_field: str = FILE_FIELD, max_files: int = 1
+) -> AsyncIterator[Form]:
+    """Read the form; `open_file(filename)` is entered when a file begins and left with this context.
 
     Raises InvalidInputError where it is no such form, UploadTooLargeError over a limit, and what `open_file` and
     its `write` raise.
@@ -52,7 +70,9 @@ async def streamed_form(request: Request, open_file: OpenFile, max_file_bytes: i
     check_length(request.headers, max_file_bytes + OVERHEAD_BYTES)
     with ExitStack() as stack:
         with _form_errors_explained():
-            reader = _FormReader(_boundary(request), lambda filename: stack.enter_context(open_file(filename)))
+            reader = _FormReader(
+                _boundary(request), lambda filename: stack.enter_context(open_file(filename)), file_field, max_files
+            )
             async for chunk in request.stream():
                 await run_in_threadpool(reader.feed, chunk)
         yield reader.finish()
@@ -75,10 +95,10 @@ def _boundary(request: Request) -> bytes:
 
 
 class _FormReader:
-    """Callbacks of the parser. A part with a filename is the file, any other is a text field."""
+    """Callbacks of the parser. A part with a filename is a file, any other is a text field."""
 
-    def __init__(self, boundary: bytes, open_file: Callable[[str], Sink]):
-        self._open_file = open_file
+    def __init__(self, boundary: bytes, open_file: Callable[[str], Sink], file_field: str, max_files: int):
+        self._open_file, self._file_field, self._max_files = open_file, file_field, max_files
         self._form = Form()
         self._is_complete = False
         self._num_fields = 0
@@ -103,9 +123,10 @@ class _FormReader:
     def finish(self) -> Form:
         if not self._is_complete:
             raise _not_a_form("it ends too early")
-        if self._form.file is None:
+        if not self._form.files:
+            name = self._file_field
             raise InvalidInputError(
-                f"The form has no file named `{FILE_FIELD}`.", f"curl sends one with -F {FILE_FIELD}=@song.mp3."
+                f"The form has no file named `{name}`.", f"curl sends one with -F {name}=@song.mp3."
             )
         return self._form
 
@@ -114,8 +135,9 @@ class _FormReader:
         self._sink: Sink | None = None
         self._text = bytearray()
         self._num_fields += 1
-        if self._num_fields > MAX_FIELDS:
-            raise UploadTooLargeError("The form has too many fields.", f"At most {MAX_FIELDS} are allowed.")
+        allowed = MAX_FIELDS - 1 + self._max_files
+        if self._num_fields > allowed:
+            raise UploadTooLargeError("The form has too many fields.", f"At most {allowed} are allowed.")
 
     def _begin_header(self) -> None:
         self._header, self._value = bytearray(), bytearray()
@@ -128,10 +150,13 @@ class _FormReader:
         self._name = _decoded("a field's name", self._disposition.get(b"name", b""))
         if b"filename" not in self._disposition:
             return
-        if self._name != FILE_FIELD or self._form.file is not None:
-            raise InvalidInputError(f"A file came as `{self._name}`.", f"Send one file a request, as `{FILE_FIELD}`.")
+        if self._name != self._file_field or len(self._form.files) >= self._max_files:
+            count = "one file" if self._max_files == 1 else f"at most {self._max_files:,} files"
+            raise InvalidInputError(
+                f"A file came as `{self._name}`.", f"Send {count} a request, as `{self._file_field}`."
+            )
         self._sink = self._open_file(_decoded("the file's name", self._disposition[b"filename"]))
-        self._form.file = self._sink
+        self._form.files.append(self._sink)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._sink is not None:

@@ -6,8 +6,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from heartmula_studio.routes.access import MAX_BODY_BYTES, Access, is_loopback
+from heartmula_studio.routes.access import MAX_BODY_BYTES, Access
 from heartmula_studio.routes.failures import handle_failures
+from heartmula_studio.routes.login import Logins
+from heartmula_studio.routes.origin import is_loopback
 from heartmula_studio.settings import Settings
 
 TOKEN = "correct-horse"
@@ -19,7 +21,8 @@ def call(tmp_path):
 
     def call_app(environ: dict[str, str], method: str, path: str, host: str = "127.0.0.1:7860", **request):
         app = FastAPI()
-        app.add_middleware(Access, settings=Settings.load({"HEARTMULA_DATA_DIR": str(tmp_path), **environ}))
+        settings = Settings.load({"HEARTMULA_DATA_DIR": str(tmp_path), **environ})
+        app.add_middleware(Access, logins=Logins(settings, is_space=False))
         handle_failures(app)
 
         @app.api_route("/{rest:path}", methods=["GET", "POST", "PUT", "DELETE"])
@@ -88,7 +91,88 @@ def test_a_page_of_another_site_may_not_change_anything(call, method, origin):
 def test_our_own_page_may(call):
     headers = {"Origin": "http://127.0.0.1:7860"}
     assert call({}, "POST", "/training/datasets", headers=headers).status_code == 200
-    assert call({}, "GET", "/training/datasets", headers={"Origin": "http://evil.example"}).status_code == 200
+    assert call({}, "GET", "/training/datasets", headers=headers | {"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/training/datasets", "/gradio_api/upload", "/gradio_api/queue/data", "/config"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://localhost:7860"},
+        {"Origin": "http://127.0.0.1:7861"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},  # another port of localhost
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+def test_a_page_of_another_site_reaches_no_path(call, path, headers):
+    """Under attack, critical: the origin check covered REST paths only."""
+    for method in ("GET", "POST"):
+        assert call({}, method, path, headers=headers).status_code == 403
+        assert call(PROTECTED, method, path, headers=headers).status_code == 403
+        assert call({"HEARTMULA_ALLOW_ANONYMOUS": "1"}, method, path, headers=headers).status_code == 403
+
+
+def test_a_link_on_another_site_opens_the_page_and_nothing_else(call):
+    opened = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert [call({}, "GET", path, headers=opened).status_code for path in ("/", "/docs", "/redoc")] == [200] * 3
+    for path in ("/training/datasets", "/logout", "/gradio_api/startup-events", "/gradio_api/call/health/1"):
+        assert call({}, "GET", path, headers=opened).status_code == 403
+    assert call({}, "POST", "/", headers=opened).status_code == 403
+
+
+@pytest.mark.parametrize("environ", [{}, PROTECTED])
+def test_no_origin_is_echoed(call, environ):
+    for method in ("GET", "OPTIONS"):
+        headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+        answer = call(environ, method, "/config", headers=headers)
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+CLOSED = """token user login_check deep_link dev/reload runs run-history/buckets vibe-code custom_component/a/b/c/d
+proxy=https://x.hf.space/ file=https://example.com/ file/etc/passwd monitoring process_recording component_server
+profiling/traces openapi.json stream/1"""
+
+
+@pytest.mark.parametrize("path", [f"/gradio_api/{name}" for name in CLOSED.split()] + ["/monitoring/1"])
+def test_what_the_page_does_not_need_is_closed(call, path):
+    """Gradio's `token` gives the session in its body; others are for developers and other sites."""
+    assert call({}, "GET", path).status_code == 404
+    assert call(PROTECTED, "GET", path).status_code == 401
+    assert call(PROTECTED, "GET", path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 404
+
+
+def test_websockets_are_refused():
+    sent = []
+
+    async def connect() -> None:
+        async def send(message):
+            sent.append(message["type"])
+
+        access = Access(FastAPI(), Logins(Settings.load({}), is_space=False))
+        await access({"type": "websocket", "path": "/", "headers": []}, None, send)
+
+    asyncio.run(connect())
+    assert sent == ["websocket.close"]
+
+
+@pytest.mark.parametrize(
+    ("root_path", "host", "origin", "status"),
+    [
+        ("/studio", "127.0.0.1:7860", "http://127.0.0.1:7860", 200),
+        ("https://music.example/studio", "music.example", "https://music.example", 200),
+        ("https://music.example/studio", "127.0.0.1:7860", "https://music.example", 200),  # the proxy's own Host
+        ("https://music.example/studio", "music.example", "http://music.example:81", 403),
+        ("https://music.example/studio", "other.example", "https://music.example", 403),
+        ("/studio", "music.example", "https://music.example", 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["/training/datasets", "/studio/training/datasets"])
+def test_behind_a_proxy_the_public_name_is_served(call, root_path, host, origin, status, path):
+    """Whether the proxy cuts the prefix off or not."""
+    headers = {"Host": host, "Origin": origin}
+    assert call({"HEARTMULA_ROOT_PATH": root_path}, "POST", path, headers=headers).status_code == status
 
 
 def test_a_request_is_limited_with_and_without_its_length(call):

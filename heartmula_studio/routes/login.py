@@ -1,0 +1,127 @@
+"""Who may call where there is a token: sessions of the page, and Bearer tokens of scripts."""
+
+import hmac
+import ipaddress
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import Scope
+
+from heartmula_studio.errors import UnauthorizedError
+from heartmula_studio.routes.attempts import Attempts
+from heartmula_studio.settings import Settings
+
+PAGE = (Path(__file__).parent / "login.html").read_text(encoding="utf-8")
+MAX_SESSIONS = 1000
+
+
+class Logins:
+    """The sessions of one server; they end with it."""
+
+    def __init__(self, settings: Settings, is_space: bool, clock: Callable[[], float] = time.monotonic):
+        """`is_space`: on Hugging Face, where the page lies in a frame of another site."""
+        self.settings = settings
+        self._is_space = is_space
+        self._attempts = Attempts(clock)
+        self._sessions: dict[str, None] = {}
+        self._cookie = f"heartmula_session_{secrets.token_hex(4)}"  # a browser shares cookies between ports
+
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Raise UnauthorizedError without a session or the token, TooManyAttemptsError where guesses are slowed."""
+        if self.settings.token is None or self.has_session(headers):
+            return
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self._is_right(scope, given.strip()):
+            raise UnauthorizedError(
+                "This studio wants its token, and none or another one was given.",
+                "Send the header `Authorization: Bearer <token>`; the token is the server's HEARTMULA_TOKEN.",
+            )
+
+    def has_session(self, headers: Headers) -> bool:
+        return cookie_parser(headers.get("cookie", "")).get(self._cookie) in self._sessions
+
+    def log_in(self, request: Request, token: str) -> str:
+        """Return the Set-Cookie header of a new session. Raises UnauthorizedError and TooManyAttemptsError."""
+        if not self._is_right(request.scope, token):
+            raise UnauthorizedError("This is not the studio's token.", "The token is the server's HEARTMULA_TOKEN.")
+        session = secrets.token_urlsafe(32)
+        self._sessions[session] = None
+        if len(self._sessions) > MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        return self._set_cookie(session, self._rule(request))
+
+    def log_out(self, request: Request) -> str:
+        """End the session of this request alone, and return the Set-Cookie header that says so."""
+        self._sessions.pop(request.cookies.get(self._cookie, ""), None)
+        return self._set_cookie("", f"Max-Age=0; {self._rule(request)}")
+
+    def _is_right(self, scope: Scope, token: str) -> bool:
+        return bool(token) and self._attempts.check(client_of(scope), lambda: is_token(token, self.settings))
+
+    def _set_cookie(self, value: str, rule: str) -> str:
+        # By hand: Python's cookies know `Partitioned` from 3.14 on only.
+        return f"{self._cookie}={value}; HttpOnly; Path={self.settings.path_prefix or '/'}; {rule}"
+
+    def _rule(self, request: Request) -> str:
+        if self._is_space:
+            return "SameSite=None; Secure; Partitioned"
+        origin = request.headers.get("origin", "")
+        is_https = request.url.scheme == "https" or origin.startswith("https://")
+        return "SameSite=Lax; Secure" if is_https else "SameSite=Lax"
+
+    def page(self) -> HTMLResponse:
+        """The page that asks for the token, and tells nothing else."""
+        nonce = secrets.token_urlsafe(16)
+        html = PAGE.replace("NONCE", nonce).replace("BASE", f"{self.settings.path_prefix}/")
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
+            "form-action 'self'; base-uri 'self'; frame-ancestors 'self' https://huggingface.co"
+        )
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+
+def login_router(logins: Logins) -> APIRouter:
+    """Return the routes that Gradio's page and clients expect of a login."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/login")
+    async def log_in(request: Request) -> JSONResponse:
+        headers = {}
+        if logins.settings.token is not None:
+            async with request.form(max_files=0) as form:
+                headers["Set-Cookie"] = logins.log_in(request, str(form.get("password", "")))
+        return JSONResponse({"success": True}, headers=headers)
+
+    @router.get("/login")
+    async def is_logged_in(request: Request) -> dict[str, bool]:
+        """Tell a page whether its browser has kept the cookie."""
+        return {"is_logged_in": logins.settings.token is None or logins.has_session(request.headers)}
+
+    @router.post("/logout")
+    async def log_out(request: Request) -> Response:
+        # A relative address, so that no forged name is followed.
+        return RedirectResponse("./", 303, headers={"Set-Cookie": logins.log_out(request)})
+
+    return router
+
+
+def is_token(given: str, settings: Settings) -> bool:
+    """Compare in constant time; there is nothing to guess where no token is set."""
+    expected = settings.token
+    return expected is not None and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def client_of(scope: Scope) -> str:
+    """The address of a client; of an IPv6 address the network, in which one machine has any number of addresses."""
+    host = (scope.get("client") or ("", 0))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
