@@ -14,6 +14,7 @@ from heartmula_studio.ui.shared import Shared, explained
 
 BRAND = """<h1 class="brand">HeartMuLa Training Studio</h1>
 <p class="tagline">Five songs in, and every song after carries your style.</p>"""
+LOG_OUT = '<form method="post" action="logout"><button class="sm secondary">Log out</button></form>'
 
 
 def build_header(shared: Shared) -> None:
@@ -22,6 +23,8 @@ def build_header(shared: Shared) -> None:
         with gr.Row(elem_classes=["active-style"]):
             said = gr.HTML()
             off = gr.Button("Switch off", size="sm", visible=False)
+            if shared.studio.settings.token is not None:
+                gr.HTML(LOG_OUT)
     gr.on(moved(shared.changes.checkpoints), partial(active_style, shared.studio), outputs=[said, off], **QUIET)
     shared.refresh(off.click(lambda: switch_off(shared.studio), **QUIET))
 
