@@ -12,6 +12,8 @@ from tests.studio_server import Server, running_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+# The newest Chromium keeps other sites from this machine by itself; other browsers do not.
+WITHOUT_ITS_OWN_GUARD = "--disable-features=LocalNetworkAccessChecks"
 PATIENCE_MS = 180_000  # two cores may be busy with other tests
 USUAL = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "reduced_motion": "reduce"}
 SCREENSHOTS = pytest.StashKey[Callable[[], list[Path]]]()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.conftest import CHROMIUM, FLAGS
+from tests.e2e.conftest import CHROMIUM, FLAGS, WITHOUT_ITS_OWN_GUARD
 from tests.e2e.driving import MAIN_BUTTON
 from tests.studio_server import Server
 
@@ -86,8 +86,8 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
-        rules = "--host-resolver-rules=MAP evil.test 127.0.0.1"
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rules])
+        flags = ["--host-resolver-rules=MAP evil.test 127.0.0.1", WITHOUT_ITS_OWN_GUARD]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 
