@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
+from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, NewDataset
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.views import ImportedDataset
@@ -71,6 +71,7 @@ def create_example_dataset(studio: StudioDep) -> Dataset:
 )
 async def import_dataset(request: Request, studio: StudioDep) -> ImportedDataset:
     """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not."""
+    check_room(request.headers, studio.settings.data_dir)
     exchange = await run_in_threadpool(lambda: studio.workshop.exchange)
     async with streamed_form(request, exchange.receive, studio.settings.max_import_bytes) as form:
         named = (form.text("name"), form.names("styles"), form.text("split"))

@@ -19,7 +19,8 @@ from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.incoming import IMPORT_LIMIT, UPLOAD_LIMIT, Incoming
 from heartmula_studio.store.names import safe_filename
 
-IMPORT_SUFFIXES = (".zip", ".safetensors")  # may be as large as a checkpoint; all else is a song or its lyrics
+# Styles and whole datasets; all else is a song or its lyrics.
+IMPORT_SUFFIXES = (".zip", ".safetensors", ".tar", ".gz", ".tgz", ".parquet")
 FILES_FIELD = "files"
 MAX_FILES = 1000
 

@@ -66,10 +66,10 @@ def test_files_lie_under_their_names_in_gradios_folder(upload, uploads):
     [
         ("song.wav", MAX_SONG, "HEARTMULA_MAX_UPLOAD_BYTES"),
         ("style.ZIP", MAX_IMPORT, "HEARTMULA_MAX_IMPORT_BYTES"),
-        ("style.safetensors", MAX_IMPORT, "HEARTMULA_MAX_IMPORT_BYTES"),
+        ("songs.parquet", MAX_IMPORT, "HEARTMULA_MAX_IMPORT_BYTES"),
     ],
 )
-def test_only_an_imported_style_may_be_larger_than_a_song(upload, uploads, name, limit, setting):
+def test_only_what_is_imported_may_be_larger_than_a_song(upload, uploads, name, limit, setting):
     """Under attack: Gradio's upload took 34 GB of anything by default."""
     assert upload((name, bytes(limit))).status_code == 200
     kept = left(uploads)
