@@ -124,8 +124,8 @@ def test_guesses_are_slowed_and_the_token_is_not_looked_at_meanwhile(way):
             return browser.log_in(token, client=client)
         return browser.send("GET", "/training", client, headers={"Authorization": f"Bearer {token}"})
 
-    answers = [guess(f"wrong-token-{i}") for i in range(300)]
-    assert [answer.status_code for answer in answers] == [401] * FREE_ATTEMPTS + [429] * (300 - FREE_ATTEMPTS)
+    answers = [guess(f"wrong-token-{i}") for i in range(30)]
+    assert [answer.status_code for answer in answers] == [401] * FREE_ATTEMPTS + [429] * (30 - FREE_ATTEMPTS)
     assert answers[-1].json()["error"]["code"] == "too_many_attempts"
     assert int(answers[-1].headers["Retry-After"]) == 1
     assert guess(TOKEN).status_code == 429
