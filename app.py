@@ -92,7 +92,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     app = create_app(studio, settings)
     logging.getLogger("uvicorn.error").addFilter(is_news)
     with studio.store.scratch() as uploads:  # beside the data, where there is room; removed even after a kill
-        os.environ.setdefault("GRADIO_TEMP_DIR", str(uploads))
+        os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or str(uploads)
         mount_page(app, studio, settings)
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
