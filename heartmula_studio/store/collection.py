@@ -128,13 +128,12 @@ class Collection(Generic[R]):
                 remove_if_old(path)
 
     def _recover_record(self, id: str) -> None:
-        with self._locks.attempt(self._lock_name(id)) as is_free:
-            if not is_free:
-                return
-            try:
-                recover_folder(self.root / id)
-            except OSError as error:
-                _log.warning("Leftovers of %s %s cannot be removed: %s", self.noun, id, error)
+        try:
+            with self._locks.attempt(self._lock_name(id)) as is_free:
+                if is_free:
+                    recover_folder(self.root / id)
+        except (OSError, StorageError) as error:
+            _log.warning("Leftovers of %s %s cannot be removed: %s", self.noun, id, error)
 
     def _lock_name(self, id: str) -> str:
         return f"{self.kind}-{id}"

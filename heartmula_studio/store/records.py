@@ -247,6 +247,14 @@ class Checkpoint(Record):
     strength: float | None = None
 
 
+def _request(values: dict[str, Any]) -> dict[str, Any]:
+    """What lists show of it has to be what it should be."""
+    for name, kind in {"tags": str, "lyrics": str, "duration_sec": int | float}.items():
+        if name in values and not isinstance(values[name], kind):
+            raise ValueError(f"{name} is of a wrong kind")
+    return values
+
+
 @dataclass(frozen=True)
 class Generation(Record):
     """A song asked for. `request` are the fields of `generate.request.SongRequest`; `receipt` comes with the song.
@@ -256,7 +264,7 @@ class Generation(Record):
     """
 
     id: str
-    request: dict[str, Any]
+    request: Annotated[dict[str, Any], AfterValidator(_request)]
     format: SongFormat
     created_at: Time
     status: SongStatus = "queued"

@@ -24,12 +24,12 @@ def song_status(song: Generation | None) -> str:
 
 def song_title(song: Generation) -> str:
     """What a song is called: its tags, else how its lyrics begin."""
-    words = song.request["tags"] or song.request["lyrics"].strip().partition("\n")[0]
+    words = song.request.get("tags") or song.request.get("lyrics", "").strip().partition("\n")[0]
     return words[:80] or "Without tags"
 
 
 def song_lines(song: Generation, style_name: str | None) -> list[str]:
     """When it was made, how long it is, from which seed, in which style."""
-    length = html.duration(song.duration_sec or song.request["duration_sec"])
+    length = html.duration(song.duration_sec or song.request.get("duration_sec", 0))
     style = f"Style {style_name} × {song.strength:g}" if style_name else "Base model"
-    return [f"{length} · seed {song.request['seed']} · {style}", html.when(song.created_at)]
+    return [f"{length} · seed {song.request.get('seed', '?')} · {style}", html.when(song.created_at)]

@@ -54,6 +54,7 @@ EDITED = {
     "text for a list": ("datasets", of("datasets", audio_files="a.wav")),
     "list for text": ("datasets", of("datasets", name=["Mine"])),
     "a path for a name": ("datasets", track(filename="../../secret.wav")),
+    "lyrics that are a list": ("generations", of("generations", request={"lyrics": ["la"]})),
     "no time": ("generations", of("generations", created_at="yesterday")),
     "nested in a free field": ("generations", of("generations", request={"tags": nested(200)})),
     "nested in a known field": ("datasets", of("datasets", audio_files=nested(500))),
@@ -136,3 +137,10 @@ def test_escaped_pairs_stay_characters(store):
     path = store.datasets.folder(record.id) / "manifest.json"
     path.write_text(path.read_text().replace("Mine", "\\ud83c\\udfb5"))
     assert store.datasets.get(record.id).name == "🎵"
+
+
+def test_what_cannot_be_tidied_up_keeps_no_server_from_starting(store):
+    (store.datasets.root / ".tmp-abc-12345678").mkdir()
+    for name in ("datasets-abc.lock", "Not Ours.lock"):
+        (store.root / ".locks" / name).mkdir()
+    store.recover()
