@@ -4,7 +4,8 @@ Reads heartlib's `ckpt/` layout as it is; the bundled base has the same layout.
 """
 
 import json
-from collections.abc import Mapping, Set
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,36 @@ from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.json_file import blaming, read_json_object
-from heartmula_studio.arch.safetensors_reader import TensorFile
+from heartmula_studio.arch.pairing import require_encoder_of_codec
+from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors
 from heartmula_studio.atomic import replaced_folder
-from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
+from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 
 BUNDLED_BASE = "nano"
 ASSETS = Path(__file__).parent.parent / "assets"
-RECOMMENDED_MODELS = ("HeartMuLa-oss-3B-happy-new-year", "HeartMuLa-RL-oss-3B-20260123", "HeartMuLa-oss-3B")
 MODEL_REPO = "HeartMuLa/HeartMuLa-oss-3B-happy-new-year"
 CODEC_REPO = "HeartMuLa/HeartCodec-oss-20260123"
 ENCODER_REPO = "HeartMuLa/HeartCodec-oss-encoder"
 TOKENIZER_REPO = "HeartMuLa/HeartMuLaGen"
+TRANSCRIPTOR_REPO = "HeartMuLa/HeartTranscriptor-oss"
+ENCODER_PREFIX = "encoder."
 DECODER_PREFIX = "decoder."
-"""What some HeartCodec checkpoints put in front of every tensor's name."""
+"""In front of every decoder tensor's name in codecs that newer versions of heartlib have saved."""
 
+DECODER_NAMES = (DECODER_PREFIX, "flow_matching.", "scalar_model.")
 ENCODER_FOLDER = "HeartCodec-oss-encoder"
+TOKENIZER_FOLDER = "HeartMuLaGen"
+HUB_CACHE = "models--"
+NESTED_FOLDER = "HeartMuLa"
+"""The organisation's name on the Hub: where `hf download` to `ckpt/<repository>` puts all its models."""
+
+RELEASE_DATES = {"HeartMuLa-oss-3B-happy-new-year": 20260213, "HeartMuLa-oss-3B": 20260114, "HeartCodec-oss": 20260114}
+"""Of the releases whose names hold none; the newest is the recommended one."""
 
 
 @dataclass(frozen=True)
 class BaseFolder:
-    """Where the parts of one base model lie."""
+    """Where the parts of one base model lie; a codec that holds its own encoder is both `codec` and `encoder`."""
 
     name: str
     model: Path
@@ -46,48 +57,151 @@ class BaseFolder:
     gen_config: Path
 
 
+NEEDED = {"model": MODEL_REPO, "codec": CODEC_REPO, "tokenizer": TOKENIZER_REPO, "gen_config": TOKENIZER_REPO}
+"""The parts without which nothing works, and the repositories that hold them."""
+
+
 def find_base(base: str | Path) -> BaseFolder:
-    """Locate the parts of a base: the bundled one by its name, any other by a folder in heartlib's `ckpt/` layout.
+    """Locate the parts of a base, all of which are there but for the encoder: see `survey_base`.
 
     Raises CheckpointMissingError naming the part that is not there and the repository that holds it.
     """
-    root = ASSETS / BUNDLED_BASE if str(base) == BUNDLED_BASE else Path(base)
+    found = survey_base(base)
+    for part in NEEDED:
+        require_part(found, part)
+    return found
+
+
+def survey_base(base: str | Path) -> BaseFolder:
+    """Locate the parts of a base: the bundled one by its name, any other by a folder in heartlib's `ckpt/` layout.
+
+    Parts may also lie in a `HeartMuLa/` inside, the tokenizer in `HeartMuLaGen/`, and the folder may be a cache of the
+    Hugging Face Hub. Of several releases the newest is taken. Parts that are missing get the path they belong at.
+    Raises CheckpointMissingError where the folder does not exist.
+    """
+    root = root_of(base)
     if not root.is_dir():
         raise CheckpointMissingError(
             f"The base model folder {root} does not exist.",
             f"Give {BUNDLED_BASE!r} or a folder that holds HeartMuLa-oss-3B/, HeartCodec-oss/, "
             f"{ENCODER_FOLDER}/, tokenizer.json and gen_config.json.",
         )
-    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
-    encoder = pick_folder(root, [name for name in folders if name.startswith("HeartCodec") and "encoder" in name])
-    model = pick_folder(root, rank_models(folders))
-    codec = pick_folder(root, [name for name in folders if name.startswith("HeartCodec") and "encoder" not in name])
+    parts = part_folders(root)
+    model = newest(parts, is_model)
+    codec = newest(parts, is_codec) or root / "HeartCodec-oss"
+    text_folders = [root, root / NESTED_FOLDER, *(folder for name, folder in parts if name == TOKENIZER_FOLDER)]
     return BaseFolder(
-        name=root.name if model is None or str(base) == BUNDLED_BASE else model.name,
-        model=model or require(root / "HeartMuLa-oss-3B", MODEL_REPO, root / "HeartMuLa-oss-3B"),
-        codec=codec or require(root / "HeartCodec-oss", CODEC_REPO, root / "HeartCodec-oss"),
-        encoder=encoder,
-        tokenizer=require(root / "tokenizer.json", TOKENIZER_REPO, root),
-        gen_config=require(root / "gen_config.json", TOKENIZER_REPO, root),
+        name=root.name if model is None or str(base) == BUNDLED_BASE else release_name(model),
+        model=model or root / "HeartMuLa-oss-3B",
+        codec=codec,
+        encoder=codec if holds_encoder(codec) else newest(parts, is_encoder),
+        tokenizer=find_file(text_folders, "tokenizer.json"),
+        gen_config=find_file(text_folders, "gen_config.json"),
     )
 
 
-def rank_models(folders: list[str]) -> list[str]:
-    """Language-model folders, the recommended ones first."""
-    models = [name for name in folders if name.startswith("HeartMuLa") and name != "HeartMuLaGen"]
-    ranks = {name: rank for rank, name in enumerate(RECOMMENDED_MODELS)}
-    return sorted(models, key=lambda name: (ranks.get(name, len(ranks)), name))
+def root_of(base: str | Path) -> Path:
+    return ASSETS / BUNDLED_BASE if str(base) == BUNDLED_BASE else Path(base)
 
 
-def pick_folder(root: Path, names: list[str]) -> Path | None:
-    return root / names[0] if names else None
+def find_transcriptor(base: str | Path) -> Path | None:
+    return newest(part_folders(root_of(base)), lambda name, _: name.startswith("HeartTranscriptor"))
+
+
+def part_folders(root: Path) -> list[tuple[str, Path]]:
+    """Folders in `root` and in its `HeartMuLa/`, each with its release's name; of a Hub cache, the snapshots in use."""
+    folders = [path for place in (root, root / NESTED_FOLDER) if place.is_dir() for path in sorted(place.iterdir())]
+    found = [used_snapshot(path) if path.name.startswith(HUB_CACHE) else path for path in folders if path.is_dir()]
+    return [(release_name(path), path) for path in found]
+
+
+def used_snapshot(repo: Path) -> Path:
+    """The folder that the Hub's cache reads a repository's files from: of its main branch, else the last one made."""
+    main = repo / "refs" / "main"
+    used = main.read_text(errors="replace").strip() if main.is_file() else ""
+    snapshots = [path for path in (repo / "snapshots").glob("*") if path.is_dir()]
+    return max(
+        snapshots, key=lambda path: (path.name == used, path.stat().st_mtime), default=repo / "snapshots" / "main"
+    )
+
+
+def hub_cache_of(folder: Path) -> Path | None:
+    """The repository's folder in a Hub cache that `folder` is a snapshot of, or None."""
+    repo = folder.parent.parent
+    return repo if folder.parent.name == "snapshots" and repo.name.startswith(HUB_CACHE) else None
+
+
+def release_name(folder: Path) -> str:
+    repo = hub_cache_of(folder)
+    return repo.name.rpartition("--")[2] if repo else folder.name
+
+
+def is_model(name: str, folder: Path) -> bool:
+    if name == NESTED_FOLDER:  # a model itself, or what holds all parts
+        return (folder / "config.json").is_file()
+    return name.startswith("HeartMuLa") and name != TOKENIZER_FOLDER
+
+
+def is_codec(name: str, _: Path) -> bool:
+    return name.startswith("HeartCodec") and "encoder" not in name
+
+
+def is_encoder(name: str, _: Path) -> bool:
+    return name.startswith("HeartCodec") and "encoder" in name
+
+
+def newest(parts: list[tuple[str, Path]], belongs: Callable[[str, Path], bool]) -> Path | None:
+    """The folder of the newest release among those that belong; releases nobody knows the date of come last."""
+    ranked = sorted((-release_date(name), name, folder) for name, folder in parts if belongs(name, folder))
+    return ranked[0][2] if ranked else None
+
+
+def release_date(name: str) -> int:
+    """20260123 of "HeartCodec-oss-20260123", the known date of an undated release or a copy of it, else 0."""
+    if dated := re.search(r"20\d{6}", name):
+        return int(dated[0])
+    return next((date for known, date in RELEASE_DATES.items() if name.startswith(known)), 0)
+
+
+def find_file(folders: list[Path], name: str) -> Path:
+    return next((folder / name for folder in folders if (folder / name).is_file()), folders[0] / name)
+
+
+def holds_encoder(codec: Path) -> bool:
+    """Whether a codec's folder holds its encoder too. A folder that cannot be read counts as not."""
+    try:
+        return any(name.startswith(ENCODER_PREFIX) for name in encoder_tensors(codec))
+    except (CheckpointError, OSError):
+        return False
+
+
+def encoder_target(codec: Path) -> Path:
+    """Where an encoder that is downloaded later would be found: beside the codec."""
+    return (hub_cache_of(codec) or codec).parent / ENCODER_FOLDER
+
+
+def require_part(base: BaseFolder, part: str) -> None:
+    """Raise CheckpointMissingError unless a part of `NEEDED` is there."""
+    path = getattr(base, part)
+    require(path, NEEDED[part], path if part in ("model", "codec") else path.parent)
 
 
 def require(path: Path, repo: str, folder: Path) -> Path:
     """Return `path` if it exists; otherwise say which repository has to be downloaded into `folder`."""
-    if not path.exists():
-        raise CheckpointMissingError(f"{path} is missing.", download_hint(repo, folder))
-    return path
+    if path.exists():
+        return path
+    hint = download_hint(repo, folder)
+    if begun := unfinished_downloads(folder):
+        size = f"{begun[0].stat().st_size:,} bytes lie in {begun[0].name}"
+        raise CheckpointMissingError(f"{path} is missing: its download has not finished ({size}).", hint)
+    raise CheckpointMissingError(f"{path} is missing.", hint)
+
+
+def unfinished_downloads(folder: Path) -> list[Path]:
+    """What `hf download` has begun for a folder; the same command again goes on from there."""
+    repo = hub_cache_of(folder)
+    places = [folder, folder / ".cache" / "huggingface" / "download", *([repo / "blobs"] if repo else [])]
+    return sorted(path for place in places for path in place.glob("*.incomplete"))
 
 
 def download_hint(repo: str, folder: Path) -> str:
@@ -120,19 +234,68 @@ def weight_files(folder: Path, repo: str, stem: str = "model") -> list[Path]:
     return [require(folder / Path(shard).name, repo, folder) for shard in sorted(set(weight_map.values()))]
 
 
-def load_heartmula(
-    folder: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> HeartMuLa:
-    """Load the language model of one folder in `dtype`, reading each weight once, straight into its final place.
+def open_heartmula(folder: Path) -> StoredNetwork:
+    """Describe the language model of a folder, reading its config and the headers of its files.
 
     Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file.
     """
-    folder = Path(folder)
     config = read_heartmula_config(folder)
     with blaming(folder / "config.json"), torch.device("meta"):
         model = HeartMuLa(config)
-    fill_from_files(model, weight_files(folder, MODEL_REPO), device, dtype)
-    return model.eval()
+    return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), str))
+
+
+def open_decoder(folder: Path) -> StoredNetwork:
+    """The same for the codec without its encoder."""
+    config = read_heartcodec_config(folder)
+    with blaming(folder / "config.json"), torch.device("meta"):
+        codec = HeartCodec(config)
+    return StoredNetwork(codec, folder, decoder_tensors(folder))
+
+
+def open_encoder(folder: Path) -> StoredNetwork:
+    """The same for a codec's encoder, which is called `encoder` in the network. See `read_encoder_config`."""
+    config, path = read_encoder_config(folder)
+    with blaming(path), torch.device("meta"):
+        holder = nn.ModuleDict({"encoder": build_encoder(config)})
+    return StoredNetwork(holder, folder, encoder_tensors(folder))
+
+
+def decoder_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """A codec's tensors but for its encoder's, by the names of the network. Raises as `open_decoder`."""
+
+    def name_of(stored: str) -> str | None:
+        return None if stored.startswith(ENCODER_PREFIX) else stored.removeprefix(DECODER_PREFIX)
+
+    return stored_tensors(weight_files(folder, CODEC_REPO), name_of)
+
+
+def encoder_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """An encoder's tensors, from `encoder.safetensors` if there is one, else those beside a decoder's."""
+
+    def name_of(stored: str) -> str | None:
+        return None if stored.startswith(DECODER_NAMES) else stored
+
+    is_named_encoder = (folder / "encoder.safetensors").is_file() or not any(folder.glob("model.safetensors*"))
+    return stored_tensors(weight_files(folder, ENCODER_REPO, "encoder" if is_named_encoder else "model"), name_of)
+
+
+def read_encoder_config(folder: Path) -> tuple[dict[str, Any], Path]:
+    """The encoder's config and its file: `encoder_config.json`, or a `config.json` of its own or of a whole codec."""
+    names = ("encoder_config.json", "config.json")
+    name = next((name for name in names if (folder / name).is_file()), names[0])
+    values = read_config(folder, ENCODER_REPO, name)
+    inner = values.get("encoder_config")
+    return (inner if isinstance(inner, dict) else values), folder / name
+
+
+def load_heartmula(
+    folder: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> HeartMuLa:
+    """Load the language model of one folder in `dtype`, without a second copy in memory. Raises as `open_heartmula`."""
+    stored = open_heartmula(Path(folder))
+    stored.load(device, dtype)
+    return stored.module.eval()
 
 
 def load_heartcodec(
@@ -140,66 +303,17 @@ def load_heartcodec(
 ) -> HeartCodec:
     """Load the codec's decoder and, if a folder is given, its encoder. Always float32, eval mode.
 
-    Decoder names may carry a `decoder.` prefix; encoder names must match exactly. Errors as `load_heartmula`.
+    Raises as `open_decoder` and `open_encoder`.
     """
-    codec_folder = Path(codec_folder)
-    config = read_heartcodec_config(codec_folder)
-    with blaming(codec_folder / "config.json"), torch.device("meta"):
-        codec = HeartCodec(config)
-    fill_from_files(codec, weight_files(codec_folder, CODEC_REPO), device, torch.float32, strip_prefix=DECODER_PREFIX)
+    decoder = open_decoder(Path(codec_folder))
+    decoder.load(device, torch.float32)
+    codec = decoder.module
     if encoder_folder is not None:
-        codec.encoder = load_encoder(Path(encoder_folder), device)
+        encoder = open_encoder(Path(encoder_folder))
+        require_encoder_of_codec(encoder.module["encoder"].feature_width, codec.config)
+        encoder.load(device, torch.float32)
+        codec.encoder = encoder.module["encoder"]
     return codec.eval()
-
-
-def load_encoder(folder: Path, device: str | torch.device) -> nn.Module:
-    """Load a codec encoder from `encoder.safetensors` (or `model.safetensors`) and `encoder_config.json`."""
-    names = ("encoder_config.json", "config.json")
-    name = next((name for name in names if (folder / name).is_file()), names[0])
-    config = read_config(folder, ENCODER_REPO, name)
-    with blaming(folder / name), torch.device("meta"):
-        holder = nn.ModuleDict({"encoder": build_encoder(config)})
-    stem = "model" if (folder / "model.safetensors").is_file() else "encoder"
-    fill_from_files(holder, weight_files(folder, ENCODER_REPO, stem), device, torch.float32)
-    return holder["encoder"]
-
-
-def fill_from_files(
-    module: nn.Module, files: list[Path], device: str | torch.device, dtype: torch.dtype, strip_prefix: str = ""
-) -> None:
-    """Replace the meta tensors of `module` by those of `files`; names and shapes must match exactly."""
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    state: dict[str, Tensor] = {}
-    for path in files:
-        with TensorFile(path) as file:
-            renamed = {name.removeprefix(strip_prefix): name for name in file.shapes}
-            check_shapes(path, {short: file.shapes[name] for short, name in renamed.items()}, expected)
-            state.update((short, file.read(name, device, dtype)) for short, name in renamed.items())
-    hint = "Download the folder again, or give the config.json that belongs to these weights."
-    check_complete(files[0].parent, state.keys(), expected.keys(), hint)
-    module.load_state_dict(state, assign=True)
-    for name, tensor in module.named_buffers():
-        assert not tensor.is_meta, f"buffer {name} is neither stored nor built on the CPU"
-    module.to(device)
-
-
-def check_shapes(path: Path, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise CheckpointMismatchError naming the first tensor that the network does not have in that shape."""
-    for name, shape in found.items():
-        if expected.get(name) != shape:
-            wanted = f"shape {expected[name]}" if name in expected else "no such tensor"
-            raise CheckpointMismatchError(
-                f"{path} holds {name} with shape {shape}, but the network has {wanted}.",
-                "The file and its config.json belong to different models; download both from the same repository.",
-            )
-
-
-def check_complete(folder: Path, found: Set[str], expected: Set[str], hint: str) -> None:
-    """Raise CheckpointMismatchError naming the first tensor that no file of `folder` holds."""
-    if missing := sorted(expected - found):
-        raise CheckpointMismatchError(
-            f"{folder} lacks {len(missing)} of {len(expected)} tensors, first {missing[0]}.", hint
-        )
 
 
 def save_model(

@@ -22,6 +22,10 @@ class HeartCodecEncoder(nn.Module):
         self.feature_extractors = FeatureExtractors(config.get("feature_extractors", {}))
         self.query = FusionQueryEncoder(**config.get("query", {}))
 
+    @property
+    def feature_width(self) -> int:
+        return self.query.cls_token.shape[-1]
+
     def forward(self, waveform: Tensor) -> Tensor:
         """[B, 2, window_samples] → features [B, 372, dim]."""
         return self.query(*self.feature_extractors(F.pad(waveform, (0, TAIL_SAMPLES))))

@@ -4,6 +4,8 @@ import hashlib
 import struct
 from pathlib import Path
 
+from heartmula_studio.arch.safetensors_reader import TensorFile
+
 SAMPLES = 64
 SAMPLE_BYTES = 4096
 
@@ -18,9 +20,11 @@ def fingerprint(folder: str | Path) -> str:
     """Hash `config.json` and, of each safetensors file, its size, header and evenly spread samples of its tensors.
 
     Not a checksum: it tells models and training stages apart, it does not find a single flipped bit.
+    Raises CheckpointCorruptError for a file that is cut off or not safetensors.
     """
     digest = hashlib.sha256()
-    for path in sorted([*Path(folder).glob("config.json"), *Path(folder).glob("*.safetensors")]):
+    weights = [path for path in Path(folder).glob("*.safetensors") if not path.name.startswith(".")]
+    for path in sorted([*Path(folder).glob("config.json"), *weights]):
         digest.update(path.name.encode())
         for piece in _pieces(path):
             digest.update(piece)
@@ -30,7 +34,8 @@ def fingerprint(folder: str | Path) -> str:
 def _pieces(path: Path) -> list[bytes]:
     if path.suffix == ".json":
         return [path.read_bytes()]
-    size_bytes = path.stat().st_size
+    with TensorFile(path):  # one that cannot be read has no name
+        size_bytes = path.stat().st_size
     with path.open("rb") as file:
         (header_bytes,) = struct.unpack("<Q", file.read(8))
         start = 8 + header_bytes

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
+from heartmula_studio.arch.git_lfs import explain_unreadable
 from heartmula_studio.errors import (
     CheckpointCorruptError,
     CheckpointError,
@@ -27,7 +28,7 @@ def read_json_object(path: Path, hint: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointMissingError(f"{path} is missing.", hint) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointCorruptError(f"{path} is not valid JSON: {error}.", hint) from error
+        raise CheckpointCorruptError(explain_unreadable(path, f"is not valid JSON: {error}"), hint) from error
     if not isinstance(value, dict):
         raise CheckpointCorruptError(f"{path} holds a {type(value).__name__} instead of a JSON object.", hint)
     return value

@@ -43,6 +43,10 @@ class MelEncoder(nn.Module):
         # Features of fixed scale: otherwise they shrink and drift faster than codebooks can follow in training.
         self.norm = nn.BatchNorm1d(dim, affine=False)
 
+    @property
+    def feature_width(self) -> int:
+        return self.query.cls_token.shape[-1]
+
     def log_mel(self, waveform: Tensor) -> Tensor:
         """[B, 2, T] → standardised log-mel of left and right stacked, [B, 2 · n_mels, T / hop_samples]."""
         mel = self.mel(waveform)[..., :-1]

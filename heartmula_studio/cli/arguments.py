@@ -19,7 +19,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize, add_dataset):
+    for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize, add_dataset, add_check):
         add(commands)
     return parser.parse_args(arguments)
 
@@ -163,6 +163,18 @@ def add_dataset(commands: argparse._SubParsersAction) -> None:
         default="folder",
         help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
     )
+
+
+def add_check(commands: argparse._SubParsersAction) -> None:
+    parser = add_command(
+        commands,
+        "check",
+        "look whether a folder of official checkpoints can be used",
+        "Reads configs and headers, not the weights: says what is there, what fits, what is missing and where to "
+        "download it, and which tensors differ. Ends with 0 where songs can be made.",
+    )
+    parser.add_argument("base", metavar="CKPT", help="a folder with the official checkpoints, or nano")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
 
 
 def add_command(

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from heartmula_studio.cli.check import check
 from heartmula_studio.cli.datasets import dataset
 from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
@@ -144,4 +145,5 @@ COMMANDS = {
     "tokenize": tokenize,
     "detokenize": detokenize,
     "dataset": dataset,
+    "check": check,
 }

@@ -12,6 +12,7 @@ from heartmula_studio.arch.checkpoints import (
     ENCODER_REPO,
     BaseFolder,
     download_hint,
+    encoder_target,
     load_heartcodec,
 )
 from heartmula_studio.arch.fingerprint import file_sha256
@@ -41,7 +42,7 @@ class Codec:
         """Raises the CheckpointErrors of `load_heartcodec`. Without an encoder folder the codec only decodes."""
         heartcodec = load_heartcodec(base.codec, base.encoder, device)
         codec_id = codebook_id(heartcodec.flow_matching.vq_embed)
-        return cls(heartcodec, codec_id, base.encoder or base.codec.parent / ENCODER_FOLDER)
+        return cls(heartcodec, codec_id, base.encoder or encoder_target(base.codec))
 
     @property
     def sample_rate_hz(self) -> int:

@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.checkpoints import CODEC_REPO, DECODER_PREFIX, weight_files
-from heartmula_studio.arch.safetensors_reader import TensorFile
+from heartmula_studio.arch.checkpoints import decoder_tensors
+from heartmula_studio.arch.stored_weights import read_tensors
 
 QUANTISER = "flow_matching.vq_embed."
+FLAG = "initted"
+"""Says whether a codebook is in use. Files hold it as a number or a truth value, and as a scalar or a list of one."""
 
 
 def codebook_id(quantiser: nn.Module) -> str:
@@ -20,19 +22,16 @@ def codebook_id(quantiser: nn.Module) -> str:
 
 def stored_codebook_id(codec_folder: Path) -> str:
     """The same for a codec on disk, of which only the quantiser is read. Raises as `load_heartcodec`."""
-    tensors: dict[str, Tensor] = {}
-    for path in weight_files(codec_folder, CODEC_REPO):
-        with TensorFile(path) as file:
-            for name in file.shapes:
-                short = name.removeprefix(DECODER_PREFIX)
-                if short.startswith(QUANTISER):
-                    tensors[short.removeprefix(QUANTISER)] = file.read(name, "cpu", torch.float32)
-    return digest_of(tensors)
+    stored = {name: place for name, place in decoder_tensors(codec_folder).items() if name.startswith(QUANTISER)}
+    return digest_of(
+        {name.removeprefix(QUANTISER): tensor for name, tensor in read_tensors(stored, "cpu", torch.float32)}
+    )
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        value = tensor.bool() if name.endswith(FLAG) else tensor
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return f"heartcodec-{digest.hexdigest()[:12]}"

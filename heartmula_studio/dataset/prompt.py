@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.arch.git_lfs import explain_unreadable
 from heartmula_studio.dataset.lyrics import plain_lyrics
 from heartmula_studio.errors import (
     CheckpointCorruptError,
@@ -23,6 +24,7 @@ from heartmula_studio.errors import (
 )
 from heartmula_studio.text import clean_text
 
+TAG_MARKS = ("<tag>", "</tag>")
 _DOWNLOAD_HINT = "Download tokenizer.json and gen_config.json from HeartMuLa/HeartMuLaGen on the Hugging Face Hub."
 
 
@@ -41,7 +43,7 @@ class SpecialTokens:
         try:
             values = json.loads(_read(path))
         except ValueError as error:
-            raise CheckpointCorruptError(f"{path} is not JSON ({error}).", _DOWNLOAD_HINT) from error
+            raise CheckpointCorruptError(explain_unreadable(path, f"is not JSON ({error})"), _DOWNLOAD_HINT) from error
         names = [field.name for field in fields(cls)]
         wrong = [name for name in names if not isinstance(values, dict) or type(values.get(name)) is not int]
         if wrong:
@@ -102,8 +104,8 @@ class PromptLayout:
         tags: a list, or text separated by commas, with or without the `<tag>` wrapping.
         lyrics: with section marks; LRC stamps are dropped. Empty for an instrumental.
         """
-        tag_ids = self._encode(wrap_tags(tags))
-        lyric_ids = self._encode(plain_lyrics(lyrics).lower())
+        tag_ids = self._between_begin_and_end(self._tag_ids(split_tags(tags)))
+        lyric_ids = self._between_begin_and_end(self._tokenizer.encode(plain_lyrics(lyrics).lower()).ids)
         text = torch.tensor([*tag_ids, self.special.empty_id, *lyric_ids])
         tokens = torch.zeros(len(text), self.num_codebooks + 1, dtype=torch.int64)
         tokens[:, -1] = text
@@ -111,9 +113,16 @@ class PromptLayout:
         mask[:, -1] = True
         return Prompt(tokens, mask, muq_index=len(tag_ids))
 
-    def _encode(self, text: str) -> list[int]:
+    def _tag_ids(self, tags: list[str]) -> list[int]:
+        """Encode tags with `<tag>` and `</tag>` around them, as tokens of their own where the tokenizer has such."""
+        text = ",".join(tags).lower()
+        opening, closing = map(self._tokenizer.token_to_id, TAG_MARKS)
+        if opening is None or closing is None:
+            return self._tokenizer.encode(f"{TAG_MARKS[0]}{text}{TAG_MARKS[1]}").ids
+        return [opening, *self._tokenizer.encode(text, add_special_tokens=False).ids, closing]
+
+    def _between_begin_and_end(self, ids: list[int]) -> list[int]:
         bos, eos = self.special.text_bos_id, self.special.text_eos_id
-        ids = self._tokenizer.encode(text).ids
         if ids[:1] != [bos]:
             ids = [bos, *ids]
         return ids if ids[-1] == eos else [*ids, eos]
@@ -135,11 +144,6 @@ def split_tags(tags: str | Sequence[str]) -> list[str]:
     return [tag for part in re.split(r"[,\n]", text) if (tag := " ".join(part.split()))]
 
 
-def wrap_tags(tags: str | Sequence[str]) -> str:
-    """Write tags as the model reads them: `<tag>piano,happy</tag>`."""
-    return f"<tag>{','.join(split_tags(tags)).lower()}</tag>"
-
-
 def _read(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -152,10 +156,20 @@ def _read(path: str | Path) -> str:
 def _load_tokenizer(path: str | Path) -> Tokenizer:
     text = _read(path)
     try:
-        tokenizer = Tokenizer.from_str(text)
+        tokenizer = Tokenizer.from_str(_with_special_marks(text))
     except Exception as error:  # the library raises nothing more specific
-        raise CheckpointCorruptError(f"{path} is not a tokenizer ({error}).", _DOWNLOAD_HINT) from error
+        raise CheckpointCorruptError(
+            explain_unreadable(path, f"is not a tokenizer ({error})"), _DOWNLOAD_HINT
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True  # "<|end_of_text|>" typed into lyrics stays text
     return tokenizer
+
+
+def _with_special_marks(tokenizer: str) -> str:
+    """Make `<tag>` and `</tag>` special where they are added tokens: others are found in text that a person types."""
+    values = json.loads(tokenizer)
+    for token in values.get("added_tokens", ()):
+        token["special"] = token["special"] or token["content"] in TAG_MARKS
+    return json.dumps(values)

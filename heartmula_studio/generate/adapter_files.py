@@ -72,6 +72,7 @@ def read_layers(folder: Path) -> dict[str, dict[str, tuple[int, ...]]]:
     _require(folder / WEIGHTS_FILE)
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     with TensorFile(folder / WEIGHTS_FILE) as file:
+        file.require_floats()
         for key, shape in file.shapes.items():
             match = _KEY.fullmatch(key)
             layers.setdefault(match["layer"] if match else key, {})[match["part"] if match else key] = shape

@@ -18,6 +18,7 @@ from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_bas
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.pairing import require_codec_of_model
 from heartmula_studio.atomic import replaced_file
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
@@ -59,6 +60,7 @@ class Engine:
         self.codec = codec
         self.device = model.audio_head.device
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
+        require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
         ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
         self._maker = SongMaker(model, ids)
         self._residence = Residence(model, codec.heartcodec, takes_turns, self._maker.forget)

@@ -9,17 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from heartmula_studio.arch.checkpoints import (
-    MODEL_REPO,
-    BaseFolder,
-    check_complete,
-    check_shapes,
-    read_heartmula_config,
-    weight_files,
-)
+from heartmula_studio.arch.checkpoints import BaseFolder, open_heartmula, read_heartmula_config
 from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
-from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
 
 
@@ -51,12 +43,7 @@ def check_full(folder: Path, base: BaseModel) -> None:
             f"The sizes in {folder / 'config.json'} are not those of this base.",
             "Load the base model it was trained from, or train the style again on this one.",
         )
-    found: set[str] = set()
-    for path in weight_files(folder, MODEL_REPO):
-        with TensorFile(path) as file:
-            check_shapes(path, file.shapes, base.shapes)
-            found.update(file.shapes)
-    check_complete(folder, found, base.shapes.keys(), "Copy the whole checkpoint folder again.")
+    open_heartmula(folder).require_fit()
 
 
 @torch.no_grad()
@@ -67,18 +54,15 @@ def copy_weights(model: nn.Module, folder: Path) -> int:
     where a tensor holds values that are not numbers.
     """
     parameters, changed = dict(model.named_parameters()), 0
-    for path in weight_files(folder, MODEL_REPO):
-        with TensorFile(path) as file:
-            for name in file.shapes:
-                current = parameters[name]
-                new = file.read(name, current.device, current.dtype)
-                if not new.isfinite().all():
-                    raise CheckpointCorruptError(
-                        f"{path} holds values that are not numbers ({name}).",
-                        "Its training diverged. Use another checkpoint, or train again with a lower learning rate.",
-                    )
-                changed += not torch.equal(current, new)
-                current.copy_(new)
+    stored = open_heartmula(folder)
+    for name, new in stored.read(model.audio_head.device, model.audio_head.dtype):
+        if not new.isfinite().all():
+            raise CheckpointCorruptError(
+                f"{stored.tensors[name].path} holds values that are not numbers ({name}).",
+                "Its training diverged. Use another checkpoint, or train again with a lower learning rate.",
+            )
+        changed += not torch.equal(parameters[name], new)
+        parameters[name].copy_(new)
     return changed
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from heartmula_studio.arch.checkpoints import decoder_tensors
+from heartmula_studio.arch.stored_weights import num_parameters
+
 ROOM_BYTES = 2 << 30  # for a song's cache, the activations of a window, and the driver
 
 
@@ -42,6 +45,6 @@ def must_take_turns(model: nn.Module, codec_folder: Path, device: torch.device) 
     if device.type != "cuda":
         return False
     model_bytes = sum(parameter.nbytes for parameter in model.parameters())
-    codec_bytes = sum(path.stat().st_size for path in codec_folder.glob("*.safetensors"))
+    codec_bytes = num_parameters(decoder_tensors(codec_folder)) * torch.float32.itemsize
     share = torch.cuda.get_per_process_memory_fraction(device)
     return model_bytes + codec_bytes + ROOM_BYTES > share * torch.cuda.get_device_properties(device).total_memory

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from accelerate.commands.config.config_args import load_config_from_file
 
+from heartmula_studio.arch.checkpoints import MODEL_REPO, encoder_tensors, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frames_of
+from heartmula_studio.arch.stored_weights import num_parameters
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.tokenising import current_tokens
 from heartmula_studio.errors import InvalidInputError
@@ -74,11 +76,11 @@ class Estimator:
         return {name: found.codes.shape[1] if found else None for name, found in tokens.items()}
 
     def _start_sec(self) -> float:
-        return START_SEC + size_of(self._runtime.base.model) / LOAD_BYTES_PER_SEC
+        return START_SEC + weights_bytes(self._runtime.base.model) / LOAD_BYTES_PER_SEC
 
     def _tokenising_sec(self, audio_sec: float, speed: float) -> float:
         encoder = self._runtime.base.encoder
-        weights = size_of(encoder) / FLOAT_BYTES if encoder else 0.0
+        weights = num_parameters(encoder_tensors(encoder)) if encoder else 0
         flops_per_sec = 2 * weights * FRAME_RATE_HZ * LATENTS_PER_FRAME
         return audio_sec * (READ_SEC_PER_SEC + flops_per_sec / speed)
 
@@ -119,6 +121,5 @@ def num_processes(accelerate_config: Path | None) -> int:
         ) from error
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of a model's weights."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+def weights_bytes(model: Path) -> int:
+    return sum(path.stat().st_size for path in weight_files(model, MODEL_REPO))

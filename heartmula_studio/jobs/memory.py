@@ -4,10 +4,16 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from heartmula_studio.arch.checkpoints import MODEL_REPO, BaseFolder, read_heartmula_config, weight_files
+from heartmula_studio.arch.checkpoints import (
+    MODEL_REPO,
+    BaseFolder,
+    decoder_tensors,
+    read_heartmula_config,
+    weight_files,
+)
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
-from heartmula_studio.arch.safetensors_reader import TensorFile
+from heartmula_studio.arch.stored_weights import num_parameters, stored_tensors
 from heartmula_studio.finetune.adam8bit import moments_bytes
 from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
 from heartmula_studio.jobs.activation_memory import FLOAT_BYTES, HALF_BYTES, activation_bytes
@@ -38,11 +44,14 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
 
 
 def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> int:
-    """Estimate what making a song takes beyond what an engine that `is_loaded` holds already."""
+    """Estimate what making a song takes beyond what an engine that `is_loaded` holds already.
+
+    Raises CheckpointError for files of the base that cannot be read.
+    """
     network = read_heartmula_config(base.model)
     weights = sum(map(math.prod, tensor_shapes(base.model).values()))
     width = 2 if device.startswith("cuda") else FLOAT_BYTES
-    codec = sum(path.stat().st_size for path in base.codec.glob("*.safetensors"))
+    codec = num_parameters(decoder_tensors(base.codec)) * FLOAT_BYTES  # float32, however it is stored
     flavor = network.backbone_flavor
     cache = GUIDED_ROWS * 2 * flavor.num_layers * flavor.max_seq_len * flavor.num_kv_heads * flavor.head_dim * width
     return cache + codec // 2 + (0 if is_loaded else PROGRAM_BYTES + weights * width + codec)
@@ -115,8 +124,5 @@ def layer_kind(name: str) -> str:
 
 def tensor_shapes(folder: Path) -> Shapes:
     """Read the shape of every tensor of a model, not the tensors."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in weight_files(folder, MODEL_REPO):
-        with TensorFile(path) as file:
-            shapes.update(file.shapes)
-    return shapes
+    stored = stored_tensors(weight_files(folder, MODEL_REPO), str)
+    return {name: tensor.header.shape for name, tensor in stored.items()}

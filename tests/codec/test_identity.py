@@ -3,9 +3,15 @@
 import shutil
 from pathlib import Path
 
+import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
+from heartmula_studio.arch.checkpoints import load_heartcodec
+from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.identity import codebook_id, stored_codebook_id
+from heartmula_studio.errors import CheckpointMismatchError
+from tests.official_files import Network
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -28,3 +34,26 @@ def test_name_follows_the_codebooks_and_nothing_else(tmp_path):
     assert stored_codebook_id(folder) == before
     change(folder / "model.safetensors", "flow_matching.vq_embed.layers.3._codebook.embed")
     assert stored_codebook_id(folder) != before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64, torch.bool])
+def test_flags_of_shape_one_change_neither_name_nor_sound(tmp_path, golden, golden_heartcodec, dtype):
+    """P: the Hub's HeartCodec keeps its eight `initted` flags as lists of one, and could not be loaded."""
+    Network.read(GOLDEN / "heartcodec").with_flags((1,), dtype).write(tmp_path)
+    loaded = load_heartcodec(tmp_path)
+    assert codebook_id(loaded.flow_matching.vq_embed) == codebook_id(golden_heartcodec.flow_matching.vq_embed)
+    assert stored_codebook_id(tmp_path) == stored_codebook_id(GOLDEN / "heartcodec")
+    codes = golden["codec.detok100.codes"]
+    sound, expected = (
+        torch.cat(list(Codec(codec, "").decode(codes, num_steps=1)), dim=1) for codec in (loaded, golden_heartcodec)
+    )
+    assert torch.equal(sound, expected)
+
+
+def test_a_list_of_several_is_no_flag(tmp_path):
+    """torch would take its first number."""
+    network = Network.read(GOLDEN / "heartcodec")
+    flags = {name: torch.ones(3) for name in network.tensors if name.endswith("initted")}
+    Network({**network.tensors, **flags}, network.config).write(tmp_path)
+    with pytest.raises(CheckpointMismatchError, match=r"initted as F32 \[3\]"):
+        load_heartcodec(tmp_path)

@@ -1,17 +1,19 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 from tokenizers import Tokenizer
 
-from heartmula_studio.dataset.prompt import PromptLayout, SpecialTokens, split_tags, wrap_tags
+from heartmula_studio.dataset.prompt import PromptLayout, SpecialTokens, split_tags
 from heartmula_studio.errors import (
     CheckpointCorruptError,
     CheckpointMismatchError,
     CheckpointMissingError,
     InvalidInputError,
 )
+from tests.official_files import add_tag_tokens
 
 TAGS = "Piano,Happy,Wedding"
 LYRICS = "[Verse]\nThe sun creeps in across the floor\n[Chorus]\nEvery day"
@@ -38,7 +40,7 @@ def test_prompt_equals_golden(layout, golden):
     ],
 )
 def test_however_tags_are_written_the_prompt_is_the_same(layout, tags):
-    assert wrap_tags(tags) == "<tag>piano,happy,wedding</tag>"
+    assert ",".join(split_tags(tags)).lower() == "piano,happy,wedding"
     assert text_ids(layout.build(tags, LYRICS)) == text_ids(layout.build(TAGS, LYRICS))
 
 
@@ -85,6 +87,24 @@ def test_special_tokens_typed_as_text_stay_text(layout):
     ids = text_ids(layout.build(TAGS, "stop <|end_of_text|> and <|begin_of_text|> go"))
     assert ids.count(special.text_bos_id) == 2
     assert ids.count(special.text_eos_id) == 2
+
+
+@pytest.mark.parametrize("is_special", [True, False], ids=["special", "added"])
+def test_tags_marks_are_tokens_where_the_tokenizer_has_them_and_typed_ones_never(golden_base, tmp_path, is_special):
+    """P: heartlib's tokenizer may hold `<tag>` as a special token; typed text must not become one."""
+    path = tmp_path / "tokenizer.json"
+    shutil.copy(golden_base.tokenizer, path)
+    add_tag_tokens(path, is_special)
+    upstream, layout = Tokenizer.from_file(str(path)), PromptLayout.load(replace(golden_base, tokenizer=path))
+    special, marks = layout.special, {upstream.token_to_id("<tag>"), upstream.token_to_id("</tag>")}
+    prompt = layout.build("piano,<tag>wedding, <|end_of_text|>", "la <tag> la </tag> <|end_of_text|>")
+    ids = text_ids(prompt)
+    assert [i for i, value in enumerate(ids) if value in marks] == [1, prompt.muq_index - 2]
+    assert ids.count(special.text_eos_id) == 2
+    plain = layout.build("Piano, Wedding", "")
+    expected = [*upstream.encode("<tag>piano,wedding</tag>").ids, special.text_eos_id]
+    assert text_ids(plain)[: plain.muq_index] == expected
+    assert len(marks & set(expected)) == 2
 
 
 def test_a_tokenizer_that_truncates_or_pads_is_told_not_to(golden_base, layout, tmp_path):
