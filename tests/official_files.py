@@ -1,7 +1,6 @@
 """Small checkpoints under the official names, in every layout that public files are known to have.
 
 The language model and the decoder are the golden ones, the encoder is the official one with every size reduced.
-`nano` gives the same layouts of a base that can make, hear and learn songs.
 """
 
 import json
@@ -120,6 +119,7 @@ def golden_parts() -> Parts:
 
 
 def nano_parts() -> Parts:
+    """The bundled base as if it were official; it can make, hear and learn songs."""
     codec = Network.read(NANO / "HeartCodec-nano").with_flags((1,))
     encoder = Network.read(NANO / "HeartCodec-nano-encoder")
     return Parts(Network.read(NANO / "HeartMuLa-nano"), codec, encoder, NANO)
@@ -172,12 +172,6 @@ def later_release(parts: Parts, root: Path) -> None:
             path.unlink()
 
 
-def complete_codec(parts: Parts, root: Path) -> None:
-    parts.model.write(root / "HeartMuLa-oss-3B")
-    parts.complete_codec().write(root / "HeartCodec-full")
-    parts.write_texts(root)
-
-
 def complete_codec_in_shards(parts: Parts, root: Path) -> None:
     """With the encoder's config in a file of its own."""
     parts.model.write(root / "HeartMuLa-oss-3B")
@@ -185,6 +179,13 @@ def complete_codec_in_shards(parts: Parts, root: Path) -> None:
     codec.write(root / "HeartCodec-oss-20260123", shards=3)
     (root / "HeartCodec-oss-20260123" / "encoder_config.json").write_text(json.dumps(parts.encoder.config))
     parts.write_texts(root)
+
+
+def newest_heartlib(parts: Parts, root: Path) -> None:
+    """All that the newest heartlib takes: shards, a complete codec, the tokenizer in its repository's folder."""
+    parts.model.write(root / "HeartMuLa-oss-3B-happy-new-year", shards=2)
+    parts.complete_codec().write(root / "HeartCodec-full")
+    parts.write_texts(root / "HeartMuLaGen")
 
 
 def tokenizer_in_a_folder(parts: Parts, root: Path) -> None:
@@ -272,7 +273,7 @@ LAYOUTS: Mapping[str, Callable[[Parts, Path], None]] = {
     "scalar-flags": scalar_flags,
     "every-release": every_release,
     "later-release": later_release,
-    "complete-codec": complete_codec,
+    "newest-heartlib": newest_heartlib,
     "complete-codec-in-shards": complete_codec_in_shards,
     "tokenizer-in-a-folder": tokenizer_in_a_folder,
     "nested": nested,

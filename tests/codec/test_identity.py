@@ -51,7 +51,6 @@ def test_flags_of_shape_one_change_neither_name_nor_sound(tmp_path, golden, gold
 
 
 def test_a_list_of_several_is_no_flag(tmp_path):
-    """torch would take its first number."""
     network = Network.read(GOLDEN / "heartcodec")
     flags = {name: torch.ones(3) for name in network.tensors if name.endswith("initted")}
     Network({**network.tensors, **flags}, network.config).write(tmp_path)
