@@ -3,8 +3,12 @@
 The weights are nano's, so it can do all of it in seconds, and its tokens are known.
 """
 
+import io
 import json
+import struct
+import zipfile
 
+import httpx
 import pytest
 import torch
 
@@ -13,7 +17,8 @@ from heartmula_studio.cli import main
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from tests.official_files import nano_parts, newest_heartlib
-from tests.studio_server import SONGS
+from tests.routes.test_guide import wait_for
+from tests.studio_server import SONGS, running_server
 
 MODEL = "HeartMuLa-oss-3B-happy-new-year"
 
@@ -42,3 +47,45 @@ def test_from_a_shell(ckpt, tmp_path):
     receipt = json.loads((tmp_path / "song.wav.json").read_text())
     assert receipt["base"] == MODEL
     assert receipt["style"]["layers_changed"] > 0
+
+
+@pytest.fixture(scope="module")
+def client(ckpt, tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("studio") / "data"
+    with (
+        running_server(data_dir, HEARTMULA_BASE_MODEL=ckpt) as server,
+        httpx.Client(base_url=server.url, timeout=180) as client,
+    ):
+        yield client
+
+
+def test_over_rest(client):
+    dataset = client.post("/training/datasets", json={"name": "Official", "styles": ["techno"]}).json()["id"]
+    for song in SONGS[:5]:
+        files = {"file": (song.name, song.read_bytes())}
+        assert client.post(f"/training/datasets/{dataset}/audio", files=files).status_code == 201
+    settings = {"dataset_id": dataset, "method": "lora", "max_steps": 1}
+    asked = client.post("/training/jobs", json=settings)
+    assert asked.status_code == 202, asked.text
+    job = wait_for(client, f"/training/jobs/{asked.json()['id']}")
+    assert job["status"] == "completed", job
+    assert client.post(f"/training/checkpoints/{job['checkpoint_id']}/activate").status_code == 200
+    asked = client.post("/generate/music", json={"tags": "techno", "duration_sec": 1.0, "seed": 7})
+    song = wait_for(client, f"/generate/{asked.json()['id']}")
+    assert song["status"] == "completed", song
+    assert song["receipt"]["base"] == MODEL
+    assert song["receipt"]["style"]["id"] == job["checkpoint_id"]
+    assert client.get(f"/generate/{song['id']}/audio").content[:4] == b"RIFF"
+
+
+def test_a_deeply_nested_header_is_the_files_fault_over_rest(client):
+    """P: a style whose weights begin so was answered with 500."""
+    header = b"[" * 100_000
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("adapter_config.json", json.dumps({"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}))
+        archive.writestr("adapter_model.safetensors", struct.pack("<Q", len(header)) + header)
+    answer = client.post(
+        "/training/checkpoints/import", files={"file": ("style.zip", packed.getvalue())}, data={"name": "Nested"}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "checkpoint_corrupt")
