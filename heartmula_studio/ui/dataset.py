@@ -8,7 +8,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.dataset_exchange import build_export, build_import
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, explained, keyed
+from heartmula_studio.ui.shared import Shared, comma_separated, explained, keyed
 from heartmula_studio.ui.songs import build_songs
 
 FIRST_STEP = "Give your style a name above, then drop at least five songs. Or try it with the example clips."
@@ -109,14 +109,10 @@ def count_line(dataset: Dataset) -> str:
     return f"{count} files · {html.duration(sum(song.duration_sec for song in dataset.audio_files))}"
 
 
-def split_styles(text: str) -> list[str]:
-    return [style.strip() for style in text.split(",") if style.strip()]
-
-
 def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, str, str]:
     """Make an empty dataset; return its id, and the fields empty again."""
     with explained():
-        return studio.create_dataset(name, split_styles(styles)).id, "", ""
+        return studio.create_dataset(name, comma_separated(styles)).id, "", ""
 
 
 def create_examples(studio: Studio) -> str:
@@ -135,7 +131,7 @@ def edited(studio: Studio, id: str) -> tuple:
 
 def save_dataset(studio: Studio, id: str, name: str, styles: str) -> str:
     with explained():
-        studio.update_dataset(id, name, split_styles(styles))
+        studio.update_dataset(id, name, comma_separated(styles))
     return ""
 
 

@@ -21,6 +21,8 @@ from heartmula_studio.ui.training import build_training
 CACHE_CHECK_SEC, CACHE_AGE_SEC = 3600, 86400
 EVENTS_AT_ONCE = 32
 QUEUE_LOOK_SEC = 0.05  # Gradio's own choice on Windows
+# Given, because without it Gradio's queue holds 1 event on ZeroGPU, and an opening page asks for twenty at once.
+QUEUE_SIZE = 1000
 
 
 def create_ui(studio: Studio, players: Players) -> gr.Blocks:
@@ -50,7 +52,7 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
         shared.changes.watch(studio, page)
         add_endpoints(studio)
     quieten_lists(page)
-    page.queue(default_concurrency_limit=EVENTS_AT_ONCE)
+    page.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=QUEUE_SIZE)
     # Gradio looks for events a thousand times in a second, which keeps a tenth of a core busy for nothing.
     page._queue.sleep_when_free = QUEUE_LOOK_SEC
     return page

@@ -68,3 +68,8 @@ def explained() -> Iterator[None]:
         yield
     except StudioError as error:
         raise gr.Error(escape(public(str(error))), title=escape(error.code), print_exception=False) from error
+
+
+def comma_separated(text: str) -> list[str]:
+    """The tags or styles in a field."""
+    return [part.strip() for part in text.split(",") if part.strip()]

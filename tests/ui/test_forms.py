@@ -5,7 +5,7 @@ import pytest
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.store.records import Generation
 from heartmula_studio.ui.create import form_values, parsed_seed, with_section
-from heartmula_studio.ui.dataset import split_styles
+from heartmula_studio.ui.shared import comma_separated
 from heartmula_studio.ui.style_manager import with_ticked
 
 
@@ -26,7 +26,7 @@ def test_section_marks_come_at_the_end_on_their_own_line():
 
 
 def test_styles_are_separated_by_commas():
-    assert split_styles(" Afrobeat ,Highlife,, ") == ["Afrobeat", "Highlife"]
+    assert comma_separated(" Afrobeat ,Highlife,, ") == ["Afrobeat", "Highlife"]
 
 
 def test_ticking_adds_and_unticking_removes_and_other_tags_stay():

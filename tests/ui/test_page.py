@@ -49,3 +49,11 @@ def test_the_queue_rests_between_two_looks(blocks, monkeypatch):
     monkeypatch.setattr(asyncio, "sleep", rest)
     asyncio.run(blocks._queue.start_processing())
     assert rests == [pytest.approx(0.05)]
+
+
+def test_the_queue_holds_what_a_page_asks_for_as_it_opens_on_zerogpu(tmp_path, monkeypatch):
+    """P: on ZeroGPU, Gradio's "unlimited" queue holds 1 event, and most of what a page opened with got 503."""
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    page = create_ui(still_studio(settings_for(tmp_path / "data")), Players(tmp_path))
+    opening = [listener for listener in page.get_config_file()["dependencies"] if listener["targets"]]
+    assert page._queue.max_size > len(opening)
