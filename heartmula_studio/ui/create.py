@@ -20,6 +20,7 @@ from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 
 FORMATS = ("wav", "flac", "mp3")
+WITH_SECTION = r"(lyrics) => `${lyrics.trim() && `${lyrics.trimEnd()}\n\n`}[%s]\n`"
 SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
 POLL_SEC = 0.4
 
@@ -99,7 +100,7 @@ def build_form() -> SongForm:
     with gr.Row(elem_classes=["chips"]):
         for section in SECTIONS:
             button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
-            button.click(lambda text, section=section: with_section(text, section), lyrics, lyrics, **QUIET)
+            button.click(None, lyrics, lyrics, js=WITH_SECTION % section, **QUIET)
     duration = gr.Slider(5, 240, 20, step=1, label="Length in seconds", info="A song may end before.")
     with gr.Row(elem_classes=["field-row"]):
         seed = gr.Textbox(label="Seed", info="Empty: another song each time.", max_lines=1, scale=3)
@@ -203,9 +204,3 @@ def form_values(song: Generation) -> list:
     tags = [tag.strip() for tag in request["tags"].split(",") if tag.strip()]
     sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
     return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling]
-
-
-def with_section(lyrics: str, section: str) -> str:
-    """The lyrics with a section mark at the end."""
-    start = f"{lyrics.rstrip()}\n\n" if lyrics.strip() else ""
-    return f"{start}[{section}]\n"

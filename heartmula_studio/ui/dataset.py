@@ -7,6 +7,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.dataset_exchange import build_export, build_import
+from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, comma_separated, explained, keyed
 from heartmula_studio.ui.songs import build_songs
@@ -35,13 +36,15 @@ def _build_creation(shared: Shared) -> None:
         styles = gr.Textbox(label="Styles", placeholder="Afrobeat, Highlife", info="Separated by commas.", max_lines=1)
         create = gr.Button("Create dataset", variant="primary")
         examples = gr.Button("Try it with six example clips")
+    sent = gr.JSON(visible=False)
     created = gr.on(
         [create.click, name.submit, styles.submit],
         lambda name, styles: create_dataset(shared.studio, name, styles),
         [name, styles],
-        [shared.dataset_id, name, styles],
+        [shared.dataset_id, sent],
         **QUIET,
     )
+    clear_sent(created, sent, [name, styles])
     shared.refresh(created)
     shared.refresh(examples.click(lambda: create_examples(shared.studio), outputs=shared.dataset_id, **QUIET))
 
@@ -109,10 +112,10 @@ def count_line(dataset: Dataset) -> str:
     return f"{count} files · {html.duration(sum(song.duration_sec for song in dataset.audio_files))}"
 
 
-def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, str, str]:
-    """Make an empty dataset; return its id, and the fields empty again."""
+def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, list[str]]:
+    """Make an empty dataset; return its id, and what the fields held."""
     with explained():
-        return studio.create_dataset(name, comma_separated(styles)).id, "", ""
+        return studio.create_dataset(name, comma_separated(styles)).id, [name, styles]
 
 
 def create_examples(studio: Studio) -> str:

@@ -17,7 +17,9 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.files import served_file, served_stream
+from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.job_view import METHODS, counted
+from heartmula_studio.ui.offers import Offers, clear_sent, offer
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_status
@@ -25,6 +27,7 @@ from heartmula_studio.ui.song_view import song_status
 POLL_SEC = 0.5
 FIRST_STEP = "Train on five songs or more, or take in a style that was trained elsewhere."
 RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain", "unknown": "of unknown rights"}
+STRENGTH_INFO = "Of the active style, and of the one that you activate next."
 SAVE_FILE = """(file) => {
   const link = document.createElement("a");
   link.href = file.url;
@@ -40,12 +43,35 @@ def build_models(shared: Shared) -> None:
         with gr.Column(scale=5, min_width=300):
             _build_deletion(shared, deleting)
             _build_comparison(shared, comparing)
-            _build_cards(shared, comparing, deleting, download)
+            strength = _build_strength(shared)
+            _build_cards(shared, strength, comparing, deleting, download)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             _build_import(shared)
 
 
-def _build_cards(shared: Shared, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton) -> None:
+def _build_strength(shared: Shared) -> gr.Slider:
+    """Build the one field of all cards, which are drawn anew as styles come and go: it is not."""
+    studio, offers = shared.studio, Offers.build()
+    with gr.Row(elem_classes=["field-row", "glass"], visible=False) as panel:
+        strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", info=STRENGTH_INFO, interactive=True, scale=3)
+        set_it = gr.Button("Set strength", min_width=120)
+    looked = gr.on(
+        moved(shared.changes.checkpoints), partial(strength_panel, studio), outputs=[panel, set_it, offers.offered],
+        **QUIET,
+    )  # fmt: skip
+    offers.take(looked, [strength])
+    # The arrow keys move the slider without releasing it, so there is a button, too.
+    changed = gr.on(
+        [set_it.click, strength.release], partial(set_strength, studio), strength,
+        show_progress_on=[panel], api_visibility="private",
+    )  # fmt: skip
+    shared.refresh(changed)
+    return strength
+
+
+def _build_cards(
+    shared: Shared, strength: gr.Slider, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
+) -> None:
     @gr.render(None, moved(shared.changes.checkpoints), show_progress="hidden")
     def _() -> None:
         checkpoints = shared.studio.list_checkpoints()[::-1]
@@ -56,37 +82,34 @@ def _build_cards(shared: Shared, comparing: gr.State, deleting: gr.State, downlo
             shared.show(to_training.click(lambda: None, **QUIET), "training")
         with gr.Column(elem_classes=["cards"]):
             for checkpoint in checkpoints:
-                _build_card(shared, checkpoint, comparing, deleting, download)
+                _build_card(shared, checkpoint, strength, comparing, deleting, download)
 
 
 def _build_card(
-    shared: Shared, checkpoint: Checkpoint, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
+    shared: Shared,
+    checkpoint: Checkpoint,
+    strength: gr.Slider,
+    comparing: gr.State,
+    deleting: gr.State,
+    download: gr.DownloadButton,
 ) -> None:
     studio, id, is_active = shared.studio, checkpoint.id, checkpoint.is_active
     with gr.Column(elem_classes=["card", "selected"] if is_active else ["card"]):
         said = gr.HTML(checkpoint_card(checkpoint))
-        strength = gr.Slider(
-            0, 2, strength_of(checkpoint), step=0.05, label="Strength", interactive=True, **keyed(f"strength {id}")
+        activate_it = gr.Button(
+            "Activate", variant="primary", visible=not is_active, min_width=110, **keyed(f"activate {id}")
         )
-        with gr.Row():
-            words = "Set strength" if is_active else "Activate"
-            activate_it = gr.Button(words, variant="primary", min_width=110, **keyed(f"activate {id}"))
-            deactivate_it = gr.Button("Deactivate", visible=is_active, min_width=110, **keyed(f"deactivate {id}"))
+        deactivate_it = gr.Button("Deactivate", visible=is_active, min_width=110, **keyed(f"deactivate {id}"))
         with gr.Row(elem_classes=["card-actions"]):
             compare = gr.Button("Compare", size="sm", min_width=80, **keyed(f"compare {id}"))
             save = gr.Button("Download", size="sm", min_width=80, **keyed(f"download {id}"))
             delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active, **keyed(f"delete {id}"))
         if is_active:
             gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
-    # The arrow keys move the slider without releasing it, so there is a button, too.
-    activated = gr.on(
-        [activate_it.click, strength.release] if is_active else [activate_it.click],
-        lambda value: activate(studio, id, value),
-        strength,
-        show_progress_on=[said],
-        api_visibility="private",
-        key=activate_it.key,
-    )
+    activated = activate_it.click(
+        lambda value: activate(studio, id, value), strength,
+        show_progress_on=[said], api_visibility="private", key=activate_it.key,
+    )  # fmt: skip
     shared.refresh(activated)
     shared.refresh(deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET))
     compare.click(lambda: id, outputs=comparing, key=compare.key, **QUIET)
@@ -137,10 +160,12 @@ def _build_import(shared: Shared) -> None:
     name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1)
     styles = gr.Textbox(label="Styles", placeholder="synthwave, slow", info="Separated by commas.", max_lines=1)
     take = gr.Button("Import")
+    sent = gr.JSON(visible=False)
     taken = take.click(
-        lambda *values: take_in(shared.studio, *values), [file, name, styles], [file, name, styles],
+        lambda *values: take_in(shared.studio, *values), [file, name, styles], [file, sent],
         show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
+    clear_sent(taken, sent, [name, styles])
     shared.refresh(taken)
 
 
@@ -179,6 +204,13 @@ def strength_of(checkpoint: Checkpoint) -> float:
     return 1.0 if checkpoint.strength is None else checkpoint.strength
 
 
+def strength_panel(studio: Studio) -> tuple[dict, dict, list[dict]]:
+    """The panel, for which there must be styles; its button, for an active one; and the strength that is in use."""
+    active = find_active(studio)
+    offered = [offer("strength", strength_of(active) if active else 1.0)]
+    return gr.update(visible=bool(studio.list_checkpoints())), gr.update(interactive=active is not None), offered
+
+
 def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
     """A style that is asked about may be gone."""
     if not id:
@@ -195,6 +227,12 @@ def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
 def activate(studio: Studio, id: str, strength: float) -> None:
     with explained():
         studio.activate(id, strength)
+
+
+def set_strength(studio: Studio, strength: float) -> None:
+    """Give the active style another strength; without one, it waits for the next."""
+    if active := find_active(studio):
+        activate(studio, active.id, strength)
 
 
 def deactivate(studio: Studio, id: str) -> None:
@@ -223,14 +261,14 @@ def packed_style(studio: Studio, id: str) -> str:
         return served_stream(*studio.download_checkpoint(id))["path"]
 
 
-def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, str, str]:
-    """Keep a style that was trained elsewhere; return the fields empty again."""
+def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, list[str]]:
+    """Keep a style that was trained elsewhere; return no file, and what the other fields held."""
     if not file:
         raise gr.Error("Choose a .zip file first.", title="No file", print_exception=False)
     with explained():
         studio.import_checkpoint(file, name, styles.split(","))
     Path(file).unlink(missing_ok=True)
-    return None, "", ""
+    return None, [name, styles]
 
 
 def comparison_form(studio: Studio, id: str) -> tuple:

@@ -1,8 +1,4 @@
-"""The rows of a dataset's songs. Their number is fixed, and songs move in and out of them.
-
-A field that `gr.render` draws anew loses what is being typed: Gradio 6 keeps no value of it. So no row is ever drawn
-anew. What the server knows goes to the browser as an offer, and the browser takes it except where a person has typed.
-"""
+"""The rows of a dataset's songs. Their number is fixed, and songs move in and out of them: no row is drawn anew."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,22 +12,13 @@ from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.offers import Offers, offer
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, comma_separated, explained
 
 NUM_ROWS = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
 NO_SONGS = html.empty("🎤", "Drop your songs here", "Five at least. Songs of one style work best.")
-# What was typed differs from what was taken before for the same song; an undefined output is left as it is.
-TAKE_OFFERS = """(offers, taken, _songs, ...fields) => {
-  const values = offers.flatMap((offer, row) => offer.values.map((offered, field) => {
-    const shown = fields[row * offer.values.length + field];
-    const before = taken?.[row];
-    const isTyped = String(before?.song) === String(offer.song) && shown !== before.values[field];
-    return isTyped || shown === offered ? undefined : offered;
-  }));
-  return [offers, offers.map(offer => offer.song), ...values];
-}"""
 # One at a time and in order: an older text never comes after a newer one.
 SAVING = QUIET | {"concurrency_id": "save_song", "concurrency_limit": 1}
 
@@ -79,28 +66,25 @@ class Shown:
 
 def build_song_rows(shared: Shared) -> gr.State:
     """Build the rows; return the state that holds the number of the first song shown."""
-    start, shown, heard = gr.State(0), gr.State(Shown()), gr.State({})
-    # In the browser alone, so that a field and the song it belongs to are read at the same moment.
-    offers, taken, songs = (gr.JSON(visible=False) for _ in range(3))
+    start, shown, heard, times_heard = gr.State(0), gr.State(Shown()), gr.State({}), gr.State(0)
+    offers = Offers.build()
     none = gr.HTML()
     rows = [_build_row() for _ in range(NUM_ROWS)]
     pages, said = _build_pages(start)
-    look = partial(changed_rows, shared)
-    inputs, outputs = [shared.dataset_id, start, shown, heard], [shown, offers, none, pages, said]
+    inputs, outputs = [shared.dataset_id, start, shown, heard], [shown, offers.offered, none, pages, said]
     outputs += chain.from_iterable(row.displays for row in rows)
     fields = list(chain.from_iterable(row.fields for row in rows))
 
-    def take(event: gr.events.Dependency) -> None:
-        event.success(None, [offers, taken, songs, *fields], [taken, songs, *fields], js=TAKE_OFFERS, **QUIET)
-
-    take(gr.on(moved(shared.changes.datasets, shared.dataset_id, start), look, inputs, outputs, **QUIET))
+    triggers = moved(shared.changes.datasets, shared.dataset_id, start, times_heard)
+    looked = gr.on(triggers, partial(changed_rows, shared), inputs, outputs, **QUIET)
+    offers.take(looked, fields)
     for number, row in enumerate(rows):
-        _connect_fields(shared.studio, row, number, songs)
-        hearing = row.hear.click(
-            partial(hear, shared, number), [songs, heard], show_progress_on=[row.heard], api_visibility="private"
-        )
-        take(hearing.success(look, inputs, outputs, **QUIET))
-        shared.refresh(row.remove.click(partial(remove_song, shared.studio, number), songs, **QUIET))
+        _connect_fields(shared.studio, row, number, offers.keys)
+        row.hear.click(
+            partial(hear, shared, number), [offers.keys, heard], times_heard,
+            show_progress_on=[row.heard], api_visibility="private",
+        )  # fmt: skip
+        shared.refresh(row.remove.click(partial(remove_song, shared.studio, number), offers.keys, **QUIET))
     return start
 
 
@@ -194,11 +178,8 @@ def song_heading(song: AudioFile, url: str) -> str:
 
 
 def offers_of(shown: Shown) -> list[dict]:
-    """For each row the dataset and the name of its song, None without one, and what the fields may become."""
-    return [
-        {"song": [shown.dataset_id, row.filename] if row.filename else None, "values": list(row.values)}
-        for row in shown.rows
-    ]
+    """For each row what its fields may become, under the dataset and the name of its song."""
+    return [offer([shown.dataset_id, row.filename] if row.filename else None, *row.values) for row in shown.rows]
 
 
 def updates(old: RowContent, new: RowContent) -> list:
@@ -234,13 +215,14 @@ def _save(studio: Studio, song: list[str] | None, **changes: object) -> None:
         studio.update_audio(*song, **changes)
 
 
-def hear(shared: Shared, row: int, songs: list, heard: dict[str, str]) -> None:
-    """Note in `heard` the song after its way through tokens, with how far it is from the original."""
+def hear(shared: Shared, row: int, songs: list, heard: dict[str, str]) -> int:
+    """Note in `heard` the song after its way through tokens, with how far it is from the original; return its size."""
     id, filename = songs[row]
     with explained():
         trip = shared.studio.hear(id, filename)
     player = html.player(shared.players.url(trip.path), f"{filename}, as the model hears it")
     heard[f"{id}/{filename}"] = player + html.figures({"Log-mel distance": f"{trip.log_mel:.2f}"})
+    return len(heard)
 
 
 def remove_song(studio: Studio, row: int, songs: list) -> None:

@@ -1,6 +1,6 @@
 """The Style Manager: tags to choose from, one's own ones, and trained styles to switch on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import gradio as gr
@@ -8,11 +8,18 @@ import gradio as gr
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.header import find_active, switch_off
+from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, explained
 
 BASE = ""  # the choice that stands for no trained style
 Update = dict
+# Both get all that each of the groups offers. One output that is a list stands in another list.
+WITH_TICKED = """(tags, ticked, offered) => {
+  const kept = tags.filter(tag => ticked.includes(tag) || !offered[%d].includes(tag));
+  return [[...kept, ...ticked.filter(tag => !kept.includes(tag))]];
+}"""
+TICKED = "(tags, offered) => offered.map(group => group.filter(tag => tags.includes(tag)))"
 
 
 def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
@@ -26,50 +33,35 @@ def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
             list(studio.list_styles().builtin), label="Tags the model responds to best", elem_classes=["chips"]
         )
         own = gr.CheckboxGroup([], label="Your own tags", visible=False, elem_classes=["chips"])
+        offered, sent = gr.JSON([list(studio.list_styles().builtin), []], visible=False), gr.JSON(visible=False)
         with gr.Row(elem_classes=["field-row"]):
             new = gr.Textbox(label="A tag of your own", placeholder="Highlife", max_lines=1, scale=3)
             add = gr.Button("Add", min_width=80)
             forget = gr.Button("Forget the ticked ones", min_width=120, visible=False)
     shared.show(to_studio.click(lambda: None, **QUIET), "dataset")
-    _keep_in_step(studio, tags, builtin, own)
-    shared.refresh(gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, new, **QUIET))
+    _keep_in_step(tags, [builtin, own], offered)
+    added = gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, sent, **QUIET)
+    clear_sent(added, sent, [new])
+    shared.refresh(added)
     shared.refresh(forget.click(lambda names, tags: forget_tags(studio, names, tags), [own, tags], tags, **QUIET))
     shared.refresh(trained.input(lambda id: choose_style(studio, id), trained, **QUIET))
-    gr.on(moved(changes.styles), partial(own_tags, studio), outputs=[own, forget], **QUIET)
+    gr.on(moved(changes.styles), partial(own_tags, studio), outputs=[own, forget, offered], **QUIET)
     gr.on(moved(changes.checkpoints), partial(trained_styles, studio), outputs=trained, **QUIET)
     gr.on(moved(changes.styles, changes.checkpoints), partial(suggestions, studio), outputs=tags, **QUIET)
 
 
-def _keep_in_step(studio: Studio, tags: gr.Dropdown, builtin: gr.CheckboxGroup, own: gr.CheckboxGroup) -> None:
-    """Ticking a tag adds it to the song's, and the song's tags are ticked."""
-    offers: list[tuple[gr.CheckboxGroup, Callable[[], Sequence[str]]]] = [
-        (builtin, lambda: studio.list_styles().builtin),
-        (own, lambda: studio.list_styles().custom),
-    ]
-    for group, offered in offers:
-        group.input(
-            lambda chosen, ticked, offered=offered: with_ticked(chosen, ticked, offered()), [tags, group], tags, **QUIET
-        )
-    tags.change(partial(ticked_tags, studio), tags, [builtin, own], **QUIET)
+def _keep_in_step(tags: gr.Dropdown, groups: Sequence[gr.CheckboxGroup], offered: gr.JSON) -> None:
+    """Ticking a tag adds it to the song's, and the song's tags are ticked: in the browser, faster than anyone ticks."""
+    for number, group in enumerate(groups):
+        group.input(None, [tags, group, offered], tags, js=WITH_TICKED % number, **QUIET)
+    tags.change(None, [tags, offered], list(groups), js=TICKED, **QUIET)
 
 
-def ticked_tags(studio: Studio, chosen: Sequence[str]) -> list[list[str]]:
-    """Those of a song's tags that are built in, and a person's own ones."""
-    styles = studio.list_styles()
-    return [[tag for tag in offered if tag in chosen] for offered in (styles.builtin, styles.custom)]
-
-
-def with_ticked(chosen: Sequence[str], ticked: Sequence[str], offered: Sequence[str]) -> list[str]:
-    """The song's tags after a change among those that one group offers, in the order they came."""
-    kept = [tag for tag in chosen if tag in ticked or tag not in offered]
-    return kept + [tag for tag in ticked if tag not in kept]
-
-
-def add_tag(studio: Studio, name: str) -> str:
-    """Keep a tag, and leave the field empty."""
+def add_tag(studio: Studio, name: str) -> list[str]:
+    """Keep a tag; return what the field held."""
     with explained():
         studio.add_style(name)
-    return ""
+    return [name]
 
 
 def forget_tags(studio: Studio, names: Sequence[str], tags: Sequence[str]) -> list[str]:
@@ -80,9 +72,12 @@ def forget_tags(studio: Studio, names: Sequence[str], tags: Sequence[str]) -> li
     return [tag for tag in tags if tag not in names]
 
 
-def own_tags(studio: Studio) -> tuple[Update, Update]:
-    custom = studio.list_styles().custom
-    return gr.update(choices=list(custom), visible=bool(custom)), gr.update(visible=bool(custom))
+def own_tags(studio: Studio) -> tuple[Update, Update, list[list[str]]]:
+    """A person's own tags, the button that forgets some, and what both groups of tags offer."""
+    styles = studio.list_styles()
+    custom = list(styles.custom)
+    is_any = gr.update(visible=bool(custom))
+    return gr.update(choices=custom, visible=bool(custom)), is_any, [list(styles.builtin), custom]
 
 
 def trained_styles(studio: Studio) -> Update:

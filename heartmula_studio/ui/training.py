@@ -16,6 +16,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.job_view import METHODS, readings
+from heartmula_studio.ui.offers import Offers, offer
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, explained
 
@@ -109,6 +110,7 @@ class Form:
     dataset: gr.Dropdown
     base: gr.HTML
     method: gr.Radio
+    rate: Offers  # of the learning rate that suits base and method
     settings: list[gr.components.Component]
 
     @property
@@ -164,11 +166,13 @@ def _build_form(studio: Studio) -> Form:
     main = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(partial(choose, studio, preset), method, main, **QUIET)
-    method.change(
-        lambda method: (default_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
-        method, [learning_rate, rank, lora_row], trigger_mode="multiple", **QUIET,
+    rate = Offers.build()
+    changed = method.change(
+        lambda method: (offered_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
+        method, [rate.offered, rank, lora_row], trigger_mode="multiple", **QUIET,
     )  # fmt: skip
-    return Form(dataset, base, method, [*main, *advanced])
+    rate.take(changed, [learning_rate])
+    return Form(dataset, base, method, rate, [*main, *advanced])
 
 
 def _build_advanced(longest_window_sec: float) -> tuple[list[gr.components.Component], gr.Row]:
@@ -185,35 +189,33 @@ def _build_advanced(longest_window_sec: float) -> tuple[list[gr.components.Compo
 
 def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]) -> None:
     """Offer the datasets there are, and choose the one that is selected on the whole page."""
-    gr.on(
+    changed = gr.on(
         moved(shared.changes.datasets, shared.dataset_id),
         partial(dataset_field, shared.studio),
-        [shared.dataset_id, form.method, form.learning_rate],
-        [form.dataset, form.base, form.method, form.learning_rate, *places],
+        [shared.dataset_id, form.method],
+        [form.dataset, form.base, form.method, form.rate.offered, *places],
         **QUIET,
     )
+    form.rate.take(changed, [form.learning_rate])
     form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
 
 
-def dataset_field(studio: Studio, remembered: str, method: str, rate: float | None) -> tuple:
-    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on.
-
-    Where no learning `rate` is typed, it becomes the one that suits the method and the base.
-    """
+def dataset_field(studio: Studio, remembered: str, method: str) -> tuple:
+    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on."""
     datasets = studio.list_datasets()[::-1]
     ids = [dataset.id for dataset in datasets]
     chosen = remembered if remembered in ids else next(iter(ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
-    suitable = default_rate(studio, method) if chosen and rate is None else gr.skip()
-    return field, *machine(studio, chosen), suitable, gr.update(visible=not ids), gr.update(visible=bool(ids))
+    rate = offered_rate(studio, method) if chosen else gr.skip()
+    return field, *machine(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))
 
 
-def default_rate(studio: Studio, method: str) -> float | None:
+def offered_rate(studio: Studio, method: str) -> list[dict]:
     """The learning rate that suits method and base; None, which leaves it to the studio, while there is no base."""
     try:
-        return studio.default_learning_rate(method)
+        return [offer(method, studio.default_learning_rate(method))]
     except StudioError:
-        return None
+        return [offer(method, None)]
 
 
 def choose(studio: Studio, preset: Preset, method: str) -> tuple[int, float, int]:

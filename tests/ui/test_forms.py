@@ -4,9 +4,8 @@ import pytest
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.store.records import Generation
-from heartmula_studio.ui.create import form_values, parsed_seed, with_section
+from heartmula_studio.ui.create import form_values, parsed_seed
 from heartmula_studio.ui.shared import comma_separated
-from heartmula_studio.ui.style_manager import with_ticked
 
 
 @pytest.mark.parametrize(("text", "seed"), [("", None), ("  ", None), ("0", 0), (" 42 ", 42), ("-3", -3)])
@@ -20,20 +19,8 @@ def test_seed_that_is_no_number(text):
         parsed_seed(text)
 
 
-def test_section_marks_come_at_the_end_on_their_own_line():
-    assert with_section("", "Verse") == "[Verse]\n"
-    assert with_section("[Verse]\nla la\n\n\n", "Chorus") == "[Verse]\nla la\n\n[Chorus]\n"
-
-
 def test_styles_are_separated_by_commas():
     assert comma_separated(" Afrobeat ,Highlife,, ") == ["Afrobeat", "Highlife"]
-
-
-def test_ticking_adds_and_unticking_removes_and_other_tags_stay():
-    offered = ["pop", "rock"]
-    assert with_ticked(["mine"], ["rock"], offered) == ["mine", "rock"]
-    assert with_ticked(["mine", "rock", "pop"], ["pop"], offered) == ["mine", "pop"]
-    assert with_ticked(["mine", "rock"], [], offered) == ["mine"]
 
 
 def test_form_of_a_song_made_before():

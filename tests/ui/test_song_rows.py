@@ -22,6 +22,6 @@ def test_what_has_not_changed_is_not_sent():
 def test_an_offer_names_the_song_and_a_row_without_one_offers_empty_fields():
     rows = (RowContent("a.wav", "", "", ("la", "pop, slow", "own")), RowContent())
     assert offers_of(Shown("id", 0, rows)) == [
-        {"song": ["id", "a.wav"], "values": ["la", "pop, slow", "own"]},
-        {"song": None, "values": ["", "", "unknown"]},
+        {"key": ["id", "a.wav"], "values": ["la", "pop, slow", "own"]},
+        {"key": None, "values": ["", "", "unknown"]},
     ]

@@ -5,6 +5,7 @@ import pytest
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE_NAMES, with_settings
 from heartmula_studio.store.views import Estimate, Problem
+from heartmula_studio.ui.offers import offer
 from heartmula_studio.ui.training import (
     ADVANCED,
     ATTENTION,
@@ -64,10 +65,10 @@ def test_presets_follow_base_and_method(studio):
     assert choose(studio, BALANCED, "full") == (TrainConfig.epochs, RATE, 8)
 
 
-def test_the_learning_rate_that_suits_the_base_is_shown_where_none_is_typed(studio):
+def test_the_learning_rate_that_suits_the_base_is_offered(studio):
     filled_dataset(studio)
-    assert RATE_OF_NANO in dataset_field(studio, "", "lora", None)
-    assert RATE_OF_NANO not in dataset_field(studio, "", "lora", 0.5)
+    assert [offer("lora", RATE_OF_NANO)] in dataset_field(studio, "", "lora")
+    assert [offer("full", RATE)] in dataset_field(studio, "", "full")
 
 
 def test_what_is_typed_arrives():
