@@ -12,6 +12,7 @@ from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
+from heartmula_studio.codec.audibility import UNHEARD
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
@@ -134,6 +135,8 @@ def generate(arguments: Namespace) -> int:
         engine.activate(arguments.style, arguments.strength)
     song = make_song(engine, request, arguments.out)
     print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {request.seed}")
+    if not song.is_audible:
+        print(UNHEARD)
     return 0
 
 

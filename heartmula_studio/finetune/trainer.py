@@ -24,6 +24,7 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
 from heartmula_studio.finetune.examples import notes_on
 from heartmula_studio.finetune.methods import restore_weights, trained_weights
+from heartmula_studio.finetune.outcome import training_outcome
 from heartmula_studio.finetune.outputs import (
     checkpoint_meta,
     recover_checkpoints,
@@ -47,10 +48,6 @@ from heartmula_studio.finetune.stop import StopRequest
 
 TIMED_STEPS = 32  # how many recent steps the time left is estimated from
 LOWEST_LOSS_SCALE = 1.0  # fp16 gradients that overflow even at this scale are broken, not badly scaled
-NOT_LEARNT = (
-    "The held-out loss never fell below that of the base: what was learnt does not carry over to a song of the same "
-    "style. Give more songs, closer to each other, or a lower learning rate."
-)
 NON_FINITE_HINT = "Lower learning_rate, or use mixed_precision no or bf16. What was saved before is untouched."
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -348,9 +345,10 @@ class Trainer:
             self.stop.acknowledge()
         self.accelerator.wait_for_everyone()
         notes = self.notes
-        if not stopped and progress.best_loss is not None and progress.best_loss >= progress.initial_loss:
-            notes = (*notes, NOT_LEARNT)
-            self.log.say(NOT_LEARNT)
+        learnt = training_outcome(progress.initial_loss, progress.best_loss, progress.step, self.plan.total_steps)
+        if not stopped and not learnt.learned:
+            notes = (*notes, learnt.message)
+            self.log.say(learnt.message)
         best = self.job_dir / "checkpoints" / "best"
         checkpoint = best if progress.best_loss is not None else best.with_name("last")
         return TrainResult(status, **outcome, checkpoint=checkpoint, notes=notes)

@@ -20,6 +20,7 @@ from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
 from heartmula_studio.atomic import replaced_file
+from heartmula_studio.codec.audibility import LevelMeter
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
@@ -44,10 +45,11 @@ RECEIPT_TAG = "heartmula_receipt"
 
 @dataclass(frozen=True)
 class Song:
-    """A finished song: the audio file and how it was made."""
+    """A finished song: the audio file, how it was made, and whether anybody can hear it."""
 
     path: Path
     receipt: Receipt
+    is_audible: bool
 
 
 class Engine:
@@ -164,7 +166,7 @@ class Engine:
         """
         out_path = Path(out_path)
         # Made before the song, so that a wrong suffix is refused before minutes are spent.
-        audio_file = AudioWriter(out_path, self.codec.sample_rate_hz)
+        audio_file, level = AudioWriter(out_path, self.codec.sample_rate_hz), LevelMeter()
         with self._turn(cancelled):
             [codes] = self._generate([request], progress, cancelled)
             receipt = self._receipt(request, codes.shape[1])
@@ -173,8 +175,9 @@ class Engine:
             with replaced_file(receipt_path(out_path)) as receipt_file, audio_file:
                 receipt_file.write_text(receipt.to_json() + "\n", encoding="utf-8")
                 for stretch in self._decode(codes, request.seed, decode_progress, cancelled):
+                    level.add(stretch)
                     audio_file.write(stretch)
-        return Song(out_path, receipt)
+        return Song(out_path, receipt, level.is_audible)
 
     @contextmanager
     def _turn(self, cancelled: Cancelled | None = None) -> Iterator[None]:

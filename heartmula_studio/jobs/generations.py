@@ -260,12 +260,15 @@ def begun(song: Generation) -> Generation:
 
 
 def completed(song: Generation, made: "Song") -> Generation:
+    from heartmula_studio.codec.audibility import UNHEARD
+
     style = made.receipt.style
     return replace(
         song,
         status="completed",
         progress=100.0,
-        message="",
+        message="" if made.is_audible else UNHEARD,
+        audible=made.is_audible,
         duration_sec=made.receipt.duration_sec,
         checkpoint_id=style and style.id,
         strength=style and style.strength,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from heartmula_studio.errors import NotFoundError, StorageError
+from heartmula_studio.finetune.outcome import training_outcome
 from heartmula_studio.jobs.job_folder import CANCELLED, JobFolder, read_json
 from heartmula_studio.jobs.lines import last_line, lines_after
 from heartmula_studio.jobs.live import number, whole, with_progress
@@ -29,6 +30,7 @@ class Ending:
     message: str = ""
     error: Failure | None = None
     checkpoint_id: str | None = None
+    learned: bool | None = None
 
 
 def settle(store: Store, job: Job, exit_code: int | None = None) -> Job:
@@ -55,6 +57,7 @@ def finish(store: Store, job: Job, ending: Ending) -> Job:
             message=ending.message,
             error=ending.error,
             checkpoint_id=ending.checkpoint_id,
+            learned=ending.learned,
             finished_at=utc_now(),
         )
 
@@ -79,7 +82,9 @@ def ending_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None) 
 def completed(store: Store, job: Job, folder: JobFolder) -> Ending:
     source = folder.best_checkpoint()
     if (source / "meta.json").is_file():
-        return Ending("completed", "Completed.", checkpoint_id=publish(store, job, folder, source).id)
+        made, done = publish(store, job, folder, source), last_line(folder.metrics)
+        learnt = training_outcome(made.losses.initial, made.losses.best, done["step"], done.get("total_steps"))
+        return Ending("completed", learnt.message, checkpoint_id=made.id, learned=learnt.learned)
     return failed(Failure("checkpoint_missing", f"The run ended, but {source} is gone.", "Train again with a clone."))
 
 

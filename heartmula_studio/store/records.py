@@ -175,7 +175,8 @@ class Worker:
 class Job(Record):
     """A training job. What moves while it runs (`progress` to `eta_sec`) is read from its folder, not stored.
 
-    `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for.
+    `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
+    completed one: whether the held-out loss fell, None where that is not known.
     """
 
     id: str
@@ -200,6 +201,7 @@ class Job(Record):
     initial_loss: float | None = None
     eta_sec: Seconds | None = None
     message: str = ""
+    learned: bool | None = None
     error: Failure | None = None
     checkpoint_id: str | None = None
     queued_at: str = ""
@@ -260,7 +262,7 @@ class Generation(Record):
     """A song asked for. `request` are the fields of `generate.request.SongRequest`; `receipt` comes with the song.
 
     `style` and `style_strength` are what was asked for ("active", "base" or a checkpoint's id), `checkpoint_id` and
-    `strength` what the song was made with.
+    `strength` what the song was made with. `audible` is False for a finished song that nobody can hear.
     """
 
     id: str
@@ -274,6 +276,7 @@ class Generation(Record):
     checkpoint_id: str | None = None
     strength: float | None = None
     receipt: dict[str, Any] | None = None
+    audible: bool | None = None
     error: Failure | None = None
     started_at: Time | None = None
     finished_at: Time | None = None

@@ -247,7 +247,7 @@ class Endpoints:
         style: str = "active",
         strength: float | None = None,
     ) -> tuple[gr.FileData, dict]:
-        """Make a song and wait for it: the audio file and its receipt.
+        """Make a song and wait for it: the audio file and its receipt, with whether it is audible.
 
         `style` is "active", "base", or the id of a checkpoint, which may have a `strength`.
         """
@@ -280,7 +280,7 @@ class Endpoints:
         if song.error:
             raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
         path = await _in_thread(self._studio.song_path, song.id)
-        return await _in_thread(served_file, path), song.receipt
+        return await _in_thread(served_file, path), song.receipt | {"audible": song.audible}
 
     async def list_songs(self) -> list[dict]:
         """All songs asked for, oldest first."""

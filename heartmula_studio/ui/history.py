@@ -8,7 +8,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, explained, keyed
-from heartmula_studio.ui.song_view import song_lines, song_title
+from heartmula_studio.ui.song_view import song_badges, song_lines, song_title
 
 SHOWN_AT_FIRST = 8
 
@@ -34,7 +34,7 @@ def build_history(shared: Shared) -> None:
 def _build_song(shared: Shared, song: Generation, style_name: str | None, is_chosen: bool) -> None:
     style = style_name or (song.checkpoint_id and "that was deleted")
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
-        gr.HTML(html.card(song_title(song), [html.badge(song.status)], song_lines(song, style)))
+        gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, style)))
         with gr.Row(elem_classes=["card-actions"]):
             words = "Listen" if song.status == "completed" else "Show"
             listen = gr.Button(words, size="sm", min_width=70, **keyed(f"listen {song.id}"))

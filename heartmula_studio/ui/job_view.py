@@ -103,20 +103,17 @@ def ending(job: Job) -> str:
     if job.error:
         return html.notice("error", job.error.message, job.error.hint)
     if job.status == "completed":
-        return html.notice("success", "Your style is ready.", learnt(job))
+        return completed(job)
     if job.status in ("interrupted", "cancelled", "failed"):
         return html.notice("warning", job.message or job.status.capitalize())
     return ""
 
 
-def learnt(job: Job) -> str:
-    """What the song that was kept aside says of it."""
-    if job.initial_loss is None or job.eval_loss is None:
-        return ""
-    said = f"On a song it never heard, the loss went from {job.initial_loss:.4f} to {job.eval_loss:.4f}."
-    if job.eval_loss < job.initial_loss:
-        return said
-    return f"{said} It did not fall: give more songs, closer to each other, or a lower learning rate."
+def completed(job: Job) -> str:
+    """Whether there is a style to be glad of, as far as the song that was kept aside tells."""
+    if job.learned:
+        return html.notice("success", "Your style is ready.", job.message)
+    return html.notice("info" if job.learned is None else "warning", "The training is over.", job.message)
 
 
 def tip(job: Job, trend: Trend | None) -> str:

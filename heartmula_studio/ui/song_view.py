@@ -16,10 +16,16 @@ def song_status(song: Generation | None) -> str:
         return html.empty("🎧", "Your song appears here", "Choose a few tags, and press Generate.")
     if song.error and song.status == "failed":
         return html.notice("error", song.error.message, song.error.hint)
+    if song.audible is False:
+        return html.notice("warning", "Nothing can be heard.", song.message)
     if song.status == "running":
         return html.progress(song.progress, f"{song.progress:.0f} %. {song.message}")
     message = song.message or WORDS.get(song.status, "")
     return f'<p>{html.badge(song.status)} <span class="hint">{html.escape(message)}</span></p>'
+
+
+def song_badges(song: Generation) -> list[str]:
+    return [html.badge(song.status)] + [html.badge("inaudible")] * (song.audible is False)
 
 
 def song_title(song: Generation) -> str:

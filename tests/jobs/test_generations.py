@@ -14,6 +14,7 @@ from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.jobs import devices as devices_module
 from heartmula_studio.jobs.devices import Devices
 from heartmula_studio.jobs.generations import GenerationQueue
+from heartmula_studio.ui.song_view import song_badges, song_status
 from tests.jobs.studio_folder import submit
 
 REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
@@ -44,7 +45,7 @@ class MadeUpEngine:
             raise KeyError("fault")
         decode_progress(1, 2)
         path.write_bytes(b"song")
-        return SimpleNamespace(path=path, receipt=Receipt())
+        return SimpleNamespace(path=path, receipt=Receipt(), is_audible=request.tags != "silence")
 
 
 @pytest.fixture
@@ -73,6 +74,18 @@ def wait_for(store, song, *statuses, timeout_sec=60.0):
         assert time.monotonic() < deadline, now
         time.sleep(0.02)
     return now
+
+
+def test_a_song_that_cannot_be_heard_says_so(store, engine, serve):
+    engine.go.set()
+    queue = serve()
+    songs = [queue.submit(dataclasses.replace(REQUEST, tags=tags)) for tags in ("silence", "techno")]
+    silent, heard = (wait_for(store, song, "completed") for song in songs)
+    assert (silent.audible, heard.audible, heard.message) == (False, True, "")
+    assert silent.message.startswith("This song cannot be heard")
+    assert "Nothing can be heard" in song_status(silent)
+    assert "inaudible" in "".join(song_badges(silent))
+    assert "inaudible" not in "".join(song_badges(heard))
 
 
 def test_songs_are_made_in_order(store, engine, serve):

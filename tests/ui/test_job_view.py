@@ -109,11 +109,12 @@ def test_a_failure_comes_with_what_to_do():
     assert "Too little memory. Use LoRA." in text_of(notices)
 
 
-def test_a_completed_job_says_what_was_learnt():
-    done = replace(JOB, status="completed", initial_loss=4.0, eval_loss=3.0)
-    assert "from 4.0000 to 3.0000." in text_of(view(done).notices)
-    assert "did not fall" not in text_of(view(done).notices)
-    assert "did not fall" in text_of(view(replace(done, eval_loss=4.1)).notices)
+@pytest.mark.parametrize(("learned", "kind"), [(True, "success"), (None, "info"), (False, "warning")])
+def test_a_style_is_ready_only_where_something_was_learnt(learned, kind):
+    said = view(replace(JOB, status="completed", learned=learned, message="What happened.")).notices
+    assert f"notice-{kind}" in said
+    assert "What happened." in said
+    assert ("ready" in said, "✅" in said) == (learned is True, learned is True)
 
 
 def test_the_made_style_is_part_of_the_view():

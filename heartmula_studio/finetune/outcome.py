@@ -1,0 +1,35 @@
+"""What a finished training has learnt, in the words that page, REST and shell share."""
+
+import math
+from dataclasses import dataclass
+
+ADVICE = "Give more songs, closer to each other, or a lower learning rate."
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """`learned` is None where nothing tells: no song was held out."""
+
+    learned: bool | None
+    message: str
+
+
+def training_outcome(
+    initial_loss: float | None, best_loss: float | None, step: int, total_steps: int | None = None
+) -> TrainingOutcome:
+    """Judge a training by the held-out loss of the base and the best one after it, in nats; None if not measured.
+
+    step, total_steps: optimizer steps taken, and planned if known.
+    """
+    if step == 0:
+        return TrainingOutcome(False, "No step was trained, so the style changes nothing.")
+    early = f"Stopped after step {step} of {total_steps}. " if total_steps and step < total_steps else ""
+    if initial_loss is None or best_loss is None:
+        return TrainingOutcome(None, f"{early}No song was held out, so only listening tells what was learnt.")
+    change = f"({initial_loss:.4f} → {best_loss:.4f})"
+    if not math.isfinite(initial_loss) or not math.isfinite(best_loss):
+        return TrainingOutcome(False, f"{early}The held-out loss is not a number {change}; the style may be unusable.")
+    if best_loss < initial_loss:
+        return TrainingOutcome(True, f"{early}On a song that it never heard, the loss fell {change}.")
+    doubt = f"The held-out loss did not fall {change}; the style may not be audible."
+    return TrainingOutcome(False, f"{early}{doubt} {ADVICE}")
