@@ -7,8 +7,10 @@ from itertools import chain
 
 import gradio as gr
 
-from heartmula_studio.errors import NotFoundError
+from heartmula_studio.errors import AudioMissingError, NotFoundError
+from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.songs import shown as shortened
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
@@ -161,19 +163,34 @@ def assigned(before: Sequence[str | None], wanted: Sequence[str]) -> list[str | 
 
 
 def row_content(shared: Shared, dataset: Dataset, song: AudioFile, heard: dict[str, str]) -> RowContent:
-    url = shared.players.url(shared.studio.audio_path(dataset.id, song.filename))
     said = heard.get(f"{dataset.id}/{song.filename}", "")
-    return RowContent(song.filename, song_heading(song, url), said, (song.caption, ", ".join(song.tags), song.rights))
+    return RowContent(
+        song.filename,
+        song_heading(song, song_player(shared, dataset.id, song.filename)),
+        said,
+        (song.caption, ", ".join(song.tags), song.rights),
+    )
 
 
-def song_heading(song: AudioFile, url: str) -> str:
+def song_player(shared: Shared, id: str, filename: str) -> str:
+    """HTML: the player, or what to do about a file that is gone."""
+    try:
+        url = shared.players.url(shared.studio.audio_path(id, filename))
+    except AudioMissingError as error:
+        return html.notice("error", "Its file is gone.", error.hint)
+    return html.player(url, filename)
+
+
+def song_heading(song: AudioFile, player: str) -> str:
     """Name, player and what is known of a song."""
     state = "error" if song.error else "processed" if song.frames is not None else "ready"
     known = f"{html.duration(song.duration_sec)} · {song.sample_rate / 1000:g} kHz · {html.size(song.size_bytes)}"
     error = html.notice("error", song.error) if song.error else ""
+    removed = removed_lines(song.caption)
+    error += html.notice("info", "Not taken for lyrics", shortened(removed)) if removed else ""
     return (
         f'<h3 class="card-title" dir="auto">{html.escape(song.filename)}</h3>'
-        f'<p>{html.badge(state)} <span class="hint">{known}</span></p>{html.player(url, song.filename)}{error}'
+        f'<p>{html.badge(state)} <span class="hint">{known}</span></p>{player}{error}'
     )
 
 
