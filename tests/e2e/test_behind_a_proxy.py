@@ -91,12 +91,16 @@ def test_login_page_and_logout_work_under_a_prefix(page: Page, url, seen):
     assert [request for request in seen.requests if not request.startswith(url)] == []
 
 
-@pytest.mark.parametrize(("path", "shown"), [("docs", "POST"), ("redoc", "Authorization")])
-def test_the_documentation_asks_nobody_else(page: Page, url, seen, path, shown):
-    """/docs and /redoc asked three foreign hosts, and for /openapi.json at the root."""
+@pytest.mark.parametrize("path", ["docs", "redoc"])
+def test_the_documentation_asks_nobody_else(page: Page, url, seen, path):
+    """/docs and /redoc asked three foreign hosts, and for /openapi.json at the root.
+
+    ReDoc's script wants a logo from elsewhere, which the page's policy keeps from being asked for.
+    """
     page.goto(url + path)
     expect(page.get_by_text("/training/datasets").first).to_be_visible()
-    assert [request for request in seen.requests if not is_of_this_machine(request)] == []
+    blocked = " ".join(error for error in seen.console_errors if "The action has been blocked" in error)
+    assert [asked for asked in seen.requests if not is_of_this_machine(asked) and asked not in blocked] == []
     assert httpx.get(f"{url}openapi.json").json()["servers"] == [{"url": "/studio"}]
 
 
