@@ -20,6 +20,8 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.methods import load_network
 from heartmula_studio.generate import stage as stages
 from heartmula_studio.generate.adapter import Adapter
+from heartmula_studio.generate.adapter_files import describe_adapter
+from heartmula_studio.generate.base_model import BaseModel
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.rollout import FrameNetwork
@@ -110,7 +112,7 @@ class SongBench:
             untrained = load_network(self._base, TrainConfig(base_dtype="bfloat16"), weight.device)
             untrained.save_pretrained(folder, save_embedding_layers=False)
             del untrained
-            Adapter(self._model, Path(folder))
+            Adapter(self._model, describe_adapter(Path(folder), BaseModel.of(self._model, "")))
         self._network = FrameNetwork(self._model)
 
 

@@ -293,9 +293,15 @@ class Studio:
         """A file name, and the checkpoint as one zip file piece by piece."""
         return self.store.checkpoints.export(id)
 
-    def import_checkpoint(self, path: str | Path, name: str, styles: Sequence[str] = ()) -> Checkpoint:
-        """Take in a LoRA in PEFT's format, or a full checkpoint, from a zip file. Only safetensors are accepted."""
-        return self.workshop.import_checkpoint(Path(path), name, tuple(styles))
+    def import_checkpoint(
+        self, path: str | Path, name: str, styles: Sequence[str] = (), filename: str | None = None
+    ) -> Checkpoint:
+        """Take in a LoRA in PEFT's format, or a full checkpoint, from a zip file. Only safetensors are accepted.
+
+        `filename` is what errors call it, its own name by default. Without `styles`, the archive's own are kept, as its
+        losses, rights and recipe are.
+        """
+        return self.workshop.import_checkpoint(Path(path), filename or Path(path).name, name, tuple(styles))
 
     # --- songs -----------------------------------------------------------------------------------------------------
 

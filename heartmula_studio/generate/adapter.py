@@ -1,41 +1,31 @@
-"""A LoRA adapter in PEFT's format, attached to a model's linear layers and taken off again without a trace.
+"""A LoRA adapter on a model's linear layers, put on and taken off again without a trace.
 
-PEFT reads it. The base weights are never touched: each linear layer is wrapped, and detaching puts the very same layer
-back.
+The base weights are never touched: each linear layer is wrapped, and detaching puts the very same layer back.
 """
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
-
 import torch
-from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from heartmula_studio.arch.stacked_linear import LowRank
-from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, StudioError
-from heartmula_studio.generate.adapter_files import CONFIG_FILE, WEIGHTS_FILE, read_config, read_layers
+from heartmula_studio.generate.adapter_files import AdapterDescription, LoraTensors, read_layers
 from heartmula_studio.generate.memory import memory_explained
-
-_NAME = "default"
 
 
 class Adapter:
     """An adapter attached to `model`; its strength multiplies what it adds to each layer.
 
-    Raises CheckpointError where the folder's files contradict each other or hold values that cannot be applied, and
-    OutOfMemoryError; the model is then as before.
+    Raises CheckpointError where the files have changed or hold values that cannot be applied, and OutOfMemoryError;
+    the model is then as before.
     """
 
-    def __init__(self, model: nn.Module, folder: Path):
-        self._model, self._folder = model, folder
+    def __init__(self, model: nn.Module, adapter: AdapterDescription):
+        self._model = model
+        self._layers: dict[str, AdaptedLinear] = {}
         try:
-            self._attach()
-            layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
-            self._require_complete(layers)
-            self._layers = [self._replace(name, layer) for name, layer in layers.items()]
+            with memory_explained():
+                for name, tensors in read_layers(adapter, model.audio_head.device):
+                    self._attach(name, tensors, adapter.layers[name].scale)
         except BaseException:
             self.detach()
             raise
@@ -43,64 +33,22 @@ class Adapter:
     @property
     def layers_changed(self) -> int:
         """The number of linear layers that the adapter changes: those whose low-rank product is not zero."""
-        return sum(bool(layer.up.any()) for layer in self._layers)
+        return sum(bool(layer.up.any()) for layer in self._layers.values())
 
     def set_strength(self, strength: float) -> None:
         """Scale the adapter: 0 by-passes it, which gives the base's logits bit for bit; 1 is as it was trained."""
-        for layer in self._layers:
+        for layer in self._layers.values():
             layer.set_strength(strength)
 
     def detach(self) -> None:
         """Give the model its own linear layers back. The adapter is of no use afterwards."""
-        for name, module in list(self._model.named_modules()):
-            if isinstance(module, (LoraLayer, AdaptedLinear)):
-                self._model.set_submodule(name, module.get_base_layer())
-        if hasattr(self._model, "peft_config"):  # PEFT's mark on a wrapped model, absent where wrapping failed early
-            del self._model.peft_config
+        for name, layer in self._layers.items():
+            self._model.set_submodule(name, layer.base)
 
-    def _replace(self, name: str, layer: LoraLayer) -> "AdaptedLinear":
-        """Put what only makes songs in the place of PEFT's layer, which can also train."""
-        adapted = (AdaptedDoraLinear if _NAME in layer.lora_magnitude_vector else AdaptedLinear)(layer)
-        self._model.set_submodule(name, adapted)
-        return adapted
-
-    def _attach(self) -> None:
-        config = read_config(self._folder)
-        try:
-            with memory_explained():
-                PeftModel.from_pretrained(self._model, self._folder, _NAME, config=config)
-        except StudioError:
-            raise
-        except (RuntimeError, ValueError) as error:
-            raise self._contradiction(str(error)) from error
-        except Exception as error:  # PEFT raises whatever a setting of a wrong type trips over
-            raise self._wrong_setting(str(error)) from error
-
-    def _require_complete(self, layers: Mapping[str, LoraLayer]) -> None:
-        if differing := set(layers) ^ set(read_layers(self._folder)):
-            raise self._contradiction(f"only one of them has the layer {min(differing)}")
-        for name, layer in layers.items():
-            if not math.isfinite(layer.scaling[_NAME]):
-                raise self._wrong_setting(f"the scale of {name} is {layer.scaling[_NAME]}")
-            # Without the base's own weight, which PEFT keeps inside the layer: looking through a 3B base takes seconds.
-            added = (tensor for part, tensor in layer.named_parameters() if not part.startswith("base_layer."))
-            if not all(tensor.isfinite().all() for tensor in added):
-                raise CheckpointCorruptError(
-                    f"The adapter in {self._folder} holds values that are not numbers (layer {name}).",
-                    "Its training diverged. Use another checkpoint, or train again with a lower learning rate.",
-                )
-
-    def _contradiction(self, reason: str) -> CheckpointMismatchError:
-        return CheckpointMismatchError(
-            f"{CONFIG_FILE} and {WEIGHTS_FILE} in {self._folder} do not belong together: {reason}.",
-            "Copy the whole checkpoint folder again.",
-        )
-
-    def _wrong_setting(self, reason: str) -> CheckpointCorruptError:
-        return CheckpointCorruptError(
-            f"{self._folder / CONFIG_FILE} holds a setting that cannot be applied: {reason}.",
-            "Copy the whole checkpoint folder again.",
-        )
+    def _attach(self, name: str, tensors: LoraTensors, scale: float) -> None:
+        kind = AdaptedLinear if tensors.magnitude is None else AdaptedDoraLinear
+        self._layers[name] = kind(self._model.get_submodule(name), tensors, scale)
+        self._model.set_submodule(name, self._layers[name])
 
 
 class AdaptedLinear(nn.Module):
@@ -109,20 +57,17 @@ class AdaptedLinear(nn.Module):
     The sum is formed in the adapter's precision, as PEFT does it.
     """
 
-    def __init__(self, layer: LoraLayer):
+    def __init__(self, base: nn.Linear, tensors: LoraTensors, scale: float):
         super().__init__()
-        self.base = layer.get_base_layer()
-        self.down, self.up = layer.lora_A[_NAME].weight.detach(), layer.lora_B[_NAME].weight.detach()
-        self.trained_scale = layer.scaling[_NAME]
+        self.base = base
+        self.down, self.up = tensors.down, tensors.up
+        self.trained_scale = scale
         self.set_strength(1.0)
 
     @property
     def weight(self) -> Tensor:
         """The base's own: a network asks its layers where and in what precision they compute."""
         return self.base.weight
-
-    def get_base_layer(self) -> nn.Module:
-        return self.base
 
     def set_strength(self, strength: float) -> None:
         self.scale = strength * self.trained_scale
@@ -148,9 +93,9 @@ class AdaptedDoraLinear(AdaptedLinear):
     PEFT forms the whole weight and its norm in every forward pass; here that happens once for each strength.
     """
 
-    def __init__(self, layer: LoraLayer):
-        self.trained_magnitude = layer.lora_magnitude_vector[_NAME].weight.detach()
-        super().__init__(layer)
+    def __init__(self, base: nn.Linear, tensors: LoraTensors, scale: float):
+        self.trained_magnitude = tensors.magnitude
+        super().__init__(base, tensors, scale)
 
     @torch.no_grad()
     def set_strength(self, strength: float) -> None:

@@ -27,14 +27,16 @@ from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.errors import CheckpointError, InvalidInputError
 from heartmula_studio.generate.adapter import Adapter
-from heartmula_studio.generate.full_weights import BaseModel, FullWeights
+from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.finite import require_finite_logits
+from heartmula_studio.generate.full_weights import FullWeights
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.residence import Residence, must_take_turns
 from heartmula_studio.generate.sampling import AudioIds
 from heartmula_studio.generate.song import SongMaker
-from heartmula_studio.generate.style import ActiveStyle, StyleFolder, check_strength, check_style
+from heartmula_studio.generate.style import ActiveStyle, Style, check_strength, identify_style
 
 LOCK_POLL_SEC = 0.2
 DECODE_STEPS = 10
@@ -66,8 +68,7 @@ class Engine:
         ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
         self._maker = SongMaker(model, ids)
         self._residence = Residence(model, codec.heartcodec, takes_turns, self._maker.forget)
-        shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-        self._base_model = BaseModel(model.config, shapes, fingerprint(base.model))
+        self._base_model = BaseModel.of(model, fingerprint(base.model))
         self._full_weights = FullWeights(model, base.model, self._base_model)
         self._adapter: Adapter | None = None
         self._active: ActiveStyle | None = None
@@ -101,7 +102,7 @@ class Engine:
         Raises CheckpointError, InvalidInputError and OutOfMemoryError. The engine is then as it was or, where the
         previous style cannot be read again (its folder is gone, say), without a style; the error says so.
         """
-        style = check_style(Path(folder), self._base_model)
+        style = identify_style(Path(folder), self._base_model)
         check_strength(strength, style.method)
         with self._turn():
             previous = self._active
@@ -124,13 +125,14 @@ class Engine:
     def set_strength(self, strength: float) -> ActiveStyle:
         """Change how strong the active LoRA style is, from 0 (the base) to 2; wait for a song that is being made.
 
-        Raises InvalidInputError without an active style, or for a strength it cannot have.
+        Raises InvalidInputError without an active style, or for a strength it cannot have; CheckpointCorruptError where
+        the model cannot go on at that strength. It is then as it was.
         """
         with self._turn():
             if self._active is None:
                 raise InvalidInputError("No style is active.", "Activate one first.")
             check_strength(strength, self._active.style.method)
-            return self._scale(self._active.style, strength) if self._adapter else self._active
+            return self._rescale(self._active, strength) if self._adapter else self._active
 
     def generate(
         self, request: SongRequest, progress: Progress | None = None, cancelled: Cancelled | None = None
@@ -204,14 +206,26 @@ class Engine:
         with self._residence.of_codec():
             yield from self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
 
-    def _put_on(self, style: StyleFolder, strength: float) -> ActiveStyle:
-        if style.method == "full":
-            self._active = ActiveStyle(style, strength, self._full_weights.overwrite(style.path))
-            return self._active
-        self._adapter = Adapter(self.model, style.path)
-        return self._scale(style, strength)
+    def _put_on(self, style: Style, strength: float) -> ActiveStyle:
+        """Apply a style to the base, and see that the model can go on with it. Raises CheckpointError."""
+        if style.folder.adapter is None:
+            self._active = ActiveStyle(style, strength, self._full_weights.overwrite(style.folder.path))
+        else:
+            self._adapter = Adapter(self.model, style.folder.adapter)
+            self._scale(style, strength)
+        require_finite_logits(self.model, style.folder.path)
+        return self._active
 
-    def _scale(self, style: StyleFolder, strength: float) -> ActiveStyle:
+    def _rescale(self, active: ActiveStyle, strength: float) -> ActiveStyle:
+        try:
+            scaled = self._scale(active.style, strength)
+            require_finite_logits(self.model, active.style.folder.path)
+            return scaled
+        except BaseException:
+            self._scale(active.style, active.strength)
+            raise
+
+    def _scale(self, style: Style, strength: float) -> ActiveStyle:
         was_on = self._active is not None and self._active.strength > 0
         self._adapter.set_strength(strength)
         if was_on and strength:
@@ -234,7 +248,7 @@ class Engine:
             self._take_off()
             if previous:
                 # Checked again: its folder may hold another style by now, which would go by the old one's name.
-                self._put_on(check_style(previous.style.path, self._base_model), previous.strength)
+                self._put_on(identify_style(previous.style.folder.path, self._base_model), previous.strength)
         except Exception as error:  # whatever it was, there is no style now
             raise CheckpointError(
                 f"{failure} Nor can the engine go back to what it was: {error}", "No style is active now."

@@ -2,35 +2,17 @@
 holds two models. Going back reads the base from disk again, which can fail; the model remembers that it owes it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from heartmula_studio.arch.checkpoints import BaseFolder, open_heartmula, read_heartmula_config
+from heartmula_studio.arch.checkpoints import open_heartmula, read_heartmula_config
 from heartmula_studio.arch.fingerprint import fingerprint
-from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
-from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """What a style is checked against."""
-
-    config: HeartMuLaConfig
-    shapes: Mapping[str, tuple[int, ...]]
-    fingerprint: str
-
-
-def describe_base(base: BaseFolder) -> BaseModel:
-    """Say what a style is checked against without loading the base. Raises CheckpointError as reading its config."""
-    config = read_heartmula_config(base.model)
-    with torch.device("meta"):
-        network = HeartMuLa(config)
-    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
-    return BaseModel(config, shapes, fingerprint(base.model))
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.finite import require_finite
 
 
 def check_full(folder: Path, base: BaseModel) -> None:
@@ -56,14 +38,17 @@ def copy_weights(model: nn.Module, folder: Path) -> int:
     parameters, changed = dict(model.named_parameters()), 0
     stored = open_heartmula(folder)
     for name, new in stored.read(model.audio_head.device, model.audio_head.dtype):
-        if not new.isfinite().all():
-            raise CheckpointCorruptError(
-                f"{stored.tensors[name].path} holds values that are not numbers ({name}).",
-                "Its training diverged. Use another checkpoint, or train again with a lower learning rate.",
-            )
+        require_finite(new, stored.tensors[name].path, name)
         changed += not torch.equal(parameters[name], new)
         parameters[name].copy_(new)
     return changed
+
+
+def check_full_values(folder: Path) -> None:
+    """Read all values of a full checkpoint once, on the CPU. Raises CheckpointCorruptError as `copy_weights`."""
+    stored = open_heartmula(folder)
+    for name, tensor in stored.read("cpu", torch.bfloat16):
+        require_finite(tensor, stored.tensors[name].path, name)
 
 
 class FullWeights:

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, weight_files
 from heartmula_studio.arch.fingerprint import file_sha256
@@ -13,55 +13,85 @@ from heartmula_studio.errors import (
     CheckpointMissingError,
     InvalidInputError,
 )
-from heartmula_studio.generate.adapter_files import CONFIG_FILE, WEIGHTS_FILE, check_adapter
-from heartmula_studio.generate.full_weights import BaseModel, check_full
+from heartmula_studio.generate.adapter_config import CONFIG_FILE
+from heartmula_studio.generate.adapter_files import AdapterDescription, check_adapter_values, describe_adapter
+from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.full_weights import check_full, check_full_values
 
 MAX_STRENGTH = 2.0
+
+Method = Literal["lora", "full"]
 
 
 @dataclass(frozen=True)
 class StyleFolder:
-    """A checkpoint folder that has passed all checks. `method` is `lora` or `full`; `sha256` is of the weights."""
+    """A checkpoint folder that fits the base. `adapter` is None for a full checkpoint."""
+
+    path: Path
+    adapter: AdapterDescription | None
+
+    @property
+    def method(self) -> Method:
+        return "full" if self.adapter is None else "lora"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its owner has to know of it, in sentences."""
+        return () if self.adapter is None else self.adapter.warnings
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style to be put on: who it is, by what its training recorded, and the SHA-256 of its weights."""
 
     id: str
-    path: Path
-    method: str
+    folder: StyleFolder
     sha256: str
+
+    @property
+    def method(self) -> Method:
+        return self.folder.method
 
 
 @dataclass(frozen=True)
 class ActiveStyle:
     """The style the engine sings in."""
 
-    style: StyleFolder
+    style: Style
     strength: float
     layers_changed: int
 
 
-def check_style(path: Path, base: BaseModel) -> StyleFolder:
-    """Read who the style is, and refuse it unless it fits the base.
+def identify_style(path: Path, base: BaseModel) -> Style:
+    """Read who the style in a folder is, once it is seen to fit the base. Raises as `check_fit`."""
+    folder = check_fit(path, base)
+    files = weight_files(path, MODEL_REPO) if folder.adapter is None else [folder.adapter.weights]
+    return Style(str(_read_meta(path).get("id", path.name)), folder, weights_sha256(files))
+
+
+def check_fit(path: Path, base: BaseModel) -> StyleFolder:
+    """Hold a style's settings and the sizes of its weights against the base, without reading its values.
 
     Raises CheckpointMissingError, CheckpointCorruptError, CheckpointError for pickled weights, or
     CheckpointMismatchError with the reason.
     """
-    method = check_fit(path, base)
-    files = [path / WEIGHTS_FILE] if method == "lora" else weight_files(path, MODEL_REPO)
-    return StyleFolder(str(_read_meta(path).get("id", path.name)), path, method, weights_sha256(files))
-
-
-def check_fit(path: Path, base: BaseModel) -> str:
-    """Return the method of a style that fits the base, without reading all of its weights. Raises as `check_style`."""
     if not path.is_dir():
         raise CheckpointMissingError(
             f"The checkpoint folder {path} does not exist.", "Give the folder of a trained style."
         )
     _check_base(path, _read_meta(path).get("base_model"), base.fingerprint)
-    method = "full" if (path / "config.json").exists() and not (path / CONFIG_FILE).exists() else "lora"
-    if method == "lora":
-        check_adapter(path, base.shapes)
+    if (path / CONFIG_FILE).exists() or not (path / "config.json").exists():
+        return StyleFolder(path, describe_adapter(path, base))
+    check_full(path, base)
+    return StyleFolder(path, None)
+
+
+def check_values(style: StyleFolder) -> None:
+    """Read all values of a style that fits. Raises CheckpointCorruptError for one that cannot be applied."""
+    if style.adapter is None:
+        check_full_values(style.path)
     else:
-        check_full(path, base)
-    return method
+        check_adapter_values(style.adapter)
 
 
 def _check_base(path: Path, trained_on: Any, loaded: str) -> None:

@@ -5,13 +5,16 @@ may ask for another one; that changes nothing for the next.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from heartmula_studio.errors import CheckpointMissingError, InvalidInputError, NotFoundError
+from heartmula_studio.generate.base_model import describe_base
 from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.full_weights import describe_base
 from heartmula_studio.generate.runtime import Runtime
-from heartmula_studio.generate.style import check_fit, check_strength
+from heartmula_studio.generate.style import StyleFolder, check_fit, check_strength, check_values
+from heartmula_studio.jobs.importing import called
 from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
 from heartmula_studio.store.store import Store
 
@@ -29,11 +32,15 @@ class ActiveEngine:
         self._in_use: tuple[str, float] | None = None
 
     def choose(self, checkpoint_id: str, strength: float) -> None:
-        """Make a checkpoint the style of every song from now on, once it is seen to fit the base.
+        """Make a checkpoint the style of every song from now on, once it is seen that it can be applied to the base.
 
+        A full checkpoint's values are not read again: training and imports have.
         Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
         """
-        self._check_checkpoint(checkpoint_id, strength)
+        with self._by_name(checkpoint_id) as folder:
+            style = self._check_checkpoint(folder, strength)
+            if style.adapter:
+                check_values(style)
         self._store.checkpoints.set_active(checkpoint_id, strength)
 
     def check(self, style: str, strength: float | None) -> None:
@@ -42,7 +49,8 @@ class ActiveEngine:
         Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
         """
         if style not in (ACTIVE_STYLE, BASE_STYLE):
-            self._check_checkpoint(style, DEFAULT_STRENGTH if strength is None else strength)
+            with self._by_name(style) as folder:
+                self._check_checkpoint(folder, DEFAULT_STRENGTH if strength is None else strength)
         elif strength is not None:
             raise InvalidInputError(
                 f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
@@ -60,9 +68,17 @@ class ActiveEngine:
             self._put_on(self._engine, self._wanted(style, strength))
             return self._engine
 
-    def _check_checkpoint(self, checkpoint_id: str, strength: float) -> None:
-        method = check_fit(self._store.checkpoints.folder(checkpoint_id), describe_base(self._runtime.base))
-        check_strength(strength, method)
+    def _check_checkpoint(self, folder: Path, strength: float) -> StyleFolder:
+        style = check_fit(folder, describe_base(self._runtime.base))
+        check_strength(strength, style.method)
+        return style
+
+    @contextmanager
+    def _by_name(self, checkpoint_id: str) -> Iterator[Path]:
+        """Yield a checkpoint's folder, which errors speak of by its name. Raises NotFoundError."""
+        folder = self._store.checkpoints.folder(checkpoint_id)
+        with called(folder, self._store.checkpoints.get(checkpoint_id).name):
+            yield folder
 
     def _wanted(self, style: str, strength: float | None) -> tuple[str, float] | None:
         if style == ACTIVE_STYLE:
@@ -78,12 +94,14 @@ class ActiveEngine:
         elif known and wanted[0] == known[0]:
             engine.set_strength(wanted[1])
         else:
-            engine.activate(self._folder(wanted[0]), wanted[1])
+            self._activate(engine, *wanted)
         self._in_use = wanted
 
-    def _folder(self, checkpoint_id: str) -> Path:
+    def _activate(self, engine: Engine, checkpoint_id: str, strength: float) -> None:
         try:
-            return self._store.checkpoints.folder(checkpoint_id)
+            self._store.checkpoints.folder(checkpoint_id)
         except NotFoundError as error:
             message = f"The style {checkpoint_id} was deleted before the song was made."
             raise CheckpointMissingError(message, "Ask for the song in another style.") from error
+        with self._by_name(checkpoint_id) as folder:
+            engine.activate(folder, strength)

@@ -92,8 +92,8 @@ class Workshop:
     def push_to_hub(self, dataset: Dataset, repo_id: str, private: bool) -> None:
         push_to_hub(self.as_hf_dataset(dataset), repo_id, private)
 
-    def import_checkpoint(self, archive: Path, name: str, styles: tuple[str, ...]) -> Checkpoint:
-        return import_checkpoint(self._store, self.runtime.base, archive, name, styles)
+    def import_checkpoint(self, archive: Path, filename: str, name: str, styles: tuple[str, ...]) -> Checkpoint:
+        return import_checkpoint(self._store, self.runtime.base, archive, filename, name, styles)
 
     def _row(self, dataset: Dataset, song: AudioFile) -> dict[str, Any]:
         tokens = Tokens.load(self._store.datasets.tokens_path(dataset.id, song.filename))

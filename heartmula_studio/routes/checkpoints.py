@@ -1,11 +1,5 @@
 """/training/checkpoints: the trained styles."""
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -13,8 +7,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from heartmula_studio.atomic import TEMPORARY_PREFIX
-from heartmula_studio.errors import UploadTooLargeError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
@@ -59,17 +51,11 @@ def list_checkpoints(studio: StudioDep) -> list[Checkpoint]:
 )
 async def import_checkpoint(request: Request, studio: StudioDep) -> Checkpoint:
     """Take in a style that was trained elsewhere."""
-    settings = studio.settings
-
-    def open_file(filename: str):
-        return _temporary_file(settings.data_dir, settings.max_import_bytes, filename)
-
-    check_room(request.headers, settings.data_dir)
-    async with streamed_form(request, open_file, settings.max_import_bytes) as form:
-        await run_in_threadpool(form.file.flush)
-        return await run_in_threadpool(
-            studio.import_checkpoint, form.file.path, form.text("name"), form.names("styles")
-        )
+    max_bytes = studio.settings.max_import_bytes
+    check_room(request.headers, studio.settings.data_dir)
+    async with streamed_form(request, lambda name: studio.store.receive(name, max_bytes), max_bytes) as form:
+        fields = form.text("name"), form.names("styles"), form.file.original_name
+        return await run_in_threadpool(studio.import_checkpoint, form.file.path, *fields)
 
 
 @router.get("/{id}", responses=documented(404))
@@ -113,28 +99,3 @@ def download_checkpoint(id: Id, studio: StudioDep) -> StreamingResponse:
     filename, chunks = studio.download_checkpoint(id)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}"}
     return StreamingResponse(chunks, media_type="application/zip", headers=headers)
-
-
-class _Upload:
-    """A file being received that stays under its limit."""
-
-    def __init__(self, file: IO[bytes], path: Path, max_bytes: int):
-        self.path = path
-        self.flush = file.flush
-        self._file = file
-        self._left = max_bytes
-
-    def write(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise UploadTooLargeError("The file is too large.", "HEARTMULA_MAX_IMPORT_BYTES sets the limit.")
-        self._file.write(chunk)
-
-
-@contextmanager
-def _temporary_file(data_dir: Path, max_bytes: int, filename: str) -> Iterator[_Upload]:
-    """A file beside the data, where there is room for it; of the given name only the kind of file is kept."""
-    suffix = os.path.splitext(filename)[1].lower()
-    suffix = suffix if suffix in (".zip", ".safetensors") else ""
-    with tempfile.NamedTemporaryFile(prefix=TEMPORARY_PREFIX, suffix=suffix, dir=data_dir) as file:
-        yield _Upload(file, Path(file.name), max_bytes)

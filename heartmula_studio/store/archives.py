@@ -5,12 +5,11 @@ nothing in it is ever run.
 """
 
 import io
-import json
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from heartmula_studio.errors import (
@@ -20,17 +19,21 @@ from heartmula_studio.errors import (
     UploadTooLargeError,
 )
 from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.store.provenance import MAX_BYTES as MAX_META_BYTES
+from heartmula_studio.store.provenance import Provenance, read_provenance
 from heartmula_studio.store.records import Method
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 MODEL_CONFIG = "config.json"
 META = "meta.json"
+DIFFUSERS_WEIGHTS = "pytorch_lora_weights.safetensors"
 CHUNK_BYTES = 2**20
 MAX_ENTRIES = 10_000
 MAX_TABLE_BYTES = 2**22
 MAX_JSON_BYTES = 10_000_000
 MAX_UNPACKED_BYTES = 2**35
+LOCAL_HEADER_BYTES = 30  # in front of each file and its name
 SMALL_BYTES = 2**28  # below this an archive may be packed as tightly as it likes
 MAX_RATIO = 20
 
@@ -44,10 +47,10 @@ _WHAT = (
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What an archive held. `base_model` is {"name", "fingerprint"} as its meta.json says, or {}."""
+    """What an archive held, and how that came about as its meta.json says."""
 
     method: Method
-    base_model: dict[str, str] = field(default_factory=dict)
+    provenance: Provenance
 
 
 def method_of(names: Sequence[str]) -> Method | None:
@@ -94,12 +97,13 @@ def unpack(archive: Path, into: Path) -> Unpacked:
     _require_zip(archive)
     try:
         with _CarefulFile(archive) as opened, zipfile.ZipFile(opened) as file:
+            _require_apart(file)
             entries, method = _choose(_entries(file))
             limit = min(MAX_UNPACKED_BYTES, max(SMALL_BYTES, archive.stat().st_size * MAX_RATIO))
             for name, entry in entries.items():
                 if belongs(name, method):
                     limit -= _extract(file, entry, into / name, min(limit, _limit_of(name)))
-            return Unpacked(method, _base_model(file, entries.get(META)))
+            return Unpacked(method, _provenance(file, entries.get(META)))
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise CheckpointCorruptError(f"The archive cannot be read: {error}.", "Pack and send it again.") from error
 
@@ -146,6 +150,17 @@ def _require_zip(archive: Path) -> None:
     raise CheckpointCorruptError("The file is not a zip archive.", _WHAT)
 
 
+def _require_apart(file: zipfile.ZipFile) -> None:
+    """Raise BadZipFile where files share bytes: a small archive would unpack to any size."""
+    end = 0
+    for entry in sorted(file.infolist(), key=lambda entry: entry.header_offset):
+        if entry.header_offset < end:
+            raise zipfile.BadZipFile(f"{entry.filename[:100]!r} overlaps another file in it")
+        end = entry.header_offset + LOCAL_HEADER_BYTES + len(entry.orig_filename) + entry.compress_size
+    if end > file.start_dir:
+        raise zipfile.BadZipFile("its files overlap its table of contents")
+
+
 def _entries(file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
     """The files in the archive by name, for each folder in it."""
     folders: dict[str, dict[str, zipfile.ZipInfo]] = {}
@@ -153,8 +168,11 @@ def _entries(file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
         raise UploadTooLargeError(f"The archive holds over {MAX_ENTRIES:,} files.", _WHAT)
     for entry in file.infolist():
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if not entry.is_dir():
-            folders.setdefault(str(path.parent), {})[path.name] = entry
+        if entry.is_dir():
+            continue
+        if path.name in folders.setdefault(str(path.parent), {}):
+            raise zipfile.BadZipFile(f"it holds {entry.filename[:100]!r} twice")
+        folders[str(path.parent)][path.name] = entry
     return folders
 
 
@@ -168,6 +186,10 @@ def _choose(folders: dict[str, dict[str, zipfile.ZipInfo]]) -> tuple[dict[str, z
     names = [name for entries in folders.values() for name in entries]
     if pickles := [name for name in names if _PICKLES.fullmatch(name)]:
         raise _pickled(pickles[0])
+    if DIFFUSERS_WEIGHTS in names:
+        raise CheckpointMissingError(
+            f"{DIFFUSERS_WEIGHTS} does not say how it is to be applied; {ADAPTER_CONFIG} does.", _WHAT
+        )
     raise CheckpointMissingError("The archive holds no checkpoint.", _WHAT)
 
 
@@ -198,16 +220,8 @@ def _extract(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, max_byte
     return size_bytes
 
 
-def _base_model(file: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> dict[str, str]:
-    """The base that a checkpoint's meta.json names; {} if there is none to be read."""
+def _provenance(file: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> Provenance:
     if entry is None:
-        return {}
+        return Provenance()
     with file.open(entry) as source:
-        raw = source.read(MAX_JSON_BYTES)
-    try:
-        meta = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    base = meta.get("base_model") if isinstance(meta, dict) else None
-    known = base if isinstance(base, dict) else {}
-    return {key: known[key][:200] for key in ("name", "fingerprint") if isinstance(known.get(key), str)}
+        return read_provenance(source.read(MAX_META_BYTES + 1))

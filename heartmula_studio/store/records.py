@@ -231,7 +231,10 @@ class TrackRights:
 
 @dataclass(frozen=True)
 class Checkpoint(Record):
-    """A trained style. `is_active` is known to the engine and filled in by it; `recipe` holds settings and versions."""
+    """A trained style. `is_active` is known to the engine and filled in by it; `recipe` holds settings and versions.
+
+    `warnings` are sentences on what was passed over when it was imported.
+    """
 
     id: str
     name: str
@@ -245,6 +248,7 @@ class Checkpoint(Record):
     losses: Losses = Losses()
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     is_active: bool = False
     strength: float | None = None
 

@@ -68,6 +68,7 @@ class Store:
     @contextmanager
     def receive(self, filename: str, max_bytes: int) -> Iterator[Incoming]:
         """Take in a file that is not a song; it vanishes at the end. Raises StorageError."""
+        self.remove_abandoned()
         with self.scratch() as folder, receiving(folder, filename, max_bytes, self._locks, IMPORT_LIMIT) as incoming:
             yield incoming
 
@@ -83,15 +84,19 @@ class Store:
             yield unlisted, id
             self.datasets.adopt(unlisted.folder(id))
 
+    def remove_abandoned(self) -> None:
+        """Remove the scratch folders of killed processes: those that nobody holds."""
+        for path in self.root.glob(f"{TEMPORARY_PREFIX}{SCRATCH}-*"):
+            with self._locks.attempt(path.name.removeprefix(TEMPORARY_PREFIX)) as is_free:
+                if is_free:
+                    shutil.rmtree(path, ignore_errors=True)
+
     def recover(self) -> None:
         """Remove what killed processes left behind; what living ones are writing stays. Raises StorageError."""
         for collection in (self.datasets, self.jobs, self.checkpoints, self.generations):
             collection.recover()
+        self.remove_abandoned()
         for path in self.root.glob(f"{TEMPORARY_PREFIX}*"):
             if not path.name.startswith(f"{TEMPORARY_PREFIX}{SCRATCH}-"):
                 remove_if_old(path)
-                continue
-            with self._locks.attempt(path.name.removeprefix(TEMPORARY_PREFIX)) as is_free:
-                if is_free:
-                    shutil.rmtree(path, ignore_errors=True)
         self._locks.recover()

@@ -231,8 +231,8 @@ class Endpoints:
     async def import_checkpoint(self, file: gr.FileData, name: str, styles: list[str] | None = None) -> dict:
         """Take in a style that was trained elsewhere: a .zip with safetensors."""
         with explained():
-            path, _ = uploaded_file(file)
-        return await _call(self._studio.import_checkpoint, path, name, styles or [])
+            path, filename = uploaded_file(file)
+        return await _call(self._studio.import_checkpoint, path, name, styles or [], filename)
 
     async def generate(
         self,

@@ -4,6 +4,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +267,9 @@ def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[N
     if not file:
         raise gr.Error("Choose a .zip file first.", title="No file", print_exception=False)
     with explained():
-        studio.import_checkpoint(file, name, styles.split(","))
+        checkpoint = studio.import_checkpoint(file, name, styles.split(","))
+    for warning in checkpoint.warnings:
+        gr.Warning(escape(warning), title="Imported")
     Path(file).unlink(missing_ok=True)
     return None, [name, styles]
 

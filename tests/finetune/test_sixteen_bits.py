@@ -10,7 +10,8 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.setup import make_optimizer
-from heartmula_studio.generate.full_weights import check_full, describe_base
+from heartmula_studio.generate.base_model import describe_base
+from heartmula_studio.generate.full_weights import check_full
 from heartmula_studio.jobs.memory import optimizer_bytes, state_bytes, tensor_shapes
 from tests.finetune.training_jobs import loss_curve, losses, read_metrics, write_job
 

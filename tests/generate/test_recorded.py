@@ -10,6 +10,8 @@ import torch
 from heartmula_studio.arch.checkpoints import load_heartmula
 from heartmula_studio.generate import residence
 from heartmula_studio.generate.adapter import Adapter
+from heartmula_studio.generate.adapter_files import describe_adapter
+from heartmula_studio.generate.base_model import BaseModel
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.rollout import FrameNetwork
@@ -47,7 +49,7 @@ def test_replayed_frames_are_those_launched_one_by_one(model, prompt, num_songs)
 
 @pytest.mark.parametrize("settings", [{}, {"use_dora": True}])
 def test_an_adapter_is_in_the_recording_at_its_strength(model, prompt, save_adapter, settings):
-    adapter = Adapter(model, save_adapter(**settings))
+    adapter = Adapter(model, describe_adapter(save_adapter(**settings), BaseModel.of(model, "")))
     songs = []
     for strength in (1.0, 0.5):
         adapter.set_strength(strength)
@@ -57,7 +59,7 @@ def test_an_adapter_is_in_the_recording_at_its_strength(model, prompt, save_adap
 
 
 def test_a_strength_changed_between_songs_needs_no_new_recording(model, prompt, save_adapter):
-    adapter = Adapter(model, save_adapter())
+    adapter = Adapter(model, describe_adapter(save_adapter(), BaseModel.of(model, "")))
     maker = SongMaker(model, IDS)
     first = maker.make([prompt], [REQUEST])[0]
     stage = maker._stage

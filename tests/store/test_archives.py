@@ -162,20 +162,50 @@ def test_damaged_encrypted_and_unusual_archives_are_refused(packed, into, tmp_pa
             unpack(tmp_path / "bad.zip", folder)
 
 
-@pytest.mark.parametrize(
-    ("meta", "base"),
-    [
-        ({"base_model": {"name": "nano", "fingerprint": "f00", "x": 1}}, {"name": "nano", "fingerprint": "f00"}),
-        ({"base_model": {"name": 7}}, {}),
-        ({"base_model": "nano"}, {}),
-        ([], {}),
-        ("not JSON", {}),
-    ],
-)
-def test_the_base_that_meta_names_is_told(packed, into, meta, base):
-    raw = meta if meta == "not JSON" else json.dumps(meta)
-    assert unpack(packed({**ADAPTER, "meta.json": raw.encode()}), into).base_model == base
+def test_the_provenance_is_read_and_not_taken(packed, into):
+    meta = {"base_model": {"name": "nano", "fingerprint": "f00"}, "styles": ["Dub"]}
+    provenance = unpack(packed({**ADAPTER, "meta.json": json.dumps(meta).encode()}), into).provenance
+    assert (provenance.base_model, provenance.styles) == (meta["base_model"], ("Dub",))
     assert taken(into) == ADAPTER
+
+
+def overlapping(path, count: int) -> bytes:
+    """A zip whose entries all lie on the bytes of the first, which they repeat in the table of contents."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in ADAPTER.items():
+            file.writestr(name, content)
+        for number in range(count):
+            other = zipfile.ZipInfo(f"note-{number}.txt")
+            first = file.filelist[0]
+            for field in ("header_offset", "compress_size", "file_size", "CRC", "compress_type"):
+                setattr(other, field, getattr(first, field))
+            file.filelist.append(other)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_entries_that_overlap_are_refused(tmp_path, into, count):
+    """**Low**: a zip of 500 overlapping entries."""
+    overlapping(tmp_path / "overlapping.zip", count)
+    with pytest.raises(CheckpointCorruptError, match="overlaps another file"):
+        unpack(tmp_path / "overlapping.zip", into)
+    assert taken(into) == {}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_files_of_one_name_are_refused(tmp_path, into):
+    """Readers differ in which of them they take."""
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as file:
+        for content in (b"{}", b"{ }"):
+            file.writestr("style/adapter_config.json", content)
+        file.writestr("./style/adapter_model.safetensors", b"weights")
+    with pytest.raises(CheckpointCorruptError, match="twice"):
+        unpack(tmp_path / "twice.zip", into)
+
+
+def test_the_layout_of_diffusers_is_named(packed, into):
+    with pytest.raises(CheckpointMissingError, match=r"pytorch_lora_weights\.safetensors does not say"):
+        unpack(packed({"pytorch_lora_weights.safetensors": b"weights"}), into)
 
 
 def test_a_download_is_not_compressed(tmp_path):

@@ -97,7 +97,7 @@ def test_a_download_is_one_folder_that_can_be_taken_in_again(store, checkpoint, 
         ]
     with store.scratch() as folder:
         taken = unpack(archive, folder)
-        assert (taken.method, taken.base_model) == ("lora", {"name": "nano", "fingerprint": "f00"})
+        assert (taken.method, taken.provenance.base_model) == ("lora", {"name": "nano", "fingerprint": "f00"})
         again = store.checkpoints.publish(folder, checkpoint_record("again"))
     assert again.size_bytes == checkpoint.size_bytes
 

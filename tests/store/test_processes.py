@@ -147,20 +147,38 @@ def leftovers(root: Path) -> list[str]:
     return [str(path) for path in found if "/".join(path.parts[-2:]) not in listed] + [str(path) for path in hidden]
 
 
-@pytest.mark.parametrize("kind", ["upload", "scratch"])
-def test_what_a_killed_process_was_receiving_goes_at_once(store, dataset, kind):
+@pytest.mark.parametrize("how", ["start", "next import"])
+def test_what_a_killed_process_was_receiving_goes_at_once(store, dataset, how):
+    """**Low**: a killed import's zip lay for an hour."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        with store.datasets.receive(dataset.id, "a.mp3") as incoming, store.scratch() as folder:
-            incoming.write(b"x")
+        with (
+            store.datasets.receive(dataset.id, "a.mp3") as song,
+            store.receive("style.zip", 10) as archive,
+            store.scratch() as folder,
+        ):
+            song.write(b"x")
+            archive.write(b"x")
             (folder / "file").write_text("x")
             os.write(writing, b".")
             signal.pause()
     os.read(reading, 1)
-    store.recover()
-    assert list(store.root.rglob(f".tmp-{kind}-*"))
+
+    def tidy() -> None:
+        if how == "start":
+            store.recover()
+        else:
+            with store.receive("style.zip", 10):
+                pass
+
+    def left() -> list[str]:
+        folder = store.root if how == "next import" else store.datasets.folder(dataset.id) / "audio"
+        return [path.name for path in [*store.root.glob(".tmp-*"), *folder.glob(".tmp-*")]]
+
+    tidy()
+    assert len(set(left())) == (2 if how == "next import" else 3)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    store.recover()
-    assert not list(store.root.rglob(f".tmp-{kind}-*"))
+    tidy()
+    assert left() == []

@@ -84,7 +84,12 @@ def test_examples_are_estimated_and_heard(client):
 def test_a_style_goes_out_and_comes_in(client, seen):
     archive = client.predict(seen[-1]["checkpoint_id"], api_name="/download_checkpoint")
     again = client.predict(handle_file(archive), "Again", ["techno"], api_name="/import_checkpoint")
-    assert again in client.predict(api_name="/list_checkpoints")
+    listed = client.predict(api_name="/list_checkpoints")
+    assert again in listed
+    [trained] = [checkpoint for checkpoint in listed if checkpoint["id"] == seen[-1]["checkpoint_id"]]
+    kept = ("method", "base_model", "losses", "rights", "recipe")
+    assert {name: again[name] for name in kept} == {name: trained[name] for name in kept}
+    assert trained["rights"]
     client.predict(again["id"], api_name="/delete_checkpoint")
     assert again not in client.predict(api_name="/list_checkpoints")
 

@@ -1,0 +1,36 @@
+"""The base model as far as a style is checked against it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from heartmula_studio.arch.checkpoints import BaseFolder, read_heartmula_config
+from heartmula_studio.arch.fingerprint import fingerprint
+from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base's config, the shapes of its parameters, and the sizes (out, in) of its linear layers, by name."""
+
+    config: HeartMuLaConfig
+    shapes: Mapping[str, tuple[int, ...]]
+    linear_layers: Mapping[str, tuple[int, int]]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, model: HeartMuLa, fingerprint: str) -> "BaseModel":
+        """Describe a model without a style on it; its weights may be on the meta device."""
+        shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+        linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+        sizes = {name: (module.out_features, module.in_features) for name, module in linear.items()}
+        return cls(model.config, shapes, sizes, fingerprint)
+
+
+def describe_base(base: BaseFolder) -> BaseModel:
+    """Say what a style is checked against without loading the base. Raises CheckpointError as reading its config."""
+    with torch.device("meta"):
+        network = HeartMuLa(read_heartmula_config(base.model))
+    return BaseModel.of(network, fingerprint(base.model))
