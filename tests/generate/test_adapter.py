@@ -24,6 +24,7 @@ KINDS = {
     "rslora": {"use_rslora": True},
     "dora": {"use_dora": True},
     "patterns": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"w1": 3}, "target_modules": ["q_proj", "w1"]},
+    "mixture": {"use_rslora": True, "use_dora": True, "rank_pattern": {r"layers\.0\..*": 6}},
     "heads": {"target_modules": ["codebook0_head", "projection", "muq_linear"], "use_dora": True},
 }
 

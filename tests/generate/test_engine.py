@@ -24,6 +24,7 @@ from heartmula_studio.errors import (
     InvalidInputError,
     OutOfMemoryError,
 )
+from heartmula_studio.generate.adapter_files import WEIGHTS_FILE
 from heartmula_studio.generate.engine import RECEIPT_TAG, Engine, pick_device
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SongRequest
@@ -277,6 +278,42 @@ def test_a_full_checkpoint_of_another_size_or_without_numbers_is_refused(engine,
         engine.activate(folder)
     assert engine.active is None
     assert torch.equal(logits(), base)
+
+
+@pytest.fixture
+def vanishing(tmp_path, engine) -> Path:
+    """A DoRA of good values which at a strength of 1 make a row of the base's weight 0, whose norm it divides by."""
+    layer, folder = "backbone.layers.0.mlp.w2", tmp_path / "vanishing"
+    folder.mkdir()
+    row = engine.model.get_submodule(layer).weight[:1].clone()
+    up = torch.zeros(engine.model.get_submodule(layer).out_features, 1)
+    up[0] = -1
+    parts = {"lora_A.weight": row, "lora_B.weight": up, "lora_magnitude_vector": torch.ones(len(up))}
+    save_file({f"base_model.model.{layer}.{part}": value for part, value in parts.items()}, folder / WEIGHTS_FILE)
+    config = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "use_dora": True, "target_modules": [layer]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("before", ["base", "lora"])
+def test_a_style_that_the_model_cannot_go_on_with_is_taken_off_again(engine, logits, save_adapter, vanishing, before):
+    """**P**: whatever is activated has been applied, and its logits are numbers."""
+    if before == "lora":
+        engine.activate(save_adapter("good"))
+    active, expected = engine.active, logits()
+    with pytest.raises(CheckpointCorruptError, match=r"vanishing.*not a number"):
+        engine.activate(vanishing)
+    assert engine.active == active
+    assert torch.equal(logits(), expected)
+
+
+def test_a_strength_that_the_model_cannot_go_on_with_is_taken_back(engine, logits, vanishing):
+    engine.activate(vanishing, strength=0.5)
+    expected = logits()
+    with pytest.raises(CheckpointCorruptError, match="not a number"):
+        engine.set_strength(1.0)
+    assert engine.active.strength == 0.5
+    assert torch.equal(logits(), expected)
 
 
 def live_tensors() -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What goes beyond the guide over HTTP: examples, estimates, listening, comparing, formats."""
 
 import io
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -88,3 +89,20 @@ def test_a_song_in_a_style_of_its_own(client, style_id):
     failure(client.post("/generate/music", json={**SHORT, "style": "none"}), 404, "not_found")
     failure(client.post("/generate/music", json={**SHORT, "style": "base", "strength": 1.0}), 422, "invalid_input")
     assert client.get("/generate").json() == songs
+
+
+def test_a_style_that_cannot_be_applied_is_refused_by_the_name_of_its_file(client, tmp_path):
+    archive = zipped_adapter(tmp_path)
+    with zipfile.ZipFile(archive) as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    contents["adapter_config.json"] = contents["adapter_config.json"].replace(b'"r": 2', b'"r": 30000')
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    before = client.get("/training/checkpoints").json()
+    files = {"file": ("Fado <1>.zip", archive.read_bytes())}
+    answer = client.post("/training/checkpoints/import", files=files, data={"name": "Elsewhere"})
+    error = failure(answer, 422, "checkpoint_mismatch")
+    assert "Fado <1>.zip" in error["message"]
+    assert "rank 30000" in error["message"]
+    assert client.get("/training/checkpoints").json() == before
