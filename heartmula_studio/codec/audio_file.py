@@ -1,14 +1,16 @@
 """Audio files in and out, in blocks: checking, reading as stereo at any rate, writing with tags.
 
-Formats by content, never by name: MP3, WAV (8 to 192 kHz, integer or float), FLAC and OGG (Vorbis, Opus) are read;
-WAV, FLAC and MP3 are written.
+Formats by content, never by name: MP3 and its elders, WAV (8 to 192 kHz, integer or float) and its kin, FLAC and OGG
+(Vorbis, Opus) are read; WAV, FLAC and MP3 are written.
 """
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import mutagen
 import numpy as np
@@ -17,11 +19,11 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.atomic import replaced_file
-from heartmula_studio.codec.completeness import CUT_HINT, check_complete
+from heartmula_studio.codec.decoder import Block, DecodingError, open_part
 from heartmula_studio.codec.downmix import stereo_matrix
-from heartmula_studio.codec.mpeg import MpegStream, mended_copy, scan
+from heartmula_studio.codec.parts import Part, find_parts
 from heartmula_studio.codec.resample import regroup, resample_blocks
-from heartmula_studio.codec.sniff import audio_format, open_binary
+from heartmula_studio.codec.sniff import CUT_HINT, audio_format, open_binary
 from heartmula_studio.codec.tags import write_tags
 from heartmula_studio.errors import (
     AudioError,
@@ -36,13 +38,18 @@ from heartmula_studio.errors import (
     TruncatedAudioError,
 )
 
-AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")  # what songs are called; their content decides
-DECODE_BLOCK_VALUES = 2**17
-"""Samples times channels that are decoded at a time: half a megabyte."""
-
-MP3_DELAY_SAMPLES = 4 * 1152
-"""Decoders drop up to this much at the ends of an MP3 stream."""
-
+AUDIO_SUFFIXES = (
+    ".mp3",
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".opus",
+    ".oga",
+    ".mp2",
+    ".w64",
+    ".au",
+    ".voc",
+)  # what songs are called; their content decides
 WRITTEN_FORMATS = {
     ".wav": {"format": "WAV", "subtype": "PCM_16"},
     ".flac": {"format": "FLAC", "subtype": "PCM_16"},
@@ -77,14 +84,14 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class AudioSource:
-    """A file whose format is known and that holds all its container promises. `mpeg` is what an MP3 file consists of.
+    """A file whose format is known and that holds all its container promises, and the parts its sound consists of.
 
-    Every method opens and decodes the file once.
+    `probe` and `read_blocks` each decode the file once.
     """
 
     path: Path
     format: str
-    mpeg: MpegStream | None
+    parts: tuple[Part, ...]
 
     @classmethod
     def find(cls, path: str | Path) -> "AudioSource":
@@ -93,49 +100,73 @@ class AudioSource:
         Raises a subclass of AudioError: missing, unreadable, empty, cut off, protected, or not audio at all.
         """
         path = Path(path)
-        kind = audio_format(path)
-        stream = scan(path) if kind == "MP3" else None
-        check_complete(path, kind, stream)
-        return cls(path, kind, stream)
+        return cls(path, *find_parts(path, audio_format(path)))
 
     def probe(self, limits: AudioLimits | None = None) -> AudioInfo:
         """Decode the whole file, in blocks, and make sure that it can be learned from. Raises as `probe` does."""
         path, limits = self.path, limits or AudioLimits()
-        with self.open() as file:
-            check_rate(path, file.samplerate, limits)
-            check_not_too_long(path, file.frames / file.samplerate, limits)
-            samples, peak = 0, 0.0
-            for block in decode_blocks(path, file):
-                samples += len(block)
-                peak = max(peak, float(np.abs(block).max()))
-                check_not_too_long(path, samples / file.samplerate, limits)
-            info = AudioInfo(path, self.format, samples / file.samplerate, file.samplerate, file.channels, samples)
+        samples, peak, rate_hz, channels = 0, 0.0, 1, 0
+        for block in self.decode(limits):
+            samples += block.num_samples
+            peak = max(peak, float(np.abs(block.samples).max()))
+            rate_hz, channels = block.sample_rate_hz, max(channels, len(block.speakers))
+            check_not_too_long(path, samples / rate_hz, limits)
+        info = AudioInfo(path, self.format, samples / rate_hz, rate_hz, channels, samples)
         check_content(info, peak, limits)
         return info
 
     def read_blocks(self, sample_rate_hz: int, block_samples: int) -> Iterator[Tensor]:
         """Yield stereo blocks as `read_blocks` does."""
-        with self.open() as file:
-            matrix = stereo_matrix(file.channels, self.format)
-            stereo = (torch.from_numpy(matrix @ block.T) for block in decode_blocks(self.path, file))
-            yield from regroup(resample_blocks(stereo, file.samplerate, sample_rate_hz), block_samples)
+        blocks = self.decode()
+        first = next(blocks, None)
+        if first is not None:
+            stereo = (as_stereo(block) for block in chain((first,), blocks))
+            yield from regroup(resample_blocks(stereo, first.sample_rate_hz, sample_rate_hz), block_samples)
 
-    @contextmanager
-    def open(self) -> Iterator[soundfile.SoundFile]:
-        """Open for decoding; an MP3 file whose start would mislead the decoder goes through a mended copy."""
-        with ExitStack() as stack:
-            source = stack.enter_context(open_binary(self.path))
-            if self.mpeg is not None and self.mpeg.needs_mending:
-                source = stack.enter_context(mended_copy(self.path, self.mpeg))
-            try:
-                # By descriptor, so that no suffix of the name (.raw) can mislead the decoder.
-                file = stack.enter_context(soundfile.SoundFile(source.fileno(), closefd=False))
-            except soundfile.LibsndfileError as error:
-                raise CorruptAudioError(
-                    f"{self.path.name} is a {self.format} file that cannot be decoded: {error.error_string}",
-                    "It is damaged, or of a rare kind. Export the song again as WAV, FLAC or MP3.",
-                ) from error
-            yield file
+    def find_rate_hz(self) -> int:
+        """The recording's own sampling rate. Raises as `decode`, and EmptyAudioError."""
+        first = next(self.decode(), None)
+        if first is None:
+            raise empty(self.path)
+        return first.sample_rate_hz
+
+    def decode(self, limits: AudioLimits | None = None) -> Iterator[Block]:
+        """Yield the blocks of all parts; where `limits` are given, what headers promise is held against them.
+
+        Raises TruncatedAudioError where decoding stops early, CorruptAudioError where it does not begin or at a value
+        that is not a number, AudioRateError where the sampling rate changes.
+        """
+        samples, rate_hz = 0, None
+        with open_binary(self.path) as file:
+            for part in self.parts:
+                for block in self._decode_part(file, part, samples, limits):
+                    check_block(self.path, block, rate_hz, samples)
+                    rate_hz = block.sample_rate_hz
+                    samples += block.num_samples
+                    yield block
+
+    def _decode_part(
+        self, file: BinaryIO, part: Part, samples_before: int, limits: AudioLimits | None
+    ) -> Iterator[Block]:
+        samples, rate_hz = samples_before, 1
+        try:
+            with open_part(file, part) as decoded:
+                rate_hz = decoded.sample_rate_hz
+                if limits is not None:
+                    check_rate(self.path, rate_hz, limits)
+                    check_not_too_long(self.path, (samples + decoded.promised_samples) / rate_hz, limits)
+                for block in decoded.blocks:
+                    samples += block.num_samples
+                    yield block
+                if samples - samples_before < decoded.promised_samples:
+                    raise stopped_early(self.path, samples / rate_hz)
+        except DecodingError as error:
+            if samples > 0:
+                raise stopped_early(self.path, samples / rate_hz) from error
+            raise CorruptAudioError(
+                f"{self.path.name} is a {self.format} file that cannot be decoded: {error}.",
+                "It is damaged, or of a rare kind. Export the song again as WAV, FLAC or MP3.",
+            ) from error
 
 
 def probe(path: str | Path, limits: AudioLimits | None = None) -> AudioInfo:
@@ -156,33 +187,32 @@ def read_blocks(path: str | Path, sample_rate_hz: int, block_samples: int) -> It
     yield from AudioSource.find(path).read_blocks(sample_rate_hz, block_samples)
 
 
-def decode_blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """Yield float32 blocks [samples, channels].
+def as_stereo(block: Block) -> Tensor:
+    return torch.from_numpy(stereo_matrix(block.speakers) @ block.samples)
 
-    Raises TruncatedAudioError where decoding stops early, CorruptAudioError at a value that is not a number.
-    """
-    samples = 0
-    while True:
-        try:
-            block = file.read(DECODE_BLOCK_VALUES // file.channels, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise stopped_early(path, samples / file.samplerate) from error
-        if len(block) == 0:
-            break
-        if not np.isfinite(block).all():
-            raise CorruptAudioError(
-                f"{path.name} holds values that are no numbers (NaN, infinity) near {samples / file.samplerate:.1f} s.",
-                "Export the song again, best as 16- or 24-bit WAV or FLAC.",
-            )
-        samples += len(block)
-        yield block
-    tolerance = MP3_DELAY_SAMPLES if file.format == "MP3" else 0
-    if samples < file.frames - tolerance:
-        raise stopped_early(path, samples / file.samplerate)
+
+def check_block(path: Path, block: Block, rate_hz: int | None, samples_before: int) -> None:
+    """Raises AudioRateError where the rate is no longer `rate_hz`, CorruptAudioError at NaN and infinity."""
+    if rate_hz not in (None, block.sample_rate_hz):
+        raise AudioRateError(
+            f"{path.name} changes its sampling rate at {samples_before / rate_hz:.1f} s, from {rate_hz:,} to "
+            f"{block.sample_rate_hz:,} Hz.",
+            "It was joined of different recordings. Cut it there, or export it again at one rate.",
+        )
+    if not np.isfinite(block.samples).all():
+        raise CorruptAudioError(
+            f"{path.name} holds values that are no numbers (NaN, infinity) near "
+            f"{samples_before / block.sample_rate_hz:.1f} s.",
+            "Export the song again, best as 16- or 24-bit WAV or FLAC.",
+        )
 
 
 def stopped_early(path: Path, at_sec: float) -> TruncatedAudioError:
     return TruncatedAudioError(f"{path.name} is cut off or damaged: decoding stops after {at_sec:.1f} s.", CUT_HINT)
+
+
+def empty(path: Path) -> EmptyAudioError:
+    return EmptyAudioError(f"{path.name} is empty: it holds no sound.", "Export the song again.")
 
 
 def check_rate(path: Path, rate_hz: int, limits: AudioLimits) -> None:
@@ -205,7 +235,7 @@ def check_content(info: AudioInfo, peak: float, limits: AudioLimits) -> None:
     """Raises EmptyAudioError, SilentAudioError, CorruptAudioError (absurd levels) or AudioTooShortError."""
     name = info.path.name
     if info.samples == 0:
-        raise EmptyAudioError(f"{name} is empty: it holds no sound.", "Export the song again.")
+        raise empty(info.path)
     if info.duration_sec < limits.min_sec:
         raise AudioTooShortError(
             f"{name} is too short: {info.duration_sec:.2f} s.", f"At least {limits.min_sec:g} s are needed."
@@ -286,8 +316,6 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def check_samples(path: Path, written_samples: int) -> None:
     """Raises TruncatedAudioError where a file holds less than was written: libsndfile hides errors when it closes."""
-    source = AudioSource.find(path)
-    with source.open() as file:
-        samples = sum(len(block) for block in decode_blocks(path, file))
-        if samples < written_samples - (MP3_DELAY_SAMPLES if source.format == "MP3" else 0):
-            raise stopped_early(path, samples / file.samplerate)
+    samples = sum(block.num_samples for block in AudioSource.find(path).decode())
+    if samples < written_samples:
+        raise TruncatedAudioError(f"{path.name} holds {samples:,} of {written_samples:,} samples.", CUT_HINT)

@@ -1,15 +1,18 @@
 """What a file really is, by its content: the name and its suffix are never trusted. Decodes nothing."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-from heartmula_studio.codec.mpeg import FrameHeader, find_frame, skip_id3
+from heartmula_studio.codec import ogg
+from heartmula_studio.codec.mpeg import HEADER_BYTES, MAX_STRAY_BYTES, FrameHeader, find_frame, skip_id3
 from heartmula_studio.errors import (
     AudioMissingError,
     AudioUnreadableError,
     EmptyAudioError,
     NotAudioError,
     ProtectedAudioError,
+    TruncatedAudioError,
 )
 
 HEAD_BYTES = 65536
@@ -17,6 +20,14 @@ LARGEST_INDEX_BYTES = 32 * 2**20
 """Enough of an MP4 `moov` box or an ASF header for the sample descriptions of many hours of sound."""
 
 ALLOWED = "Allowed are MP3, WAV, FLAC and OGG (Vorbis, Opus) files."
+CUT_HINT = "The copy, download or export broke off. Get the whole file again."
+MAGIC = {
+    b"fLaC": "FLAC",
+    b"OggS": "OGG",
+    bytes.fromhex("726966662e91cf11a5d628db04c10000"): "W64",
+    b".snd": "AU",
+    b"Creative Voice File\x1a": "VOC",
+}
 MIDI = "a MIDI file: notes, not sound"
 TRACKER = "a tracker module: notes and samples, not a recording"
 SIGNATURES = (
@@ -36,7 +47,6 @@ SIGNATURES = (
     *((1080, tag, TRACKER) for tag in (b"M.K.", b"M!K!", b"FLT4", b"FLT8", b"4CHN", b"6CHN", b"8CHN")),
     (0, b"FORM", "an AIFF file"),
     (0, b"caff", "a Core Audio file"),
-    (0, b".snd", "a Sun AU file"),
     (0, b"wvpk", "a WavPack file"),
     (0, b"MAC ", "a Monkey's Audio file"),
     (0, b"MPCK", "a Musepack file"),
@@ -44,12 +54,20 @@ SIGNATURES = (
     (0, b"DSD ", "a DSD file"),
     (0, b"\xff\xf1", "a raw AAC file"),
     (0, b"\xff\xf9", "a raw AAC file"),
+    (0, b"ADIF", "a raw AAC file"),
+    (0, b"\x56\xe0", "a raw AAC file"),
+    (0, b"\x0b\x77", "an AC-3 (Dolby Digital) file"),
+    (0, b"\x7f\xfe\x80\x01", "a DTS file"),
+    (0, b"#!AMR", "an AMR (phone speech) file"),
+    (0, b".RMF", "a RealMedia file"),
+    (0, b"\x00\x00\x01\xba", "an MPEG video (program stream)"),
     (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
     (0, b"FLV\x01", "a Flash video"),
     (0, b"MZ", "a Windows program"),
     (0, b"\x7fELF", "a Linux program"),
     (0, b"SQLite format 3", "a database"),
 )
+TS_PACKET_BYTES, TS_MARK = 188, b"G"
 AUDIBLE_AA = b"\x57\x90\x75\x36"
 ASF = bytes.fromhex("3026b2758e66cf11")
 ASF_ENCRYPTION_GUIDS = (
@@ -72,30 +90,35 @@ RIFF_KINDS = {
     b"RMID": MIDI,
     b"sfbk": "a SoundFont",
 }
-OGG_SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
 
 
 def audio_format(path: Path) -> str:
-    """ "MP3", "WAV", "FLAC" or "OGG", by content.
+    """The kind of sound file by content: "MP3" (all layers of MPEG audio), "WAV" or a value of MAGIC.
 
-    Raises AudioMissingError, AudioUnreadableError, EmptyAudioError (0 bytes), ProtectedAudioError or NotAudioError,
-    which says what the file is instead.
+    Raises AudioMissingError, AudioUnreadableError, EmptyAudioError (0 bytes), ProtectedAudioError, TruncatedAudioError
+    (a tag with nothing behind it) or NotAudioError, which says what the file is instead.
     """
     with open_binary(path) as file:
         start = id3_end(file)
         head = read_at(file, start, HEAD_BYTES)
         if start == len(head) == 0:
             raise EmptyAudioError(f"{path.name} is empty: it has 0 bytes.", "Copy or export the song again.")
+        if not head:
+            raise TruncatedAudioError(f"{path.name} is cut off: it ends before its first MP3 frame.", CUT_HINT)
         other = describe_other(head)
-        if other is None and (found := supported_format(head, tagged=start > 0)) is not None:
+        if other is None and (found := supported_format(file, head, start)) is not None:
             return found
         if is_protected(file, head):
             raise ProtectedAudioError(
                 f"{path.name} is copy-protected: its sound is encrypted.",
                 f"Use a copy without protection, from a shop that sells one or your own master. {ALLOWED}",
             )
-    raise NotAudioError(
-        f"{path.name} is not a song that can be read: it is {other or 'data of an unknown kind'}.",
+    raise not_a_song(path, other or ("a free-format MP3 file" if is_free_format(head) else "data of an unknown kind"))
+
+
+def not_a_song(path: Path, description: str) -> NotAudioError:
+    return NotAudioError(
+        f"{path.name} is not a song that can be read: it is {description}.",
         f"{ALLOWED} Export the song in one of these formats and add it again.",
     )
 
@@ -127,25 +150,39 @@ def read_at(file: BinaryIO, offset: int, num_bytes: int) -> bytes:
     return file.read(num_bytes)
 
 
-def supported_format(head: bytes, tagged: bool) -> str | None:
-    """The format if it is one that we read. Whatever follows an ID3 tag (`tagged`) and is nothing else, is MP3."""
+def supported_format(file: BinaryIO, head: bytes, start: int) -> str | None:
+    """The format if it is one that we read. MPEG audio may begin behind bytes that some taggers leave there."""
     if is_wave(head):
         return "WAV"
-    if head.startswith(b"fLaC"):
-        return "FLAC"
-    if head.startswith(b"OggS"):
-        return "OGG"
-    is_mpeg = FrameHeader.parse(head) is not None or find_frame(head, 0, len(head)) is not None
-    return "MP3" if is_mpeg or tagged else None
+    for magic, name in MAGIC.items():
+        if head.startswith(magic):
+            return name
+    return "MP3" if is_mpeg(head) or is_mpeg(read_at(file, start, MAX_STRAY_BYTES)) else None
+
+
+def is_mpeg(head: bytes) -> bool:
+    """Whether frames follow each other in `head`, or it ends before they could."""
+    first = FrameHeader.parse(head)
+    is_stub = first is not None and len(head) < first.frame_bytes
+    return is_stub or find_frame(head, 0, len(head), len(head)) is not None
+
+
+def is_free_format(head: bytes) -> bool:
+    """Whether MPEG frames whose header does not tell their bitrate follow each other at even distances."""
+    is_sync = head[:1] == b"\xff" and head[1:2] >= b"\xe0" and len(head) > HEADER_BYTES and head[2] >> 4 == 0
+    distance = head.find(head[:2], HEADER_BYTES)
+    return is_sync and distance > 0 and head[:2] in head[2 * distance - 1 : 2 * distance + 3]
 
 
 def is_wave(head: bytes) -> bool:
-    return head[:4] in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE"
+    return head[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64") and head[8:12] == b"WAVE"
 
 
-def first_ogg_packet(head: bytes) -> bytes:
-    """What the first page carries, behind its 27 bytes and its table of segments."""
-    return head[27 + head[26] :] if len(head) > 26 else b""
+def ogg_description(kinds: Collection[str]) -> str:
+    """A musician's words for an OGG file that holds these kinds of stream and is no song."""
+    if ogg.VIDEO in kinds:
+        return "an OGG video"
+    return f"an OGG file of {ogg.SPEEX}" if ogg.SPEEX in kinds else "an OGG file that holds neither Vorbis nor Opus"
 
 
 def describe_other(head: bytes) -> str | None:
@@ -155,12 +192,12 @@ def describe_other(head: bytes) -> str | None:
             return name
     if head.startswith(b"RIFF") and not is_wave(head):
         return RIFF_KINDS.get(head[8:12], "a RIFF file that holds no sound")
-    if head.startswith(b"OggS") and len(head) > 64 and not first_ogg_packet(head).startswith(OGG_SOUND):
-        return "an OGG file that holds neither Vorbis nor Opus (a video, or Speex)"
     if head[4:8] == b"ftyp":
         return MP4_KINDS.get(head[8:12], "an MP4 or QuickTime file")
     if head.startswith(ASF):
         return "a Windows Media (WMA) file"
+    if set(head[: 4 * TS_PACKET_BYTES : TS_PACKET_BYTES]) == set(TS_MARK) and len(head) > TS_PACKET_BYTES:
+        return "an MPEG transport stream (television, or a piece of a web stream)"
     return describe_text(head)
 
 

@@ -56,8 +56,7 @@ class SongDesk:
 def convert(source_path: Path, out_path: Path) -> None:
     """Write the same sound and the same tags in the format of another suffix."""
     source = AudioSource.find(source_path)
-    with source.open() as file:
-        rate_hz = file.samplerate
+    rate_hz = source.find_rate_hz()
     with AudioWriter(out_path, rate_hz, read_tags(source_path)) as writer:
         for block in source.read_blocks(rate_hz, BLOCK_SEC * rate_hz):
             writer.write(block)

@@ -1,0 +1,225 @@
+"""Decoding with FFmpeg's libraries, strictly forwards: parts of a file → float32 blocks, in bounded memory."""
+
+import io
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+from heartmula_studio.codec import mpeg
+from heartmula_studio.codec.mpeg import MpegSection
+from heartmula_studio.codec.parts import ContainerPart, Part
+
+MPEG_DECODERS = {"MP1": "mp1float", "MP2": "mp2float", "MP3": "mp3float"}
+EXACT_LENGTHS = ("flac", "au")
+"""Demuxers that take the number of samples from a header and do not guess it from the file's size."""
+
+FLAC_OPTIONS = {"err_detect": "crccheck+explode"}
+DECODE_BLOCK_VALUES = 2**17
+"""Samples times channels that are handed on at a time: half a megabyte."""
+
+
+class DecodingError(Exception):
+    """FFmpeg cannot open or go on with a part, or the part ends before its promised length."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Decoded sound: float32 [channels, n], and the names of the channels as FFmpeg gives them ("FL", "NONE")."""
+
+    samples: np.ndarray
+    sample_rate_hz: int
+    speakers: tuple[str, ...]
+
+    @property
+    def num_samples(self) -> int:
+        return self.samples.shape[1]
+
+
+@dataclass(frozen=True)
+class DecodedPart:
+    """A part that is being decoded. `promised_samples` is what its headers tell, or 0 where they tell nothing."""
+
+    sample_rate_hz: int
+    promised_samples: int
+    blocks: Iterator[Block]
+
+
+class FileWindow(io.RawIOBase):
+    """The bytes from `start` to `end` of an open file, as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int):
+        super().__init__()
+        self._descriptor, self._start, self._size, self._at = file.fileno(), start, end - start, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:
+        num_bytes = max(0, min(len(buffer), self._size - self._at))
+        data = os.pread(self._descriptor, num_bytes, self._start + self._at)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+@contextmanager
+def open_part(file: BinaryIO, part: Part) -> Iterator[DecodedPart]:
+    """Decode one part of an open file. Raises DecodingError, also while its blocks are read."""
+    opened = open_mpeg(file, part) if isinstance(part, MpegSection) else open_container(file, part)
+    with opened as decoded:
+        yield decoded
+
+
+@contextmanager
+def open_mpeg(file: BinaryIO, section: MpegSection) -> Iterator[DecodedPart]:
+    """Frame by frame, as a reader that seeks loses the bits that frames keep for later ones."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        blocks = trimmed(mpeg_blocks(data, section), section.skipped_samples, section.num_samples)
+        yield DecodedPart(section.header.sample_rate_hz, section.num_samples, gathered(blocks))
+
+
+def mpeg_blocks(data: mmap.mmap, section: MpegSection) -> Iterator[Block]:
+    """Yield each frame's block; silence takes the place of a frame that cannot be decoded."""
+    decoder = av.CodecContext.create(MPEG_DECODERS[section.format], "r")
+    silence = None
+    for offset, header in mpeg.walk(data, section.start, section.end):
+        try:
+            frames = decoder.decode(av.Packet(data[offset : offset + header.frame_bytes]))
+        except av.FFmpegError as error:
+            if silence is None:
+                raise DecodingError(error.strerror) from error
+            frames = []
+            yield silence
+        for frame in frames:
+            block = block_of(frame)
+            silence = Block(np.zeros_like(block.samples), block.sample_rate_hz, block.speakers)
+            yield block
+
+
+def trimmed(blocks: Iterator[Block], skipped_samples: int, num_samples: int) -> Iterator[Block]:
+    """Leave out the first `skipped_samples`, and everything behind the `num_samples` that follow them."""
+    at, end = 0, skipped_samples + num_samples
+    for block in blocks:
+        length = block.num_samples
+        kept = block.samples[:, max(0, skipped_samples - at) : max(0, end - at)]
+        if kept.shape[1] > 0:
+            yield Block(kept, block.sample_rate_hz, block.speakers)
+        at += length
+
+
+@contextmanager
+def open_container(file: BinaryIO, part: ContainerPart) -> Iterator[DecodedPart]:
+    """Through FFmpeg's demuxer for this format and no other, whatever the content may claim to be."""
+    try:
+        container = av.open(FileWindow(file, part.start, part.end), format=part.demuxer)
+    except (av.FFmpegError, ValueError) as error:
+        raise DecodingError(str(error)) from error
+    with container:
+        if not container.streams.audio:
+            raise DecodingError("it holds no sound")
+        stream = container.streams.audio[0]
+        promised = promised_samples(stream) if part.demuxer in EXACT_LENGTHS else 0
+        if part.demuxer == "flac":
+            stream.codec_context.options = FLAC_OPTIONS
+            blocks = flac_blocks(container, stream)
+        else:
+            blocks = container_blocks(container, stream)
+        yield DecodedPart(stream.sample_rate, promised, gathered(blocks))
+
+
+def promised_samples(stream: av.AudioStream) -> int:
+    return 0 if stream.duration is None else int(stream.duration * stream.time_base * stream.sample_rate)
+
+
+def container_blocks(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Block]:
+    """Yield each decoded frame; what cannot be decoded is left out, as FFmpeg does. Raises DecodingError."""
+    failure, is_empty = None, True
+    for frame in decoded_frames(container, stream):
+        if isinstance(frame, av.FFmpegError):
+            failure = frame
+        else:
+            is_empty = False
+            yield block_of(frame)
+    if failure is not None and is_empty:
+        raise DecodingError(failure.strerror) from failure
+
+
+def decoded_frames(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[av.AudioFrame | av.FFmpegError]:
+    """Yield each frame, and an error in place of a packet without one."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.FFmpegError as error:
+                yield error
+    except av.FFmpegError as error:
+        yield error
+
+
+def flac_blocks(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Block]:
+    """Yield each frame; raises DecodingError for one whose checksum is wrong or that is missing.
+
+    Frames carry their position. One that goes back begins another song, where files were joined.
+    """
+    expected = None
+    for frame in decoded_frames(container, stream):
+        if isinstance(frame, av.FFmpegError):
+            raise DecodingError(frame.strerror) from frame
+        if frame.pts is None or (expected is not None and frame.pts > expected):
+            raise DecodingError("frames are missing")
+        expected = frame.pts + frame.samples
+        yield block_of(frame)
+
+
+def block_of(frame: av.AudioFrame) -> Block:
+    """A frame's samples as float32, with integers scaled to ±1."""
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    if values.dtype == np.uint8:
+        samples = (values.astype(np.float32) - 128) / 128
+    elif values.dtype.kind == "i":
+        samples = (values / -float(np.iinfo(values.dtype).min)).astype(np.float32)
+    else:
+        samples = values.astype(np.float32)
+    return Block(samples, frame.sample_rate, tuple(channel.name for channel in frame.layout.channels))
+
+
+def gathered(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same samples in fewer blocks; rate and speakers are the same throughout each."""
+    pending: list[Block] = []
+    values = 0
+    for block in blocks:
+        if pending and (block.sample_rate_hz, block.speakers) != (pending[0].sample_rate_hz, pending[0].speakers):
+            yield joined(pending)
+            pending, values = [], 0
+        pending.append(block)
+        values += block.samples.size
+        if values >= DECODE_BLOCK_VALUES:
+            yield joined(pending)
+            pending, values = [], 0
+    if pending:
+        yield joined(pending)
+
+
+def joined(blocks: list[Block]) -> Block:
+    samples = np.concatenate([block.samples for block in blocks], axis=1)
+    return Block(samples, blocks[0].sample_rate_hz, blocks[0].speakers)

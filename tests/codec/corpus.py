@@ -1,0 +1,377 @@
+"""Recordings as other people's encoders, players and tools make them: how each is made, and what it must read as.
+
+Commands are run by bash in a folder that holds `SOURCES` as WAV files, and write to `$OUT`.
+"""
+
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+SECONDS = 2
+CD, DAT = 44100 * SECONDS, 48000 * SECONDS
+SOURCES = {
+    "cd": (44100, 2, "PCM_16"),
+    "mono": (44100, 1, "PCM_16"),
+    "dat": (48000, 2, "PCM_16"),
+    "r8": (8000, 1, "PCM_16"),
+    "r11": (11025, 2, "PCM_16"),
+    "r16": (16000, 1, "PCM_16"),
+    "r22": (22050, 2, "PCM_16"),
+    "r24": (24000, 2, "PCM_16"),
+    "r32": (32000, 2, "PCM_16"),
+    "r96": (96000, 2, "PCM_24"),
+    "deep": (44100, 2, "PCM_24"),
+    "deepest": (44100, 2, "PCM_32"),
+    "float": (44100, 2, "FLOAT"),
+    "double": (44100, 2, "DOUBLE"),
+    "bytes": (44100, 2, "PCM_U8"),
+    "six": (48000, 6, "PCM_16"),
+}
+TOOLS = ("ffmpeg", "lame", "flac", "metaflac", "oggenc", "opusenc", "mpg123", "sox", "gst-launch-1.0")
+REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+GST = "gst-launch-1.0 -q filesrc location={source}.wav ! wavparse ! audioconvert ! {chain} ! filesink location=$OUT"
+FF = "ffmpeg -v error -y -i"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """`samples` are to be read, per channel; None: as many as FFmpeg reads. `change` edits what the command wrote.
+
+    `source` is what it must sound like, without a delay; None where encoders leave one that no header tells.
+    `by_ffmpeg` is whether FFmpeg 5.1 reads it right, so that its samples are the judge.
+    """
+
+    name: str
+    command: str
+    samples: int | None
+    source: str | None = "cd"
+    change: Callable[[bytes], bytes] = bytes
+    by_ffmpeg: bool = True
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return tuple(tool for tool in TOOLS if tool in self.command)
+
+
+def music(rate_hz: int, channels: int) -> np.ndarray:
+    """Two seconds of chords, breath and rests, [samples, channels]: rests fill an MP3's bit reservoir."""
+    time = np.arange(rate_hz * SECONDS) / rate_hz
+    noise = np.random.default_rng(rate_hz + channels).standard_normal((len(time), channels))
+    tones = [np.sin(2 * np.pi * f * time) + 0.5 * np.sin(6 * np.pi * f * time) for f in 196.0 * (1 + np.arange(channels))]
+    played = (np.sin(2 * np.pi * 1.7 * time + 1) > -0.3) * 0.98 + 0.001
+    return (0.15 * np.stack(tones, axis=1) + 0.03 * noise) * played[:, None]
+
+
+def write_sources(folder: Path) -> None:
+    for name, (rate_hz, channels, subtype) in SOURCES.items():
+        soundfile.write(folder / f"{name}.wav", music(rate_hz, channels), rate_hz, subtype=subtype)
+
+
+def make(recording: Recording, folder: Path) -> Path:
+    """Make a recording in a folder that holds the sources."""
+    path = folder / recording.name.replace(" ", "_")
+    environment = os.environ | {"OUT": str(path)}
+    command = ["bash", "-euo", "pipefail", "-c", recording.command]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    path.write_bytes(recording.change(path.read_bytes()))
+    return path
+
+
+def missing_tools(recording: Recording) -> list[str]:
+    return [tool for tool in recording.tools if shutil.which(tool) is None]
+
+
+def id3(content: bytes = bytes(500), version: int = 3, footer: bool = False) -> bytes:
+    """An ID3v2 tag; its size is written in seven bits a byte."""
+    size = bytes(len(content) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    flags = b"\x10" if footer else b"\x00"
+    tail = b"3DI" + bytes([version, 0]) + flags + size if footer else b""
+    return b"ID3" + bytes([version, 0]) + flags + size + content + tail
+
+
+def ape_tag(content: bytes) -> bytes:
+    """An APEv2 tag with header and footer around a binary item, as mp3gain and players put it behind a song."""
+    item = struct.pack("<II", len(content), 2) + b"Cover Art (Front)\x00" + content
+    fields = struct.pack("<III", 2000, len(item) + 32, 1)
+    return b"APETAGEX" + fields + b"\x00\x00\x00\xa0" + bytes(8) + item + b"APETAGEX" + fields + b"\x00\x00\x00\x80" + bytes(8)
+
+
+ID3V1 = b"TAG" + b"A title".ljust(125, b"\x00")
+LYRICS3 = b"LYRICSBEGININD0000200LYR00010la la la\r\n000055LYRICS200"
+COVER = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + np.random.default_rng(1).bytes(70_000)
+
+
+def before(prefix: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: prefix + content
+
+
+def behind(suffix: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: content + suffix
+
+
+def written_at(mark: bytes, distance: int, value: bytes) -> Callable[[bytes], bytes]:
+    """Overwrite what stands `distance` bytes behind the first `mark`."""
+
+    def change(content: bytes) -> bytes:
+        offset = content.index(mark) + distance
+        return content[:offset] + value + content[offset + len(value) :]
+
+    return change
+
+
+def data_size(size: int) -> Callable[[bytes], bytes]:
+    return written_at(b"data", 4, struct.pack("<I", size))
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def with_chunks(first: bytes, last: bytes = b"") -> Callable[[bytes], bytes]:
+    """Put chunks before and behind the others of a WAV file."""
+    return lambda content: content[:12] + first + content[12:] + last
+
+
+def vbri_before(content: bytes) -> bytes:
+    """Put Fraunhofer's header frame in front of the first frame, which lies behind no tag."""
+    offset = content.index(b"\xff\xfb")
+    header = content[offset : offset + 2] + b"\xb4" + content[offset + 3 : offset + 4]
+    frame = header + bytes(32) + b"VBRI" + struct.pack(">HHHII", 1, 1105, 75, len(content), 77)
+    return content[:offset] + frame.ljust(627, b"\x00") + content[offset:]
+
+
+def with_right_checksums(content: bytes) -> bytes:
+    """The same Ogg pages, each with the checksum of what it holds now."""
+    result, offset = b"", 0
+    while offset < len(content):
+        packet = offset + 27 + content[offset + 26]
+        end = packet + sum(content[offset + 27 : packet])
+        page = content[offset : offset + 22] + bytes(4) + content[offset + 26 : end]
+        crc = zlib.crc32(page.translate(REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        result += page[:22] + crc.to_bytes(4, "big").translate(REVERSED_BITS) + page[26:]
+        offset = end
+    return result
+
+
+def without_end_mark(content: bytes) -> bytes:
+    offset = content.rfind(b"OggS") + 5
+    return with_right_checksums(content[:offset] + bytes([content[offset] & ~4]) + content[offset + 1 :])
+
+
+def with_gain(content: bytes) -> bytes:
+    """An Opus header that asks to be played at half the level."""
+    return with_right_checksums(written_at(b"OpusHead", 16, struct.pack("<h", -1541))(content))
+
+
+def with_skeleton(content: bytes) -> bytes:
+    """A Skeleton track around a stream: its head before, its end behind the stream's own head."""
+    end_of_head = content.index(b"OggS", 4)
+    head = b"fishead\x00" + struct.pack("<HHqqqq", 3, 0, 0, 1000, 0, 1000) + bytes(20)
+    first = b"OggS\x00\x02" + bytes(8) + b"SKEL" + bytes(8) + bytes([1, len(head)]) + head
+    last = b"OggS\x00\x04" + bytes(8) + b"SKEL" + struct.pack("<I", 1) + bytes(4) + bytes([1, 0])
+    return with_right_checksums(first + content[:end_of_head] + last + content[end_of_head:])
+
+
+def as_bw64(content: bytes) -> bytes:
+    return b"BW64" + content[4:]
+
+
+MP3 = (
+    *(Recording(f"lame V{q}", f"lame --quiet -V{q} cd.wav $OUT", CD) for q in (0, 2, 3, 4, 5, 6, 7, 9)),
+    *(Recording(f"lame V{q} with checksums", f"lame --quiet -p -V{q} cd.wav $OUT", CD) for q in (2, 4, 6, 9)),
+    Recording("lame ABR", "lame --quiet --abr 128 cd.wav $OUT", CD),
+    Recording("lame CBR 128", "lame --quiet -b 128 cd.wav $OUT", CD),
+    Recording("lame CBR 320", "lame --quiet -b 320 cd.wav $OUT", CD),
+    Recording("lame without reservoir", "lame --quiet -b 128 --nores cd.wav $OUT", CD),
+    Recording("lame dual mono", "lame --quiet -m d -b 192 cd.wav $OUT", CD),
+    Recording("lame plain stereo", "lame --quiet -m s -V4 cd.wav $OUT", CD),
+    Recording("lame forced joint stereo", "lame --quiet -m f -V4 cd.wav $OUT", CD),
+    Recording("lame mono", "lame --quiet -V4 mono.wav $OUT", CD, "mono"),
+    Recording("lame 48 kHz", "lame --quiet -V4 dat.wav $OUT", DAT, "dat"),
+    *(
+        Recording(f"lame {name}", f"lame --quiet -V4 --resample {rate_hz / 1000} {name}.wav $OUT", 2 * rate_hz, name)
+        for name, (rate_hz, _, _) in SOURCES.items()
+        if name in ("r8", "r11", "r16", "r22", "r24", "r32")
+    ),
+    Recording("lame without a count", "lame --quiet -t -V4 cd.wav $OUT", None, None),
+    Recording("lame CBR without a count", "lame --quiet -t -b 192 cd.wav $OUT", None, None),
+    Recording("lame to a pipe", "lame --quiet -V4 - - < cd.wav | cat > $OUT", None, None),
+    Recording("ffmpeg VBR MP3", f"{FF} cd.wav -c:a libmp3lame -q:a 4 -f mp3 $OUT", CD),
+    Recording("ffmpeg CBR MP3", f"{FF} cd.wav -b:a 128k -f mp3 $OUT", CD),
+    Recording("ffmpeg MP3 to a pipe", f"{FF} cd.wav -q:a 4 -f mp3 - | cat > $OUT", None, None),
+    Recording("ffmpeg MP3 without Xing", f"{FF} cd.wav -q:a 4 -write_xing 0 -f mp3 $OUT", None, None),
+    Recording(
+        "ffmpeg copy of an MP3 piece", f"lame --quiet -V4 cd.wav a.mp3; {FF} a.mp3 -ss 0.7 -c copy -f mp3 $OUT", None, None
+    ),
+    Recording("sox MP3", "sox cd.wav -t mp3 $OUT", None, None),
+    Recording("GStreamer MP3", GST.format(source="cd", chain="lamemp3enc target=quality quality=4"), None, None),
+    Recording("GStreamer MP3 with Xing", GST.format(source="cd", chain="lamemp3enc target=quality ! xingmux"), None, None),
+    Recording("MP3 with a tag", "lame --quiet -V4 --tt Title --ta Artist --id3v2-only cd.wav $OUT", CD),
+    Recording("MP3 behind two tags", "lame --quiet -V4 cd.wav $OUT", CD, change=before(id3() + id3(bytes(3000)))),
+    Recording("MP3 behind a cover", "lame --quiet -V4 cd.wav $OUT", CD, change=before(id3(COVER))),
+    Recording("MP3 behind a tag with footer", "lame --quiet -V4 cd.wav $OUT", CD, change=before(id3(version=4, footer=True))),
+    Recording("MP3 with old tag", "lame --quiet -V4 cd.wav $OUT", CD, change=behind(ID3V1)),
+    Recording("MP3 with lyrics", "lame --quiet -V4 cd.wav $OUT", CD, change=behind(LYRICS3 + ID3V1)),
+    Recording("MP3 with a cover behind", "lame --quiet -V4 cd.wav $OUT", CD, change=behind(ape_tag(COVER) + ID3V1)),
+    Recording("P12 zeros before", "lame --quiet -V4 cd.wav $OUT", CD, change=before(bytes(4000)), by_ffmpeg=False),
+    Recording("P12 text before", "lame --quiet -V4 cd.wav $OUT", CD, change=before(b"ICY 200 OK\r\n\r\n"), by_ffmpeg=False),
+    Recording(
+        "P12 low count",
+        "lame --quiet -V4 cd.wav $OUT",
+        CD,
+        change=written_at(b"Xing", 8, struct.pack(">I", 20)),
+        by_ffmpeg=False,
+    ),
+    Recording("P12 VBRI", "lame --quiet -V4 cd.wav $OUT", CD, change=vbri_before, by_ffmpeg=False),
+    Recording("joined MP3", "lame --quiet -V4 cd.wav a.mp3; cat a.mp3 a.mp3 > $OUT", 2 * CD, by_ffmpeg=False),
+    Recording(
+        "joined tagged MP3",
+        "lame --quiet -V4 --tt Title --add-id3v2 cd.wav a.mp3; cat a.mp3 a.mp3 > $OUT",
+        2 * CD,
+        by_ffmpeg=False,
+    ),
+    Recording("MP2", f"{FF} cd.wav -c:a mp2 -f mp2 $OUT", None, None),
+    Recording("MP2 at 24 kHz", f"{FF} r24.wav -c:a mp2 -f mp2 $OUT", None, None),
+    Recording("P10 MP2 behind a tag", f"{FF} cd.wav -c:a mp2 -f mp2 $OUT", None, None, before(id3())),
+    Recording("P4 VBR MP3 in WAV", f"{FF} cd.wav -c:a libmp3lame -q:a 4 -f wav $OUT", None, None),
+    Recording("P4 CBR MP3 in WAV", f"{FF} cd.wav -c:a libmp3lame -b:a 128k -f wav $OUT", None, None),
+    Recording("P4 MP3 with Xing in WAV", "lame --quiet -V4 cd.wav $OUT", CD, change=lambda c: mp3_in_wav(c), by_ffmpeg=False),
+    Recording("MP2 in WAV", f"{FF} cd.wav -c:a mp2 -f wav $OUT", None, None),
+)
+
+
+def mp3_in_wav(content: bytes) -> bytes:
+    fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 2, 44100, 16000, 1, 0, 12, 1, 2, 417, 1, 0)
+    chunks = chunk(b"fmt ", fmt) + chunk(b"data", content)
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
+
+
+WAV = (
+    *(Recording(f"WAV {name}", f"cp {name}.wav $OUT", CD, name) for name in ("deep", "deepest", "float", "double", "bytes")),
+    Recording("WAV 96 kHz", "cp r96.wav $OUT", 192000, "r96"),
+    Recording("WAV 8 kHz", "cp r8.wav $OUT", 16000, "r8"),
+    Recording("WAV A-law", f"{FF} cd.wav -c:a pcm_alaw -f wav $OUT", CD),
+    Recording("WAV mu-law", f"{FF} cd.wav -c:a pcm_mulaw -f wav $OUT", CD),
+    Recording("WAV IMA ADPCM", f"{FF} cd.wav -c:a adpcm_ima_wav -f wav $OUT", None),
+    Recording("WAV Microsoft ADPCM", f"{FF} cd.wav -c:a adpcm_ms -f wav $OUT", None),
+    Recording("WAV six channels", f"{FF} six.wav -f wav $OUT", DAT, "six"),
+    Recording("WAV of 20 bits in 24", "sox deep.wav -t wav -b 24 $OUT", CD, "deep"),
+    Recording("RF64", f"{FF} cd.wav -rf64 always -f wav $OUT", CD),
+    Recording("P11 BW64", f"{FF} cd.wav -rf64 always -f wav $OUT", CD, change=as_bw64),
+    Recording("RIFX", "sox cd.wav -B -t wav $OUT", CD),
+    Recording("broadcast WAV", f"{FF} cd.wav -write_bext 1 -metadata description=x -f wav $OUT", CD),
+    Recording("WAV with chunks", "cp cd.wav $OUT", CD, change=with_chunks(chunk(b"JUNK", bytes(27)), chunk(b"cue ", bytes(4)))),
+    Recording("WAV with iXML and peaks", "cp float.wav $OUT", CD, "float", with_chunks(chunk(b"iXML", b"<x/>" * 99))),
+    Recording("WAV with a tag inside", "cp cd.wav $OUT", CD, change=with_chunks(b"", chunk(b"id3 ", id3()))),
+    Recording("P10 WAV behind a tag", "cp cd.wav $OUT", CD, change=before(id3())),
+    Recording("P6 ffmpeg WAV from a pipe", f"{FF} cd.wav -f wav - | cat > $OUT", CD),
+    Recording("P6 sox WAV from a pipe", "sox -t raw -r 44100 -c 2 -b 16 -e signed - -t wav - < cd.wav | cat > $OUT", None, None),
+    Recording("P6 flac WAV from a pipe", "flac -s -c cd.wav | flac -s -d -c - | cat > $OUT", CD),
+    Recording("P6 mpg123 WAV from a pipe", "lame --quiet -V2 cd.wav a.mp3; mpg123 -q -w - a.mp3 | cat > $OUT", None, None),
+    Recording(
+        "P6 GStreamer WAV from a pipe",
+        GST.format(source="cd", chain="wavenc").replace("filesink location=$OUT", "fdsink | cat > $OUT"),
+        CD,
+    ),
+    *(
+        Recording(f"P6 WAV of size {size:X}", "cp cd.wav $OUT", CD, change=data_size(size))
+        for size in (0, 0x7FFF0000, 0x7FFFFFFF, 0x7FFFFFDB, 0x80000000, 0xFFFFFFFF, 0xFFFFFFDB, 0xFFFFF000)
+    ),
+)
+FLAC = (
+    *(Recording(f"flac -{level}", f"flac -s -{level} cd.wav -o $OUT", CD) for level in (0, 5, 8)),
+    Recording("flac 24 bit", "flac -s deep.wav -o $OUT", CD, "deep"),
+    Recording("P11 flac 32 bit", "flac -s deepest.wav -o $OUT", CD, "deepest"),
+    Recording("flac mono", "flac -s mono.wav -o $OUT", CD, "mono"),
+    Recording("flac 96 kHz", "flac -s r96.wav -o $OUT", 192000, "r96"),
+    Recording("flac six channels", "flac -s six.wav -o $OUT --channel-map=none", DAT, "six"),
+    Recording("flac small blocks", "flac -s -b 192 cd.wav -o $OUT", CD),
+    Recording("flac without seek points", "flac -s --no-seektable --no-padding cd.wav -o $OUT", CD),
+    Recording("P5 flac to a pipe", "flac -s -c cd.wav | cat > $OUT", CD),
+    Recording("P5 flac from raw to a pipe", f"{FF} cd.wav -f flac - | cat > $OUT", CD),
+    Recording(
+        "P5 GStreamer FLAC from a pipe",
+        GST.format(source="cd", chain="flacenc").replace("filesink location=$OUT", "fdsink | cat > $OUT"),
+        CD,
+    ),
+    Recording("ffmpeg FLAC", f"{FF} cd.wav -f flac $OUT", CD),
+    Recording("ffmpeg copy of a FLAC piece", f"flac -s -f cd.wav -o a.flac; {FF} a.flac -ss 0.7 -c copy -f flac $OUT", None, None),
+    Recording("FLAC behind a tag", "flac -s cd.wav -o $OUT", CD, change=before(id3())),
+    Recording("P10 FLAC behind a tag with footer", "flac -s cd.wav -o $OUT", CD, change=before(id3(version=4, footer=True))),
+    Recording("FLAC with old tag", "flac -s cd.wav -o $OUT", CD, change=behind(ID3V1)),
+    Recording("joined FLAC", "flac -s -f cd.wav -o a.flac; cat a.flac a.flac > $OUT", 2 * CD),
+)
+OGG = (
+    *(Recording(f"oggenc q{q}", f"oggenc -Q -q {q} cd.wav -o $OUT", CD) for q in (-1, 3, 6, 10)),
+    Recording("oggenc mono", "oggenc -Q mono.wav -o $OUT", CD, "mono"),
+    Recording("oggenc 48 kHz", "oggenc -Q dat.wav -o $OUT", DAT, "dat"),
+    Recording("oggenc 8 kHz", "oggenc -Q r8.wav -o $OUT", 16000, "r8"),
+    Recording("oggenc six channels", "oggenc -Q six.wav -o $OUT", DAT, "six"),
+    Recording("oggenc managed", "oggenc -Q --managed -b 96 cd.wav -o $OUT", CD),
+    Recording("ffmpeg Vorbis", f"{FF} cd.wav -c:a libvorbis -q:a 4 -f ogg $OUT", CD),
+    Recording("ffmpeg Vorbis to a pipe", f"{FF} cd.wav -c:a libvorbis -f ogg - | cat > $OUT", CD),
+    Recording("GStreamer Vorbis", GST.format(source="cd", chain="audioconvert ! vorbisenc ! oggmux"), None, None),
+    Recording("P11 Vorbis with Skeleton by GStreamer", GST.format(source="cd", chain="vorbisenc ! oggmux skip-pads=0"), None, None)
+    if False
+    else Recording("P11 Vorbis with Skeleton", "oggenc -Q cd.wav -o $OUT", CD, change=with_skeleton),
+    Recording("P11 Vorbis without end mark", "oggenc -Q cd.wav -o $OUT", None, change=without_end_mark),
+    Recording("Vorbis with old tag", "oggenc -Q cd.wav -o $OUT", CD, change=behind(ID3V1)),
+    Recording("P2 chain of two Vorbis", "oggenc -Q cd.wav -o a.ogg; cat a.ogg a.ogg > $OUT", 2 * CD, by_ffmpeg=False),
+    Recording(
+        "P2 chain of three Vorbis",
+        "oggenc -Q -q 1 -s 7 cd.wav -o a.ogg; oggenc -Q -q 8 -s 8 cd.wav -o b.ogg; cat a.ogg b.ogg a.ogg > $OUT",
+        3 * CD,
+        by_ffmpeg=False,
+    ),
+    Recording(
+        "P2 chain of stereo and mono",
+        "oggenc -Q cd.wav -o a.ogg; oggenc -Q mono.wav -o b.ogg; cat a.ogg b.ogg > $OUT",
+        2 * CD,
+        by_ffmpeg=False,
+    ),
+    Recording("P14 copy of a Vorbis piece", f"oggenc -Q cd.wav -o a.ogg; {FF} a.ogg -ss 0.7 -c copy -f ogg $OUT", None, None),
+    Recording(
+        "P14 early copy of a Vorbis piece", f"oggenc -Q cd.wav -o a.ogg; ffmpeg -v error -ss 0.7 -i a.ogg -c copy -f ogg $OUT", None, None
+    ),
+    Recording("Ogg FLAC", "flac -s --ogg cd.wav -o $OUT", CD),
+)
+OPUS = (
+    Recording("opusenc", "opusenc --quiet cd.wav $OUT", DAT, None),
+    *(Recording(f"opusenc {rate}", f"opusenc --quiet --bitrate {rate} dat.wav $OUT", DAT, "dat") for rate in (24, 96, 256)),
+    *(Recording(f"opusenc {ms} ms", f"opusenc --quiet --framesize {ms} dat.wav $OUT", DAT, "dat") for ms in (2.5, 60)),
+    Recording("opusenc from 16 kHz", "opusenc --quiet r16.wav $OUT", DAT, None),
+    Recording("opusenc CBR", "opusenc --quiet --hard-cbr dat.wav $OUT", DAT, "dat"),
+    Recording("opusenc six channels", "opusenc --quiet six.wav $OUT", DAT, "six"),
+    Recording("opusenc with a gain", "opusenc --quiet dat.wav $OUT", DAT, "dat", change=with_gain),
+    Recording("ffmpeg Opus", f"{FF} dat.wav -c:a libopus -f ogg $OUT", DAT, "dat"),
+    Recording("GStreamer Opus", GST.format(source="dat", chain="opusenc ! oggmux"), None, "dat"),
+    Recording("Opus without end mark", "opusenc --quiet dat.wav $OUT", None, "dat", without_end_mark),
+    Recording("P11 Opus with Skeleton", "opusenc --quiet dat.wav $OUT", DAT, "dat", with_skeleton),
+    Recording("P2 chain of two Opus", "opusenc --quiet dat.wav a.opus; cat a.opus a.opus > $OUT", 2 * DAT, "dat", by_ffmpeg=False),
+    Recording(
+        "P2 long chain of Opus",
+        "opusenc --quiet dat.wav a.opus; for i in 1 2 3 4 5 6 7 8; do cat a.opus; done > $OUT",
+        8 * DAT,
+        "dat",
+        by_ffmpeg=False,
+    ),
+    Recording("copy of an Opus piece", f"opusenc --quiet dat.wav a.opus; {FF} a.opus -ss 0.7 -c copy -f ogg $OUT", None, None),
+)
+OTHERS = (
+    Recording("P11 AU", "sox cd.wav -t au $OUT", CD),
+    Recording("P11 AU from a pipe", f"{FF} cd.wav -f au - | cat > $OUT", CD),
+    Recording("P11 W64 by sox", "sox cd.wav -t w64 $OUT", CD),
+    Recording("P11 W64 by ffmpeg", f"{FF} deep.wav -c:a pcm_s24le -f w64 $OUT", CD, "deep"),
+    Recording("P11 W64 from a pipe", f"{FF} cd.wav -f w64 - | cat > $OUT", CD),
+    Recording("P11 VOC by sox", "sox mono.wav -t voc $OUT", None, "mono"),
+    Recording("P11 VOC by ffmpeg", f"{FF} cd.wav -f voc $OUT", CD),
+)
+CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS)
