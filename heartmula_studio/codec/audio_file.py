@@ -148,20 +148,16 @@ class AudioSource:
     def _decode_part(
         self, file: BinaryIO, part: Part, samples_before: int, limits: AudioLimits | None
     ) -> Iterator[Block]:
-        samples, rate_hz = samples_before, 1
+        rate_hz = 1
         try:
             with open_part(file, part) as decoded:
                 rate_hz = decoded.sample_rate_hz
                 if limits is not None:
                     check_rate(self.path, rate_hz, limits)
-                    check_not_too_long(self.path, (samples + decoded.promised_samples) / rate_hz, limits)
-                for block in decoded.blocks:
-                    samples += block.num_samples
-                    yield block
-                if samples - samples_before < decoded.promised_samples:
-                    raise stopped_early(self.path, samples / rate_hz)
+                    check_not_too_long(self.path, (samples_before + decoded.told_samples) / rate_hz, limits)
+                yield from decoded.blocks
         except DecodingError as error:
-            if samples > 0:
+            if (samples := samples_before + error.samples) > 0:
                 raise stopped_early(self.path, samples / rate_hz) from error
             raise CorruptAudioError(
                 f"{self.path.name} is a {self.format} file that cannot be decoded: {error}.",

@@ -16,8 +16,8 @@ from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.parts import ContainerPart, Part
 
 MPEG_DECODERS = {"MP1": "mp1float", "MP2": "mp2float", "MP3": "mp3float"}
-EXACT_LENGTHS = ("flac", "au")
-"""Demuxers that take the number of samples from a header and do not guess it from the file's size."""
+EXACT_LENGTHS, TOLD_LENGTHS = ("flac", "au"), ("flac", "au", "wav")
+"""Demuxers that take the length from a header and do not guess it; "wav" also where compressed samples may differ."""
 
 FLAC_OPTIONS = {"err_detect": "crccheck+explode"}
 DECODE_BLOCK_VALUES = 2**17
@@ -25,7 +25,11 @@ DECODE_BLOCK_VALUES = 2**17
 
 
 class DecodingError(Exception):
-    """FFmpeg cannot open or go on with a part, or the part ends before its promised length."""
+    """FFmpeg cannot open or go on with a part, or the part ends too early; `samples` is how many it gave before."""
+
+    def __init__(self, reason: str, samples: int = 0):
+        super().__init__(reason)
+        self.samples = samples
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ class Block:
 
 @dataclass(frozen=True)
 class DecodedPart:
-    """A part that is being decoded. `promised_samples` is what its headers tell, or 0 where they tell nothing."""
+    """A part that is being decoded. `told_samples` is its length by its headers, or 0 where they tell nothing."""
 
     sample_rate_hz: int
-    promised_samples: int
+    told_samples: int
     blocks: Iterator[Block]
 
 
@@ -103,7 +107,7 @@ def mpeg_blocks(data: mmap.mmap, section: MpegSection) -> Iterator[Block]:
             frames = decoder.decode(av.Packet(data[offset : offset + header.frame_bytes]))
         except av.FFmpegError as error:
             if silence is None:
-                raise DecodingError(error.strerror) from error
+                raise DecodingError(reason(error)) from error
             frames = []
             yield silence
         for frame in frames:
@@ -127,37 +131,50 @@ def trimmed(blocks: Iterator[Block], skipped_samples: int, num_samples: int) -> 
 def open_container(file: BinaryIO, part: ContainerPart) -> Iterator[DecodedPart]:
     """Through FFmpeg's demuxer for this format and no other, whatever the content may claim to be."""
     try:
-        container = av.open(FileWindow(file, part.start, part.end), format=part.demuxer)
+        window = FileWindow(file, part.start, part.end)
+        container = av.open(window, format=part.demuxer, options=dict(part.options))
     except (av.FFmpegError, ValueError) as error:
-        raise DecodingError(str(error)) from error
+        raise DecodingError(reason(error)) from error
     with container:
         if not container.streams.audio:
             raise DecodingError("it holds no sound")
         stream = container.streams.audio[0]
-        promised = promised_samples(stream) if part.demuxer in EXACT_LENGTHS else 0
+        if stream.codec_context is None:
+            raise DecodingError("its encoding is unknown")
+        told = told_samples(stream) if part.demuxer in TOLD_LENGTHS else 0
+        promised = told if part.demuxer in EXACT_LENGTHS else 0
         if part.demuxer == "flac":
             stream.codec_context.options = FLAC_OPTIONS
-            blocks = flac_blocks(container, stream)
+            blocks = flac_blocks(container, stream, promised)
         else:
-            blocks = container_blocks(container, stream)
-        yield DecodedPart(stream.sample_rate, promised, gathered(blocks))
+            blocks = container_blocks(container, stream, promised)
+        yield DecodedPart(stream.codec_context.sample_rate, told, gathered(blocks))
 
 
-def promised_samples(stream: av.AudioStream) -> int:
-    return 0 if stream.duration is None else int(stream.duration * stream.time_base * stream.sample_rate)
+def reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-def container_blocks(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Block]:
-    """Yield each decoded frame; what cannot be decoded is left out, as FFmpeg does. Raises DecodingError."""
-    failure, is_empty = None, True
+def told_samples(stream: av.AudioStream) -> int:
+    if stream.duration is None:
+        return 0
+    return int(stream.duration * stream.time_base * stream.codec_context.sample_rate)
+
+
+def container_blocks(container: av.container.InputContainer, stream: av.AudioStream, promised: int) -> Iterator[Block]:
+    """Yield each decoded frame; what cannot be decoded is left out, as FFmpeg does.
+
+    Raises DecodingError where nothing can be decoded, or less than `promised` samples.
+    """
+    failure, samples = None, 0
     for frame in decoded_frames(container, stream):
         if isinstance(frame, av.FFmpegError):
             failure = frame
         else:
-            is_empty = False
+            samples += frame.samples
             yield block_of(frame)
-    if failure is not None and is_empty:
-        raise DecodingError(failure.strerror) from failure
+    if samples < promised or (failure is not None and samples == 0):
+        raise DecodingError("it ends early" if failure is None else reason(failure), samples) from failure
 
 
 def decoded_frames(
@@ -174,19 +191,22 @@ def decoded_frames(
         yield error
 
 
-def flac_blocks(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Block]:
-    """Yield each frame; raises DecodingError for one whose checksum is wrong or that is missing.
+def flac_blocks(container: av.container.InputContainer, stream: av.AudioStream, promised: int) -> Iterator[Block]:
+    """Yield each frame; raises DecodingError for one whose checksum is wrong, and for missing ones.
 
-    Frames carry their position. One that goes back begins another song, where files were joined.
+    Frames carry their positions: a piece that was cut out of a song does not begin at 0, and reaches its end all the
+    same.
     """
-    expected = None
+    samples, expected = 0, None
     for frame in decoded_frames(container, stream):
         if isinstance(frame, av.FFmpegError):
-            raise DecodingError(frame.strerror) from frame
-        if frame.pts is None or (expected is not None and frame.pts > expected):
-            raise DecodingError("frames are missing")
-        expected = frame.pts + frame.samples
+            raise DecodingError(reason(frame), samples) from frame
+        if frame.pts is None or expected not in (None, frame.pts):
+            raise DecodingError("frames are missing", samples)
+        samples, expected = samples + frame.samples, frame.pts + frame.samples
         yield block_of(frame)
+    if (expected or 0) < promised:
+        raise DecodingError("it ends early", samples)
 
 
 def block_of(frame: av.AudioFrame) -> Block:

@@ -4,26 +4,31 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from heartmula_studio.codec import completeness, mpeg, ogg
+from heartmula_studio.codec import mpeg, ogg
+from heartmula_studio.codec.completeness import flac_problem, voc_problem
 from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.sniff import CUT_HINT, id3_end, not_a_song, ogg_description, open_binary
+from heartmula_studio.codec.wave_header import find_w64_data, find_wave_data
 from heartmula_studio.errors import CorruptAudioError, TruncatedAudioError
 
 MAX_PARTS = 10_000
 MPEG_IN_WAVE = (0x50, 0x55)
 """Format tags of MP2 and MP3 inside WAV."""
 
-DEMUXERS = {"WAV": "wav", "FLAC": "flac", "OGG": "ogg", "W64": "w64", "AU": "au", "VOC": "voc"}
+FLAC_START = b"fLaC\x00\x00\x00\x22"
+"""The mark and the header of the block that must follow it."""
 
 
 @dataclass(frozen=True)
 class ContainerPart:
-    """The bytes from `start` to `end`, which FFmpeg's `demuxer` reads as a file of their own."""
+    """The bytes from `start` to `end`, which FFmpeg's `demuxer` reads, with its options, as a file of their own."""
 
     start: int
     end: int
     demuxer: str
+    options: tuple[tuple[str, str], ...] = ()
 
 
 Part = MpegSection | ContainerPart
@@ -32,22 +37,48 @@ Part = MpegSection | ContainerPart
 def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
     """Find what is to be decoded of a file that `sniff.audio_format` has seen; return its true format with it.
 
-    Raises TruncatedAudioError naming what is missing, NotAudioError for an OGG file without sound, CorruptAudioError.
+    Raises TruncatedAudioError naming what is missing, NotAudioError for an OGG file that is no song, CorruptAudioError.
     """
     with open_binary(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if problem := completeness.problem_of(file, audio_format):
-            raise cut_off(path, problem)
-        start, end = id3_end(file), len(data)
         if audio_format == "MP3":
-            sections = mpeg_sections(path, data, start, end)
+            sections = mpeg_sections(path, data, id3_end(file), len(data))
             return sections[0].format, sections
+        if audio_format in ("WAV", "W64"):
+            return audio_format, wave_parts(path, file, data, audio_format)
+        if audio_format == "FLAC":
+            return audio_format, bounded(path, flac_parts(path, file, data))
         if audio_format == "OGG":
             return audio_format, bounded(path, ogg_parts(path, data))
-        if audio_format == "WAV":
-            wave = completeness.find_wave_data(file)
-            if wave.format_tag in MPEG_IN_WAVE:
-                return audio_format, mpeg_sections(path, data, wave.start, wave.end)
-        return audio_format, (ContainerPart(start, end, DEMUXERS[audio_format]),)
+        if audio_format == "VOC" and (problem := voc_problem(file)):
+            raise cut_off(path, problem)
+        return audio_format, (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
+
+
+def wave_parts(path: Path, file: BinaryIO, data: mmap.mmap, audio_format: str) -> tuple[Part, ...]:
+    """The file itself; its samples alone where they are MPEG audio, or where FFmpeg does not understand the header."""
+    wave = find_w64_data(file) if audio_format == "W64" else find_wave_data(file)
+    if wave is None:
+        raise cut_off(path, "it ends before its samples begin")
+    if wave.problem:
+        raise cut_off(path, wave.problem)
+    if wave.format.tag in MPEG_IN_WAVE:
+        return mpeg_sections(path, data, wave.start, wave.end)
+    if wave.pcm_demuxer and (wave.order == ">" or (audio_format == "W64" and not wave.has_known_size)):
+        rate_hz, channels = str(wave.format.sample_rate_hz), f"{wave.format.channels}c"
+        options = (("sample_rate", rate_hz), ("ch_layout", channels))
+        return (ContainerPart(wave.start, wave.end, wave.pcm_demuxer, options),)
+    return (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
+
+
+def flac_parts(path: Path, file: BinaryIO, data: mmap.mmap) -> Iterator[ContainerPart]:
+    """Every FLAC file of those that were joined."""
+    if problem := flac_problem(file):
+        raise cut_off(path, problem)
+    start = id3_end(file)
+    while start >= 0:
+        following = data.find(FLAC_START, start + 1)
+        yield ContainerPart(start, following if following >= 0 else len(data), "flac")
+        start = following
 
 
 def mpeg_sections(path: Path, data: mmap.mmap, start: int, end: int) -> tuple[MpegSection, ...]:
@@ -75,7 +106,7 @@ def ogg_parts(path: Path, data: mmap.mmap) -> Iterator[ContainerPart]:
     try:
         for link in ogg.links(data):
             check_ogg_link(path, link)
-            yield ContainerPart(link.start, link.end, DEMUXERS["OGG"])
+            yield ContainerPart(link.start, link.end, "ogg")
     except ogg.OggDamageError as error:
         if error.offset is None:
             raise cut_off(path, "it ends inside an OGG page") from error

@@ -22,6 +22,7 @@ from heartmula_studio.errors import (
     SilentAudioError,
     TruncatedAudioError,
 )
+from tests.codec.corpus import with_right_checksums
 
 ROOT = Path(__file__).parent.parent.parent
 FORMATS = {
@@ -116,12 +117,38 @@ def test_rare_wav_containers_are_read_and_checked(write_song, settings):
         probe(path)
 
 
-def test_ogg_that_lost_its_last_page_is_refused(write_song):
+def test_damage_in_the_middle_of_an_ogg_is_found(write_song):
+    path = write_song("a.ogg", seconds=5.0)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TruncatedAudioError, match="damaged: its OGG page at byte"):
+        probe(path)
+
+
+def test_ogg_without_its_beginning_is_refused(write_song):
     path = write_song("a.ogg", seconds=5.0)
     content = path.read_bytes()
-    path.write_bytes(content[: content.rfind(b"OggS")])
-    with pytest.raises(TruncatedAudioError, match="last OGG page"):
+    path.write_bytes(content[content.index(b"OggS", len(content) // 2) :])
+    with pytest.raises(TruncatedAudioError, match="beginning is missing"):
         probe(path)
+
+
+@pytest.mark.parametrize(("mark", "kind"), [(b"\x80theora", "an OGG video"), (b"Speex   ", "Speex speech")])
+def test_p11_other_ogg_is_named_for_what_it_is(write_song, mark, kind):
+    path = write_song("a.ogg")
+    content = bytearray(path.read_bytes())
+    content[28 : 28 + len(mark)] = mark
+    path.write_bytes(with_right_checksums(bytes(content)))
+    with pytest.raises(NotAudioError, match=kind):
+        probe(path)
+
+
+def test_p2_a_chain_of_different_rates_is_refused_with_its_time(write_song, tmp_path):
+    chain = b"".join(write_song(f"{rate_hz}.ogg", rate_hz=rate_hz).read_bytes() for rate_hz in (44100, 48000))
+    (tmp_path / "chain.ogg").write_bytes(chain)
+    with pytest.raises(AudioRateError, match=r"at 2\.0 s, from 44,100 to 48,000 Hz"):
+        probe(tmp_path / "chain.ogg")
 
 
 def test_wav_written_by_a_stream_is_read_to_its_end(write_song):
@@ -135,7 +162,8 @@ def test_wav_written_by_a_stream_is_read_to_its_end(write_song):
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
-def test_unfinished_header_is_named(write_song, name):
+def test_p5_p6_length_that_a_stream_could_not_know_is_no_truncation(write_song, name):
+    """A pipe's encoder cannot go back to its header: 0 samples there mean "unknown" (RFC 9639, section 8.2)."""
     path = write_song(name)
     content = bytearray(path.read_bytes())
     if name == "a.wav":
@@ -145,8 +173,11 @@ def test_unfinished_header_is_named(write_song, name):
         content[21] &= 0xF0
         content[22:26] = bytes(4)
     path.write_bytes(content)
-    with pytest.raises(TruncatedAudioError, match="never completed"):
-        probe(path)
+    assert probe(path).samples == 2 * 44100
+    path.write_bytes(content[:-100])
+    if name == "a.flac":
+        with pytest.raises(TruncatedAudioError, match=r"decoding stops after 1\.\d s"):
+            probe(path)
 
 
 def test_damage_in_the_middle_of_a_flac_is_found(write_song):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from heartmula_studio.codec.audio_file import AudioSource, probe, read_blocks
+from heartmula_studio.codec.audio_file import AudioSource, probe
 from tests.codec.corpus import CORPUS, Recording, make, missing_tools, write_sources
 
 TOLERANCE = 5e-6
@@ -26,7 +26,8 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 def by_ffmpeg(path: Path, channels: int) -> np.ndarray:
     """FFmpeg's own decode, float32 [channels, n]."""
-    command = ["ffmpeg", "-v", "quiet", "-i", path, "-map", "a:0", "-c:a", "pcm_f32le", "-f", "f32le", "-"]
+    decoder = ["-c:a", "mp2float"] if "MP2" in path.name else []  # its usual one rounds to 16 bits
+    command = ["ffmpeg", "-v", "quiet", *decoder, "-i", path, "-map", "a:0", "-c:a", "pcm_f32le", "-f", "f32le", "-"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout
     return np.frombuffer(raw, np.float32).reshape(-1, channels).T
 

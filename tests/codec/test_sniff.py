@@ -48,7 +48,10 @@ NOT_SONGS = {
     "AVI video": b"RIFF\x00\x00\x10\x00AVI LIST" + bytes(60),
     "raw AAC file": b"\xff\xf1\x50\x80" + bytes(60),
     "Matroska": b"\x1a\x45\xdf\xa3" + bytes(60),
-    "neither Vorbis nor Opus": b"OggS" + bytes(22) + b"\x01\x2a\x80theora" + bytes(60),
+    "AC-3": b"\x0b\x77" + bytes(200),
+    "DTS": b"\x7f\xfe\x80\x01" + bytes(200),
+    "AMR": b"#!AMR\n" + bytes(200),
+    "transport stream": 8 * (b"G" + bytes(187)),
     "unknown kind": bytes(range(128, 256)) * 40,
 }
 
@@ -63,10 +66,11 @@ def test_mislabelled_file_is_named_for_what_it_is(tmp_path, what, content):
     assert "MP3, WAV, FLAC" in error.value.hint
 
 
-def test_picture_behind_an_id3_tag_is_still_a_picture(tmp_path):
+@pytest.mark.parametrize("what", ["JPEG picture", "AC-3", "transport stream", "raw AAC file", "unknown kind"])
+def test_p10_content_behind_an_id3_tag_is_named_for_what_it_is(tmp_path, what):
     path = tmp_path / "song.mp3"
-    path.write_bytes(ID3 + NOT_SONGS["JPEG picture"])
-    with pytest.raises(NotAudioError, match="JPEG"):
+    path.write_bytes(ID3 + NOT_SONGS[what])
+    with pytest.raises(NotAudioError, match=what):
         audio_format(path)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.codec.corpus import with_right_checksums
 from tests.routes.test_failures import failure
 from tests.routes.test_uploads import names_of, upload
 
@@ -63,6 +64,7 @@ NOT_FINITE = noise(seed=7)
 NOT_FINITE[RATE_HZ] = np.nan
 INFINITE = noise(seed=8)
 INFINITE[RATE_HZ] = -np.inf
+OGG_VIDEO = with_right_checksums(b"OggS\x00\x02" + bytes(20) + b"\x01\x2a\x80theora" + bytes(35))
 OLD_TAG = b"TAG" + b"A title".ljust(125, b"\x00")
 
 ACCEPTED: dict[str, Odd] = {
@@ -119,7 +121,10 @@ REFUSED: dict[str, tuple[Odd, str]] = {
     "OGG cut in half": (("half.ogg", OGG[: len(OGG) // 2]), "truncated_audio"),
     "OGG with garbage": (("garbage.ogg", OGG[:200] + np.random.default_rng(9).bytes(len(OGG))), "truncated_audio"),
     "OGG of nothing but its mark": (("mark.ogg", b"OggS"), "not_audio"),
-    "OGG video": (("film.ogg", b"OggS" + bytes(22) + b"\x01\x2a\x80theora" + bytes(300)), "not_audio"),
+    "OGG video": (
+        ("film.ogg", with_right_checksums(b"OggS\x00\x02" + bytes(20) + b"\x01\x2a\x80theora" + bytes(35))),
+        "not_audio",
+    ),
     "MP3 cut in half": (("half.mp3", MP3[: len(MP3) // 2]), "truncated_audio"),
     "only a tag": (("tag.mp3", id3(1000)), "truncated_audio"),
     "a tag that claims 256 MB": (("claim.mp3", id3(100, claimed_bytes=2**28 - 1)), "truncated_audio"),
