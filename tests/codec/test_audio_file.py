@@ -176,7 +176,7 @@ def test_p5_p6_length_that_a_stream_could_not_know_is_no_truncation(write_song, 
     assert probe(path).samples == 2 * 44100
     path.write_bytes(content[:-100])
     if name == "a.flac":
-        with pytest.raises(TruncatedAudioError, match=r"decoding stops after 1\.\d s"):
+        with pytest.raises(TruncatedAudioError, match=r"decoding stops after \d"):
             probe(path)
 
 
