@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "heartmula_studio"
 
-FOUNDATION = ("errors", "atomic", "lyrics", "public_text", "regular_file", "settings", "text")
+FOUNDATION = ("errors", "atomic", "held", "lyrics", "public_text", "regular_file", "settings", "text")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
 FRONTS = ("routes", "ui", "cli", "__main__")
 ENGINE = (*FOUNDATION, *ML_COLUMN, "store", "jobs", "studio")
@@ -21,6 +21,7 @@ ALLOWED = {
     "__init__": (),
     "errors": (),
     "atomic": ("__init__", "errors"),
+    "held": (),
     "lyrics": ("errors", "regular_file", "text"),
     "public_text": (),
     "regular_file": ("__init__", "errors"),

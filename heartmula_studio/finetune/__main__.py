@@ -7,6 +7,7 @@ code by their own; the last line of metrics.jsonl says the same: `done`, `stoppe
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from accelerate import PartialState
@@ -20,15 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("job_dir", type=Path, metavar="JOB_FOLDER", help="folder with config.json and dataset/")
     job_dir = parser.parse_args(arguments).job_dir
     try:
-        if count := processes_left_to_start():
-            return run_processes(count, job_dir)
+        if processes := processes_left_to_start():
+            return run_processes(processes, job_dir)
         # Loaded only here: a process that starts the others needs none of it, and it takes seconds.
         from heartmula_studio.finetune.job import train
 
         result = train(job_dir)
     except StudioError as error:
         if PartialState().is_main_process:
-            print(f"Error: {error}", file=sys.stderr)
+            with suppress(OSError):  # it may go to a file on a full disk; the exit code still tells
+                print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
     finally:
         PartialState().destroy_process_group()

@@ -1,19 +1,23 @@
 """Run or resume the training job of one folder, in this process or in many started by a launcher."""
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import get_int_from_env, parse_flag_from_env
 from safetensors import SafetensorError
 
 from heartmula_studio.arch.out_of_memory import is_out_of_memory
-from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError, TrainingError
+from heartmula_studio.errors import InvalidInputError, NotFoundError, StorageError, StudioError, TrainingError
+from heartmula_studio.finetune.agreement import in_every_process, sole_run
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.environment import full_float32, ignored_notes, require_none_refused, take_variables
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
+
+MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
@@ -21,20 +25,38 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
 
     on_step: called on the main process with every step's line of metrics.jsonl. device: "cpu" or a kind of GPU
     ("cuda", "mps"); None takes a GPU where there is one.
-    Raises the errors of config, dataset and base model; InvalidInputError where there is no such device; and
-    TrainingError (NonFiniteLossError among them) where the run cannot go on. Whatever goes wrong in the folder is
-    also in logs.txt and, as the event `failed`, in metrics.jsonl.
+    Raises the errors of config, dataset and base model; ConflictError where another run is at work in the folder;
+    InvalidInputError where there is no such device, or the environment asks for what a run cannot do; StorageError
+    where the disk refuses; and TrainingError (NonFiniteLossError among them) where the run cannot go on. Whatever goes
+    wrong in the folder is also in logs.txt and, as the event `failed`, in metrics.jsonl.
     """
     job_dir = Path(job_dir)
-    if not job_dir.is_dir():
-        raise NotFoundError(f"There is no job folder {job_dir}.", "Give a folder with config.json and dataset/.")
+    variables = take_variables()
     # Accelerate itself heeds this flag only later, when it is too late for the process group.
     processes = PartialState(cpu=device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU"))
+    try:
+        in_every_process(lambda: require_folder(job_dir))
+        with sole_run(job_dir, processes), full_float32():
+            return train_alone(job_dir, on_step, device, processes, variables)
+    except OSError as error:
+        raise as_studio_error(error, job_dir) from error
+    finally:
+        # The next job in this process may want another precision, or another device.
+        AcceleratorState._reset_state(reset_partial_state=processes.num_processes == 1)
+
+
+def train_alone(
+    job_dir: Path, on_step: OnStep | None, device: str | None, processes: PartialState, variables: Mapping[str, str]
+) -> TrainResult:
+    """As `train`, in a folder that no other run is at work in. `variables`: what the environment asked for."""
     log = RunLog(job_dir, processes.is_main_process)
     try:
+        require_none_refused(variables)
         require_device(processes, device)
         require_processes_asked_for(processes)
-        config = TrainConfig.load(job_dir / "config.json")
+        for note in ignored_notes(variables):
+            log.say(note)
+        config = in_every_process(lambda: TrainConfig.load(job_dir / "config.json"))
         with StopRequest(job_dir) as stop:
             return Trainer(job_dir, config, log, stop, on_step).run()
     except StudioError as error:
@@ -45,17 +67,14 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
     except Exception as error:
         # Perhaps in this process only: it must exit, for the launcher to end those that wait for it.
         if is_out_of_memory(error) or isinstance(error, (OSError, SafetensorError)):
-            failure = as_training_error(error, job_dir)
+            failure = as_studio_error(error, job_dir)
             log.fail(failure)
             raise failure from error
         log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."))
         raise
-    finally:
-        # The next job in this process may want another precision, or another device.
-        AcceleratorState._reset_state(reset_partial_state=processes.num_processes == 1)
 
 
-def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
+def as_studio_error(error: Exception, job_dir: Path) -> StudioError:
     """Say what the machine lacks, and what to do."""
     if is_out_of_memory(error):
         return TrainingError(
@@ -66,11 +85,16 @@ def as_training_error(error: Exception, job_dir: Path) -> TrainingError:
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:
         reason = f"{error.filename or job_dir}: {error.strerror}"
-    return TrainingError(
+    return StorageError(
         f"A file cannot be read or written. {reason}.",
         f"Make room on the disk of {job_dir} and see that you may write there, then start the job again: it goes on "
         "from its last saved state.",
     )
+
+
+def require_folder(job_dir: Path) -> None:
+    if not job_dir.is_dir():
+        raise NotFoundError(f"There is no job folder {job_dir}.", "Give a folder with config.json and dataset/.")
 
 
 def require_device(processes: PartialState, device: str | None) -> None:
@@ -85,9 +109,9 @@ def require_device(processes: PartialState, device: str | None) -> None:
 def require_processes_asked_for(processes: PartialState) -> None:
     """Raise TrainingError where a launcher was asked for several processes and this one finds itself alone.
 
-    `torchrun` on a machine without a GPU starts processes that would not meet unless told to use the CPU.
+    `torchrun` and `mpirun` on a machine without a GPU start processes that would not meet unless told to use the CPU.
     """
-    num_started = int(os.environ.get("WORLD_SIZE", 1))
+    num_started = get_int_from_env(["WORLD_SIZE", *MPI_SIZES], 1)
     if processes.num_processes == 1 < num_started:
         raise TrainingError(
             f"{num_started} processes were started, but each finds itself alone.",

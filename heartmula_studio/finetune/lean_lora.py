@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from peft.tuners.lora.layer import Linear
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 
@@ -25,7 +25,10 @@ class LeanLora(Linear):
         (name,), dtype = self.active_adapters, computing_dtype(x)
         rows, weight = x.to(dtype).flatten(0, -2), self.get_base_layer().weight
         down, up = self.lora_A[name].weight.to(dtype), self.lora_B[name].weight.to(dtype)
-        y = Adapted.apply(rows, self.lora_dropout[name](rows), weight, down, up, self.scaling[name])
+        dropout = self.lora_dropout[name]
+        # Never `rows` twice: of a tensor passed twice, compiled code keeps the last place's gradient only.
+        dropped = dropout(rows) if dropout.training and not isinstance(dropout, nn.Identity) else None
+        y = Adapted.apply(rows, dropped, weight, down, up, self.scaling[name])
         with torch.no_grad():
             y.addmm_(rows, weight.to(dtype).T)
         return y.unflatten(0, x.shape[:-1])
@@ -52,20 +55,21 @@ class Adapted(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, dropped: Tensor, weight: Tensor, down: Tensor, up: Tensor, scaling: float
+        ctx: FunctionCtx, x: Tensor, dropped: Tensor | None, weight: Tensor, down: Tensor, up: Tensor, scaling: float
     ) -> Tensor:
-        """x, dropped: [N, in]; weight: W [out, in] in any dtype; down: A [r, in]; up: B [out, r] → [N, out]."""
-        low = scaled_product(dropped, down.T, scaling)
-        ctx.save_for_backward(dropped, low, down, up)
-        ctx.weight, ctx.scaling, ctx.has_dropout = weight, scaling, dropped is not x
+        """x, dropped (None: x itself): [N, in]; W [out, in] in any dtype; A [r, in]; B [out, r] → [N, out]."""
+        lora_input = x if dropped is None else dropped
+        low = scaled_product(lora_input, down.T, scaling)
+        ctx.save_for_backward(lora_input, low, down, up)
+        ctx.weight, ctx.scaling, ctx.has_dropout = weight, scaling, dropped is not None
         return low.mm(up.T)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        dropped, low, down, up = ctx.saved_tensors
+        lora_input, low, down, up = ctx.saved_tensors
         grad_low = scaled_product(grad, up, ctx.scaling)
-        grad_down, grad_up = grad_low.T.mm(dropped), grad.T.mm(low)
+        grad_down, grad_up = grad_low.T.mm(lora_input), grad.T.mm(low)
         grad_x = grad.mm(ctx.weight.to(grad.dtype))
         if ctx.has_dropout:
             return grad_x, grad_low.mm(down), None, grad_down, grad_up, None

@@ -58,6 +58,14 @@ class RunLog:
             os.truncate(self._metrics, metrics_bytes)
 
     def _append(self, path: Path, line: str) -> None:
-        if self._enabled:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+        if not self._enabled:
+            return
+        with path.open("ab", buffering=0) as file:
+            start, data = file.seek(0, os.SEEK_END), f"{line}\n".encode()
+            try:
+                while data:
+                    data = data[file.write(data) :]
+            except OSError:
+                with suppress(OSError):  # it may be no file that can be cut
+                    file.truncate(start)  # part of a line would spoil the next one
+                raise

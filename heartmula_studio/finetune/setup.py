@@ -15,6 +15,7 @@ from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.finetune.adam8bit import Adam8bit
+from heartmula_studio.finetune.agreement import in_every_process, require_alike
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.methods import base_of, load_network, parameter_groups
@@ -38,30 +39,42 @@ class Setup:
     held_out: ExampleSet
     plan: RunPlan
     num_codebooks: int
+    identity: dict[str, Any]  # what must stay the same for a saved state to be continued
 
 
 def set_up(job_dir: Path, config: TrainConfig) -> Setup:
-    """Build everything. Raises as `find_base`, `load_heartmula`, `load_examples` and the functions below do."""
+    """Build everything. Raises as `load`, `require_alike` and the functions below do."""
     accelerator = make_accelerator(config.mixed_precision, config.method)
     require_one_process(config, accelerator.num_processes)
-    base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
-    network = load_network(base, config, accelerator.device)
-    network_config = base_of(network).config
-    train_set, held_out = load_examples(job_dir / config.dataset, base, network_config, config.max_window_sec)
+    base, network, train_set, held_out = in_every_process(lambda: load(job_dir, config, accelerator.device))
+    base_fingerprint = fingerprint(base.model)
+    identity = run_identity(config, base_fingerprint, train_set, held_out, accelerator.num_processes)
+    require_alike(identity)
     model, optimizer = prepare(accelerator, network, make_optimizer(network, config))
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
     return Setup(
         accelerator=accelerator,
         base=base,
-        base_fingerprint=fingerprint(base.model),
+        base_fingerprint=base_fingerprint,
         network=network,
         model=model,
         optimizer=optimizer,
         train_set=train_set,
         held_out=held_out,
         plan=RunPlan(len(train_set), step_size, config.epochs, config.max_steps, config.seed),
-        num_codebooks=network_config.audio_num_codebooks,
+        num_codebooks=base_of(network).config.audio_num_codebooks,
+        identity=identity,
     )
+
+
+def load(
+    job_dir: Path, config: TrainConfig, device: torch.device
+) -> tuple[BaseFolder, HeartMuLa | PeftModel, ExampleSet, ExampleSet]:
+    """Read base, network, training set and held-out set. Raises as `find_base`, `load_network`, `load_examples` do."""
+    base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
+    network = load_network(base, config, device)
+    train_set, held_out = load_examples(job_dir / config.dataset, base, base_of(network).config, config.max_window_sec)
+    return base, network, train_set, held_out
 
 
 def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
@@ -93,12 +106,14 @@ def require_one_process(config: TrainConfig, num_processes: int) -> None:
         )
 
 
-def run_identity(setup: Setup, config: TrainConfig) -> dict[str, Any]:
+def run_identity(
+    config: TrainConfig, base_fingerprint: str, train_set: ExampleSet, held_out: ExampleSet, num_processes: int
+) -> dict[str, Any]:
     """Name what must stay the same for a saved state to be continued."""
     return {
         **{name: value for name, value in config.to_dict().items() if name not in _FREE_SETTINGS},
-        "base": setup.base_fingerprint,
-        "examples": setup.train_set.digest(),
-        "held_out": setup.held_out.digest(),
-        "num_processes": setup.accelerator.num_processes,
+        "base": base_fingerprint,
+        "examples": train_set.digest(),
+        "held_out": held_out.digest(),
+        "num_processes": num_processes,
     }

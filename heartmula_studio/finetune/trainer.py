@@ -19,6 +19,7 @@ from torch import Tensor
 
 from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.finetune.adam8bit import Adam8bit
+from heartmula_studio.finetune.agreement import in_every_process, require_alike
 from heartmula_studio.finetune.batches import draw_batch
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
@@ -34,7 +35,7 @@ from heartmula_studio.finetune.outputs import (
 from heartmula_studio.finetune.plan import StepPlan, frame_counts, torch_seed
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.schedule import learning_rate
-from heartmula_studio.finetune.setup import run_identity, set_up
+from heartmula_studio.finetune.setup import set_up
 from heartmula_studio.finetune.sharding import gather, load_optimizer_state, optimizer_state
 from heartmula_studio.finetune.state import (
     RunProgress,
@@ -81,7 +82,6 @@ class Trainer:
         self.job_dir, self.config, self.log, self.stop, self.on_step = job_dir, config, log, stop, on_step
         self.setup = set_up(job_dir, config)
         self.plan, self.accelerator = self.setup.plan, self.setup.accelerator
-        self.identity = run_identity(self.setup, config)
         self.progress = RunProgress()
         self.saved: RunProgress | None = None  # the progress of the state on disk
         self.notes = notes_on(self.setup.train_set, self.setup.held_out)
@@ -108,12 +108,13 @@ class Trainer:
             recover_checkpoints(self.job_dir / "checkpoints")
             recover_states(self.job_dir / "state")
         self.accelerator.wait_for_everyone()
-        state = load_state(self.job_dir / "state")
+        state = in_every_process(lambda: load_state(self.job_dir / "state"))
+        require_alike({"the saved state": state.progress.step if state else None})
         if state is None:
             self.log.rewind(0)
             self._announce()
             return
-        check_identity(state.identity, self.identity)
+        check_identity(state.identity, self.setup.identity)
         restore_weights(self.setup.network, state.weights)
         load_optimizer_state(self.setup.optimizer, state.optimizer["optimizer"])
         if self.accelerator.scaler is not None:
@@ -318,7 +319,7 @@ class Trainer:
         optimizer = {"optimizer": optimizer_state(self.setup.optimizer, keep=is_main)}
         if self.accelerator.scaler is not None:
             optimizer["scaler"] = self.accelerator.scaler.state_dict()
-        state = RunState(self.progress, self._gathered_weights(), optimizer, self.identity)
+        state = RunState(self.progress, self._gathered_weights(), optimizer, self.setup.identity)
         if is_main:
             save_state(self.job_dir / "state", state)
 

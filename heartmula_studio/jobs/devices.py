@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import psutil
 
 from heartmula_studio.errors import ConflictError
-from heartmula_studio.jobs.held import is_held, try_hold
+from heartmula_studio.held import is_held, try_hold
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.lines import last_line
 from heartmula_studio.store.disk import disk_explained

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
+from heartmula_studio.held import is_held, try_hold
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
-from heartmula_studio.jobs.held import is_held, try_hold
 from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, utc_now

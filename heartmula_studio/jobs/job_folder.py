@@ -18,7 +18,7 @@ from typing import Any
 
 from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import StudioError
-from heartmula_studio.jobs.held import is_held
+from heartmula_studio.held import is_held
 from heartmula_studio.jobs.lines import drop_ending
 from heartmula_studio.store import record_file
 from heartmula_studio.store.records import Failure, Record, Rights, TrackRights, Worker, validated

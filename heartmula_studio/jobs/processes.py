@@ -10,7 +10,7 @@ import psutil
 
 import heartmula_studio
 from heartmula_studio.errors import ConflictError
-from heartmula_studio.jobs.held import try_hold
+from heartmula_studio.held import try_hold
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.store.records import Worker
 

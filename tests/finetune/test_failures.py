@@ -14,12 +14,11 @@ from heartmula_studio.errors import (
     InvalidInputError,
     NonFiniteLossError,
     NotFoundError,
-    TrainingError,
+    StorageError,
 )
 from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.launch import number_of_processes
 from heartmula_studio.finetune.methods import load_network, trained_weights
 from heartmula_studio.finetune.outputs import require_finite_weights
 from heartmula_studio.finetune.plan import epoch_order
@@ -101,7 +100,7 @@ def test_what_the_disk_refuses_is_named_with_what_to_do(make_job, in_the_way, me
         (job / in_the_way).mkdir()
     else:
         (job / in_the_way).write_text("")
-    with pytest.raises(TrainingError, match=in_the_way) as caught:
+    with pytest.raises(StorageError, match=in_the_way) as caught:
         train(job)
     assert "start the job again" in caught.value.hint
     assert "fault of the program" not in (job / "logs.txt").read_text()
@@ -128,7 +127,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job):
         if line["step"] == 2:
             limits.enter_context(files_limited_to(5_000))
 
-    with limits, pytest.raises(TrainingError, match="File too large"):
+    with limits, pytest.raises(StorageError, match="File too large"):
         train(job, on_step=fill_up)
     assert [path.name for path in (job / "state").iterdir()] == ["step-00000001"]
     assert "File too large" in read_metrics(job)[-1]["error"]["message"]
@@ -144,7 +143,7 @@ def test_the_reason_an_optimizer_cannot_be_written_is_kept(tmp_path):
 def test_a_log_on_a_full_disk_does_not_hide_what_went_wrong(make_job):
     job = make_job(epochs=1)
     (job / "logs.txt").symlink_to("/dev/full")
-    with pytest.raises(TrainingError, match="No space left on device"):
+    with pytest.raises(StorageError, match="No space left on device"):
         train(job)
     assert read_metrics(job)[-1]["event"] == "failed"
 
@@ -183,22 +182,3 @@ def test_tokens_of_another_codec_are_refused(make_job):
     rows = [{**song_row(i, 20), "codec": "heartcodec-of-someone-else"} for i in range(6)]
     with pytest.raises(CheckpointMismatchError, match="someone-else"):
         train(make_job(rows=rows))
-
-
-def test_processes_that_would_not_meet_are_reported(make_job, monkeypatch):
-    """`torchrun` without a GPU and without ACCELERATE_USE_CPU: each process would train alone, with half the batch."""
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainingError, match="alone"):
-        train(make_job())
-
-
-@pytest.mark.parametrize(
-    ("command", "count"),
-    [
-        ("accelerate launch --cpu --num_processes 3 -m heartmula_studio.finetune job", 3),
-        ("accelerate launch --num-processes=2 --cpu -m heartmula_studio.finetune job", 2),
-        ("accelerate launch --cpu -m heartmula_studio.finetune job", 0),
-    ],
-)
-def test_number_of_processes_is_read_from_the_launchers_command_line(command, count):
-    assert number_of_processes(command.split()) == count

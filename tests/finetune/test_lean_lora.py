@@ -1,6 +1,7 @@
 """The lean layer beside PEFT's own, on the same weights."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,24 @@ def test_losses_and_gradients_are_those_of_peft(make_pair, batch, lora, checkpoi
     (loss, gradient), (their_loss, their_gradient) = (loss_and_gradient(network, batch) for network in pair)
     assert distance(loss, their_loss) < 1e-6
     assert distance(gradient, their_gradient) < 1e-6
+
+
+@pytest.mark.parametrize("lora", [{}, {"dropout": 0.3}, {"use_dora": True}])
+def test_compiled_it_has_the_gradients_it_has_otherwise(lora):
+    """P: of a tensor that an autograd function gets twice, torch.compile keeps the last place's gradient only."""
+
+    def gradient(compile_network: Callable[[nn.Module], nn.Module]) -> Tensor:
+        torch.manual_seed(0)
+        layers = nn.ModuleDict({name: nn.Linear(8, 8, bias=False) for name in ("w1", "w2")})
+        base = nn.Sequential(OrderedDict(layers))
+        network = get_peft_model(base, lora_config(LoraSettings(rank=2, target_modules=tuple(layers), **lora))).train()
+        trained = [weight.normal_(std=0.3) for weight in trained_weights(network).values()]
+        assert len(trained) >= 4
+        compile_network(network)(torch.randn(2, 3, 8)).square().sum().backward()
+        return torch.cat([p.grad.flatten() for p in network.parameters() if p.requires_grad])
+
+    as_it_is = gradient(lambda network: network)
+    assert distance(gradient(lambda network: torch.compile(network, backend="aot_eager")), as_it_is) < 1e-6
 
 
 @pytest.mark.parametrize("base_dtype", ["float32", "bfloat16"])

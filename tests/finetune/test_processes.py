@@ -1,11 +1,16 @@
 """Two real processes: against one with twice the batch, stopped and resumed, and when only one of them fails."""
 
+import shutil
+import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from heartmula_studio.errors import CancelledError, TrainingError
+from heartmula_studio.errors import CancelledError, ConflictError, TrainingError
+from heartmula_studio.finetune.agreement import LOCK
 from heartmula_studio.finetune.job import train
+from heartmula_studio.held import try_hold
 from tests.finetune.training_jobs import launch, losses, read_metrics
 
 
@@ -48,5 +53,48 @@ def test_a_failure_to_save_in_one_process_ends_both(make_job):
     (job / "state").write_text("in the way")
     failed = run_two_processes(job, timeout_sec=90)
     assert f"exit status {TrainingError.exit_code}." in failed.stderr
-    assert read_metrics(job)[-1]["error"]["code"] == "training"
+    assert read_metrics(job)[-1]["error"]["code"] == "storage"
     assert str(job / "state") in read_metrics(job)[-1]["error"]["message"]
+
+
+def run_two_machines(*folders) -> list[subprocess.CompletedProcess]:
+    """Run `accelerate launch` once for each machine, each with the folder it has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--cpu", "--num_machines", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
+    with ThreadPoolExecutor(2) as machines:
+        runs = [
+            machines.submit(launch, folder, *options, "--machine_rank", str(rank))
+            for rank, folder in enumerate(folders)
+        ]
+    return [run.result() for run in runs]
+
+
+def test_two_machines_are_one_run_and_must_share_what_is_saved(make_job, tmp_path):
+    """P: each machine made a whole run of its own, and both wrote into one folder: 12 lines for 6 steps.
+
+    With a folder for each machine a resumed run died without a word: only the main process has saved a state.
+    """
+    job = make_job("shared", epochs=1)
+    own = shutil.copytree(job, tmp_path / "own")
+    (job / "stop").touch()
+    for run in run_two_machines(job, job):
+        assert f"exit status {CancelledError.exit_code}." in run.stderr
+    assert [line["step"] for line in read_metrics(job, "step")] == [1]
+    for run in run_two_machines(job, own):
+        assert f"exit status {TrainingError.exit_code}." in run.stderr
+    message = read_metrics(job)[-1]["error"]["message"]
+    assert "Process 1 on" in message
+    assert "the saved state" in message
+    assert not (own / "metrics.jsonl").exists()
+
+
+def test_a_second_run_in_a_folder_is_refused_and_writes_nothing(make_job):
+    """P: two runs in one folder both wrote; whoever began it, the second is told so."""
+    job = make_job(epochs=1)
+    files = set(job.iterdir()) | {job / LOCK}
+    with try_hold(job / LOCK), pytest.raises(ConflictError, match="Another run is training"):
+        train(job)
+    assert set(job.iterdir()) == files
+    assert train(job).status == "completed"

@@ -1,0 +1,67 @@
+"""Keeps the processes of a run together: each may read a folder of its own machine, and all must find the same."""
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
+from heartmula_studio.held import try_hold
+
+LOCK = "run.lock"
+
+T = TypeVar("T")
+
+
+def in_every_process(action: Callable[[], T]) -> T:
+    """Do something that may fail in some processes only. Raises in all of them what it raised in any."""
+    result, error = None, None
+    try:
+        result = action()
+    except StudioError as caught:
+        error = caught
+    errors = gather_object([error])
+    if error is None and not any(errors):
+        return result
+    if all(errors):
+        raise error
+    number = next(number for number, found in enumerate(errors) if found)
+    raise type(errors[number])(f"In process {number}: {errors[number].message}", errors[number].hint)
+
+
+def require_alike(values: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError in every process where some have other `values` than the main one, naming which."""
+    machines = gather_object([(socket.gethostname(), dict(values))])
+    (main_host, expected), *others = machines
+    for number, (host, found) in enumerate(others, 1):
+        if differing := [name for name in sorted(expected) if found.get(name) != expected[name]]:
+            raise InvalidInputError(
+                f"Process {number} on {host} finds another run in its folder than the main process on {main_host}: "
+                f"{', '.join(differing)} differ.",
+                "Put the run's folder on a disk that all machines share, or copy the folder of the main process's "
+                "machine, state/ and dataset/ included, to the others before each start.",
+            )
+
+
+@contextmanager
+def sole_run(job_dir: Path, processes: PartialState) -> Iterator[None]:
+    """Hold a job folder for this run. Raises ConflictError in every process where another run is at work in it."""
+    lock = try_hold(job_dir / LOCK) if processes.is_main_process else None
+    is_held = broadcast_object_list([lock is not None])[0]
+    if not is_held:
+        # Were one process to exit earlier, the launcher would kill the main one before it has said why.
+        processes.wait_for_everyone()
+        raise ConflictError(
+            f"Another run is training in {job_dir}.",
+            "Wait until it has ended, or stop it with a file named `stop` in that folder. Several processes of one "
+            "run are started together, by `accelerate launch` or `torchrun`.",
+        )
+    try:
+        yield
+    finally:
+        if lock:
+            lock.close()
