@@ -21,7 +21,7 @@ ALLOWED = {
     "__init__": (),
     "errors": (),
     "atomic": ("__init__", "errors"),
-    "held": (),
+    "held": ("errors", "regular_file"),
     "lyrics": ("errors", "regular_file", "text"),
     "public_text": (),
     "regular_file": ("__init__", "errors"),

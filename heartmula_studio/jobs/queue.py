@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heartmula_studio.errors import ConflictError, StudioError
+from heartmula_studio.errors import ConflictError, StorageError, StudioError
 from heartmula_studio.jobs import live
 from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices, device_key
 from heartmula_studio.jobs.job_folder import JobFolder
 from heartmula_studio.jobs.lines import last_line, lines_after
 from heartmula_studio.jobs.processes import end_worker, start_worker
-from heartmula_studio.jobs.settling import Ending, failed, finish, note_tokens, settle
+from heartmula_studio.jobs.settling import Ending, failed, finish, note_tokens, settle, unsettled
 from heartmula_studio.jobs.snapshot import snapshot
 from heartmula_studio.jobs.worker import command
 from heartmula_studio.store.disk import disk_explained
@@ -49,6 +49,7 @@ class JobQueue:
         self._store, self._devices, self._poll_sec = store, devices, poll_sec
         self._max_song_sec, self._accelerate_config = max_song_sec, accelerate_config
         self._children: dict[str, subprocess.Popen] = {}  # workers this server started, for their exit codes
+        self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job queue", daemon=True)
 
@@ -117,7 +118,7 @@ class JobQueue:
         is on another computer, StorageError.
         """
         with self._store.lock(QUEUE_LOCK):
-            job = self._store.jobs.get(id)
+            job = self._live(self._store.jobs.get(id))
             if job.status == "queued":
                 finish(self._store, job, Ending("cancelled", "Cancelled before it began."))
             elif job.status != "running":
@@ -136,7 +137,11 @@ class JobQueue:
         too), ConflictError for a job in another state, InvalidInputError for too few songs, StorageError.
         """
         with self._store.lock(QUEUE_LOCK):
-            job, folder = self._store.jobs.get(id), self._folder(id)
+            folder = self._folder(id)
+            if id in self._unsettled and self._store.jobs.get(id).status == "running":
+                with disk_explained(folder.path):
+                    self._settle(self._store.jobs.get(id))
+            job = self._store.jobs.get(id)
             if job.status not in RESUMABLE:
                 raise ConflictError(
                     f"The job is {job.status}.", f"Only jobs that are {', '.join(RESUMABLE)} can be resumed."
@@ -152,9 +157,10 @@ class JobQueue:
     def delete(self, id: str) -> None:
         """Remove a job with its files; its checkpoint stays. Raises NotFoundError, ConflictError while it runs."""
         with self._store.lock(QUEUE_LOCK):
-            if self._store.jobs.get(id).status == "running":
+            if self._live(self._store.jobs.get(id)).status == "running":
                 raise ConflictError("The job is running.", "Stop or cancel it first.")
             self._store.jobs.delete(id)
+            self._unsettled.pop(id, None)
 
     def require_free(self, dataset: Dataset, what: str) -> None:
         """Raise ConflictError where a job, or tokenising, needs `what` of a dataset."""
@@ -183,9 +189,11 @@ class JobQueue:
         The last one is `{"event": "end", "status": ...}`, left out when `stop` is set. Raises NotFoundError at once.
         """
         self._store.jobs.get(id)
-        return live.follow(
-            self._folder(id).metrics, lambda: self._store.jobs.get(id).status, after, stop or threading.Event()
-        )
+
+        def status() -> str:
+            return self._true(self._store.jobs.get(id)).status
+
+        return live.follow(self._folder(id).metrics, status, after, stop or threading.Event())
 
     # --- the scheduler ---------------------------------------------------------------------------------------------
 
@@ -199,7 +207,10 @@ class JobQueue:
             for device in dict.fromkeys(device_key(job.device) for job in waiting):
                 first = next(job for job in waiting if device_key(job.device) == device)
                 at_work = next((job for job in running if device_key(job.device) == device), None)
-                self._start_or_wait(first, at_work)
+                try:
+                    self._start_or_wait(first, at_work)
+                except StorageError as error:
+                    self._unsettled[first.id] = replace(first, message=f"Cannot start yet. {error}")
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -211,19 +222,34 @@ class JobQueue:
 
     def _attend(self, job: Job) -> bool:
         """Look after a running job; tell whether it still runs."""
+        is_known = job.id in self._unsettled
         try:
             folder = self._folder(job.id)
             if folder.is_worked_on():
+                self._unsettled.pop(job.id, None)
                 self._keep_up(job, folder)
                 return True
             if self._never_began(job, folder):
                 self._store.jobs.update(job.id, lambda job: replace(job, status="queued", phase="waiting"))
             else:
-                settle(self._store, job, self._exit_code(job.id))
+                self._settle(job)
         except Exception:  # of this job's files, or of the disk: the other jobs must not wait for ever
-            _log.exception("The job %s cannot be settled yet", job.id)
+            if not is_known:
+                _log.exception("The job %s cannot be settled yet", job.id)
             return True
         return False
+
+    def _settle(self, job: Job) -> None:
+        """Record how a job ended whose worker is gone. Raises as `settle`; the job is shown in its true state then."""
+        child = self._children.get(job.id)
+        exit_code = child.wait(REAP_SEC) if child else None
+        try:
+            settle(self._store, job, exit_code)
+        except (StudioError, OSError):
+            self._unsettled[job.id] = unsettled(self._store, job, exit_code)
+            raise
+        self._unsettled.pop(job.id, None)
+        self._children.pop(job.id, None)
 
     def _keep_up(self, job: Job, folder: JobFolder) -> None:
         """Write down what others need to know of a running job and its own process cannot tell them."""
@@ -238,6 +264,7 @@ class JobQueue:
         return job.worker is None and job.id not in self._children and folder.read_worker() is None
 
     def _start_or_wait(self, job: Job, at_work: Job | None) -> None:
+        self._unsettled.pop(job.id, None)
         if at_work:
             reason = f"Waits for the training of {at_work.dataset_name} on {at_work.device}."
         else:
@@ -263,14 +290,11 @@ class JobQueue:
             hint = "Make room on its disk and see that you may write there, then resume the job."
             finish(self._store, job, failed(Failure("storage", reason, hint)))
 
-    def _exit_code(self, id: str) -> int | None:
-        child = self._children.pop(id, None)
-        return child.wait(REAP_SEC) if child else None
-
     def _kill(self, job: Job) -> None:
         folder = self._folder(job.id)
         end_worker(folder, job.worker)
-        self._exit_code(job.id)
+        if child := self._children.pop(job.id, None):
+            child.wait(REAP_SEC)
         if last_line(folder.metrics).get("event") == "done":
             settle(self._store, job)
         else:
@@ -278,7 +302,12 @@ class JobQueue:
             finish(self._store, job, Ending("cancelled", "Cancelled."))
 
     def _live(self, job: Job) -> Job:
-        return live.with_progress(job, self._folder(job.id)) if job.status == "running" else job
+        true = self._true(job)
+        return live.with_progress(job, self._folder(job.id)) if true is job and job.status == "running" else true
+
+    def _true(self, job: Job) -> Job:
+        """The job, or the state it is in where the disk refuses to take that."""
+        return self._unsettled.get(job.id, job) if job.status in UNDER_WAY else job
 
     def _folder(self, id: str) -> JobFolder:
         return JobFolder(self._store.jobs.folder(id))

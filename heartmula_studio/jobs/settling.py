@@ -19,6 +19,7 @@ from heartmula_studio.store.store import Store
 
 WEIGHT_SUFFIX = ".safetensors"
 LITTLE_ROOM_BYTES = 1 << 20
+STORED_LATER = "Trained. The checkpoint is stored as soon as the disk allows it: make room, or let it be written to."
 NO_ROOM = Failure("storage", "The disk is full, or the job's folder cannot be written.", "Make room, then resume it.")
 
 
@@ -46,22 +47,30 @@ def settle(store: Store, job: Job, exit_code: int | None = None) -> Job:
 
 def finish(store: Store, job: Job, ending: Ending) -> Job:
     folder = JobFolder(store.jobs.folder(job.id))
+    return store.jobs.update(job.id, lambda current: ended(current, folder, ending))
 
-    def change(current: Job) -> Job:
-        done = with_progress(replace(current, status=ending.status), folder)
-        return replace(
-            done,
-            phase=None,
-            eta_sec=None,
-            worker=None,
-            message=ending.message,
-            error=ending.error,
-            checkpoint_id=ending.checkpoint_id,
-            learned=ending.learned,
-            finished_at=utc_now(),
-        )
 
-    return store.jobs.update(job.id, change)
+def ended(job: Job, folder: JobFolder, ending: Ending) -> Job:
+    """The record of a job that ended so."""
+    return replace(
+        with_progress(replace(job, status=ending.status), folder),
+        phase=None,
+        eta_sec=None,
+        worker=None,
+        message=ending.message,
+        error=ending.error,
+        checkpoint_id=ending.checkpoint_id,
+        learned=ending.learned,
+        finished_at=utc_now(),
+    )
+
+
+def unsettled(store: Store, job: Job, exit_code: int | None) -> Job:
+    """The true state of a job that cannot be settled yet because the disk refuses. Nothing is written."""
+    folder = JobFolder(store.jobs.folder(job.id))
+    if last_line(folder.metrics).get("event") == "done":
+        return replace(with_progress(job, folder), phase="saving", message=STORED_LATER)
+    return ended(job, folder, ending_of(store, job, folder, exit_code))
 
 
 def ending_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None) -> Ending:

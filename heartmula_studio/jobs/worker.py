@@ -10,12 +10,14 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from heartmula_studio.errors import StudioError, TrainingError
 from heartmula_studio.jobs.job_folder import JobFolder
+from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.records import Worker
 
 FIRST_FILE_DESCRIPTOR = 3  # behind standard input, output and error
@@ -24,27 +26,41 @@ FIRST_FILE_DESCRIPTOR = 3  # behind standard input, output and error
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     folder = JobFolder(options.job_dir)
-    folder.write_worker(this_process())
-    if not folder.dataset.is_dir():
-        # Loaded only here: a resumed job needs none of it, and it takes seconds.
-        from heartmula_studio.jobs.preprocess import make_dataset
-
-        try:
-            make_dataset(folder, options.device, options.max_song_sec)
-        except StudioError as error:
-            folder.write_failure(error)
-            print(f"Error: {error}", file=sys.stderr)
-            return error.exit_code
-        except Exception as error:
-            folder.write_failure(
-                TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it.")
-            )
-            raise
+    try:
+        with disk_explained(folder.path):
+            prepare(folder, options)
+    except StudioError as error:
+        tell(folder, error)
+        return error.exit_code
+    except Exception as error:
+        tell(
+            folder,
+            TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."),
+        )
+        raise
     become(
         training_command(folder.path, options.accelerate_config),
         training_environment(options.device, options.accelerate_config),
     )
     return 0
+
+
+def prepare(folder: JobFolder, options: argparse.Namespace) -> None:
+    """Sign the folder, and make the dataset where that is not done yet. Raises as `make_dataset` does, and OSError."""
+    folder.write_worker(this_process())
+    if not folder.dataset.is_dir():
+        # Loaded only here: a resumed job needs none of it, and it takes seconds.
+        from heartmula_studio.jobs.preprocess import make_dataset
+
+        make_dataset(folder, options.device, options.max_song_sec)
+
+
+def tell(folder: JobFolder, error: StudioError) -> None:
+    """Leave word of why the job ended, as far as the disk lets: it may be full. The exit code tells in any case."""
+    with suppress(OSError):
+        folder.write_failure(error)
+    with suppress(OSError):
+        print(f"Error: {error}", file=sys.stderr)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -133,6 +133,15 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job):
     assert "File too large" in read_metrics(job)[-1]["error"]["message"]
 
 
+def test_a_full_disk_has_an_exit_code_of_its_own_and_leaves_no_torn_line(make_job, capsys):
+    """The exit code tells the queue even where neither log nor metrics take another byte."""
+    job = make_job(epochs=1)
+    with files_limited_to(100):
+        assert main([str(job)]) == StorageError.exit_code
+    assert "File too large" in capsys.readouterr().err
+    assert (job / "metrics.jsonl").read_bytes() == b""
+
+
 def test_the_reason_an_optimizer_cannot_be_written_is_kept(tmp_path):
     """Given a path, torch's writer would report a fault of its own."""
     state = RunState(RunProgress(), {"w": torch.zeros(1)}, {"moments": torch.zeros(10_000)}, {})

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from heartmula_studio.jobs.held import is_held, try_hold
+from heartmula_studio.held import is_held, try_hold
 from heartmula_studio.regular_file import NotRegularFileError
 from heartmula_studio.store.records import Job, utc_now
 from heartmula_studio.store.store import Store

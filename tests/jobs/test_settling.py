@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 
-from heartmula_studio.errors import AudioError, CancelledError, StorageError
+from heartmula_studio.errors import AudioError, CancelledError, ConflictError, StorageError
 from heartmula_studio.jobs.settling import settle
 from heartmula_studio.store.records import Worker
 from tests.jobs.studio_folder import folder_of, new_queue, submit
@@ -144,3 +148,79 @@ def test_a_server_killed_before_it_started_the_worker_leaves_a_queued_job(store,
     store.jobs.update(job.id, lambda job: dataclasses.replace(job, worker=None))
     new_queue(store).tick()
     assert store.jobs.get(job.id).status == "queued"
+
+
+@contextmanager
+def full_disk():
+    """No byte can be written to any file, as on a full disk."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def exited_with(code: int) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-Sc", f"raise SystemExit({code})"])
+
+
+def test_a_full_disk_in_training_is_told_at_once_and_resumed_once_there_is_room(store, queue, job, leave, caplog):
+    """P: the job said "running, step 6 of 60", and resume answered 409, until there was room again."""
+    folder = leave(STEP)
+    (folder.path / "state" / "step-00000002").mkdir(parents=True)
+    queue._children[job.id] = exited_with(StorageError.exit_code)
+    with full_disk():
+        queue.tick()
+        queue.tick()
+        seen = queue.view(job.id)
+        assert (seen.status, seen.error.code, seen.step, seen.worker) == ("failed", "storage", 2, None)
+        assert "disk is full" in seen.message
+        assert "Make room" in seen.error.hint
+        assert queue.list() == [seen]
+        assert [event for _, event in queue.events(job.id)][-1] == {"event": "end", "status": "failed"}
+        with pytest.raises(StorageError, match="File too large") as refused:
+            queue.resume(job.id)
+        assert "make room" in refused.value.hint
+        with pytest.raises(ConflictError, match="ended"):
+            queue.stop(job.id, save=True)
+    assert len(caplog.records) == 1
+    assert queue.resume(job.id).status == "queued"
+    assert (folder.path / "state" / "step-00000002").is_dir()
+
+
+def test_how_a_job_ended_is_not_forgotten_while_the_disk_is_full(store, queue, job, leave):
+    leave(STEP)
+    queue._children[job.id] = exited_with(StorageError.exit_code)
+    with full_disk():
+        queue.tick()
+    queue.tick()
+    assert (store.jobs.get(job.id).status, store.jobs.get(job.id).error.code) == ("failed", "storage")
+
+
+def test_a_trained_job_is_stored_as_soon_as_there_is_room(store, queue, job, leave):
+    folder = leave(STEP)
+    checkpoint(folder)
+    leave({"event": "done", "step": 4})
+    with full_disk():
+        queue.tick()
+        assert (queue.view(job.id).status, queue.view(job.id).phase) == ("running", "saving")
+        assert "as soon as" in queue.view(job.id).message
+    queue.tick()
+    assert queue.view(job.id).status == "completed"
+
+
+def test_a_failed_job_can_be_deleted_to_make_room(queue, job, leave):
+    leave(STEP)
+    with full_disk():
+        queue.tick()
+        queue.delete(job.id)
+        assert queue.list() == []
+
+
+def test_a_job_that_cannot_start_for_want_of_room_says_so(store, dataset, queue):
+    job = submit(queue, dataset)
+    with full_disk():
+        queue.tick()
+        assert queue.view(job.id).status == "queued"
+        assert "make room" in queue.view(job.id).message
