@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.report import table
-from heartmula_studio.jobs.dataset_exchange import WRITERS, DatasetExchange
+from heartmula_studio.services.library.dataset_exchange import WRITERS, DatasetExchange
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.datasets import AudioInfo
 from heartmula_studio.store.store import Store

@@ -65,7 +65,7 @@ class Bench:
         encoder = codec.heartcodec.encoder
         window = 0.1 * torch.randn(1, 2, encoder.window_samples, device=self.device)
         with torch.inference_mode(), full_precision():
-            spent = self.seconds(lambda: codec.heartcodec.quantise(codec.heartcodec.encode_window(window)))
+            spent = self.seconds(lambda: codec.heartcodec.quantize(codec.heartcodec.encode_window(window)))
         yield "sound to tokens", real_time(encoder.window_samples / encoder.sample_rate_hz, spent)
 
     def song_rows(self, seconds: float) -> Iterator[tuple[str, str]]:

@@ -11,22 +11,21 @@ from unittest.mock import patch
 import torch
 
 from benchmarks.report import gpu_peak_mib
-from heartmula_studio.arch import kernels
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.finetune.methods import load_network
-from heartmula_studio.generate import stage as stages
+from heartmula_studio.finetune.model_setup import load_network
 from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.adapter_files import describe_adapter
 from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.decoding import cached_transformer, graphed_decoder
+from heartmula_studio.generate.decoding.frame_decoder import InferenceModel
+from heartmula_studio.generate.decoding.graphed_decoder import GraphedDecoder
+from heartmula_studio.generate.decoding.sampling import AudioVocabulary
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.rollout import FrameNetwork
-from heartmula_studio.generate.sampling import AudioIds
-from heartmula_studio.generate.stage import Stage
 
 REQUEST = SongRequest("piano, calm")
 EARLY, LATE, AROUND = 100, 3000, 10  # frames at which the time of one is taken, the median of so many on each side
@@ -42,67 +41,68 @@ class SongBench:
         self._base, self._model, self._seconds = base, model, seconds
         self._layout = PromptLayout.load(base)
         end_id = self._layout.special.audio_eos_id
-        self._network = FrameNetwork(model)
-        self._ids = AudioIds(end_id - 1, end_id)  # upstream keeps one id between the codes and the end
+        self._network = InferenceModel(model)
+        self._ids = AudioVocabulary(end_id - 1, end_id)  # upstream keeps one id between the codes and the end
 
     @torch.inference_mode()
     def rows(self, song_sec: float) -> Iterator[tuple[str, str]]:
         num_frames = frames_of(song_sec)
-        stage = self._stage(1, num_frames)
-        alone = self._seconds(lambda: self._frames(stage, num_frames))
+        decoder = self._decoder(1, num_frames)
+        alone = self._seconds(lambda: self._frames(decoder, num_frames))
         yield f"a song of {song_sec:g} s, guidance {REQUEST.cfg_scale}", real_time(song_sec, alone)
-        if stage.is_recorded:
-            stage.is_recorded = False
-            launched = self._seconds(lambda: self._frames(stage, num_frames // PLAIN_SHARE))
+        if decoder.uses_cuda_graphs:
+            decoder.uses_cuda_graphs = False
+            launched = self._seconds(lambda: self._frames(decoder, num_frames // PLAIN_SHARE))
             yield "the same without recorded frames", f"{PLAIN_SHARE * launched / alone:.1f} times as long"
-            stage = None
+            decoder = None
             yield (
                 "the same in plain PyTorch, without our kernels",
                 f"{self._plain(num_frames) / alone:.1f} times as long",
             )
         yield self._growth()
         for number in TOGETHER:
-            stage = None
-            stage = self._stage(number, num_frames)
-            together = self._seconds(lambda stage=stage: self._frames(stage, num_frames))
+            decoder = None
+            decoder = self._decoder(number, num_frames)
+            together = self._seconds(lambda decoder=decoder: self._frames(decoder, num_frames))
             yield f"{number} such songs side by side", f"{real_time(number * song_sec, together)} in all"
-        del stage
+        del decoder
         self._attach_lora()
-        stage = self._stage(1, num_frames)
-        tuned = self._seconds(lambda: self._frames(stage, num_frames))
+        decoder = self._decoder(1, num_frames)
+        tuned = self._seconds(lambda: self._frames(decoder, num_frames))
         yield "a song with a LoRA", f"{real_time(song_sec, tuned)}, {tuned / alone - 1:+.0%} time"
 
     def _plain(self, num_frames: int) -> float:
         """The seconds that a song takes with PyTorch's kernels only, launched one by one."""
         self._network = None
-        with patch.object(kernels, "are_usable", lambda device: False):
-            self._network = FrameNetwork(self._model)
-            stage = self._stage(1, num_frames)
-            stage.is_recorded = False
-            spent = self._seconds(lambda: self._frames(stage, num_frames // PLAIN_SHARE))
-        self._network = stage = None
-        self._network = FrameNetwork(self._model)
+        without_kernels = {"is_triton_available": lambda device: False}
+        with patch.multiple(cached_transformer, **without_kernels), patch.multiple(graphed_decoder, **without_kernels):
+            self._network = InferenceModel(self._model)
+            decoder = self._decoder(1, num_frames)
+            decoder.uses_cuda_graphs = False
+            spent = self._seconds(lambda: self._frames(decoder, num_frames // PLAIN_SHARE))
+        self._network = decoder = None
+        self._network = InferenceModel(self._model)
         return PLAIN_SHARE * spent
 
     def _growth(self) -> tuple[str, str]:
         last = min(LATE, self._model.backbone.flavor.max_seq_len // 2)
-        times = self._frames(self._stage(1, last + AROUND), last + AROUND)
+        times = self._frames(self._decoder(1, last + AROUND), last + AROUND)
         early, late = (median(times[at - AROUND : at + AROUND]) for at in (EARLY, last))
         return f"a frame at frame {last} to one at {EARLY}", f"{late / early:.2f} times ({1000 * late:.2f} ms)"
 
-    def _stage(self, num_songs: int, num_frames: int) -> Stage:
+    def _decoder(self, num_songs: int, num_frames: int) -> GraphedDecoder:
         prompt = self._layout.build(REQUEST.tags, "")
         requests = [replace(REQUEST, seed=seed) for seed in range(num_songs)]
-        return Stage(self._network, self._ids, requests, len(prompt.tokens) + num_frames)
+        return GraphedDecoder(self._network, self._ids, requests, len(prompt.tokens) + num_frames)
 
-    def _frames(self, stage: Stage, num_frames: int) -> Sequence[float]:
+    def _frames(self, decoder: GraphedDecoder, num_frames: int) -> Sequence[float]:
         """Make a song; return what each frame took in seconds."""
-        prompt, num_songs = self._layout.build(REQUEST.tags, ""), stage.num_songs
-        stage.start([prompt] * num_songs, [replace(REQUEST, seed=seed) for seed in range(num_songs)], num_frames)
+        prompt, num_songs = self._layout.build(REQUEST.tags, ""), decoder.num_songs
+        decoder.prefill([prompt] * num_songs, [replace(REQUEST, seed=seed) for seed in range(num_songs)], num_frames)
         times = []
         for _ in range(num_frames):
             started = time.perf_counter()
-            stage.next_frame()
+            decoder.next_frame()
             times.append(time.perf_counter() - started)
         return times
 
@@ -113,7 +113,7 @@ class SongBench:
             untrained.save_pretrained(folder, save_embedding_layers=False)
             del untrained
             Adapter(self._model, describe_adapter(Path(folder), BaseModel.of(self._model, "")))
-        self._network = FrameNetwork(self._model)
+        self._network = InferenceModel(self._model)
 
 
 def small_gpu_rows(base: BaseFolder, device: torch.device) -> Iterator[tuple[str, str]]:
@@ -126,7 +126,7 @@ def small_gpu_rows(base: BaseFolder, device: torch.device) -> Iterator[tuple[str
     try:
         engine = Engine.load(base.tokenizer.parent, str(device))
         torch.cuda.reset_peak_memory_stats(device)
-        never_ends = patch.object(stages, "MIN_SONG_FRAMES", frames_of(LONG_SEC))
+        never_ends = patch.object(graphed_decoder, "MIN_SONG_FRAMES", frames_of(LONG_SEC))
         with never_ends, tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
             song = engine.make_song(replace(REQUEST, duration_sec=LONG_SEC), Path(folder) / "song.wav")

@@ -16,12 +16,12 @@ from heartmula_studio.dataset.batch import Batch, make_example
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.finetune.adam8bit import Adam8bit
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.costs.flops import PASSES, WindowSize, forward_flops
+from heartmula_studio.finetune.costs.memory import training_bytes
 from heartmula_studio.finetune.evaluate import batch_loss
-from heartmula_studio.finetune.methods import base_of, load_network
+from heartmula_studio.finetune.model_setup import base_of, load_network
 from heartmula_studio.finetune.setup import make_optimizer
-from heartmula_studio.jobs.memory import training_bytes
-from heartmula_studio.jobs.speed import matmul_speed, precision
-from heartmula_studio.jobs.work import PASSES, WindowSize, forward_flops
+from heartmula_studio.services.planning.throughput import matmul_speed, precision
 
 WINDOWS_SEC = (30, 60, 120, 240)
 LEARNT_SEC, LEARNT_STEPS, LEARNT_RATE = 30, 30, 1e-3

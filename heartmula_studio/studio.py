@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import ConflictError, StorageError, StudioError
+from heartmula_studio.files.public_text import hide_folder
 from heartmula_studio.generate.request import SongRequest, seed_or_new
-from heartmula_studio.jobs.devices import QUEUE_LOCK, Devices
-from heartmula_studio.jobs.queue import JobQueue
-from heartmula_studio.public_text import hide_folder
+from heartmula_studio.services.devices import QUEUE_LOCK, Devices
+from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import UNDER_WAY, AudioFile, Checkpoint, Dataset, Generation, Job
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # they bring torch
     import datasets
 
     from heartmula_studio.finetune.config import TrainConfig
-    from heartmula_studio.jobs.workshop import Workshop
+    from heartmula_studio.services.workshop import Workshop
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Studio:
         """What needs torch, loaded now unless it is loaded. Raises as `Workshop`."""
         with self._loading:
             if self._workshop is None:
-                from heartmula_studio.jobs.workshop import Workshop
+                from heartmula_studio.services.workshop import Workshop
 
                 self._workshop = Workshop(self.settings, self.store, self._devices)
                 if self._is_open:
@@ -169,20 +169,20 @@ class Studio:
         return validation(self.store.datasets.get(id))
 
     def preprocess(self, id: str) -> Dataset:
-        """Tokenise in the background what is not tokenised yet."""
-        return self.workshop.tokeniser.start(id)
+        """Tokenize in the background what is not tokenized yet."""
+        return self.workshop.tokenizer.start(id)
 
-    def hear(self, id: str, filename: str) -> RoundTrip:
+    def preview_round_trip(self, id: str, filename: str) -> RoundTrip:
         """Turn a song into tokens and back, at most its first minute; done once for each codec.
 
         Raises NotFoundError, AudioError, and ConflictError while the device has no room for it.
         """
-        return self.workshop.ear.hear(id, filename)
+        return self.workshop.round_trips.preview_round_trip(id, filename)
 
     def as_hf_dataset(self, id: str) -> "datasets.Dataset":
         """The songs as training reads them: `song`, `audio`, `lyrics`, `tags`, `codes` and `codec`, one row each.
 
-        Raises ConflictError while songs are not tokenised.
+        Raises ConflictError while songs are not tokenized.
         """
         return self.workshop.as_hf_dataset(self.store.datasets.get(id))
 

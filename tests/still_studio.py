@@ -43,7 +43,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def tokenised(studio: Studio, dataset: Dataset) -> Dataset:
+def tokenized(studio: Studio, dataset: Dataset) -> Dataset:
     studio.preprocess(dataset.id)
     wait_until(lambda: studio.get_dataset(dataset.id).status != "processing")
     return studio.get_dataset(dataset.id)

@@ -11,32 +11,29 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "heartmula_studio"
 
-FOUNDATION = ("errors", "atomic", "held", "lyrics", "public_text", "regular_file", "settings", "text")
+FOUNDATION = ("errors", "settings", "files", "lyrics")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
 FRONTS = ("routes", "ui", "cli", "__main__")
-ENGINE = (*FOUNDATION, *ML_COLUMN, "store", "jobs", "studio")
+BEHIND_FRONTS = (*FOUNDATION, *ML_COLUMN, "store", "services", "studio")
 
 # What each part of the package may import besides itself.
 ALLOWED = {
     "__init__": (),
     "errors": (),
-    "atomic": ("__init__", "errors"),
     "held": ("errors", "regular_file"),
-    "lyrics": ("errors", "regular_file", "text"),
-    "public_text": (),
-    "regular_file": ("__init__", "errors"),
-    "text": ("__init__", "errors"),
     "settings": ("__init__", "errors"),
+    "files": ("__init__", "errors"),
+    "lyrics": ("__init__", "errors", "files"),
     **{name: ("__init__", *FOUNDATION, *ML_COLUMN[:i]) for i, name in enumerate(ML_COLUMN)},
     "store": ("__init__", *FOUNDATION),
-    "jobs": ("__init__", *FOUNDATION, *ML_COLUMN, "store"),
-    "studio": ("__init__", *FOUNDATION, *ML_COLUMN, "store", "jobs"),
-    "routes": ("__init__", *ENGINE),
-    "ui": ("__init__", *ENGINE),
-    "cli": ("__init__", *ENGINE),
-    "__main__": ("__init__", *ENGINE, "cli"),
+    "services": ("__init__", *FOUNDATION, *ML_COLUMN, "store"),
+    "studio": ("__init__", *FOUNDATION, *ML_COLUMN, "store", "services"),
+    "routes": ("__init__", *BEHIND_FRONTS),
+    "ui": ("__init__", *BEHIND_FRONTS),
+    "cli": ("__init__", *BEHIND_FRONTS),
+    "__main__": ("__init__", *BEHIND_FRONTS, "cli"),
 }
-WITHOUT_TORCH = (*FOUNDATION, "store")
+WITHOUT_TORCH = ("errors", "settings", "lyrics", "store")
 TORCH_LIBRARIES = ("torch", "torchaudio", "transformers", "peft", "accelerate", "datasets", "vector_quantize_pytorch")
 
 
@@ -121,8 +118,8 @@ def test_forward_imports_pass(made_up):
             "dataset/batch.py": "from ..codec.tokens import Tokens\nfrom heartmula_studio import arch",
             "generate/engine.py": "import heartmula_studio.finetune.config",
             "store/folder.py": "import json\nfrom heartmula_studio import errors",
-            "jobs/queue.py": "from heartmula_studio.store import folder\nfrom heartmula_studio.finetune import config",
-            "studio.py": "from heartmula_studio.jobs import queue",
+            "services/queue.py": "from heartmula_studio.store import folder\nimport heartmula_studio.finetune",
+            "studio.py": "from heartmula_studio.services import queue",
             "cli.py": "from heartmula_studio.studio import Studio\nfrom heartmula_studio.codec import tokens",
             "__main__.py": "from heartmula_studio.cli import main",
             "ui/page.py": "from heartmula_studio.ui import theme\nfrom heartmula_studio.studio import Studio",
@@ -140,13 +137,13 @@ def test_forward_imports_pass(made_up):
         ("dataset/batch.py", "from ..finetune import loss"),
         ("finetune/loss.py", "def f():\n    import heartmula_studio.generate.engine"),
         ("finetune/loss.py", "import math, heartmula_studio.store.folder"),
-        ("generate/engine.py", "from heartmula_studio.jobs import queue"),
+        ("generate/engine.py", "from heartmula_studio.services import queue"),
         ("generate/engine.py", "from .. import store"),
         ("store/folder.py", "import torch"),
         ("store/folder.py", "from torch.nn import Linear"),
         ("store/folder.py", "from heartmula_studio.arch import llama"),
         ("settings.py", "import transformers"),
-        ("jobs/queue.py", "from heartmula_studio.studio import Studio"),
+        ("services/training/queue.py", "from heartmula_studio.studio import Studio"),
         ("studio.py", "from heartmula_studio import cli"),
         ("routes/jobs.py", "from heartmula_studio.ui import page"),
         ("ui/page.py", "from heartmula_studio import routes"),

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from heartmula_studio.jobs.processes import MARK
+from heartmula_studio.services.training.processes import MARK
 from tests.studio_server import SONGS, Server, running_server
 
 WAIT_SEC = 240

@@ -16,12 +16,12 @@ from heartmula_studio.errors import (
     NotFoundError,
     StorageError,
 )
-from heartmula_studio.jobs.intake import Intake
+from heartmula_studio.services.library.uploads import UploadService
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.datasets import Datasets
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
-from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenised, wait_until, zipped_adapter
+from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenized, wait_until, zipped_adapter
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ class TestSongs:
         with pytest.raises(ConflictError, match=CLIPS[0].stem):
             studio.add_file(dataset.id, CLIPS[0], "another name.ogg")
 
-    def test_a_corrupt_song_does_not_keep_the_others_from_being_tokenised(self, studio):
+    def test_a_corrupt_song_does_not_keep_the_others_from_being_tokenized(self, studio):
         dataset = filled(studio, 3)
         studio.audio_path(dataset.id, CLIPS[1].name).write_bytes(b"no music any more")
-        songs = tokenised(studio, dataset).audio_files
+        songs = tokenized(studio, dataset).audio_files
         assert [song.frames is not None for song in songs] == [True, False, True]
         assert CLIPS[1].name in songs[1].error
 
-    def test_a_dataset_that_nobody_tokenises_any_more_is_free_after_a_restart(self, studio, settings):
+    def test_a_dataset_that_nobody_tokenizes_any_more_is_free_after_a_restart(self, studio, settings):
         dataset = filled(studio, 1)
         studio.store.datasets.set_processing(dataset.id, True)  # what a server that was killed leaves
         restarted = Studio.open(settings)
@@ -102,9 +102,9 @@ class TestExchange:
 
     def test_what_training_reads_has_rights_too(self, studio):
         dataset = filled(studio, 1)
-        with pytest.raises(ConflictError, match="1 of 1 songs are not tokenised"):
+        with pytest.raises(ConflictError, match="1 of 1 songs are not tokenized"):
             studio.as_hf_dataset(dataset.id)
-        tokenised(studio, dataset)
+        tokenized(studio, dataset)
         rows = studio.as_hf_dataset(dataset.id)
         assert {"audio", "lyrics", "tags", "codes"} <= set(rows.column_names)
         assert rows["rights"][:] == ["unknown"]
@@ -134,7 +134,7 @@ class TestExchange:
     def test_nobody_sees_half_a_dataset_nor_what_a_kill_leaves_of_it(self, studio, settings):
         """An import is listed at its end; what a killed process had of it goes at the next start."""
         with studio.store.new_dataset("Half") as (unlisted, id):
-            Intake(unlisted, AudioLimits()).add_file(id, CLIPS[0], None, "", (), "own")
+            UploadService(unlisted, AudioLimits()).add_file(id, CLIPS[0], None, "", (), "own")
             assert studio.list_datasets() == []
             killed = shutil.copytree(unlisted.root, unlisted.root.with_name(".tmp-scratch-0123456789abcdef"))
         assert [len(dataset.audio_files) for dataset in studio.list_datasets()] == [1]

@@ -11,20 +11,20 @@ import torch
 from heartmula_studio.arch.checkpoints import BaseFolder, find_base, read_heartmula_config
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.codec.identity import stored_codebook_id
-from heartmula_studio.dataset.tokenising import save_dataset
+from heartmula_studio.dataset.tokenizing import save_dataset
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.costs.memory import WORKSPACE_BYTES, tensor_shapes, trained_parameters, training_bytes
+from heartmula_studio.finetune.data_plan import RunPlan
 from heartmula_studio.finetune.examples import load_examples
-from heartmula_studio.finetune.methods import load_network, trained_weights
-from heartmula_studio.finetune.plan import RunPlan
-from heartmula_studio.jobs import estimator, shortages
-from heartmula_studio.jobs.job_folder import JobFolder
-from heartmula_studio.jobs.memory import WORKSPACE_BYTES, tensor_shapes, trained_parameters, training_bytes
-from heartmula_studio.jobs.preprocess import source_of
-from heartmula_studio.jobs.shortages import MILDER, host_shortages, remedy
-from heartmula_studio.jobs.snapshot import snapshot
+from heartmula_studio.finetune.model_setup import load_network, trainable_weights
+from heartmula_studio.services.planning import estimate, remedies
+from heartmula_studio.services.planning.remedies import REMEDIES, host_shortages, remedy
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.preprocess import source_of
+from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.studio import Studio
-from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenised
+from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenized
 
 TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
 SLOW_SEC = 100.0
@@ -62,10 +62,10 @@ def measured(studio: Studio, job_id: str, step_sec: float) -> None:
 
 @pytest.fixture(scope="module")
 def examples(studio, dataset_id, tmp_path_factory) -> SimpleNamespace:
-    """The dataset as the trainer reads it, once its songs are tokenised."""
+    """The dataset as the trainer reads it, once its songs are tokenized."""
     studio.update_audio(dataset_id, CLIPS[1].name, caption=TIMED, tags=["House", "Deep, slow"])
     guesses = {window: studio.estimate_job(dataset_id, max_window_sec=window) for window in (2.0, 240.0)}
-    dataset = tokenised(studio, studio.get_dataset(dataset_id))
+    dataset = tokenized(studio, studio.get_dataset(dataset_id))
     base, folder = find_base("nano"), tmp_path_factory.mktemp("dataset") / "dataset"
     songs = [source_of(song) for song in snapshot(studio.store, dataset, None).songs]
     save_dataset(songs, stored_codebook_id(base.codec), folder)
@@ -94,7 +94,7 @@ class TestSteps:
         assert estimate.steps == plan.total_steps > 0
         assert estimate.fits
 
-    def test_they_are_known_before_the_songs_are_tokenised(self, studio, dataset_id, examples):
+    def test_they_are_known_before_the_songs_are_tokenized(self, studio, dataset_id, examples):
         for window_sec, guess in examples.guesses.items():
             now = studio.estimate_job(dataset_id, max_window_sec=window_sec)
             assert guess.steps == now.steps
@@ -105,7 +105,7 @@ class TestSteps:
         config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 5\n")
         dataset_id = filled(fresh, 6).id
         assert fresh.estimate_job(dataset_id).steps == 20
-        fresh.workshop.estimator = estimator.Estimator(fresh.store, fresh.workshop.runtime, config)
+        fresh.workshop.estimator = estimate.Estimator(fresh.store, fresh.workshop.runtime, config)
         assert fresh.estimate_job(dataset_id).steps == 4
         (problem,) = fresh.estimate_job(dataset_id, **SIXTEEN).problems
         assert "in one process, not in 5" in problem.message
@@ -180,7 +180,7 @@ class TestProblems:
     def test_too_little_memory_and_what_to_change(self, studio, dataset_id, monkeypatch):
         lora = studio.estimate_job(dataset_id)
         assert 0 < lora.memory_bytes < studio.estimate_job(dataset_id, "full").memory_bytes
-        monkeypatch.setattr(estimator, "total_bytes", lambda device: lora.memory_bytes)
+        monkeypatch.setattr(estimate, "total_bytes", lambda device: lora.memory_bytes)
         assert studio.estimate_job(dataset_id).fits
         (problem,) = studio.estimate_job(dataset_id, "full").problems
         assert problem.message.startswith("This will not fit: it needs")
@@ -190,7 +190,7 @@ class TestProblems:
         needed = studio.estimate_job(dataset_id, "full").disk_bytes
         assert needed > studio.estimate_job(dataset_id, "full", save_dtype="bfloat16").disk_bytes
         assert needed > studio.estimate_job(dataset_id).disk_bytes > 0
-        monkeypatch.setattr(estimator.shutil, "disk_usage", lambda path: SimpleNamespace(free=needed - 1))
+        monkeypatch.setattr(estimate.shutil, "disk_usage", lambda path: SimpleNamespace(free=needed - 1))
         assert studio.estimate_job(dataset_id).fits
         (problem,) = studio.estimate_job(dataset_id, "full").problems
         assert "disk" in problem.message
@@ -204,7 +204,7 @@ class TestProblems:
         config = TrainConfig(method=method, batch_size=8, lora=LoraSettings(rank=128))
         there = int(share * training_bytes(config, base, 240.0, "cpu"))
         hint = remedy(config, base, 240.0, "cpu", there)
-        named = [change for words, change in MILDER.items() if words in hint]
+        named = [change for words, change in REMEDIES.items() if words in hint]
         assert named, hint
         if " and " in hint:
             for change in named:
@@ -262,7 +262,7 @@ class TestOfficialSizes:
 
     @pytest.mark.parametrize(("there", "count"), [(16e9, 1), (32e9, 0)])
     def test_its_gradients_need_the_computers_memory(self, official, monkeypatch, there, count):
-        monkeypatch.setattr(shortages, "total_bytes", lambda device: there)
+        monkeypatch.setattr(remedies, "total_bytes", lambda device: there)
         problems = list(host_shortages(TrainConfig(**SIXTEEN), official))
         assert ["it needs 16.5 GB of this computer's memory" in problem.message for problem in problems] == [
             True
@@ -273,5 +273,5 @@ class TestOfficialSizes:
 def test_trained_parameters_are_counted_as_they_are_made():
     base, config = find_base("nano"), TrainConfig()
     network = load_network(base, config, torch.device("cpu"))
-    real = sum(weight.numel() for weight in trained_weights(network).values())
+    real = sum(weight.numel() for weight in trainable_weights(network).values())
     assert trained_parameters(tensor_shapes(base.model), config) == real

@@ -10,7 +10,7 @@ from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tags import read_tags, write_tags
 from heartmula_studio.errors import AudioError, CancelledError, ConflictError, NotFoundError
-from heartmula_studio.jobs.devices import Devices
+from heartmula_studio.services.devices import Devices
 from heartmula_studio.studio import Studio
 from tests.still_studio import CLIPS, filled, settings_for, still_studio
 
@@ -43,7 +43,7 @@ def version(path: Path) -> tuple[int, int]:
 
 
 def test_a_song_is_heard_once_and_kept_beside_it(studio, dataset_id):
-    heard = studio.hear(dataset_id, SONG)
+    heard = studio.preview_round_trip(dataset_id, SONG)
     assert heard.path == heard_folder(studio, dataset_id) / f"{CLIPS[0].stem}.flac"
     info = soundfile.info(heard.path)
     assert (info.format, info.duration) == ("FLAC", pytest.approx(soundfile.info(CLIPS[0]).duration, abs=0.1))
@@ -51,17 +51,17 @@ def test_a_song_is_heard_once_and_kept_beside_it(studio, dataset_id):
     assert studio.get_dataset(dataset_id).audio_files[0].frames == round(info.duration * 12.5)
     made = version(heard.path)
     with Devices(studio.store).generating("cpu"):  # it is free again, and what is kept needs none
-        assert studio.hear(dataset_id, SONG) == heard
+        assert studio.preview_round_trip(dataset_id, SONG) == heard
     assert version(heard.path) == made
     studio.remove_audio(dataset_id, SONG)
     assert not heard.path.exists()
 
 
 def test_another_codec_hears_anew_what_tokens_say(studio, dataset_id):
-    heard, tokens = studio.hear(dataset_id, SONG), studio.store.datasets.tokens_path(dataset_id, SONG)
+    heard, tokens = studio.preview_round_trip(dataset_id, SONG), studio.store.datasets.tokens_path(dataset_id, SONG)
     right, made = read_tags(heard.path), version(tokens)
     write_tags(heard.path, {"codec_id": "another", "log_mel_distance": "99"})
-    assert studio.hear(dataset_id, SONG) == heard
+    assert studio.preview_round_trip(dataset_id, SONG) == heard
     assert read_tags(heard.path) == right
     assert version(tokens) == made
 
@@ -73,28 +73,28 @@ def test_what_was_heard_of_another_song_of_the_name_does_not_count(studio, datas
     codec_id = stored_codebook_id(find_base("nano").codec)
     write_tags(stale, {"codec_id": codec_id, "source_sha256": "of another", "log_mel_distance": "99"})
     studio.store.datasets.keep_heard(dataset_id, "noise.wav", stale)
-    heard = studio.hear(dataset_id, "noise.wav")
+    heard = studio.preview_round_trip(dataset_id, "noise.wav")
     assert heard.log_mel < 2
     assert soundfile.info(heard.path).duration < 3
 
 
 def test_of_a_long_song_the_first_minute_is_heard(studio, dataset_id, tmp_path):
     studio.add_file(dataset_id, noise(tmp_path / "long.wav", 65))
-    assert soundfile.info(studio.hear(dataset_id, "long.wav").path).duration == 60
+    assert soundfile.info(studio.preview_round_trip(dataset_id, "long.wav").path).duration == 60
 
 
 def test_the_device_is_shared_with_songs(studio, dataset_id):
     with Devices(studio.store).generating("cpu"), pytest.raises(ConflictError, match="cannot be heard now"):
-        studio.hear(dataset_id, SONG)
+        studio.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()
 
 
 def test_what_cannot_be_heard_leaves_nothing(studio, dataset_id):
     with pytest.raises(NotFoundError):
-        studio.hear(dataset_id, "none.ogg")
+        studio.preview_round_trip(dataset_id, "none.ogg")
     studio.audio_path(dataset_id, SONG).write_bytes(b"no music any more")
     with pytest.raises(AudioError):
-        studio.hear(dataset_id, SONG)
+        studio.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()
     assert list(studio.store.root.glob(".tmp-*")) == []
 
@@ -102,5 +102,5 @@ def test_what_cannot_be_heard_leaves_nothing(studio, dataset_id):
 def test_a_studio_that_closes_listens_no_longer(studio, dataset_id):
     studio.workshop.close()
     with pytest.raises(CancelledError):
-        studio.hear(dataset_id, SONG)
+        studio.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()

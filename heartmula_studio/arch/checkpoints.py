@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
-from heartmula_studio.arch.json_file import blaming, read_json_object
 from heartmula_studio.arch.pairing import require_encoder_of_codec
 from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors
-from heartmula_studio.atomic import replaced_folder
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
+from heartmula_studio.files.atomic import replaced_folder
+from heartmula_studio.files.json_file import config_errors_name, read_json_object
 
 BUNDLED_BASE = "nano"
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -240,7 +240,7 @@ def open_heartmula(folder: Path) -> StoredNetwork:
     Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file.
     """
     config = read_heartmula_config(folder)
-    with blaming(folder / "config.json"), torch.device("meta"):
+    with config_errors_name(folder / "config.json"), torch.device("meta"):
         model = HeartMuLa(config)
     return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), str))
 
@@ -248,7 +248,7 @@ def open_heartmula(folder: Path) -> StoredNetwork:
 def open_decoder(folder: Path) -> StoredNetwork:
     """The same for the codec without its encoder."""
     config = read_heartcodec_config(folder)
-    with blaming(folder / "config.json"), torch.device("meta"):
+    with config_errors_name(folder / "config.json"), torch.device("meta"):
         codec = HeartCodec(config)
     return StoredNetwork(codec, folder, decoder_tensors(folder))
 
@@ -256,7 +256,7 @@ def open_decoder(folder: Path) -> StoredNetwork:
 def open_encoder(folder: Path) -> StoredNetwork:
     """The same for a codec's encoder, which is called `encoder` in the network. See `read_encoder_config`."""
     config, path = read_encoder_config(folder)
-    with blaming(path), torch.device("meta"):
+    with config_errors_name(path), torch.device("meta"):
         holder = nn.ModuleDict({"encoder": build_encoder(config)})
     return StoredNetwork(holder, folder, encoder_tensors(folder))
 

@@ -9,7 +9,7 @@ Tensor Cores while surpassing the FP32 theoretical peak performance", 2022.
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.kernels import are_usable, tl, triton
+from heartmula_studio.arch.triton_support import is_triton_available, tl, triton
 
 FEW_ROWS = 64  # up to which the weights, not the products, take the time
 # GPUs for data centres, whose tensor cores are seven and more times as fast as their others; those for games are not.
@@ -37,7 +37,7 @@ def suits(x: Tensor, weight: Tensor) -> bool:
         and x.numel() > FEW_ROWS * x.shape[-1]
         and weight.shape[0] % COLUMNS == weight.shape[1] % PART == 0
         and torch.cuda.get_device_capability(x.device) in CAPABILITIES
-        and are_usable(x.device)
+        and is_triton_available(x.device)
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.estimator import VelocityEstimator
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME
+from heartmula_studio.arch.velocity_network import VelocityEstimator
 
 SIGMA_MIN = 1e-6
 NORM_TYPE = "ada_norm_single"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME
-from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.scalar_codec import ScalarCodec, ScalarCodecConfig
+from heartmula_studio.files.json_file import config_errors_name, dataclass_from_json
 
 LATENT_RATE_HZ = FRAME_RATE_HZ * LATENTS_PER_FRAME
 CHANNELS = 2
@@ -30,8 +30,8 @@ class HeartCodecConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str | Path = "config.json") -> "HeartCodecConfig":
         """Raises CheckpointMismatchError naming `source` where the values describe no network."""
-        with blaming(source):
-            return cls(pick_fields(FlowMatchingConfig, values), pick_fields(ScalarCodecConfig, values))
+        with config_errors_name(source):
+            return cls(dataclass_from_json(FlowMatchingConfig, values), dataclass_from_json(ScalarCodecConfig, values))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -69,7 +69,7 @@ class HeartCodec(nn.Module):
         assert self.encoder is not None, "this codec was loaded without its encoder"
         return self.encoder(waveform)
 
-    def quantise(self, features: Tensor) -> Tensor:
+    def quantize(self, features: Tensor) -> Tensor:
         """Features [B, T, dim] → codes [B, K, T]."""
         return self.flow_matching.vq_embed(features)[1].transpose(1, 2)
 

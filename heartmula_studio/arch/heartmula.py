@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from heartmula_studio.arch.json_file import blaming, pick_fields
 from heartmula_studio.arch.llama import NAMED_FLAVORS, LlamaFlavor, Transformer
+from heartmula_studio.files.json_file import config_errors_name, dataclass_from_json
 
 LOGITS_AT_ONCE = 1 << 24  # 64 MiB in float32
 ALIGNED = 8  # columns: a GPU is several times as fast where rows start at multiples of 16 bytes
@@ -32,7 +32,7 @@ def parse_flavor(value: str | Mapping[str, Any]) -> LlamaFlavor:
         raise ValueError(f"{value!r} is no transformer flavor; known are {', '.join(NAMED_FLAVORS)}, or all its sizes")
     if unknown := value.keys() - {field.name for field in fields(LlamaFlavor)}:
         raise ValueError(f"a transformer flavor has no {', '.join(sorted(unknown))}")
-    return pick_fields(LlamaFlavor, value)
+    return dataclass_from_json(LlamaFlavor, value)
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class HeartMuLaConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str | Path = "config.json") -> "HeartMuLaConfig":
         """Raises CheckpointMismatchError naming `source` where the values describe no network."""
-        with blaming(source):
+        with config_errors_name(source):
             flavors = {role: parse_flavor(values[role]) for role in ("backbone_flavor", "decoder_flavor")}
-            return pick_fields(cls, {**values, **flavors})
+            return dataclass_from_json(cls, {**values, **flavors})
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)

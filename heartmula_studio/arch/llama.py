@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from heartmula_studio.arch.rotary import inverse_frequencies, rotate_by, scale_llama31, turn_table
+from heartmula_studio.arch.rotary import apply_rope, inverse_frequencies, rope_table, scale_llama31
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, kv_width, bias=False)
         self.output_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
         q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
         # Turned before the heads change places: so gradients come back as they lie, without copies.
-        q, k, v = (heads.transpose(1, 2) for heads in (rotate_by(q, turns[:, None]), rotate_by(k, turns[:, None]), v))
+        q, k, v = (heads.transpose(1, 2) for heads in (apply_rope(q, rope[:, None]), apply_rope(k, rope[:, None]), v))
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return self.output_proj(attended.transpose(1, 2).flatten(-2))
 
@@ -96,8 +96,8 @@ class TransformerLayer(nn.Module):
         self.mlp_norm = RMSNorm(flavor.embed_dim, flavor.norm_eps)
         self.mlp = FeedForward(flavor)
 
-    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
-        x = x + self.attn(self.sa_norm(x), turns)
+    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
+        x = x + self.attn(self.sa_norm(x), rope)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -110,25 +110,25 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(flavor) for _ in range(flavor.num_layers))
         self.norm = RMSNorm(flavor.embed_dim, flavor.norm_eps)
         self.gradient_checkpointing = False
-        self._turns: Tensor | None = None
+        self._rope_table: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[1]
         assert length <= self.flavor.max_seq_len, f"{length} positions do not fit max_seq_len {self.flavor.max_seq_len}"
-        turns = self.turns(x.device)[:length]
+        rope = self.rope_table(x.device)[:length]
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, turns, use_reentrant=False)
+                x = checkpoint(layer, x, rope, use_reentrant=False)
             else:
-                x = layer(x, turns)
+                x = layer(x, rope)
         return self.norm(x)
 
-    def turns(self, device: torch.device) -> Tensor:
-        """How far each position turns queries and keys, [max_seq_len, head_dim / 2] complex64."""
+    def rope_table(self, device: torch.device) -> Tensor:
+        """How far each position rope queries and keys, [max_seq_len, head_dim / 2] complex64."""
         # Kept outside the module's buffers, so that casting the weights to bf16 leaves the angles in float32.
-        if self._turns is None or self._turns.device != device:
+        if self._rope_table is None or self._rope_table.device != device:
             frequencies = inverse_frequencies(self.flavor.head_dim, self.flavor.rope_base)
             frequencies = scale_llama31(frequencies, self.flavor.rope_scale_factor)
             with torch.inference_mode(False):  # training may use the table after a song was made
-                self._turns = turn_table(frequencies, self.flavor.max_seq_len, device)
-        return self._turns
+                self._rope_table = rope_table(frequencies, self.flavor.max_seq_len, device)
+        return self._rope_table

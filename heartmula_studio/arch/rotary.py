@@ -29,18 +29,18 @@ def rotation_table(frequencies: Tensor, length: int, device: torch.device) -> tu
     return angles.cos(), angles.sin()
 
 
-def turn_table(frequencies: Tensor, length: int, device: torch.device) -> Tensor:
+def rope_table(frequencies: Tensor, length: int, device: torch.device) -> Tensor:
     """The same as complex numbers of length 1: [length, head_dim / 2] complex64."""
     return torch.complex(*rotation_table(frequencies, length, device))
 
 
-def rotate_by(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotate the pairs (x0, x1), (x2, x3), … of `x` [..., head_dim] by `turns` [..., head_dim / 2] of `turn_table`.
+def apply_rope(x: Tensor, rope: Tensor) -> Tensor:
+    """Rotate the pairs (x0, x1), (x2, x3), … of `x` [..., head_dim] by `rope` [..., head_dim / 2] of `rope_table`.
 
     Computed in float32, returned in the dtype of `x`.
     """
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
+    return torch.view_as_real(pairs * rope).flatten(-2).type_as(x)
 
 
 def rotate_half_split(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

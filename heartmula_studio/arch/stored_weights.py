@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.safetensors_reader import DTYPES, TensorFile, TensorHeader
 from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.files.safetensors_reader import DTYPES, TensorFile, TensorHeader
 
 FLOATS = "floats"
 FLOAT_TYPES = tuple(name for name, dtype in DTYPES.items() if dtype.is_floating_point)

@@ -61,7 +61,7 @@ def detokenize(arguments: Namespace) -> int:
     if tokens.codec_id != codec.codec_id:
         raise CheckpointMismatchError(
             f"{arguments.tokens} was made with the codec {tokens.codec_id}, but this base has {codec.codec_id}.",
-            "Give the base it was made with (--base), or tokenise the song again.",
+            "Give the base it was made with (--base), or tokenize the song again.",
         )
     with (
         AudioWriter(arguments.out, codec.sample_rate_hz) as writer,

@@ -33,7 +33,7 @@ class SongSet:
 
 
 def demo(arguments: Namespace) -> int:
-    """Tokenise, train, and make the same song without and with the style; everything lands in `--out`.
+    """Tokenize, train, and make the same song without and with the style; everything lands in `--out`.
 
     Raises InvalidInputError if that folder holds files or there are fewer than five songs; CancelledError when
     stopped; and whatever the steps raise.

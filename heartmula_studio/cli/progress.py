@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from heartmula_studio.codec.control import Progress
-from heartmula_studio.generate.engine import Engine, Song
+from heartmula_studio.generate.engine import Engine, GeneratedSong
 from heartmula_studio.generate.request import SongRequest
 
 
@@ -37,7 +37,7 @@ def training_progress() -> Iterator[Callable[[dict[str, Any]], None]]:
         yield on_step
 
 
-def make_song(engine: Engine, request: SongRequest, path: Path) -> Song:
+def make_song(engine: Engine, request: SongRequest, path: Path) -> GeneratedSong:
     """Make a song with a bar for its frames, and one for turning them into sound."""
     with (
         progress_bar(f"Composing {path.name}", "frame") as frames,

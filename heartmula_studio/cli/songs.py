@@ -1,4 +1,4 @@
-"""A folder of songs as training data: find the files, pair lyrics, tokenise what is not yet tokenised."""
+"""A folder of songs as training data: find the files, pair lyrics, tokenize what is not yet tokenized."""
 
 import os
 import unicodedata
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioLimits
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.dataset.tokenising import SourceSong, current_tokens, save_dataset, tokenise
+from heartmula_studio.dataset.tokenizing import TokenizingTask, current_tokens, save_dataset, tokenize
 from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.files.hashing import file_sha256
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics
 
@@ -72,15 +72,16 @@ def other_files(folder: Path) -> list[str]:
 def write_dataset(
     songs: Sequence[SongFile], tags: str, codec: Codec, limits: AudioLimits, tokens: Path, folder: Path
 ) -> None:
-    """Tokenise `songs` into the folder `tokens`, unless they are there already, and write them as the dataset `folder`.
+    """Tokenize `songs` into the folder `tokens`, unless they are there already, and write them as the dataset `folder`.
 
     `tags` are those of every song.
     """
     sources = [
-        SourceSong(song.path, tokens / f"{song.name}.pt", file_sha256(song.path), song.lyrics, tags) for song in songs
+        TokenizingTask(song.path, tokens / f"{song.name}.pt", file_sha256(song.path), song.lyrics, tags)
+        for song in songs
     ]
     for number, source in enumerate(sources, start=1):
         if current_tokens(source, codec.codec_id) is None:
             with progress_bar(f"Listening {number}/{len(sources)} {source.name}", "window") as report:
-                tokenise(source, codec, limits, report)
+                tokenize(source, codec, limits, report)
     save_dataset(sources, codec.codec_id, folder)

@@ -18,7 +18,6 @@ import soundfile
 import torch
 from torch import Tensor
 
-from heartmula_studio.atomic import replaced_file
 from heartmula_studio.codec.decoder import Block, DecodingError, open_part
 from heartmula_studio.codec.downmix import stereo_matrix
 from heartmula_studio.codec.parts import Part, find_parts
@@ -37,6 +36,7 @@ from heartmula_studio.errors import (
     StorageError,
     TruncatedAudioError,
 )
+from heartmula_studio.files.atomic import replaced_file
 
 AUDIO_SUFFIXES = (
     ".mp3",

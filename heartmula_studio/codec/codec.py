@@ -15,7 +15,6 @@ from heartmula_studio.arch.checkpoints import (
     encoder_target,
     load_heartcodec,
 )
-from heartmula_studio.arch.fingerprint import file_sha256
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES, frames_of
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
@@ -24,6 +23,7 @@ from heartmula_studio.codec.identity import codebook_id
 from heartmula_studio.codec.joining import OVERLAP_FRAMES, code_windows, crossfade, cut, num_windows
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CheckpointMissingError, InvalidInputError
+from heartmula_studio.files.hashing import file_sha256
 
 Noise = Callable[[tuple[int, ...]], Tensor]
 """Draws the starting point of one window: shape → float32 tensor on the CPU."""
@@ -88,7 +88,7 @@ class Codec:
         missing = self.heartcodec.encoder.window_samples - waveform.shape[1]
         window = torch.nn.functional.pad(waveform, (0, missing))[None].to(self.device)
         with full_precision(), stoppable(self.heartcodec, cancelled):
-            codes = self.heartcodec.quantise(self.heartcodec.encode_window(window))
+            codes = self.heartcodec.quantize(self.heartcodec.encode_window(window))
         return codes[0].to("cpu", torch.int16)
 
     def decode(

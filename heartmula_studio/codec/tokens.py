@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.torch_file import save_torch_file
-from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.files.torch_file import save_torch_file
 
 NUMBER = (int, float)
 KINDS = {"codes": Tensor, "frame_rate": NUMBER, "codec": str, "source_sha256": str, "source_sec": NUMBER}
 KEYS = tuple(KINDS)
-PROCESS_AGAIN = "Tokenise the song again."
+PROCESS_AGAIN = "Tokenize the song again."
 
 
 @dataclass(frozen=True)

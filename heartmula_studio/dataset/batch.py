@@ -35,7 +35,7 @@ def make_example(
         raise CheckpointMismatchError(
             f"{song} has {num_codebooks} codebooks with codes from {codes.min()} to {codes.max()}; this base model "
             f"has {prompt.tokens.shape[1] - 1} with codes from 0 to {special.audio_eos_id - 1}.",
-            "Tokenise the song with the codec of this base model.",
+            "Tokenize the song with the codec of this base model.",
         )
     frames = codes.T.long()
     end_frame = frames.new_full((1, num_codebooks), special.audio_eos_id)

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Audio, Dataset, Features, List, Value
 
-from heartmula_studio.atomic import replaced_folder
 from heartmula_studio.dataset.source_files import COPY_BYTES
 from heartmula_studio.errors import InvalidInputError, StorageError
+from heartmula_studio.files.atomic import replaced_folder
 
 METADATA = "metadata.jsonl"
 HUB_SHARD_BYTES = 50_000_000  # `push_to_hub` keeps about three of them in memory

@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BaseFolder
-from heartmula_studio.arch.git_lfs import explain_unreadable
 from heartmula_studio.dataset.lyrics import plain_lyrics
 from heartmula_studio.errors import (
     CheckpointCorruptError,
@@ -22,7 +21,8 @@ from heartmula_studio.errors import (
     CheckpointMissingError,
     InvalidInputError,
 )
-from heartmula_studio.text import clean_text
+from heartmula_studio.files.git_lfs import explain_unreadable
+from heartmula_studio.files.text import clean_text
 
 TAG_MARKS = ("<tag>", "</tag>")
 _DOWNLOAD_HINT = "Download tokenizer.json and gen_config.json from HeartMuLa/HeartMuLaGen on the Hugging Face Hub."

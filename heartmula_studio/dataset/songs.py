@@ -71,7 +71,7 @@ def from_token_files(
         if tokens.frame_rate_hz != FRAME_RATE_HZ:
             raise CheckpointMismatchError(
                 f"{path} has {tokens.frame_rate_hz} frames a second; the music model has {FRAME_RATE_HZ}.",
-                "Tokenise the song again.",
+                "Tokenize the song again.",
             )
         row = {"song": Path(path).stem, "tags": song_tags, "lyrics": text}
         rows.append({**row, "codes": tokens.codes, "codec": tokens.codec_id})
@@ -121,14 +121,14 @@ def _checked_codes(song: str, codes: Any) -> np.ndarray:
     try:
         codes = np.asarray(codes)
     except ValueError as error:
-        raise InvalidInputError(f"{song} has codebooks of different lengths.", "Tokenise the song again.") from error
+        raise InvalidInputError(f"{song} has codebooks of different lengths.", "Tokenize the song again.") from error
     if codes.ndim != 2 or codes.size == 0 or codes.dtype.kind not in "iu":
         raise InvalidInputError(
             f"{song} has codes of shape {codes.shape} and type {codes.dtype}.",
             "Needed are whole numbers [codebooks, frames].",
         )
     if codes.min() < 0 or codes.max() > np.iinfo(np.int16).max:
-        raise InvalidInputError(f"{song} has codes from {codes.min()} to {codes.max()}.", "Tokenise the song again.")
+        raise InvalidInputError(f"{song} has codes from {codes.min()} to {codes.max()}.", "Tokenize the song again.")
     return codes.astype(np.int16)
 
 
@@ -162,5 +162,5 @@ def _check_codec(dataset: Dataset, codec_id: str | None) -> None:
     if len(by_codec) > 1:
         origins = ", ".join(f"{codec} (as {song})" for codec, song in sorted(by_codec.items()))
         raise CheckpointMismatchError(
-            f"Tokens of different codecs cannot be mixed: {origins}.", "Tokenise all songs with one base model."
+            f"Tokens of different codecs cannot be mixed: {origins}.", "Tokenize all songs with one base model."
         )

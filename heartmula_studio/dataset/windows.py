@@ -35,7 +35,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Song:
+class TrackInfo:
     """One whole song, as cutting sees it."""
 
     name: str
@@ -46,7 +46,7 @@ class Song:
 
 
 def cut_to_fit(
-    song: Song, max_window_sec: float, layout: PromptLayout, max_positions: int
+    song: TrackInfo, max_window_sec: float, layout: PromptLayout, max_positions: int
 ) -> list[tuple[Window, Prompt]]:
     """Cut `song` as `cut_song` does, but into shorter windows if one and its prompt take more than `max_positions`.
 
@@ -66,7 +66,7 @@ def cut_to_fit(
         max_window_sec = max(0.75 * max_window_sec, shortest_sec)
 
 
-def cut_song(song: Song, max_window_sec: float = 240.0) -> list[Window]:
+def cut_song(song: TrackInfo, max_window_sec: float = 240.0) -> list[Window]:
     """Cut `song` into as few windows as possible, of lengths that differ by at most one frame.
 
     Raises InvalidInputError if a window would hold less than a frame.
@@ -102,7 +102,7 @@ def _lyrics_timing(lyrics: str, num_windows: int) -> LyricsTiming:
     return "spread" if num_windows > 1 and lyrics.strip() else "none"
 
 
-def _window(song: Song, start_frame: int, end_frame: int, timing: LyricsTiming) -> Window:
+def _window(song: TrackInfo, start_frame: int, end_frame: int, timing: LyricsTiming) -> Window:
     start_sec, end_sec, song_sec = (frame / FRAME_RATE_HZ for frame in (start_frame, end_frame, song.num_frames))
     return Window(
         song=song.name,

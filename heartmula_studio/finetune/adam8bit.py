@@ -7,27 +7,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.finetune.host_gradients import HostGradients
-from heartmula_studio.finetune.low_bits import (
+from heartmula_studio.finetune.gradient_offload import CpuGradientOffload
+from heartmula_studio.finetune.quantization import (
     BLOCK,
-    dequantise,
-    fits_eight_bits,
-    pieces,
-    quantise,
-    round_at_random,
+    chunks,
+    dequantize,
+    is_quantizable,
+    quantize,
+    stochastic_round,
 )
 
-MEAN, ROOT = "mean", "root"  # of the gradients; of the mean of their squares
+# First moment, and root of the second; the names that saved states have.
+EXP_AVG, EXP_AVG_SQ_ROOT = "mean", "root"
 
 
 def moments_bytes(shape: Sequence[int]) -> int:
     """What both moments of a parameter take."""
     values = prod(shape)
-    return 2 * (values + 4 * values // BLOCK if fits_eight_bits(shape) else 4 * values)
+    return 2 * (values + 4 * values // BLOCK if is_quantizable(shape) else 4 * values)
 
 
 class Adam8bit(torch.optim.Optimizer):
-    """AdamW (arXiv 1711.05101) with block-wise 8-bit moments (arXiv 2110.02861) and weights rounded at random.
+    """AdamW (arXiv 1711.05101) with block-wise 8-bit moments (arXiv 2110.02861) and stochastic rounding of the weights.
 
     Of the second moment the root is kept: it spans half as many decades, so that small ones do not become zero beside
     large ones, and the updates huge (the zero point problem, arXiv 2309.01507). All is computed in float32.
@@ -38,7 +39,7 @@ class Adam8bit(torch.optim.Optimizer):
     def __init__(self, params: Iterable, lr: float, betas: tuple[float, float], eps: float = 1e-8):
         """params: groups with a `weight_decay` of their own, of contiguous bfloat16 parameters."""
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
-        self.gradients = HostGradients(self._parameters())
+        self.gradients = CpuGradientOffload(self._parameters())
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -67,21 +68,23 @@ class Adam8bit(torch.optim.Optimizer):
     def _update(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
-            state.update(step=0, **empty_moment(MEAN, parameter), **empty_moment(ROOT, parameter))
+            state.update(step=0, **empty_moment(EXP_AVG, parameter), **empty_moment(EXP_AVG_SQ_ROOT, parameter))
         state["step"] += 1
         weights = parameter.view(-1)
-        for piece in pieces(len(weights)):
-            gradient = self.gradients.read(parameter, piece)
-            weights[piece] = round_at_random(updated(weights[piece].float(), gradient, state, piece, group))
+        for chunk in chunks(len(weights)):
+            gradient = self.gradients.read(parameter, chunk)
+            weights[chunk] = stochastic_round(adamw_update(weights[chunk].float(), gradient, state, chunk, group))
 
 
-def updated(weights: Tensor, gradient: Tensor, state: dict[str, Any], piece: slice, group: dict[str, Any]) -> Tensor:
-    """Bring the moments of a piece up to date and return its new weights, all in float32 [n]."""
+def adamw_update(
+    weights: Tensor, gradient: Tensor, state: dict[str, Any], chunk: slice, group: dict[str, Any]
+) -> Tensor:
+    """Bring the moments of a chunk up to date and return its new weights, all in float32 [n]."""
     (beta1, beta2), rate = group["betas"], group["lr"]
-    mean = read_moment(state, MEAN, piece).lerp_(gradient, 1 - beta1)
-    root = read_moment(state, ROOT, piece).square_().lerp_(gradient.square_(), 1 - beta2).sqrt_()
-    write_moment(state, MEAN, piece, mean)
-    write_moment(state, ROOT, piece, root)
+    mean = read_moment(state, EXP_AVG, chunk).lerp_(gradient, 1 - beta1)
+    root = read_moment(state, EXP_AVG_SQ_ROOT, chunk).square_().lerp_(gradient.square_(), 1 - beta2).sqrt_()
+    write_moment(state, EXP_AVG, chunk, mean)
+    write_moment(state, EXP_AVG_SQ_ROOT, chunk, root)
     unbiased = root.div_((1 - beta2 ** state["step"]) ** 0.5).add_(group["eps"])
     weights.mul_(1 - rate * group["weight_decay"])
     return weights.addcdiv_(mean, unbiased, value=-rate / (1 - beta1 ** state["step"]))
@@ -90,31 +93,31 @@ def updated(weights: Tensor, gradient: Tensor, state: dict[str, Any], piece: sli
 def empty_moment(name: str, parameter: Tensor) -> dict[str, Tensor]:
     """Zeros under `name`: float32 [n], or codes uint8 [n] with their scales [n / BLOCK] beside them."""
     size, device = parameter.numel(), parameter.device
-    if not fits_eight_bits(parameter.shape):
+    if not is_quantizable(parameter.shape):
         return {name: torch.zeros(size, device=device)}
     codes = torch.zeros(size, dtype=torch.uint8, device=device)
     return {name: codes, scales_of(name): torch.zeros(size // BLOCK, device=device)}
 
 
-def read_moment(state: dict[str, Any], name: str, piece: slice) -> Tensor:
-    """Return a copy of the values of a piece, in float32."""
-    values = state[name][piece]
+def read_moment(state: dict[str, Any], name: str, chunk: slice) -> Tensor:
+    """Return a copy of the values of a chunk, in float32."""
+    values = state[name][chunk]
     if values.dtype == torch.float32:
         return values.clone()
-    return dequantise(values, state[scales_of(name)][blocks_of(piece)], signed=name == MEAN)
+    return dequantize(values, state[scales_of(name)][blocks_of(chunk)], signed=name == EXP_AVG)
 
 
-def write_moment(state: dict[str, Any], name: str, piece: slice, values: Tensor) -> None:
+def write_moment(state: dict[str, Any], name: str, chunk: slice, values: Tensor) -> None:
     if state[name].dtype == torch.float32:
-        state[name][piece] = values
+        state[name][chunk] = values
     else:
-        codes, scales = quantise(values, signed=name == MEAN)
-        state[name][piece], state[scales_of(name)][blocks_of(piece)] = codes, scales
+        codes, scales = quantize(values, signed=name == EXP_AVG)
+        state[name][chunk], state[scales_of(name)][blocks_of(chunk)] = codes, scales
 
 
 def scales_of(name: str) -> str:
     return f"{name}_scales"
 
 
-def blocks_of(piece: slice) -> slice:
-    return slice(piece.start // BLOCK, piece.stop // BLOCK)
+def blocks_of(chunk: slice) -> slice:
+    return slice(chunk.start // BLOCK, chunk.stop // BLOCK)

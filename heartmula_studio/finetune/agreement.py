@@ -10,7 +10,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
-from heartmula_studio.held import try_hold
+from heartmula_studio.files.file_lock import try_lock
 
 LOCK = "run.lock"
 
@@ -50,9 +50,9 @@ def require_alike(values: Mapping[str, Any]) -> None:
 @contextmanager
 def sole_run(job_dir: Path, processes: PartialState) -> Iterator[None]:
     """Hold a job folder for this run. Raises ConflictError in every process where another run is at work in it."""
-    lock = try_hold(job_dir / LOCK) if processes.is_main_process else None
-    is_held = broadcast_object_list([lock is not None])[0]
-    if not is_held:
+    lock = try_lock(job_dir / LOCK) if processes.is_main_process else None
+    is_locked = broadcast_object_list([lock is not None])[0]
+    if not is_locked:
         # Were one process to exit earlier, the launcher would kill the main one before it has said why.
         processes.wait_for_everyone()
         raise ConflictError(

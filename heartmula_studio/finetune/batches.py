@@ -8,8 +8,8 @@ from torch import Tensor
 
 from heartmula_studio.dataset.batch import Batch
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.data_plan import draw_example
 from heartmula_studio.finetune.examples import ExampleSet
-from heartmula_studio.finetune.plan import draw_example
 
 
 def draw_batch(

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE
-from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.files.atomic import replaced_file
 
 TRANSFORMER_LINEARS = ("q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

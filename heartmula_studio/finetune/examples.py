@@ -1,4 +1,4 @@
-"""The windows of a dataset as training examples: tokenised once, laid out when a step asks for them."""
+"""The windows of a dataset as training examples: tokenized once, laid out when a step asks for them."""
 
 import hashlib
 from collections.abc import Sequence, Set
@@ -14,7 +14,7 @@ from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.batch import Example, make_example
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout, SpecialTokens
 from heartmula_studio.dataset.songs import load_songs, song_codes
-from heartmula_studio.dataset.windows import MIN_SONGS_TO_HOLD_OUT, Song, Window, cut_to_fit, split_songs
+from heartmula_studio.dataset.windows import MIN_SONGS_TO_HOLD_OUT, TrackInfo, Window, cut_to_fit, split_songs
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ def notes_on(train_set: ExampleSet, held_out: ExampleSet) -> tuple[str, ...]:
 def make_example_set(
     dataset: Dataset, songs: Set[str], layout: PromptLayout, max_window_sec: float, max_positions: int
 ) -> ExampleSet:
-    """Cut `songs` into windows, tokenise their prompts and read their codes. Raises as `load_examples` does."""
+    """Cut `songs` into windows, tokenize their prompts and read their codes. Raises as `load_examples` does."""
     parts = []
     for row, columns in enumerate(dataset.select_columns(["song", "tags", "lyrics"])):
         if columns["song"] not in songs:
             continue
         codes = song_codes(dataset, row)
-        song = Song(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1])
+        song = TrackInfo(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1])
         for window, prompt in cut_to_fit(song, max_window_sec, layout, max_positions):
             parts.append((window, prompt, codes[:, window.start_frame : window.start_frame + window.num_frames]))
     windows, prompts, codes = zip(*parts, strict=True) if parts else ((), (), ())

@@ -11,15 +11,15 @@ from peft import PeftModel
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
-from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.adam8bit import Adam8bit
 from heartmula_studio.finetune.agreement import in_every_process, require_alike
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.data_plan import RunPlan
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
-from heartmula_studio.finetune.methods import base_of, load_network, parameter_groups
-from heartmula_studio.finetune.plan import RunPlan
+from heartmula_studio.finetune.model_setup import base_of, load_network, parameter_groups
 from heartmula_studio.finetune.sharding import prepare, shard_on_cpu_too, sharding_plugin
 
 ADAM_BETAS = (0.9, 0.95)

@@ -62,22 +62,22 @@ def prepare(
     return model, optimizer
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gather(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
+def gather_full(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
     """Make tensors whole, one by one; what was sharded comes to the CPU. Nothing where it is not to be kept."""
     gathered = {}
     for name, tensor in tensors.items():
-        full = whole(tensor)
+        full = full_tensor(tensor)
         if keep:
             # A copy even on the CPU: put together, a tensor may lie in a storage with room for equal shares.
             gathered[name] = full if full is tensor else full.to("cpu", copy=True)
     return gathered
 
 
-def share_of(full: Tensor, like: Tensor) -> Tensor:
+def shard_like(full: Tensor, like: Tensor) -> Tensor:
     """The reverse of `whole`: what this process keeps of `full` where `like` is sharded."""
     if not isinstance(like, DTensor):
         return full
@@ -87,20 +87,20 @@ def share_of(full: Tensor, like: Tensor) -> Tensor:
 def optimizer_state(optimizer: Optimizer, keep: bool) -> dict[str, Any]:
     """The optimizer's `state_dict` with whole tensors; without them where it is not to be kept."""
     values = optimizer.state_dict()
-    return values | {"state": {number: gather(state, keep) for number, state in values["state"].items()}}
+    return values | {"state": {number: gather_full(state, keep) for number, state in values["state"].items()}}
 
 
 def load_optimizer_state(optimizer: Optimizer, values: dict[str, Any]) -> None:
     """Load what `optimizer_state` gave, on any number of processes."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state = {number: _shares(state, parameters[number]) for number, state in values["state"].items()}
+    state = {number: _shard_state(state, parameters[number]) for number, state in values["state"].items()}
     optimizer.load_state_dict(values | {"state": state})
 
 
-def _shares(state: Mapping[str, Any], parameter: Tensor) -> dict[str, Any]:
+def _shard_state(state: Mapping[str, Any], parameter: Tensor) -> dict[str, Any]:
     """Moments are sharded as their parameter is; the count of steps is a number, or has another shape."""
 
     def is_moment(value: Any) -> bool:
         return isinstance(value, Tensor) and value.shape == parameter.shape
 
-    return {name: share_of(value, parameter) if is_moment(value) else value for name, value in state.items()}
+    return {name: shard_like(value, parameter) if is_moment(value) else value for name, value in state.items()}

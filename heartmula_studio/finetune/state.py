@@ -19,9 +19,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from heartmula_studio.arch.torch_file import save_torch_file
-from heartmula_studio.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
+from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
+from heartmula_studio.files.torch_file import save_torch_file
 
 SCHEMA = 1
 STEP_NAME = "step-"

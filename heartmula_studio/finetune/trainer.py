@@ -21,22 +21,22 @@ from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.finetune.adam8bit import Adam8bit
 from heartmula_studio.finetune.agreement import in_every_process, require_alike
 from heartmula_studio.finetune.batches import draw_batch
-from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
-from heartmula_studio.finetune.examples import notes_on
-from heartmula_studio.finetune.methods import restore_weights, trained_weights
-from heartmula_studio.finetune.outcome import training_outcome
-from heartmula_studio.finetune.outputs import (
+from heartmula_studio.finetune.checkpointing import (
     checkpoint_meta,
     recover_checkpoints,
     require_finite_weights,
     save_checkpoint,
 )
-from heartmula_studio.finetune.plan import StepPlan, frame_counts, torch_seed
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.data_plan import StepPlan, frame_counts, torch_seed
+from heartmula_studio.finetune.evaluate import MeanLoss, batch_loss, mean_loss, sum_losses
+from heartmula_studio.finetune.examples import notes_on
+from heartmula_studio.finetune.model_setup import restore_weights, trainable_weights
+from heartmula_studio.finetune.outcome import training_outcome
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.schedule import learning_rate
 from heartmula_studio.finetune.setup import set_up
-from heartmula_studio.finetune.sharding import gather, load_optimizer_state, optimizer_state
+from heartmula_studio.finetune.sharding import gather_full, load_optimizer_state, optimizer_state
 from heartmula_studio.finetune.state import (
     RunProgress,
     RunState,
@@ -125,7 +125,7 @@ class Trainer:
 
     def _announce(self) -> None:
         setup, songs, held_out_songs = self.setup, self.setup.train_set.songs(), self.setup.held_out.songs()
-        trained = sum(tensor.numel() for tensor in trained_weights(setup.network).values())
+        trained = sum(tensor.numel() for tensor in trainable_weights(setup.network).values())
         self.log.record(
             "start",
             step=0,
@@ -332,8 +332,8 @@ class Trainer:
             save_checkpoint(folder, self.setup.network, weights, meta, self.config.checkpoint_dtype)
 
     def _gathered_weights(self) -> dict[str, Tensor]:
-        """Return what is trained, whole, on the main process; nothing on the others."""
-        return gather(trained_weights(self.setup.network), keep=self.accelerator.is_main_process)
+        """Return what is trained, full_tensor, on the main process; nothing on the others."""
+        return gather_full(trainable_weights(self.setup.network), keep=self.accelerator.is_main_process)
 
     def _finish(self, stopped: bool) -> TrainResult:
         progress = self.progress

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from heartmula_studio.arch.stacked_linear import LowRank
 from heartmula_studio.generate.adapter_files import AdapterDescription, LoraTensors, read_layers
+from heartmula_studio.generate.decoding.fused_linear import LoraWeights
 from heartmula_studio.generate.memory import memory_explained
 
 
@@ -72,9 +72,9 @@ class AdaptedLinear(nn.Module):
     def set_strength(self, strength: float) -> None:
         self.scale = strength * self.trained_scale
 
-    def low_rank(self) -> LowRank | None:
-        """See `stacked_linear.Adaptable`."""
-        return LowRank(self.down, self.up * self.scale) if self.scale else None
+    def lora_weights(self) -> LoraWeights | None:
+        """See `stacked_linear.SupportsLora`."""
+        return LoraWeights(self.down, self.up * self.scale) if self.scale else None
 
     def forward(self, x: Tensor) -> Tensor:
         result = self.base(x)
@@ -107,13 +107,13 @@ class AdaptedDoraLinear(AdaptedLinear):
         if strength != 1:
             base_magnitude = weight.norm(dim=1)
             magnitude = base_magnitude + strength * (magnitude - base_magnitude)
-        self.gain = magnitude / (weight + self.up @ self.down * self.scale).norm(dim=1)
+        self.dora_scale = magnitude / (weight + self.up @ self.down * self.scale).norm(dim=1)
 
-    def low_rank(self) -> LowRank | None:
+    def lora_weights(self) -> LoraWeights | None:
         if not self.scale:
             return None
-        return LowRank(self.down, self.gain[:, None] * self.up * self.scale, self.gain)
+        return LoraWeights(self.down, self.dora_scale[:, None] * self.up * self.scale, self.dora_scale)
 
     def changed(self, result: Tensor, x: Tensor) -> Tensor:
         plain = result if self.base.bias is None else result - self.base.bias
-        return result + ((self.gain - 1) * plain + self.gain * self.product(x) * self.scale)
+        return result + ((self.dora_scale - 1) * plain + self.dora_scale * self.product(x) * self.scale)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heartmula_studio.arch.json_file import read_json_object
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
+from heartmula_studio.files.json_file import read_json_object
 from heartmula_studio.generate.layer_patterns import LayerIndices, LayerNames, LayerValues, UnboundedPatternError
 
 CONFIG_FILE = "adapter_config.json"

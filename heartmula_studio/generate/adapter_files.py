@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.safetensors_reader import TensorFile
 from heartmula_studio.errors import (
     CheckpointCorruptError,
     CheckpointError,
     CheckpointMismatchError,
     CheckpointMissingError,
 )
+from heartmula_studio.files.safetensors_reader import TensorFile
 from heartmula_studio.generate.adapter_config import (
     CONFIG_FILE,
     COPY_HINT,

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import BaseFolder, read_heartmula_config
-from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.files.hashing import fingerprint
 
 
 @dataclass(frozen=True)

@@ -15,27 +15,27 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula
-from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
-from heartmula_studio.atomic import replaced_file
 from heartmula_studio.codec.audibility import LevelMeter
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.errors import CheckpointError, InvalidInputError
+from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.decoding.generator import CodeGenerator
+from heartmula_studio.generate.decoding.sampling import AudioVocabulary
 from heartmula_studio.generate.finite import require_finite_logits
 from heartmula_studio.generate.full_weights import FullWeights
 from heartmula_studio.generate.memory import memory_explained
+from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.residence import Residence, must_take_turns
-from heartmula_studio.generate.sampling import AudioIds
-from heartmula_studio.generate.song import SongMaker
 from heartmula_studio.generate.style import ActiveStyle, Style, check_strength, identify_style
 
 LOCK_POLL_SEC = 0.2
@@ -46,7 +46,7 @@ RECEIPT_TAG = "heartmula_receipt"
 
 
 @dataclass(frozen=True)
-class Song:
+class GeneratedSong:
     """A finished song: the audio file, how it was made, and whether anybody can hear it."""
 
     path: Path
@@ -57,17 +57,17 @@ class Song:
 class Engine:
     """A base model that makes songs, in the active style if there is one. Any thread may call any method."""
 
-    def __init__(self, base: BaseFolder, model: HeartMuLa, codec: Codec, takes_turns: bool = False):
-        """takes_turns: the codec waits on the CPU until it is needed, and the model then does."""
+    def __init__(self, base: BaseFolder, model: HeartMuLa, codec: Codec, offloads: bool = False):
+        """offloads: the codec stays on the CPU while the language model is in use, and the other way round."""
         self.base = base
         self.model = model
         self.codec = codec
         self.device = model.audio_head.device
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
         require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
-        ids = AudioIds(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
-        self._maker = SongMaker(model, ids)
-        self._residence = Residence(model, codec.heartcodec, takes_turns, self._maker.forget)
+        ids = AudioVocabulary(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
+        self._generator = CodeGenerator(model, ids)
+        self._offloader = ModelOffloader(model, codec.heartcodec, offloads, self._generator.reset)
         self._base_model = BaseModel.of(model, fingerprint(base.model))
         self._full_weights = FullWeights(model, base.model, self._base_model)
         self._adapter: Adapter | None = None
@@ -87,9 +87,9 @@ class Engine:
         folder = find_base(base)
         with memory_explained():
             model = load_heartmula(folder.model, place, dtype).requires_grad_(False)
-            takes_turns = must_take_turns(model, folder.codec, place)
-            codec = Codec.load(replace(folder, encoder=None), "cpu" if takes_turns else place)
-            return cls(folder, model, codec, takes_turns)
+            offloads = needs_offloading(model, folder.codec, place)
+            codec = Codec.load(replace(folder, encoder=None), "cpu" if offloads else place)
+            return cls(folder, model, codec, offloads)
 
     @property
     def active(self) -> ActiveStyle | None:
@@ -147,7 +147,7 @@ class Engine:
         """Generate several songs side by side; return each one's codes [K, T].
 
         A GPU takes hardly longer than for one.
-        Raises as `SongMaker.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
+        Raises as `CodeGenerator.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
         """
         with self._turn(cancelled):
             return self._generate(requests, progress, cancelled)
@@ -159,7 +159,7 @@ class Engine:
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         decode_progress: Progress | None = None,
-    ) -> Song:
+    ) -> GeneratedSong:
         """Write the song (WAV, FLAC or MP3, by suffix), its receipt in the file's tags and as JSON beside it.
 
         The receipt of `song.mp3` is `song.mp3.json`.
@@ -179,7 +179,7 @@ class Engine:
                 for stretch in self._decode(codes, request.seed, decode_progress, cancelled):
                     level.add(stretch)
                     audio_file.write(stretch)
-        return Song(out_path, receipt, level.is_audible)
+        return GeneratedSong(out_path, receipt, level.is_audible)
 
     @contextmanager
     def _turn(self, cancelled: Cancelled | None = None) -> Iterator[None]:
@@ -198,12 +198,12 @@ class Engine:
         if self._active is None:
             self._full_weights.restore()
         prompts = [self._layout.build(request.tags, request.lyrics) for request in requests]
-        return self._maker.make(prompts, requests, progress, cancelled)
+        return self._generator.generate(prompts, requests, progress, cancelled)
 
     def _decode(
         self, codes: Tensor, seed: int, progress: Progress | None, cancelled: Cancelled | None
     ) -> Iterator[Tensor]:
-        with self._residence.of_codec():
+        with self._offloader.codec_on_device():
             yield from self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
 
     def _put_on(self, style: Style, strength: float) -> ActiveStyle:
@@ -229,16 +229,16 @@ class Engine:
         was_on = self._active is not None and self._active.strength > 0
         self._adapter.set_strength(strength)
         if was_on and strength:
-            self._maker.refresh()
+            self._generator.update_lora()
         else:
-            self._maker.forget()
+            self._generator.reset()
         self._active = ActiveStyle(style, strength, self._adapter.layers_changed if strength else 0)
         return self._active
 
     def _take_off(self) -> None:
         if self._adapter:
             self._adapter.detach()
-            self._maker.forget()
+            self._generator.reset()
         self._adapter = self._active = None
         self._full_weights.restore()
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import open_heartmula, read_heartmula_config
-from heartmula_studio.arch.fingerprint import fingerprint
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.generate.base_model import BaseModel
 from heartmula_studio.generate.finite import require_finite
 

@@ -1,10 +1,31 @@
-"""Too little memory, told as what a person can do about it."""
+"""Memory of making songs: an estimate beforehand, and an error that says what to do where it did not suffice."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from heartmula_studio.arch.checkpoints import BaseFolder, decoder_tensors, read_heartmula_config
 from heartmula_studio.arch.out_of_memory import is_out_of_memory
+from heartmula_studio.arch.stored_weights import num_parameters
 from heartmula_studio.errors import OutOfMemoryError
+from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES
+from heartmula_studio.finetune.costs.memory import PROGRAM_BYTES, tensor_shapes
+
+CFG_ROWS = 2  # the conditional and the unconditional row of a song
+
+
+def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> int:
+    """Estimate what making a song takes beyond what an engine that `is_loaded` holds already.
+
+    Raises CheckpointError for files of the base that cannot be read.
+    """
+    network = read_heartmula_config(base.model)
+    weights = sum(map(math.prod, tensor_shapes(base.model).values()))
+    width = HALF_BYTES if device.startswith("cuda") else FLOAT_BYTES
+    codec = num_parameters(decoder_tensors(base.codec)) * FLOAT_BYTES  # float32, however it is stored
+    flavor = network.backbone_flavor
+    kv_cache = CFG_ROWS * 2 * flavor.num_layers * flavor.max_seq_len * flavor.num_kv_heads * flavor.head_dim * width
+    return kv_cache + codec // 2 + (0 if is_loaded else PROGRAM_BYTES + weights * width + codec)
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from heartmula_studio.arch.checkpoints import MODEL_REPO, weight_files
-from heartmula_studio.arch.fingerprint import file_sha256
-from heartmula_studio.arch.json_file import read_json_object
 from heartmula_studio.errors import (
     CheckpointMismatchError,
     CheckpointMissingError,
     InvalidInputError,
 )
+from heartmula_studio.files.hashing import file_sha256
+from heartmula_studio.files.json_file import read_json_object
 from heartmula_studio.generate.adapter_config import CONFIG_FILE
 from heartmula_studio.generate.adapter_files import AdapterDescription, check_adapter_values, describe_adapter
 from heartmula_studio.generate.base_model import BaseModel

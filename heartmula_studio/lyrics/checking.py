@@ -4,8 +4,8 @@ import json
 import re
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.text import clean_text
 from heartmula_studio.lyrics.formats import unclear_stamp
-from heartmula_studio.text import clean_text
 
 LYRICS_SUFFIXES = (".lrc", ".srt", ".vtt", ".txt")
 MAX_LYRICS_CHARS = 100_000

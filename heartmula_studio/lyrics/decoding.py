@@ -13,8 +13,8 @@ from pathlib import Path
 import charset_normalizer
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.files.regular_file import open_regular
 from heartmula_studio.lyrics.checking import checked_lyrics
-from heartmula_studio.regular_file import open_regular
 
 MAX_LYRICS_BYTES = 1_000_000
 SAVE_AS_UTF8 = "Open it in an editor that shows it right, and save it as UTF-8."

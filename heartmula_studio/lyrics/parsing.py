@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from heartmula_studio.files.text import clean_text
 from heartmula_studio.lyrics.formats import as_lrc
 from heartmula_studio.lyrics.leftovers import is_leftover, without_page_marks
 from heartmula_studio.lyrics.sections import names_section, section_mark
-from heartmula_studio.text import clean_text
 
 _TIME = r"(-?)(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2}(?:[.,]\d{1,3})?)"
 _LEADING_STAMP = re.compile(rf" *\[{_TIME}\]")

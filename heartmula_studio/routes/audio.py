@@ -110,7 +110,7 @@ def play_audio(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
 @router.get("/{filename}/heard", response_class=FileResponse, responses=HEARD_RESPONSES)
 def hear(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
     """The first minute of the song as the model hears it: through its codec and back. It takes a while, once."""
-    heard = studio.hear(id, filename)
+    heard = studio.preview_round_trip(id, filename)
     return audio_answer(heard.path, heard.path.name, {DISTANCE_HEADER: str(heard.log_mel)})
 
 

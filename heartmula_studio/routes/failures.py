@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from heartmula_studio.errors import StudioError, TooManyAttemptsError, UnauthorizedError
-from heartmula_studio.public_text import public
+from heartmula_studio.files.public_text import public
 
 SEE_DOCS = "See /docs for what can be asked for, with examples."
 CLIENT_CLOSED_REQUEST = 499

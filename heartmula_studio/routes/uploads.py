@@ -13,9 +13,9 @@ from typing import Protocol
 
 from fastapi import APIRouter, Request
 
+from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.routes.multipart import check_room, streamed_form
 from heartmula_studio.settings import Settings
-from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.incoming import IMPORT_LIMIT, UPLOAD_LIMIT, Incoming
 from heartmula_studio.store.names import safe_filename
 

@@ -18,7 +18,7 @@ from heartmula_studio.errors import (
     CheckpointMissingError,
     UploadTooLargeError,
 )
-from heartmula_studio.store.disk import disk_explained
+from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.store.provenance import MAX_BYTES as MAX_META_BYTES
 from heartmula_studio.store.provenance import Provenance, read_provenance
 from heartmula_studio.store.records import Method

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import CheckpointMissingError, ConflictError
+from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.store.archives import META, belongs, method_of, zipped
 from heartmula_studio.store.collection import Collection, remove_if_old
-from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.names import safe_filename, split_suffix
 from heartmula_studio.store.records import Checkpoint, Record
 

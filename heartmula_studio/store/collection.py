@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from heartmula_studio.atomic import TEMPORARY_PREFIX, recover_folder, replaced_file, replaced_folder
 from heartmula_studio.errors import ConflictError, NotFoundError, StorageError
-from heartmula_studio.store.disk import disk_explained
-from heartmula_studio.store.locks import Locks
+from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_file, replaced_folder
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.locks import Locks
 from heartmula_studio.store.records import Record
 
 R = TypeVar("R", bound=Record)

@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from heartmula_studio.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.errors import AudioMissingError, StudioError
+from heartmula_studio.files.atomic import TEMPORARY_PREFIX, flush_to_disk
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.locks import Locks
 from heartmula_studio.lyrics.checking import checked_lyrics
 from heartmula_studio.store import songs
 from heartmula_studio.store.collection import Collection, remove_if_old
-from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.incoming import Incoming, receiving, remove_abandoned
-from heartmula_studio.store.locks import Locks
 from heartmula_studio.store.names import (
     checked_name,
     checked_tags,

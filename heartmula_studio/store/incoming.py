@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from heartmula_studio.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.errors import UploadTooLargeError
-from heartmula_studio.store.disk import disk_explained
-from heartmula_studio.store.locks import Locks
+from heartmula_studio.files.atomic import TEMPORARY_PREFIX, flush_to_disk
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.locks import Locks
 from heartmula_studio.store.names import safe_filename, split_suffix
 
 UPLOAD = "upload"

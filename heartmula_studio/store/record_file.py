@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from heartmula_studio.errors import StorageError
-from heartmula_studio.regular_file import open_regular
+from heartmula_studio.files.regular_file import open_regular
 
 MAX_BYTES = 2**26
 MAX_DEPTH = 32  # of lists and objects inside each other; ours have at most seven

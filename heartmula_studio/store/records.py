@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationError
 
 from heartmula_studio.errors import InvalidInputError, StorageError
-from heartmula_studio.public_text import public
+from heartmula_studio.files.public_text import public
 from heartmula_studio.store.record_file import MAX_BYTES, RESTORE, read_json
 
 SCHEMA = 1
@@ -110,7 +110,7 @@ class Record:
 
 @dataclass(frozen=True)
 class AudioFile:
-    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenised."""
+    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized."""
 
     filename: Filename
     caption: str

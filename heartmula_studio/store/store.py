@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from heartmula_studio.atomic import TEMPORARY_PREFIX
-from heartmula_studio.public_text import hide_data_folder
+from heartmula_studio.files.atomic import TEMPORARY_PREFIX
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.locks import WAIT_SEC, Locks
+from heartmula_studio.files.public_text import hide_data_folder
 from heartmula_studio.store.checkpoints import Checkpoints
 from heartmula_studio.store.collection import remove_if_old
 from heartmula_studio.store.datasets import Datasets
-from heartmula_studio.store.disk import disk_explained
 from heartmula_studio.store.generations import Generations
 from heartmula_studio.store.incoming import IMPORT_LIMIT, Incoming, receiving
 from heartmula_studio.store.jobs import Jobs
-from heartmula_studio.store.locks import WAIT_SEC, Locks
 from heartmula_studio.store.styles import Styles
 
 MAX_UPLOAD_BYTES = 2**30

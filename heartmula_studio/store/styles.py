@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartmula_studio.atomic import replaced_file
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, StorageError, UploadTooLargeError
-from heartmula_studio.store.disk import disk_explained
-from heartmula_studio.store.locks import Locks
+from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.locks import Locks
 from heartmula_studio.store.names import MAX_TAG_CHARS, clean_line, name_key
 from heartmula_studio.store.records import Record
 

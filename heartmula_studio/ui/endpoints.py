@@ -11,7 +11,7 @@ from anyio import to_thread
 from pydantic_core import to_jsonable_python
 
 from heartmula_studio.errors import StudioError
-from heartmula_studio.public_text import public
+from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
@@ -125,7 +125,7 @@ class Endpoints:
 
     async def hear(self, dataset_id: str, filename: str) -> tuple[gr.FileData, float]:
         """The first minute of a song as the model hears it, and its log-mel distance (0 is perfect)."""
-        heard = await _in_thread(self._studio.hear, dataset_id, filename)
+        heard = await _in_thread(self._studio.preview_round_trip, dataset_id, filename)
         return await _in_thread(served_file, heard.path), heard.log_mel
 
     async def validate_dataset(self, dataset_id: str) -> dict:

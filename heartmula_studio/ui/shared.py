@@ -8,7 +8,7 @@ from html import escape
 import gradio as gr
 
 from heartmula_studio.errors import StudioError
-from heartmula_studio.public_text import public
+from heartmula_studio.files.public_text import public
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players

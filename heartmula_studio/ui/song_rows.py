@@ -236,7 +236,7 @@ def hear(shared: Shared, row: int, songs: list, heard: dict[str, str]) -> int:
     """Note in `heard` the song after its way through tokens, with how far it is from the original; return its size."""
     id, filename = songs[row]
     with explained():
-        trip = shared.studio.hear(id, filename)
+        trip = shared.studio.preview_round_trip(id, filename)
     player = html.player(shared.players.url(trip.path), f"{filename}, as the model hears it")
     heard[f"{id}/{filename}"] = player + html.figures({"Log-mel distance": f"{trip.log_mel:.2f}"})
     return len(heard)

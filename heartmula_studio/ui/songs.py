@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from heartmula_studio.errors import StudioError
-from heartmula_studio.public_text import public
+from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
@@ -31,7 +31,7 @@ def build_songs(shared: Shared) -> None:
             )  # fmt: skip
             report = gr.HTML()
             with gr.Row():
-                tokenise = gr.Button("Tokenise now", min_width=140)
+                tokenize = gr.Button("Tokenize now", min_width=140)
                 train = gr.Button("Train on these songs", variant="primary", min_width=140)
             status = gr.HTML()
         start = build_song_rows(shared)
@@ -44,12 +44,12 @@ def build_songs(shared: Shared) -> None:
     )
     shared.refresh(taken.then(lambda: None, outputs=drop, **QUIET))
     dataset_id.change(begin_anew, [dataset_id, reported], [report, start], **QUIET)
-    shared.refresh(tokenise.click(lambda id: start_tokenising(studio, id), dataset_id, **QUIET))
+    shared.refresh(tokenize.click(lambda id: start_tokenising(studio, id), dataset_id, **QUIET))
     shared.show(train.click(lambda: None, **QUIET), "training")
 
 
 def overview(studio: Studio, id: str) -> tuple:
-    """Heading, the panel's visibility, the state of tokenising, and the way to training."""
+    """Heading, the panel's visibility, the state of tokenizing, and the way to training."""
     dataset = find_dataset(studio, id)
     if dataset is None:
         return html.empty("📦", "No dataset selected", CHOOSE), gr.update(visible=False), "", gr.update()
@@ -57,7 +57,7 @@ def overview(studio: Studio, id: str) -> tuple:
     return (
         dataset_heading(dataset),
         gr.update(visible=True),
-        tokenising_status(dataset),
+        tokenizing_status(dataset),
         gr.update(interactive=is_enough),
     )
 
@@ -71,12 +71,12 @@ def dataset_heading(dataset: Dataset) -> str:
     return f'{title}<p>{html.badge(dataset.status)} <span class="hint">{html.escape(said)}</span></p>{bar}{texts}'
 
 
-def tokenising_status(dataset: Dataset) -> str:
+def tokenizing_status(dataset: Dataset) -> str:
     """How many songs the model can read already; training sees to the rest."""
     done, total = sum(song.frames is not None for song in dataset.audio_files), len(dataset.audio_files)
     if not total or done == total:
-        return html.notice("success", "All songs are tokenised.") if total else ""
-    label = f"{done} of {total} songs tokenised"
+        return html.notice("success", "All songs are tokenized.") if total else ""
+    label = f"{done} of {total} songs tokenized"
     if dataset.status == "processing":
         return html.progress(100 * done / total, label)
     return f'<p class="hint">{label}. Training does the rest by itself.</p>'

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from heartmula_studio.errors import StudioError
-from heartmula_studio.public_text import public
+from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.views import Estimate
 from heartmula_studio.studio import Studio

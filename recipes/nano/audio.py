@@ -8,7 +8,7 @@ import torch
 import torchaudio.functional as F
 from torch import Tensor
 
-from heartmula_studio.atomic import replaced_file
+from heartmula_studio.files.atomic import replaced_file
 
 SAMPLE_RATE_HZ = 24_000
 LOUDNESS_LUFS = -16.0

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME
 from heartmula_studio.arch.scalar_codec import QUANTISER_STEPS
-from heartmula_studio.atomic import replaced_file
+from heartmula_studio.files.atomic import replaced_file
 
 
 def write_pair(path: Path, codes: Tensor, latents: Tensor) -> None:

@@ -13,8 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.estimator import TimeModulation
 from heartmula_studio.arch.flow_matching import FlowMatching
+from heartmula_studio.arch.velocity_network import TimeModulation
 
 FIRST_TIME, LAST_TIME = 0.04, 0.96  # nearer to the ends, the velocity's terms grow without bound
 LOUD = 80.0  # one constant channel, so loud that the norms are nearly linear
@@ -33,7 +33,7 @@ def start_as_gaussian(flow: FlowMatching, quantised: Tensor, log_std: Tensor) ->
     estimator, channels, rank = flow.estimator, flow.config.out_channels, flow.config.codebook_dim
     summary = write_summary(flow.cond_feature_emb, quantised, rank)
     slopes = torch.linalg.lstsq(summary, log_std - log_std.mean(0)).solution
-    places = Places(channels, rank)
+    places = DecodePositions(channels, rank)
     norm = write_ends(flow, places)
     (block,) = estimator.transformer_blocks_2
     for table in (block.scale_shift_table, estimator.scale_shift_table_2):
@@ -42,7 +42,7 @@ def start_as_gaussian(flow: FlowMatching, quantised: Tensor, log_std: Tensor) ->
     write_time(estimator.adaln_single_2, places)
 
 
-class Places:
+class DecodePositions:
     """Where things are in the last stage: the point, a constant, two clocks, and a summary of the codes."""
 
     def __init__(self, channels: int, rank: int):
@@ -62,7 +62,7 @@ def write_summary(layer: nn.Linear, quantised: Tensor, rank: int) -> Tensor:
     return (quantised - centre) @ whitening.T
 
 
-def write_ends(flow: FlowMatching, places: Places) -> float:
+def write_ends(flow: FlowMatching, places: DecodePositions) -> float:
     """Bring point, constant and summary in, and the negative point out; return the norm's divisor."""
     channels, into, out = flow.config.out_channels, flow.estimator.connection_proj, flow.estimator.proj_out
     for layer in (into, out):
@@ -83,7 +83,7 @@ def write_ends(flow: FlowMatching, places: Places) -> float:
     return norm
 
 
-def write_gates(mlp: nn.Module, places: Places, slopes: Tensor, means: Tensor, norm: float) -> None:
+def write_gates(mlp: nn.Module, places: DecodePositions, slopes: Tensor, means: Tensor, norm: float) -> None:
     """Units of a channel in turn: two whose difference is a step in log s and time, one that is t², one to learn."""
     channels = len(places.point)
     mlp.up.weight.mul_(QUIET)
@@ -103,7 +103,7 @@ def write_gates(mlp: nn.Module, places: Places, slopes: Tensor, means: Tensor, n
         mlp.gate.weight[units, places.loud] = (2 * means + offset) * norm / LOUD
 
 
-def write_time(modulation: TimeModulation, places: Places) -> None:
+def write_time(modulation: TimeModulation, places: DecodePositions) -> None:
     """Fit what the block needs to know of the time: logit t, what SiLU makes t² of, and the gate -1 / (t (1 - t))."""
     embedder = modulation.emb["timestep_embedder"]
     for parameter in (embedder.linear_2.weight, embedder.linear_2.bias):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from heartmula_studio.atomic import replaced_file
+from heartmula_studio.files.atomic import replaced_file
 
 HELD_OUT_SHARE = 0.06
 VERSION_MARK = "--"

@@ -3,7 +3,7 @@
     python -m recipes.nano.prepare_model --work DIR --steps 1000
     ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m heartmula_studio.finetune DIR/model_job
 
-Tokenises every piece marked for the language model, at five speeds (kept in DIR/tokens/), and writes DIR/base/ and
+Tokenizes every piece marked for the language model, at five speeds (kept in DIR/tokens/), and writes DIR/base/ and
 DIR/model_job/, which the trainer resumes when it is started again.
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4, help="windows of 24 s that each process takes in a step")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--start", type=Path, help="a base to go on from, in its words; without, weights are random")
-    parser.add_argument("--jobs", type=int, default=1, help="pieces tokenised at the same time")
+    parser.add_argument("--jobs", type=int, default=1, help="pieces tokenized at the same time")
     arguments = parser.parse_args()
     base, job = arguments.work / "base", arguments.work / "model_job"
     if arguments.start:
@@ -68,7 +68,7 @@ def versions_to_learn(work: Path) -> list[Version]:
 
 
 def dataset_row(version: Version, work: Path, codec: Codec) -> dict:
-    """One version as a row of the dataset, tokenised if it is not yet."""
+    """One version as a row of the dataset, tokenized if it is not yet."""
     codes = tokens_of(version, work, codec).codes
     return {"song": version.song_name, "tags": version.tags, "lyrics": "", "codec": codec.codec_id, "codes": codes}
 

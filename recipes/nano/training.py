@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from heartmula_studio.atomic import replaced_file
+from heartmula_studio.files.atomic import replaced_file
 
 LOG_EVERY = 20
 SAVE_EVERY = 100

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from heartmula_studio.arch import estimator
+from heartmula_studio.arch import velocity_network
 from heartmula_studio.arch.encoder import HeartCodecEncoder
 from heartmula_studio.arch.mel_encoder import MelEncoder
-from heartmula_studio.arch.rotary import turn_table
+from heartmula_studio.arch.rotary import rope_table
 from heartmula_studio.arch.scalar_codec import fold_bands, unfold_bands
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -30,7 +30,7 @@ def test_estimator_equals_golden(golden_heartcodec, golden):
 def test_estimator_rotates_by_one_table_a_stage(golden_heartcodec, golden, monkeypatch):
     """Thirty layers times ten steps used to build the same table."""
     calls = []
-    monkeypatch.setattr(estimator, "turn_table", lambda *a: calls.append(a) or turn_table(*a))
+    monkeypatch.setattr(velocity_network, "rope_table", lambda *a: calls.append(a) or rope_table(*a))
     golden_heartcodec.flow_matching.estimator(golden["codec.estimator.x"], golden["codec.estimator.t"])
     assert len(calls) == 2
 

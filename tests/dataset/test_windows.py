@@ -3,15 +3,15 @@ import random
 import pytest
 import torch
 
-from heartmula_studio.dataset.windows import Song, Window, cut_song, cut_to_fit, split_songs
+from heartmula_studio.dataset.windows import TrackInfo, Window, cut_song, cut_to_fit, split_songs
 from heartmula_studio.errors import InvalidInputError
 
 TIMED = "[verse]\n[00:05.00]a\n[00:55.00]b\n[chorus]\n[01:05.00]c\n[01:50.00]d"
 UNTIMED = "[verse]\na\nb\n[chorus]\nc\nd"
 
 
-def song(num_frames, lyrics="") -> Song:
-    return Song("Aria", row=3, tags="piano", lyrics=lyrics, num_frames=num_frames)
+def song(num_frames, lyrics="") -> TrackInfo:
+    return TrackInfo("Aria", row=3, tags="piano", lyrics=lyrics, num_frames=num_frames)
 
 
 def test_a_song_up_to_the_limit_is_one_window():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.finetune import low_bits
-from heartmula_studio.finetune.adam8bit import MEAN, ROOT, Adam8bit, moments_bytes, read_moment
+from heartmula_studio.finetune import quantization
+from heartmula_studio.finetune.adam8bit import EXP_AVG, EXP_AVG_SQ_ROOT, Adam8bit, moments_bytes, read_moment
 
 BETAS = (0.9, 0.95)
 SHAPE = (16, 1024)
@@ -71,8 +71,8 @@ class TestSteps:
         made, reference = both(gradients(60, spread))
         state, expected = made.state[parameter_of(made)], reference.state[parameter_of(reference)]
         everything = slice(0, SHAPE[0] * SHAPE[1])
-        assert distance(read_moment(state, MEAN, everything), expected["exp_avg"].flatten()) < 0.04
-        assert distance(read_moment(state, ROOT, everything), expected["exp_avg_sq"].sqrt().flatten()) < 0.03
+        assert distance(read_moment(state, EXP_AVG, everything), expected["exp_avg"].flatten()) < 0.04
+        assert distance(read_moment(state, EXP_AVG_SQ_ROOT, everything), expected["exp_avg_sq"].sqrt().flatten()) < 0.03
 
     @pytest.mark.parametrize(("weight_decay", "spread"), [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0)])
     def test_weights_go_where_adamw_takes_them(self, weight_decay, spread):
@@ -112,7 +112,7 @@ class TestSteps:
 
     def test_a_tensor_in_pieces_has_the_moments_of_a_whole_one(self, monkeypatch):
         whole, _ = both(gradients(3))
-        monkeypatch.setattr(low_bits, "PIECE", 3 * low_bits.BLOCK)
+        monkeypatch.setattr(quantization, "CHUNK", 3 * quantization.BLOCK)
         cut, _ = both(gradients(3))
         expected = whole.state[parameter_of(whole)]
         assert {name: torch.equal(tensor, expected[name]) for name, tensor in tensors_of(cut).items()} == {

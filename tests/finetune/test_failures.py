@@ -17,11 +17,11 @@ from heartmula_studio.errors import (
     StorageError,
 )
 from heartmula_studio.finetune.__main__ import main
+from heartmula_studio.finetune.checkpointing import require_finite_weights
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.data_plan import epoch_order
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.methods import load_network, trained_weights
-from heartmula_studio.finetune.outputs import require_finite_weights
-from heartmula_studio.finetune.plan import epoch_order
+from heartmula_studio.finetune.model_setup import load_network, trainable_weights
 from heartmula_studio.finetune.state import RunProgress, RunState, save_state
 from tests.finetune.training_jobs import read_metrics, song_row, song_with_rare_code
 
@@ -60,7 +60,7 @@ def test_weights_that_are_no_numbers_are_never_written(base_dir):
     network = load_network(find_base(base_dir), TrainConfig(), torch.device("cpu"))
     require_finite_weights(network, step=7)
     with torch.no_grad():
-        next(iter(trained_weights(network).values()))[0, 0] = float("inf")
+        next(iter(trainable_weights(network).values()))[0, 0] = float("inf")
     with pytest.raises(NonFiniteLossError, match="After step 7, 1 weights"):
         require_finite_weights(network, step=7)
 

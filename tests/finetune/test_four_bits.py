@@ -5,11 +5,11 @@ import torch
 from safetensors.torch import load_file
 
 from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.finetune.costs.memory import stored_bytes, tensor_shapes
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.methods import load_base
+from heartmula_studio.finetune.model_setup import load_base
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.jobs.memory import stored_bytes, tensor_shapes
 from tests.finetune.training_jobs import losses, write_job
 
 SETTINGS = {"base_model": "nano", "max_steps": 4, "learning_rate": 1e-3, "batch_size": 3}

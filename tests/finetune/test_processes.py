@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from heartmula_studio.errors import CancelledError, ConflictError, TrainingError
+from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.finetune.agreement import LOCK
 from heartmula_studio.finetune.job import train
-from heartmula_studio.held import try_hold
 from tests.finetune.training_jobs import launch, losses, read_metrics
 
 
@@ -94,7 +94,7 @@ def test_a_second_run_in_a_folder_is_refused_and_writes_nothing(make_job):
     """P: two runs in one folder both wrote; whoever began it, the second is told so."""
     job = make_job(epochs=1)
     files = set(job.iterdir()) | {job / LOCK}
-    with try_hold(job / LOCK), pytest.raises(ConflictError, match="Another run is training"):
+    with try_lock(job / LOCK), pytest.raises(ConflictError, match="Another run is training"):
         train(job)
     assert set(job.iterdir()) == files
     assert train(job).status == "completed"

@@ -7,12 +7,12 @@ from safetensors.torch import load_file
 from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.costs.memory import optimizer_bytes, state_bytes, tensor_shapes
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.methods import load_network, trained_weights
+from heartmula_studio.finetune.model_setup import load_network, trainable_weights
 from heartmula_studio.finetune.setup import make_optimizer
 from heartmula_studio.generate.base_model import describe_base
 from heartmula_studio.generate.full_weights import check_full
-from heartmula_studio.jobs.memory import optimizer_bytes, state_bytes, tensor_shapes
 from tests.finetune.training_jobs import loss_curve, losses, read_metrics, write_job
 
 SIXTEEN = {"method": "full", "base_dtype": "bfloat16"}
@@ -67,7 +67,7 @@ def test_its_moments_take_as_much_as_was_foreseen():
     held = sum(value.nbytes for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value))
     assert isinstance(network, HeartMuLa)
     assert held == optimizer_bytes(tensor_shapes(base.model), config)
-    assert {weights.dtype for weights in trained_weights(network).values()} == {torch.bfloat16}
+    assert {weights.dtype for weights in trainable_weights(network).values()} == {torch.bfloat16}
 
 
 def test_small_updates_are_not_lost(make_job):

@@ -13,8 +13,8 @@ from heartmula_studio.arch.checkpoints import load_heartmula, save_model
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.dataset.batch import Batch, make_example
 from heartmula_studio.dataset.prompt import Prompt, SpecialTokens
-from heartmula_studio.generate.rollout import FrameNetwork, Rollout
-from heartmula_studio.generate.sampling import guide
+from heartmula_studio.generate.decoding.frame_decoder import FrameDecoder, InferenceModel
+from heartmula_studio.generate.decoding.sampling import apply_cfg
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LINEARS = ["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
@@ -99,14 +99,14 @@ def forced_logits(prompt, golden) -> Callable[..., Tensor]:
     @torch.inference_mode()
     def run(model: HeartMuLa, cfg_scale: float = 1.5, codes: Tensor | None = None) -> Tensor:
         codes = golden["codes"] if codes is None else codes
-        rollout = Rollout(FrameNetwork(model), 1, cfg_scale > 1, len(prompt.tokens) + len(codes))
-        rollout.start([prompt], [cfg_scale])
+        decoder = FrameDecoder(InferenceModel(model), 1, cfg_scale > 1, len(prompt.tokens) + len(codes))
+        decoder.prefill([prompt], [cfg_scale])
         frames = []
         for frame in codes.to(model.codebook0_head.weight.device):
             seen: list[Tensor] = []
-            rollout.choose_frame(lambda k, logits, frame=frame, seen=seen: (seen.append(logits), frame[k : k + 1])[1])
-            seen = [guide(logits.float(), rollout.cfg_scale) for logits in seen]
-            rollout.advance(frame[None])
+            decoder.choose_frame(lambda k, logits, frame=frame, seen=seen: (seen.append(logits), frame[k : k + 1])[1])
+            seen = [apply_cfg(logits.float(), decoder.cfg_scale) for logits in seen]
+            decoder.append_frame(frame[None])
             frames.append(torch.cat(seen))
         return torch.stack(frames)
 

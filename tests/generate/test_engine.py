@@ -11,8 +11,6 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from heartmula_studio.arch.fingerprint import file_sha256, fingerprint
-from heartmula_studio.arch.llama_step import TransformerStep
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
@@ -24,7 +22,9 @@ from heartmula_studio.errors import (
     InvalidInputError,
     OutOfMemoryError,
 )
+from heartmula_studio.files.hashing import file_sha256, fingerprint
 from heartmula_studio.generate.adapter_files import WEIGHTS_FILE
+from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
 from heartmula_studio.generate.engine import RECEIPT_TAG, Engine, pick_device
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SongRequest
@@ -135,8 +135,8 @@ def test_songs_of_one_name_keep_their_own_receipts(engine, tmp_path):
 
 def test_too_little_memory_is_told_with_what_to_do(engine, monkeypatch):
     """A song of a length that this machine cannot hold: the cache of the real model, asked to be too large."""
-    grown = TransformerStep.new_cache
-    monkeypatch.setattr(TransformerStep, "new_cache", lambda step, rows, length: grown(step, rows, length * 2**40))
+    grown = CachedTransformer.new_cache
+    monkeypatch.setattr(CachedTransformer, "new_cache", lambda step, rows, length: grown(step, rows, length * 2**40))
     with pytest.raises(OutOfMemoryError, match="shorter song"):
         engine.generate(REQUEST)
     monkeypatch.undo()

@@ -34,7 +34,7 @@ def dataset(studio):
 
 def test_preprocessing_answers_at_once_where_its_lock_cannot_be_opened(studio, rest, dataset):
     """Such requests never ended, and 45 of them used up all threads for good."""
-    lock = studio.store.root / ".locks" / f"tokenising-{dataset.id}.lock"
+    lock = studio.store.root / ".locks" / f"tokenizing-{dataset.id}.lock"
     lock.mkdir()
     url = f"/training/datasets/{dataset.id}/preprocess"
     with ThreadPoolExecutor(MORE_THAN_THREADS) as pool:

@@ -1,0 +1,154 @@
+"""The velocity estimator of the flow-matching decoder: two stages of transformer blocks modulated by time.
+
+Tensor names equal the official checkpoints'. Attention is bidirectional over one window.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from heartmula_studio.arch.float32_linear import Float32Linear
+from heartmula_studio.arch.rotary import apply_rope, inverse_frequencies, rope_table
+
+TIME_CHANNELS = 512
+TIME_SCALE = 1000
+TIME_MAX_PERIOD = 10_000
+ROTARY_BASE = 10_000
+MLP_MULTIPLE = 256
+
+
+def embed_time(times: Tensor) -> Tensor:
+    """Sinusoidal features of flow time in [0, 1]: [B] → [B, 512] (cosines first)."""
+    half = TIME_CHANNELS // 2
+    steps = torch.arange(half, device=times.device, dtype=times.dtype)
+    frequencies = torch.exp(-math.log(TIME_MAX_PERIOD) * steps / half)
+    angles = times[:, None] * frequencies * TIME_SCALE
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+class RMSNorm(nn.RMSNorm):
+    def __init__(self, dim: int):
+        super().__init__(dim, eps=1e-6)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.head_dim = dim // num_heads
+        self.q_proj = Float32Linear(dim, dim)
+        self.k_proj = Float32Linear(dim, dim)
+        self.v_proj = Float32Linear(dim, dim)
+        self.o_proj = Float32Linear(dim, dim)
+
+    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
+        q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (heads.transpose(1, 2) for heads in (apply_rope(q, rope[:, None]), apply_rope(k, rope[:, None]), v))
+        attended = F.scaled_dot_product_attention(q, k, v)
+        return self.o_proj(attended.transpose(1, 2).flatten(-2))
+
+
+class GatedMLP(nn.Module):
+    def __init__(self, dim: int):
+        super().__init__()
+        hidden = MLP_MULTIPLE * math.ceil(int(2 * 4 * dim / 3) / MLP_MULTIPLE)
+        self.gate = Float32Linear(dim, hidden)
+        self.up = Float32Linear(dim, hidden)
+        self.down = Float32Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class ModulatedBlock(nn.Module):
+    """Self-attention and MLP, each shifted, scaled and gated by the time modulation [B, 6, D]."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.attn_norm = RMSNorm(dim)
+        self.attn = SelfAttention(dim, num_heads)
+        self.mlp_norm = RMSNorm(dim)
+        self.mlp = GatedMLP(dim)
+        self.scale_shift_table = nn.Parameter(torch.randn(6, dim) / dim**0.5)
+
+    def forward(self, x: Tensor, modulation: Tensor, rope: Tensor) -> Tensor:
+        modulation = self.scale_shift_table + modulation
+        shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=1)
+        x = x + gate_attn * self.attn(self.attn_norm(x) * (1 + scale_attn) + shift_attn, rope)
+        return x + gate_mlp * self.mlp(self.mlp_norm(x) * (1 + scale_mlp) + shift_mlp)
+
+
+class ConvProjection(nn.Module):
+    """A width-3 convolution over time, then a linear layer: [B, T, n_in] → [B, T, n_out]."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int = 3):
+        super().__init__()
+        self.scale = kernel**-0.5
+        self.ffn_1 = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
+        self.ffn_2 = nn.Linear(n_out, n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.ffn_2(self.ffn_1(x.transpose(1, 2)).transpose(1, 2) * self.scale)
+
+
+class TimeEmbedder(nn.Module):
+    def __init__(self, dim: int):
+        super().__init__()
+        self.linear_1 = nn.Linear(TIME_CHANNELS, dim)
+        self.linear_2 = nn.Linear(dim, dim)
+
+    def forward(self, times: Tensor) -> Tensor:
+        return self.linear_2(F.silu(self.linear_1(embed_time(times))))
+
+
+class TimeModulation(nn.Module):
+    """Flow time [B] → modulation of every block [B, 6, D] and the embedding itself [B, 1, D]."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.emb = nn.ModuleDict({"timestep_embedder": TimeEmbedder(dim)})
+        self.linear = nn.Linear(dim, 6 * dim)
+
+    def forward(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        embedded = self.emb["timestep_embedder"](times)
+        return self.linear(F.silu(embedded)).unflatten(-1, (6, -1)), embedded[:, None]
+
+
+class VelocityEstimator(nn.Module):
+    """Inputs [B, T, in_channels] at flow times [B] → velocity [B, T, out_channels]."""
+
+    def __init__(
+        self, num_heads: int, head_dim: int, in_channels: int, out_channels: int, num_layers: int, num_layers_2: int
+    ):
+        super().__init__()
+        self.num_heads = num_heads
+        dim, dim_2 = num_heads * head_dim, 2 * num_heads * head_dim
+        self.proj_in = ConvProjection(in_channels, dim)
+        self.adaln_single = TimeModulation(dim)
+        self.transformer_blocks = nn.ModuleList(ModulatedBlock(dim, num_heads) for _ in range(num_layers))
+        self.scale_shift_table = nn.Parameter(torch.randn(2, dim) / dim**0.5)
+        self.connection_proj = ConvProjection(in_channels + dim, dim_2)
+        self.adaln_single_2 = TimeModulation(dim_2)
+        self.transformer_blocks_2 = nn.ModuleList(ModulatedBlock(dim_2, num_heads) for _ in range(num_layers_2))
+        self.scale_shift_table_2 = nn.Parameter(torch.randn(2, dim_2) / dim_2**0.5)
+        self.proj_out = ConvProjection(dim_2, out_channels)
+
+    def forward(self, inputs: Tensor, times: Tensor) -> Tensor:
+        x = self.proj_in(inputs)
+        x = self.run_stage(x, times, self.adaln_single, self.transformer_blocks, self.scale_shift_table)
+        x = self.connection_proj(torch.cat((inputs, x), dim=-1))
+        x = self.run_stage(x, times, self.adaln_single_2, self.transformer_blocks_2, self.scale_shift_table_2)
+        return self.proj_out(x)
+
+    def run_stage(
+        self, x: Tensor, times: Tensor, adaln: TimeModulation, blocks: nn.ModuleList, scale_shift_table: Tensor
+    ) -> Tensor:
+        """Modulated blocks, then a modulated layer norm: [B, T, D] → [B, T, D]."""
+        modulation, embedded = adaln(times)
+        frequencies = inverse_frequencies(x.shape[-1] // self.num_heads, ROTARY_BASE)
+        rope = rope_table(frequencies, x.shape[1], x.device)
+        for block in blocks:
+            x = block(x, modulation, rope)
+        shift, scale = (scale_shift_table + embedded).chunk(2, dim=1)
+        return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift

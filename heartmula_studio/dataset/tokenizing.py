@@ -1,0 +1,66 @@
+"""From songs to the dataset that training reads, by way of one token file a song.
+
+Token files stay where they are told to lie, so that a song is listened to once for each codec.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.control import Cancelled, Progress
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.songs import from_token_files
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.atomic import replaced_folder
+
+
+@dataclass(frozen=True)
+class TokenizingTask:
+    """One song and where its tokens belong; the stem of `tokens` is its name. `lyrics` are empty for an instrumental.
+
+    `tags` are separated by commas.
+    """
+
+    audio: Path
+    tokens: Path
+    sha256: str  # of the audio file
+    lyrics: str = ""
+    tags: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.tokens.stem
+
+
+def current_tokens(song: TokenizingTask, codec_id: str) -> Tokens | None:
+    """Read the song's tokens; None where there are none, or they are damaged, of another file or another codec."""
+    if not song.tokens.is_file():
+        return None
+    try:
+        stored = Tokens.load(song.tokens)
+    except InvalidInputError:
+        return None
+    return stored if (stored.codec_id, stored.source_sha256) == (codec_id, song.sha256) else None
+
+
+def tokenize(
+    song: TokenizingTask,
+    codec: Codec,
+    limits: AudioLimits,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Tokens:
+    """Write the song's tokens. Raises as `Codec.encode_file`, and OSError where they cannot be written."""
+    tokens = codec.encode_file(song.audio, progress, cancelled, limits)
+    tokens.save(song.tokens)
+    return tokens
+
+
+def save_dataset(songs: Sequence[TokenizingTask], codec_id: str, folder: Path) -> None:
+    """Put the tokens of `songs` with their lyrics and tags into the dataset `folder`. Raises as `from_token_files`."""
+    paths, lyrics, tags = ([getattr(song, field) for song in songs] for field in ("tokens", "lyrics", "tags"))
+    dataset = from_token_files(paths, lyrics, tags, codec_id)
+    with replaced_folder(folder) as temporary:
+        dataset.save_to_disk(temporary)

@@ -1,0 +1,112 @@
+"""Memory of a training run: weights, gradients and optimizer states are counted, the rest is estimated generously."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from heartmula_studio.arch.checkpoints import (
+    MODEL_REPO,
+    BaseFolder,
+    read_heartmula_config,
+    weight_files,
+)
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
+from heartmula_studio.arch.stored_weights import stored_tensors
+from heartmula_studio.finetune.adam8bit import moments_bytes
+from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES, activation_bytes
+
+PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
+WORKSPACE_BYTES = 200 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
+UNPACKED_BYTES = 8  # of each weight in four bits, while torchao looks up what it stands for
+ADAM_STATES = 2
+LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device: str) -> int:
+    """Estimate what a run takes on `device`, with songs of at most `seconds`.
+
+    Counted are the weights, their gradients and the optimizer's moments; estimated are the activations of one batch.
+    Raises as `read_heartmula_config`.
+    """
+    shapes, network = tensor_shapes(base.model), read_heartmula_config(base.model)
+    stored = sum(stored_bytes(name, shape, config.base_dtype) for name, shape in shapes.items())
+    stored += lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
+    stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
+    frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
+    own = PROGRAM_BYTES + (WORKSPACE_BYTES if device.startswith("cuda") else 0)
+    return own + stored + unpacking_bytes(shapes, config) + activation_bytes(network, frames, config)
+
+
+def gradient_bytes(shapes: Shapes, config: TrainConfig, device: str) -> int:
+    """What the gradients take on a device, those left aside that go to the computer's memory one by one."""
+    if not config.is_full_in_16_bits:
+        return trained_parameters(shapes, config) * FLOAT_BYTES
+    held = 0 if device.startswith("cuda") else held_gradient_bytes(shapes, config)
+    return held + LARGE_GRADIENTS * max(map(math.prod, shapes.values())) * HALF_BYTES
+
+
+def held_gradient_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What the gradients take in the computer's memory, wherever the run is."""
+    return trained_parameters(shapes, config) * HALF_BYTES if config.is_full_in_16_bits else 0
+
+
+def host_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What a run on a GPU takes of the computer's memory: its gradients, and as much again while a state is written."""
+    return PROGRAM_BYTES + 2 * held_gradient_bytes(shapes, config)
+
+
+def optimizer_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What the moments of all trained weights take."""
+    if config.is_full_in_16_bits:
+        return sum(map(moments_bytes, shapes.values()))
+    return trained_parameters(shapes, config) * FLOAT_BYTES * ADAM_STATES
+
+
+def state_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What a resumable state takes on disk: the trained weights and their moments."""
+    width = HALF_BYTES if config.is_full_in_16_bits else FLOAT_BYTES
+    return trained_parameters(shapes, config) * width + optimizer_bytes(shapes, config)
+
+
+def trained_parameters(shapes: Shapes, config: TrainConfig) -> int:
+    """Count what training changes: every weight, or those of the adapter."""
+    return sum(map(math.prod, shapes.values())) if config.method == "full" else lora_parameters(shapes, config)
+
+
+def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: str) -> int:
+    """What one tensor of the base takes while it is trained on."""
+    if base_dtype == "nf4" and layer_kind(name) in TRANSFORMER_LINEARS and fits_nf4(shape):
+        return nf4_bytes(shape)
+    return math.prod(shape) * BASE_DTYPES[base_dtype].itemsize
+
+
+def unpacking_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """What it takes to compute with the largest layer in four bits."""
+    if config.base_dtype != "nf4":
+        return 0
+    return UNPACKED_BYTES * max(
+        (math.prod(shape) for name, shape in shapes.items() if layer_kind(name) in TRANSFORMER_LINEARS), default=0
+    )
+
+
+def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:
+    """Count the parameters of the adapter: two matrices of the rank beside each linear layer it changes."""
+    return config.lora.rank * sum(
+        sum(shape) for name, shape in shapes.items() if layer_kind(name) in config.lora.target_modules
+    )
+
+
+def layer_kind(name: str) -> str:
+    """ "q_proj" of "backbone.layers.0.attn.q_proj.weight"; "" of what is no weight."""
+    layer, _, kind = name.rpartition(".")
+    return layer.rpartition(".")[2] if kind == "weight" else ""
+
+
+def tensor_shapes(folder: Path) -> Shapes:
+    """Read the shape of every tensor of a model, not the tensors."""
+    stored = stored_tensors(weight_files(folder, MODEL_REPO), str)
+    return {name: tensor.header.shape for name, tensor in stored.items()}

@@ -1,0 +1,81 @@
+"""LoRA beside linear layers as PEFT has it, with fewer kernels and less kept for the way back.
+
+PEFT takes the input to the adapter's float32 and back, and goes over the output three times more to scale and add.
+"""
+
+from typing import Any
+
+import torch
+from peft.tuners.lora.layer import Linear
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+
+class FusedLoraLinear(Linear):
+    """PEFT's layer for `nn.Linear` without a bias: the same parameters, names and results, up to rounding.
+
+    Left to PEFT are DoRA and the like, adapters that are off, merged or several, and mixed dtypes without autocast.
+    """
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """[..., in] → [..., out]."""
+        if args or kwargs or not self._is_plain(x):
+            return super().forward(x, *args, **kwargs)
+        (name,), dtype = self.active_adapters, computing_dtype(x)
+        rows, weight = x.to(dtype).flatten(0, -2), self.get_base_layer().weight
+        down, up = self.lora_A[name].weight.to(dtype), self.lora_B[name].weight.to(dtype)
+        dropout = self.lora_dropout[name]
+        # Never `rows` twice: of a tensor passed twice, compiled code keeps the last place's gradient only.
+        dropped = dropout(rows) if dropout.training and not isinstance(dropout, nn.Identity) else None
+        y = LoraFunction.apply(rows, dropped, weight, down, up, self.scaling[name])
+        with torch.no_grad():
+            y.addmm_(rows, weight.to(dtype).T)
+        return y.unflatten(0, x.shape[:-1])
+
+    def _is_plain(self, x: Tensor) -> bool:
+        if self.disable_adapters or self.merged or self.lora_variant or len(self.active_adapters) != 1:
+            return False
+        adapter_dtype = self.lora_A[self.active_adapters[0]].weight.dtype
+        return x.dtype == adapter_dtype or torch.is_autocast_enabled(x.device.type)
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """What matrix products with `x` are computed in."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+class LoraFunction(Function):
+    """The way back of `y = x Wᵀ + scaling · dropped Aᵀ Bᵀ` for a frozen W; on the way there only what A and B add.
+
+    The caller adds `x Wᵀ`, of which nothing is kept: so a checkpointed layer, computed once more for what it keeps,
+    can end before its last product.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x: Tensor, dropped: Tensor | None, weight: Tensor, down: Tensor, up: Tensor, scaling: float
+    ) -> Tensor:
+        """x, dropped (None: x itself): [N, in]; W [out, in] in any dtype; A [r, in]; B [out, r] → [N, out]."""
+        lora_input = x if dropped is None else dropped
+        low = scaled_product(lora_input, down.T, scaling)
+        ctx.save_for_backward(lora_input, low, down, up)
+        ctx.weight, ctx.scaling, ctx.has_dropout = weight, scaling, dropped is not None
+        return low.mm(up.T)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        lora_input, low, down, up = ctx.saved_tensors
+        grad_low = scaled_product(grad, up, ctx.scaling)
+        grad_down, grad_up = grad_low.T.mm(lora_input), grad.T.mm(low)
+        grad_x = grad.mm(ctx.weight.to(grad.dtype))
+        if ctx.has_dropout:
+            return grad_x, grad_low.mm(down), None, grad_down, grad_up, None
+        return grad_x.addmm_(grad_low, down), None, None, grad_down, grad_up, None
+
+
+def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
+    """`scale · a b` in one kernel."""
+    return a.new_empty(a.shape[0], b.shape[1]).addmm_(a, b, beta=0, alpha=scale)

@@ -1,0 +1,80 @@
+"""The two methods: LoRA adds small trained matrices through PEFT, a full fine-tune trains every parameter.
+
+Both end in the same three operations for the trainer: the network, its trained tensors, and its output format.
+"""
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+
+from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.nf4 import move_in_nf4
+from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, LoraSettings, TrainConfig
+from heartmula_studio.finetune.fused_lora import FusedLoraLinear
+from heartmula_studio.finetune.sharding import shard_like
+
+
+def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> HeartMuLa | PeftModel:
+    """Load the base with what `config.method` trains, in training mode. Raises as `load_heartmula` does."""
+    model = load_base(base, config.base_dtype, device)
+    model.enable_gradient_checkpointing(config.gradient_checkpointing)
+    model.name_or_path = base.name  # PEFT copies it into adapter_config.json
+    if config.method == "full":
+        return model.requires_grad_(True).train()
+    torch.manual_seed(config.seed)
+    return get_peft_model(model, lora_config(config.lora)).train()
+
+
+def load_base(base: BaseFolder, dtype: str, device: torch.device) -> HeartMuLa:
+    """Load the language model as `TrainConfig.base_dtype` says. Raises as `load_heartmula` does."""
+    if dtype != "nf4":
+        return load_heartmula(base.model, device, BASE_DTYPES[dtype])
+    model = load_heartmula(base.model, "cpu", BASE_DTYPES[dtype])
+    move_in_nf4(model, TRANSFORMER_LINEARS, device)
+    return model
+
+
+def lora_config(settings: LoraSettings) -> LoraConfig:
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.target_modules),
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+    )
+    config._register_custom_module({nn.Linear: FusedLoraLinear})  # only here; saved and loaded, it is PEFT's own
+    return config
+
+
+def trainable_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors training changes, by name."""
+    return {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
+
+
+@torch.no_grad()
+def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Copy saved `trainable_weights` back. Raises CheckpointMismatchError where they are of another network."""
+    current = trainable_weights(network)
+    if {name: w.shape for name, w in current.items()} != {name: w.shape for name, w in weights.items()}:
+        raise CheckpointMismatchError(
+            "The saved training state belongs to another network.", "Start a new job folder for this base model."
+        )
+    for name, tensor in current.items():
+        tensor.copy_(shard_like(weights[name], tensor))
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Group trained parameters for the optimizer: matrices decay, norms and biases do not."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def base_of(network: HeartMuLa | PeftModel) -> HeartMuLa:
+    """Return the HeartMuLa inside, adapter layers included where there are any."""
+    return network.get_base_model() if isinstance(network, PeftModel) else network

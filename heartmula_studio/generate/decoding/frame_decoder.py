@@ -1,0 +1,132 @@
+"""Decodes songs frame by frame: prefill of the prompts, then one frame of K codes after the other.
+
+It holds the generation state (KV caches and last hidden states) apart from the weights, and does not know how codes
+are chosen: sampling and teacher forcing take the same path. Its tensors keep their address from song to song, so that
+CUDA graphs can be replayed.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.dataset.prompt import Prompt
+from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
+
+KV_LENGTH_STEP = 512
+"""On a GPU, attention reads a multiple of this many cache entries (41 s of song): one CUDA graph for each."""
+
+# Given the codebook's index k and its logits of all rows [R, V], returns the code of each song, [N] int64.
+ChooseCodes = Callable[[int, Tensor], Tensor]
+
+
+class InferenceModel:
+    """A HeartMuLa whose transformers are laid out for decoding. An adapter attached later is not in it."""
+
+    def __init__(self, model: HeartMuLa):
+        self.model = model
+        # Stored like a linear layer's weight, which a GPU reads several times as fast; the values are the same.
+        model.audio_head.data = model.audio_head.data.mT.contiguous().mT
+        self.backbone, self.decoder = CachedTransformer(model.backbone), CachedTransformer(model.decoder)
+
+    def update_lora(self) -> None:
+        """Take over the adapter's strength, which must have been and still be other than 0."""
+        self.backbone.update_lora()
+        self.decoder.update_lora()
+
+    def call_before_layers(self, callback: Callable[[], object]) -> None:
+        self.backbone.before_layer = self.decoder.before_layer = callback
+
+
+class FrameDecoder:
+    """Frames of N songs, one at a time: `prefill`, then `choose_frame` and `append_frame` in turn.
+
+    With classifier-free guidance, N unconditional rows run behind the N conditional ones and receive the same codes.
+    """
+
+    def __init__(self, network: InferenceModel, num_songs: int, is_guided: bool, num_positions: int):
+        model, self.network = network.model, network
+        self.num_songs, num_rows = num_songs, num_songs * (2 if is_guided else 1)
+        weight, width = model.codebook0_head.weight, model.config.backbone_flavor.embed_dim
+        num_codebooks = model.config.audio_num_codebooks
+        self._cache = network.backbone.new_cache(num_rows, round_up_kv_length(num_positions))
+        self._depth_cache = network.decoder.new_cache(num_rows, num_codebooks)
+        self._depth_positions = torch.arange(num_codebooks, device=weight.device).expand(num_rows, -1)
+        self._positions = torch.zeros(num_rows, 1, dtype=torch.int64, device=weight.device)
+        self._unconditional = torch.arange(num_rows, device=weight.device) >= num_songs
+        self.cfg_scale = torch.ones(num_songs, 1, device=weight.device)
+        # A frame's position holds codes in the first K columns and no text in the last.
+        self._frame_mask = torch.ones(num_rows, 1, num_codebooks + 1, dtype=torch.bool, device=weight.device)
+        self._frame_mask[..., -1] = False
+        self.last_hidden = weight.new_zeros(num_rows, width)
+        self.length = 0  # positions of the longest song
+
+    @property
+    def num_positions(self) -> int:
+        return self._cache.length
+
+    @property
+    def kv_length(self) -> int:
+        """Cache entries that the next frame's attention reads."""
+        return self._kv_length_of(self.length + 1)
+
+    def prefill(self, prompts: Sequence[Prompt], cfg_scales: Sequence[float]) -> None:
+        """Run the N prompts through the backbone. A `cfg_scale` of 1 gives a song its conditional logits."""
+        device = self.last_hidden.device
+        lengths = torch.tensor([len(prompt.tokens) for prompt in prompts])
+        self.length = int(lengths.max())
+        x = self._embed(prompts)
+        # Behind a shorter prompt lies padding, which no position of its song sees before a frame overwrites it.
+        positions = torch.arange(self.length, device=device).expand(len(x), -1)
+        hidden = self.network.backbone(x, positions, self._cache, self._kv_length_of(self.length))
+        lengths = self._for_all_rows(lengths).to(device)
+        self.last_hidden.copy_(hidden[torch.arange(len(x), device=device), lengths - 1])
+        self._positions.copy_(lengths[:, None])
+        self.cfg_scale.copy_(torch.tensor(cfg_scales)[:, None])
+
+    def choose_frame(self, choose: ChooseCodes) -> Tensor:
+        """Choose the next frame's codes [N, K], codebook by codebook, each conditioned on those before it."""
+        model, num_codebooks = self.network.model, self.network.model.config.audio_num_codebooks
+        codes = [choose(0, model.codebook0_head(self.last_hidden))]
+        inputs, start = self.last_hidden[:, None], 0
+        for k in range(1, num_codebooks):
+            previous = model.embed_code(k - 1, self._for_all_rows(codes[-1]))[:, None]
+            inputs = torch.cat([inputs, previous], dim=1) if k == 1 else previous
+            positions = self._depth_positions[:, start : k + 1]
+            depth = self.network.decoder(model.projection(inputs), positions, self._depth_cache, num_codebooks)
+            codes.append(choose(k, depth[:, -1] @ model.audio_head[k - 1]))
+            start = k + 1
+        return torch.stack(codes, dim=1)
+
+    def append_frame(self, codes: Tensor, kv_length: int | None = None) -> None:
+        """Run the frame `codes` [N, K] through the backbone; `kv_length` overrides the one derived from `length`."""
+        tokens = pad(self._for_all_rows(codes), (0, 1))[:, None]
+        x = self.network.model.embed(tokens, self._frame_mask, None, self._unconditional)
+        hidden = self.network.backbone(x, self._positions, self._cache, kv_length or self.kv_length)
+        self.last_hidden.copy_(hidden[:, 0])
+        self._positions += 1
+        self.length += 1
+
+    def _kv_length_of(self, num_positions: int) -> int:
+        return round_up_kv_length(num_positions) if self.last_hidden.is_cuda else num_positions
+
+    def _embed(self, prompts: Sequence[Prompt]) -> Tensor:
+        """[R, the longest prompt, D]"""
+        device = self.last_hidden.device
+        tokens = pad_sequence([prompt.tokens for prompt in prompts], batch_first=True)
+        mask = pad_sequence([prompt.mask for prompt in prompts], batch_first=True)
+        muq_positions = torch.tensor([prompt.muq_index for prompt in prompts])
+        inputs = [self._for_all_rows(values).to(device) for values in (tokens, mask, muq_positions)]
+        return self.network.model.embed(*inputs, self._unconditional)
+
+    def _for_all_rows(self, of_songs: Tensor) -> Tensor:
+        """[N, …] → [R, …]: the unconditional rows get what the conditional ones get."""
+        return of_songs if len(self.last_hidden) == self.num_songs else torch.cat((of_songs, of_songs))
+
+
+def round_up_kv_length(num_positions: int) -> int:
+    return KV_LENGTH_STEP * math.ceil(num_positions / KV_LENGTH_STEP)

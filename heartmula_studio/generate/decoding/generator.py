@@ -1,0 +1,130 @@
+"""Autoregressive generation: from prompts to the codes of songs, with limits, progress and cancellation.
+
+Knows a network and prompts; not files, styles or sound.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
+from heartmula_studio.dataset.prompt import Prompt
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.generate.decoding.frame_decoder import InferenceModel
+from heartmula_studio.generate.decoding.graphed_decoder import MIN_SONG_FRAMES, GraphedDecoder, is_guided
+from heartmula_studio.generate.decoding.sampling import AudioVocabulary
+from heartmula_studio.generate.request import SongRequest
+
+
+class CodeGenerator:
+    """Generates the codes of songs with one model, and keeps its decoder for the next ones. One call at a time."""
+
+    def __init__(self, model: HeartMuLa, vocabulary: AudioVocabulary):
+        self._model, self._vocabulary = model, vocabulary
+        self._network: InferenceModel | None = None
+        self._decoder: GraphedDecoder | None = None
+
+    def reset(self) -> None:
+        """To be called once an adapter was attached or detached, or its strength became 0 or is no longer."""
+        self._network = self._decoder = None
+
+    def update_lora(self) -> None:
+        """To be called once the strength of the adapter was changed otherwise."""
+        if self._network:
+            self._network.update_lora()
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        requests: Sequence[SongRequest],
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> list[Tensor]:
+        """Generate songs side by side, each int64 [K, T] on the CPU, up to its end frame or `duration_sec`.
+
+        `progress(frames done, frame limit)` is called after every frame of the longest, `cancelled()` before every
+        layer of the network, on a GPU before every frame.
+        Raises InvalidInputError where a request exceeds the model or two cannot be made side by side, CancelledError.
+        """
+        limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
+        require_alike(requests)
+        require_topk(self._model, requests[0].topk)
+        num_frames = max(limits)
+        num_positions = max(len(prompt.tokens) for prompt in prompts) + num_frames
+        network, decoder = self._decoder_for(requests, num_positions)
+        # Nothing may interrupt a capture; a GPU is done with a frame within milliseconds.
+        network.call_before_layers(lambda: decoder.uses_cuda_graphs or check_cancelled(cancelled))
+        decoder.prefill(prompts, requests, num_frames)
+        songs = FrameCollector(limits, self._vocabulary.end_id)
+        for index in range(num_frames):
+            check_cancelled(cancelled)
+            if not songs.add(decoder.next_frame()):
+                break
+            if progress:
+                progress(index + 1, num_frames)
+        return songs.codes()
+
+    def _decoder_for(
+        self, requests: Sequence[SongRequest], num_positions: int
+    ) -> tuple[InferenceModel, GraphedDecoder]:
+        self._network = self._network or InferenceModel(self._model)
+        if self._decoder is None or not self._decoder.fits(requests, num_positions):
+            self._decoder = None  # its memory is freed first
+            self._decoder = GraphedDecoder(self._network, self._vocabulary, requests, num_positions)
+        return self._network, self._decoder
+
+
+class FrameCollector:
+    """The frames of songs that are made side by side, of which some end before the others."""
+
+    def __init__(self, limits: Sequence[int], end_id: int):
+        self._limits, self._end_id = limits, end_id
+        self._frames: list[list[Tensor]] = [[] for _ in limits]
+        self._is_open = [True for _ in limits]
+
+    def add(self, codes: Tensor) -> bool:
+        """Take the next frame of every song, [N, K]; return whether any of them goes on."""
+        for number, frame in enumerate(codes):
+            is_at_limit = len(self._frames[number]) == self._limits[number]
+            self._is_open[number] &= not is_at_limit and not (frame >= self._end_id).any().item()
+            if self._is_open[number]:
+                self._frames[number].append(frame)
+        return any(self._is_open)
+
+    def codes(self) -> list[Tensor]:
+        return [torch.stack(frames, dim=1) for frames in self._frames]
+
+
+def require_alike(requests: Sequence[SongRequest]) -> None:
+    """Raise InvalidInputError unless the songs can be made side by side."""
+    if len({(request.topk, is_guided([request])) for request in requests}) > 1:
+        raise InvalidInputError(
+            "Songs that are made together differ in `topk`, or only some have a `cfg_scale` above 1.",
+            "Give them the same `topk`, and guidance to all or none; or make them one by one.",
+        )
+
+
+def require_topk(model: HeartMuLa, topk: int) -> None:
+    if topk > model.config.audio_vocab_size:
+        raise InvalidInputError(f"`topk` is {topk}.", f"This base model allows 1 to {model.config.audio_vocab_size}.")
+
+
+def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
+    """Return the length asked for in frames. Raises InvalidInputError unless the backbone has positions for it all."""
+    num_frames = round(request.duration_sec * FRAME_RATE_HZ)
+    room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
+    if room < MIN_SONG_FRAMES:
+        raise InvalidInputError(
+            f"Tags and lyrics take {len(prompt.tokens)} positions, which leaves this base model no room for a song.",
+            f"It has {model.config.backbone_flavor.max_seq_len}; shorten the lyrics.",
+        )
+    if num_frames > room:
+        raise InvalidInputError(
+            f"{request.duration_sec:g} seconds are too long for this base model with these tags and lyrics.",
+            f"Ask for at most {int(room / FRAME_RATE_HZ)} seconds, or shorten the lyrics.",
+        )
+    return num_frames

@@ -1,0 +1,127 @@
+"""Whole datasets going out and coming in."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.dataset.exporting import (
+    OutgoingTrack,
+    save_to_folder,
+    write_parquet,
+    write_webdataset,
+    write_zip,
+)
+from heartmula_studio.errors import ConflictError, InvalidInputError
+from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.services.library.dataset_import import DatasetImporter, create_example_dataset, download_dataset
+from heartmula_studio.settings import Settings
+from heartmula_studio.store.archives import Pipe
+from heartmula_studio.store.incoming import Incoming
+from heartmula_studio.store.names import safe_filename
+from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.store import Store
+from heartmula_studio.store.views import ImportedDataset
+
+WRITERS = {
+    "folder": (".zip", write_zip),
+    "parquet": (".parquet", write_parquet),
+    "webdataset": (".tar", write_webdataset),
+}
+
+
+class DatasetExchange:
+    """Any thread may call any method; what comes in is listed whole, or not at all."""
+
+    def __init__(self, store: Store, settings: Settings):
+        self._store, self._max_bytes = store, settings.max_import_bytes
+        self._limits = AudioLimits(max_sec=settings.max_song_sec)
+
+    def export(self, id: str, format: str = "folder") -> tuple[str, Iterator[bytes]]:
+        """A file name after the dataset, and the file of that name piece by piece. A "folder" comes as a zip.
+
+        Raises NotFoundError, InvalidInputError for a format that is none, ConflictError for a dataset without songs,
+        AudioMissingError where the file of one is gone; StorageError while it is read.
+        """
+        if format not in WRITERS:
+            raise InvalidInputError(f"The format is {format!r}.", f"Allowed: {', '.join(WRITERS)}.")
+        dataset, suffix = self._store.datasets.get(id), WRITERS[format][0]
+        filename = safe_filename(dataset.name.replace("/", "-").replace("\\", "-") + suffix)
+        return filename, _pieces(self._tracks(dataset), format)
+
+    def export_to_file(self, id: str, format: str, path: Path) -> None:
+        """Write the file that `export` yields, whole or not at all. Raises as it does."""
+        _, pieces = self.export(id, format)
+        with disk_explained(path), replaced_file(path) as temporary, temporary.open("wb") as file:
+            file.writelines(pieces)
+
+    def export_to_folder(self, id: str, folder: Path) -> None:
+        """Write audio files with a metadata.jsonl, whole or not at all.
+
+        Raises as `export`, and ConflictError for a folder that holds something.
+        """
+        tracks = self._tracks(self._store.datasets.get(id))
+        with disk_explained(folder):
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise ConflictError(f"There is something at {folder} already.", "Give a new folder.")
+            save_to_folder(tracks, folder)
+
+    def receive(self, filename: str) -> AbstractContextManager[Incoming]:
+        """Take in a file for `import_upload` piece by piece; it vanishes at the end of the block."""
+        return self._store.receive(filename, self._max_bytes)
+
+    def import_upload(
+        self, path: Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of an archive or a table that anybody may have sent: it can name no file of this machine.
+
+        Raises as `DatasetImporter.take`.
+        """
+        return self._importer().take(path, filename, name or _stem(filename), styles, split)
+
+    def import_local(
+        self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of a folder, archive, table or saved dataset here, or else of user/name on the Hub.
+
+        For the machine's owner only: a local table may name any file on it. Raises as `DatasetImporter.take`.
+        """
+        path = Path(source)
+        is_local = path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source))
+        found = path if is_local else download_dataset(str(source))
+        name = name or (_stem(path.name) if path.is_file() else path.resolve().name)
+        return self._importer().take(found, str(source), name, styles, split, is_local)
+
+    def create_example_dataset(self) -> Dataset:
+        return create_example_dataset(self._store, self._limits)
+
+    def _importer(self) -> DatasetImporter:
+        return DatasetImporter(self._store, self._limits, self._max_bytes)
+
+    def _tracks(self, dataset: Dataset) -> list[OutgoingTrack]:
+        if not dataset.audio_files:
+            raise ConflictError(f"The dataset {dataset.name!r} has no songs.", "Add songs first.")
+        return [
+            OutgoingTrack(
+                song.filename,
+                self._store.datasets.audio_path(dataset.id, song.filename),
+                song.caption,
+                song.tags or dataset.styles,
+                song.rights,
+            )
+            for song in dataset.audio_files
+        ]
+
+
+def _stem(filename: str) -> str:
+    return Path(filename).stem.removesuffix(".tar")
+
+
+def _pieces(tracks: list[OutgoingTrack], format: str) -> Iterator[bytes]:
+    pipe = Pipe()
+    with disk_explained(Path("a song of the dataset")):
+        for _ in WRITERS[format][1](tracks, pipe):
+            yield pipe.take()
+    yield pipe.take()

@@ -1,0 +1,99 @@
+"""Whole datasets on their way in: all at once, so that nobody sees half of one."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+
+from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.dataset.clips import bundled_clips
+from heartmula_studio.dataset.importing import IncomingTrack, incoming_tracks
+from heartmula_studio.dataset.prompt import split_tags
+from heartmula_studio.dataset.source_files import SOURCE_HINT, find_files, in_split
+from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.services.library.uploads import UploadService
+from heartmula_studio.store.datasets import Datasets
+from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.store import Store
+from heartmula_studio.store.views import ImportedDataset, SkippedItem
+
+MAX_SKIPPED = 10_000
+EXAMPLES = "Example clips"
+
+
+class DatasetImporter:
+    """Turns folders, archives, tables and saved datasets into datasets, of at most `max_bytes` each."""
+
+    def __init__(self, store: Store, limits: AudioLimits, max_bytes: int):
+        self._store, self._limits, self._max_bytes = store, limits, max_bytes
+        self._skipped: list[SkippedItem] = []
+
+    def take(
+        self, source: Path, called: str, name: str, styles: Sequence[str], split: str, is_local: bool = False
+    ) -> ImportedDataset:
+        """Make a dataset of all songs in `source`, or in one split of it; a song twice comes in once.
+
+        called: what its owner calls it. is_local: its tables may name files anywhere on this machine.
+        Raises NotFoundError, InvalidInputError, AudioError for a song that cannot be learnt from,
+        UploadTooLargeError, StorageError; nothing came in then.
+        """
+        with self._store.scratch() as scratch, disk_explained(Path(called)):
+            files = find_files(source, called, scratch, self._max_bytes, self._skip)
+            files = in_split(files, split) if split else files
+            with self._store.new_dataset(name, styles) as (datasets, id):
+                left = self._max_bytes
+                for track in incoming_tracks(files, self._skip, is_local):
+                    left -= self._add(datasets, id, track, left)
+        dataset = self._store.datasets.get(id)
+        values = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
+        return ImportedDataset(**values, skipped=tuple(self._skipped))
+
+    def _add(self, datasets: Datasets, id: str, track: IncomingTrack, left: int) -> int:
+        """Add a track, unless it is there already, and return its size in bytes."""
+        words = track.words
+        with datasets.receive(id, track.filename) as incoming:
+            for chunk in track.chunks():
+                incoming.write(chunk)
+            if incoming.size_bytes > left:
+                raise UploadTooLargeError(
+                    f"With {track.filename}, there are over {self._max_bytes:,} bytes of songs.",
+                    "Import them in several parts, or raise HEARTMULA_MAX_IMPORT_BYTES.",
+                )
+            try:
+                UploadService(datasets, self._limits).add_song(id, incoming, words.lyrics, words.tags, words.rights)
+            except ConflictError as error:
+                self._skip(track.filename, error.message)
+            except InvalidInputError as error:
+                if track.filename in error.message:
+                    raise
+                raise type(error)(f"{track.filename}: {error.message}", error.hint) from error
+            if words.license:
+                self._skip(track.filename, f"Its rights are not stated: {words.license[:200]!r} may mean anything.")
+            return incoming.size_bytes
+
+    def _skip(self, name: str, reason: str) -> None:
+        if len(self._skipped) >= MAX_SKIPPED:
+            raise UploadTooLargeError(f"Over {MAX_SKIPPED:,} things in it are no songs.", SOURCE_HINT)
+        self._skipped.append(SkippedItem(name, reason))
+
+
+def download_dataset(repo_id: str) -> Path:
+    """Fetch a dataset from the Hub into its cache. Raises NotFoundError, saying why there is none."""
+    try:
+        return Path(snapshot_download(repo_id, repo_type="dataset"))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise NotFoundError(
+            f"There is no file or folder {repo_id}, and as a dataset on the Hub it cannot be had: {error}", SOURCE_HINT
+        ) from error
+
+
+def create_example_dataset(store: Store, limits: AudioLimits) -> Dataset:
+    """Make a dataset of the clips that come along. Raises StorageError."""
+    clips = bundled_clips("style")
+    with store.new_dataset(EXAMPLES, split_tags(clips.tags)) as (datasets, id):
+        for path in clips.paths:
+            UploadService(datasets, limits).add_file(id, path, None, clips.lyrics, (), clips.rights)
+    return store.datasets.get(id)

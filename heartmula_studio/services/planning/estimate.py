@@ -1,0 +1,131 @@
+"""What a training run would take, before it is started.
+
+    seconds = start + audio to tokenize x its FLOPs a second / speed + FLOPs of training and evaluation / speed
+
+`speed` is measured, see `speed`; the FLOPs are counted, see `work`. An estimate is right within a factor of two before
+a first job has shown how fast the device is, and better afterwards.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate.commands.config.config_args import load_config_from_file
+
+from heartmula_studio.arch.checkpoints import MODEL_REPO, encoder_tensors, weight_files
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frames_of
+from heartmula_studio.arch.stored_weights import num_parameters
+from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.dataset.tokenizing import current_tokens
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.costs.memory import (
+    FLOAT_BYTES,
+    state_bytes,
+    tensor_shapes,
+    trained_parameters,
+    training_bytes,
+)
+from heartmula_studio.finetune.setup import require_one_process
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.services.devices import total_bytes
+from heartmula_studio.services.planning.remedies import shortages
+from heartmula_studio.services.planning.throughput import as_track, training_speed
+from heartmula_studio.services.planning.work import Work, measure_work
+from heartmula_studio.services.training.job_folder import JobTrack
+from heartmula_studio.services.training.preprocess import source_of
+from heartmula_studio.services.training.snapshot import require_enough, song_source
+from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.store import Store
+from heartmula_studio.store.views import Estimate, Problem
+
+START_SEC = 12.0  # two programs load their libraries
+LOAD_BYTES_PER_SEC = 500e6
+READ_SEC_PER_SEC = 0.02  # to decode, check and resample a second of audio
+
+
+class Estimator:
+    """Any thread may call any method."""
+
+    def __init__(self, store: Store, runtime: Runtime, accelerate_config: Path | None):
+        self._store, self._runtime, self._accelerate_config = store, runtime, accelerate_config
+
+    def estimate(self, dataset: Dataset, config: TrainConfig) -> Estimate:
+        """Say what training on a dataset, as it is now, would take. Raises AudioMissingError, CheckpointError."""
+        base, device = self._runtime.base, str(self._runtime.device)
+        processes = num_processes(self._accelerate_config)
+        sources = [song_source(self._store, dataset, file) for file in dataset.audio_files]
+        frames = self._known_frames(sources)
+        songs = [as_track(song, frames[song.filename] or frames_of(song.duration_sec)) for song in sources]
+        work = measure_work(songs, config, base, processes)
+        speed = training_speed(self._store, config, base, device, work.step_flops, processes)
+        unheard_sec = sum(song.duration_sec for song in sources if frames[song.filename] is None)
+        longest_sec = max((song.duration_sec for song in sources), default=0.0)
+        estimate = Estimate(
+            steps=work.steps,
+            seconds=self._start_sec() + self._tokenising_sec(unheard_sec, speed) + work.flops / speed,
+            checkpoint_bytes=self._checkpoint_bytes(config),
+            disk_bytes=self._disk_bytes(config, work),
+            free_disk_bytes=shutil.disk_usage(self._store.root).free,
+            memory_bytes=training_bytes(config, base, longest_sec, device),
+            device_memory_bytes=total_bytes(device),
+            device=device,
+            problems=(*problems_with(dataset, config, processes), *work.problems),
+        )
+        return replace(estimate, problems=(*estimate.problems, *shortages(estimate, config, base, longest_sec)))
+
+    def _known_frames(self, songs: Sequence[JobTrack]) -> dict[str, int | None]:
+        """The frames of each song that has tokens of the codec in use, by name; None for the others."""
+        codec_id = stored_codebook_id(self._runtime.base.codec)
+        tokens = {song.filename: current_tokens(source_of(song), codec_id) for song in songs}
+        return {name: found.codes.shape[1] if found else None for name, found in tokens.items()}
+
+    def _start_sec(self) -> float:
+        return START_SEC + weights_bytes(self._runtime.base.model) / LOAD_BYTES_PER_SEC
+
+    def _tokenising_sec(self, audio_sec: float, speed: float) -> float:
+        encoder = self._runtime.base.encoder
+        weights = num_parameters(encoder_tensors(encoder)) if encoder else 0
+        flops_per_sec = 2 * weights * FRAME_RATE_HZ * LATENTS_PER_FRAME
+        return audio_sec * (READ_SEC_PER_SEC + flops_per_sec / speed)
+
+    def _checkpoint_bytes(self, config: TrainConfig) -> int:
+        width = FLOAT_BYTES if config.method == "lora" else config.checkpoint_dtype.itemsize
+        return trained_parameters(tensor_shapes(self._runtime.base.model), config) * width
+
+    def _disk_bytes(self, config: TrainConfig, work: Work) -> int:
+        """The best and the last checkpoint, and two states while one takes the place of the other."""
+        state = state_bytes(tensor_shapes(self._runtime.base.model), config)
+        return (1 + work.has_held_out) * self._checkpoint_bytes(config) + 2 * state
+
+
+def problems_with(dataset: Dataset, config: TrainConfig, processes: int) -> list[Problem]:
+    """What a job would be refused for, and songs that could not be tokenized."""
+    found = [
+        Problem(f"{song.filename}: {song.error}", "Remove it from the dataset, or replace it.")
+        for song in dataset.audio_files
+        if song.error
+    ]
+    for require in (lambda: require_one_process(config, processes), lambda: require_enough(dataset)):
+        try:
+            require()
+        except InvalidInputError as error:
+            found.insert(0, Problem(error.message, error.hint))
+    return found
+
+
+def num_processes(accelerate_config: Path | None) -> int:
+    """How many processes a run has. Raises InvalidInputError for a configuration that Accelerate does not take."""
+    if accelerate_config is None:
+        return 1
+    try:
+        return load_config_from_file(str(accelerate_config)).num_processes
+    except Exception as error:  # the library raises whatever it trips over
+        raise InvalidInputError(
+            f"{accelerate_config} is no configuration of Accelerate: {error}", "Make one with `accelerate config`."
+        ) from error
+
+
+def weights_bytes(model: Path) -> int:
+    return sum(path.stat().st_size for path in weight_files(model, MODEL_REPO))

@@ -1,0 +1,107 @@
+"""The engine of one server, loaded when the first song is asked for, in the style each song is to be made in.
+
+Which style is active is kept in the store, so it survives a restart and holds for every server on the folder. A song
+may ask for another one; that changes nothing for the next.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from heartmula_studio.errors import CheckpointMissingError, InvalidInputError, NotFoundError
+from heartmula_studio.generate.base_model import describe_base
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.generate.style import StyleFolder, check_fit, check_strength, check_values
+from heartmula_studio.services.library.checkpoint_import import called
+from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
+from heartmula_studio.store.store import Store
+
+DEFAULT_STRENGTH = 1.0
+UNKNOWN = ("", 0.0)  # equal to no style
+
+
+class ActiveEngine:
+    """Any thread may call any method."""
+
+    def __init__(self, store: Store, runtime: Runtime):
+        self._store, self._runtime = store, runtime
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._in_use: tuple[str, float] | None = None
+
+    def choose(self, checkpoint_id: str, strength: float) -> None:
+        """Make a checkpoint the style of every song from now on, once it is seen that it can be applied to the base.
+
+        A full checkpoint's values are not read again: training and imports have.
+        Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
+        """
+        with self._by_name(checkpoint_id) as folder:
+            style = self._check_checkpoint(folder, strength)
+            if style.adapter:
+                check_values(style)
+        self._store.checkpoints.set_active(checkpoint_id, strength)
+
+    def check(self, style: str, strength: float | None) -> None:
+        """Look whether a song can be asked for in a style ("active", "base" or a checkpoint's id), loading nothing.
+
+        Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
+        """
+        if style not in (ACTIVE_STYLE, BASE_STYLE):
+            with self._by_name(style) as folder:
+                self._check_checkpoint(folder, DEFAULT_STRENGTH if strength is None else strength)
+        elif strength is not None:
+            raise InvalidInputError(
+                f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
+            )
+
+    def get(self, style: str = ACTIVE_STYLE, strength: float | None = None) -> Engine:
+        """Return the engine in a style, loading what is missing.
+
+        Raises CheckpointError, InvalidInputError and OutOfMemoryError; a style that cannot be used stays chosen, so
+        that no song is made in another than the one shown.
+        """
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine.load(self._runtime.base_name, str(self._runtime.device))
+            self._put_on(self._engine, self._wanted(style, strength))
+            return self._engine
+
+    def _check_checkpoint(self, folder: Path, strength: float) -> StyleFolder:
+        style = check_fit(folder, describe_base(self._runtime.base))
+        check_strength(strength, style.method)
+        return style
+
+    @contextmanager
+    def _by_name(self, checkpoint_id: str) -> Iterator[Path]:
+        """Yield a checkpoint's folder, which errors speak of by its name. Raises NotFoundError."""
+        folder = self._store.checkpoints.folder(checkpoint_id)
+        with called(folder, self._store.checkpoints.get(checkpoint_id).name):
+            yield folder
+
+    def _wanted(self, style: str, strength: float | None) -> tuple[str, float] | None:
+        if style == ACTIVE_STYLE:
+            return self._store.checkpoints.active()
+        return None if style == BASE_STYLE else (style, DEFAULT_STRENGTH if strength is None else strength)
+
+    def _put_on(self, engine: Engine, wanted: tuple[str, float] | None) -> None:
+        if wanted == self._in_use:
+            return
+        known, self._in_use = self._in_use, UNKNOWN  # until this is seen to have worked
+        if wanted is None:
+            engine.deactivate()
+        elif known and wanted[0] == known[0]:
+            engine.set_strength(wanted[1])
+        else:
+            self._activate(engine, *wanted)
+        self._in_use = wanted
+
+    def _activate(self, engine: Engine, checkpoint_id: str, strength: float) -> None:
+        try:
+            self._store.checkpoints.folder(checkpoint_id)
+        except NotFoundError as error:
+            message = f"The style {checkpoint_id} was deleted before the song was made."
+            raise CheckpointMissingError(message, "Ask for the song in another style.") from error
+        with self._by_name(checkpoint_id) as folder:
+            engine.activate(folder, strength)

@@ -1,0 +1,285 @@
+"""Songs that were asked for, made one after the other by a thread of the server.
+
+The server holds a file in the folder of each of its songs, from the request to the end. One that nobody holds belongs
+to a server that is gone: it is made here if it still waited, and has failed if it was being made.
+"""
+
+import dataclasses
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.file_lock import is_locked, try_lock
+from heartmula_studio.services.devices import QUEUE_LOCK, Devices
+from heartmula_studio.store.generations import checked_format
+from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, utc_now
+from heartmula_studio.store.store import Store
+
+if TYPE_CHECKING:  # they bring torch
+    from heartmula_studio.generate.engine import Engine, GeneratedSong
+    from heartmula_studio.generate.request import SongRequest
+
+OWNER, CANCEL = ".owner", ".cancel"
+REPORT_SEC = 0.5
+POLL_SEC = 0.2
+COMPOSING_PERCENT = 80.0  # the rest is turning tokens into sound
+STOPPED = Failure("cancelled", "The server stopped while it made this song.", "Ask for it again.")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OwnedSong:
+    """A song that this server answers for, and the file it holds to say so."""
+
+    id: str
+    owner: BinaryIO
+
+
+class GenerationQueue:
+    """First come, first served. Any thread may call any method.
+
+    engine_in: returns the engine in a style of a strength, and may raise StudioError. `device` and `base_name` are the
+    engine's: whether it can be loaded is weighed up before it is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        devices: Devices,
+        engine_in: "Callable[[str, float | None], Engine]",
+        device: str,
+        base_name: str,
+    ):
+        self._store, self._devices, self._engine_in = store, devices, engine_in
+        self._device, self._base_name = device, base_name
+        self._claims: deque[OwnedSong] = deque()
+        self._is_loaded = False
+        self._work = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
+
+    def start(self) -> None:
+        """Take over the songs of servers that are gone, then make songs in the background."""
+        self.recover()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the song that is being made; those that wait are made by the next server."""
+        self._closing.set()
+        self._work.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        while self._claims:
+            self._claims.popleft().owner.close()
+
+    def submit(
+        self, request: "SongRequest", format: str = "wav", style: str = ACTIVE_STYLE, strength: float | None = None
+    ) -> Generation:
+        """Queue a song in a style that was checked. Raises InvalidInputError for another format, StorageError."""
+        song = Generation(
+            self._store.generations.new_id(),
+            dataclasses.asdict(request),
+            checked_format(format),
+            utc_now(),
+            style=style,
+            style_strength=strength,
+        )
+        held: list[BinaryIO] = []
+        song = self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
+        self._add(OwnedSong(song.id, held[0]))
+        return song
+
+    def cancel(self, id: str) -> Generation:
+        """Stop a song within moments. Raises NotFoundError, ConflictError for one that has ended, StorageError."""
+        song = self._store.generations.get(id)
+        if song.status not in UNDER_WAY:
+            raise ConflictError(f"The song is {song.status}.", "Only songs that wait or are being made can stop.")
+        mark = self._store.generations.folder(id) / CANCEL
+        with disk_explained(mark):
+            mark.touch()
+        return self._store.generations.update(id, lambda song: cancelled(song) if song.status == "queued" else song)
+
+    def recover(self) -> None:
+        """Put the songs of servers that are gone into their true state; those that waited are made here."""
+        for song in self._store.generations.list():
+            if song.status in UNDER_WAY and (owner := self._inherit(song.id)):
+                if song.status == "queued":
+                    self._add(OwnedSong(song.id, owner))
+                    continue
+                with owner:
+                    self._change(song.id, lambda song: failed(song, STOPPED))
+
+    # --- the thread ------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._work.wait()
+            self._work.clear()
+            while self._claims and not self._closing.is_set():
+                self._take(self._claims[0])
+
+    def _take(self, claim: OwnedSong) -> None:
+        """Make one song; it stays in line if the server closes before its turn."""
+        try:
+            self._make(claim.id)
+        except Exception:  # of this song, or of the disk: the next one must not wait for ever
+            _log.exception("The song %s cannot be made", claim.id)
+        if not self._closing.is_set() or self._is_over(claim.id):
+            self._claims.popleft()
+            claim.owner.close()
+
+    def _make(self, id: str) -> None:
+        try:
+            with ExitStack() as turn:
+                self._wait_for_device(id, turn)
+                song = self._change(id, begun)
+                if song.status != "running":
+                    return
+                made = self._compose(song)
+            self._change(id, lambda song: completed(song, made))
+        except CancelledError:
+            self._change(id, self._cut_short)
+        except NotFoundError:
+            _log.info("The song %s was deleted before it was made", id)
+        except StudioError as error:
+            failure = Failure(error.code, error.message, error.hint)
+            self._change(id, lambda song: failed(song, failure))
+        except Exception as error:
+            fault = Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
+            self._change(id, lambda song: failed(song, fault))
+            raise
+
+    def _compose(self, song: Generation) -> "GeneratedSong":
+        from heartmula_studio.generate.request import SongRequest
+
+        engine = self._engine_in(song.style, song.style_strength)
+        self._is_loaded = True
+        report = Reporter(self._store, song.id)
+        return engine.make_song(
+            SongRequest(**song.request),
+            self._store.generations.song_path(song.id),
+            report.composing,
+            self._stopper(song.id),
+            report.sounding,
+        )
+
+    def _wait_for_device(self, id: str, turn: ExitStack) -> None:
+        """Enter `turn` with the device marked as used. Raises CancelledError, NotFoundError."""
+        since, must_stop, said = self._store.generations.get(id).created_at, self._stopper(id), ""
+        with ExitStack() as waiting:
+            while reason := self._enter(turn, since):
+                if not said:
+                    waiting.enter_context(self._devices.wanted(self._device, since))
+                if reason != said:
+                    said = reason
+                    self._change(id, lambda song, reason=reason: replace(song, message=reason))
+                if must_stop():
+                    raise CancelledError("The song was stopped while it waited.")
+                time.sleep(POLL_SEC)
+
+    def _enter(self, turn: ExitStack, since: str) -> str | None:
+        with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
+            reason = self._devices.may_generate(self._device, self._base_name, since, self._is_loaded)
+            if reason is None:
+                turn.enter_context(self._devices.generating(self._device))
+            return reason
+
+    def _stopper(self, id: str) -> Callable[[], bool]:
+        """Whether to stop: asked before every layer of the network, so the disk is looked at only now and then."""
+        mark = self._store.generations.folder(id) / CANCEL
+        looked, found = 0.0, False
+
+        def must_stop() -> bool:
+            nonlocal looked, found
+            if time.monotonic() - looked >= POLL_SEC:
+                looked, found = time.monotonic(), mark.exists()
+            return found or self._closing.is_set()
+
+        return must_stop
+
+    def _cut_short(self, song: Generation) -> Generation:
+        """The record of a song that was stopped: by a person, or because the server closes."""
+        if (self._store.generations.folder(song.id) / CANCEL).exists():
+            return cancelled(song)
+        return song if song.status == "queued" else failed(song, STOPPED)
+
+    def _add(self, claim: OwnedSong) -> None:
+        self._claims.append(claim)
+        self._work.set()
+
+    def _inherit(self, id: str) -> BinaryIO | None:
+        owner = self._store.generations.folder(id) / OWNER
+        return None if is_locked(owner) else try_lock(owner)
+
+    def _is_over(self, id: str) -> bool:
+        try:
+            return self._store.generations.get(id).status not in UNDER_WAY
+        except StudioError:
+            return True
+
+    def _change(self, id: str, change: Callable[[Generation], Generation]) -> Generation:
+        return self._store.generations.update(id, change)
+
+
+class Reporter:
+    """Writes how far a song is into its record, twice a second at most."""
+
+    def __init__(self, store: Store, id: str):
+        self._store, self._id = store, id
+        self._last = 0.0
+
+    def composing(self, done: int, total: int) -> None:
+        self._report(COMPOSING_PERCENT * done / total, f"Composes frame {done} of at most {total}.")
+
+    def sounding(self, done: int, total: int) -> None:
+        percent = COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total
+        self._report(percent, f"Turns tokens into sound: {done} of {total}.")
+
+    def _report(self, percent: float, message: str) -> None:
+        if time.monotonic() - self._last < REPORT_SEC:
+            return
+        self._last = time.monotonic()
+        self._store.generations.update(
+            self._id, lambda song: replace(song, progress=round(percent, 2), message=message)
+        )
+
+
+def begun(song: Generation) -> Generation:
+    """The record of a song whose turn it is, unless it was cancelled."""
+    if song.status != "queued":
+        return song
+    return replace(song, status="running", started_at=utc_now(), message="Loads the model.")
+
+
+def completed(song: Generation, made: "GeneratedSong") -> Generation:
+    from heartmula_studio.codec.audibility import UNHEARD
+
+    style = made.receipt.style
+    return replace(
+        song,
+        status="completed",
+        progress=100.0,
+        message="" if made.is_audible else UNHEARD,
+        audible=made.is_audible,
+        duration_sec=made.receipt.duration_sec,
+        checkpoint_id=style and style.id,
+        strength=style and style.strength,
+        receipt=dataclasses.asdict(made.receipt),
+        finished_at=utc_now(),
+    )
+
+
+def cancelled(song: Generation) -> Generation:
+    return replace(song, status="cancelled", message="Cancelled.", finished_at=utc_now())
+
+
+def failed(song: Generation, failure: Failure) -> Generation:
+    return replace(song, status="failed", message=failure.message, error=failure, finished_at=utc_now())

@@ -1,0 +1,113 @@
+"""The files of one job's folder, through which its worker and the server talk.
+
+    songs.json       what the job learns from, as it was when the job was made
+    worker.json      the process at work, written by itself
+    worker.txt       what it prints; held (see `held`) by every process of it that lives
+    preprocess.jsonl how far tokenizing is
+    failure.json     why it ended before training began
+    stop             asks it to save and end
+
+config.json, dataset/, metrics.jsonl, logs.txt, state/ and checkpoints/ are the trainer's.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heartmula_studio.errors import StudioError
+from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.files.file_lock import is_locked
+from heartmula_studio.files.jsonl import drop_ending
+from heartmula_studio.store import record_file
+from heartmula_studio.store.records import Failure, Record, Rights, TrackRights, Worker, validated
+
+CANCELLED = "cancelled"  # the code of a failure that is none: tokenizing was asked to stop
+
+
+@dataclass(frozen=True)
+class JobTrack:
+    """One song of a job; `audio` and `tokens` are absolute paths."""
+
+    filename: str
+    audio: str
+    tokens: str
+    sha256: str
+    lyrics: str
+    tags: tuple[str, ...]
+    rights: Rights
+    duration_sec: float
+
+
+@dataclass(frozen=True)
+class SongList(Record):
+    """songs.json: the dataset as it was, and what the checkpoint will be called (None: after the dataset)."""
+
+    styles: tuple[str, ...]
+    songs: tuple[JobTrack, ...]
+    checkpoint_name: str | None = None
+
+    def rights(self) -> tuple[TrackRights, ...]:
+        return tuple(TrackRights(song.filename, song.sha256, song.rights) for song in self.songs)
+
+
+class JobFolder:
+    """Paths of one job and the small files its worker and the server exchange."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config, self.songs, self.dataset = path / "config.json", path / "songs.json", path / "dataset"
+        self.logs, self.metrics, self.output = path / "logs.txt", path / "metrics.jsonl", path / "worker.txt"
+        self.preprocess, self.stop = path / "preprocess.jsonl", path / "stop"
+        self._failure, self._worker = path / "failure.json", path / "worker.json"
+
+    def is_worked_on(self) -> bool:
+        """Tell whether any process of a worker lives."""
+        return is_locked(self.output)
+
+    def best_checkpoint(self) -> Path:
+        best = self.path / "checkpoints" / "best"
+        return best if best.is_dir() else best.with_name("last")
+
+    def read_songs(self) -> SongList:
+        return SongList.read(self.songs)
+
+    def write_songs(self, songs: SongList) -> None:
+        with replaced_file(self.songs) as temporary:
+            temporary.write_bytes(songs.to_json())
+
+    def read_worker(self) -> Worker | None:
+        """Raises StorageError where the file is damaged."""
+        values = read_json(self._worker)
+        return validated(Worker, values, self._worker) if values else None
+
+    def write_worker(self, worker: Worker) -> None:
+        write_json(self._worker, dataclasses.asdict(worker))
+
+    def read_failure(self) -> Failure | None:
+        """Raises StorageError where the file is damaged."""
+        values = read_json(self._failure)
+        return validated(Failure, values, self._failure) if values else None
+
+    def write_failure(self, error: StudioError) -> None:
+        write_json(self._failure, {"code": error.code, "message": error.message, "hint": error.hint})
+
+    def forget_last_attempt(self) -> None:
+        """Remove what an earlier worker left to say, so that nothing of it is taken for the next one's."""
+        for path in (self.stop, self._failure, self._worker):
+            path.unlink(missing_ok=True)
+        drop_ending(self.metrics)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    with replaced_file(path) as temporary:
+        temporary.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a file that `write_json` wrote; None where there is none. Raises as `record_file.read_json`."""
+    try:
+        return record_file.read_json(path)
+    except FileNotFoundError:
+        return None

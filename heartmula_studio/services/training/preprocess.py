@@ -1,0 +1,116 @@
+"""The first half of a job: its songs become the dataset that training reads."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
+from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.codec import Codec
+from heartmula_studio.codec.control import Progress, check_cancelled
+from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.tokenizing import TokenizingTask, current_tokens, save_dataset, tokenize
+from heartmula_studio.errors import AudioError, CancelledError, StorageError
+from heartmula_studio.files.atomic import recover_folder
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.run_log import RunLog
+from heartmula_studio.finetune.stop import StopRequest
+from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
+
+REPORT_SEC = 0.3
+
+
+def make_dataset(folder: JobFolder, device: str, max_song_sec: float) -> None:
+    """Tokenize the songs of songs.json that are not, and build dataset/.
+
+    Raises AudioError naming the song that cannot be used, CancelledError when asked to stop, StorageError where the
+    disk refuses, and the errors of config, base model and lyrics.
+    """
+    recover_folder(folder.dataset)
+    base = base_of(folder)
+    songs = folder.read_songs().songs
+    try:
+        with StopRequest(folder.path) as stop, acknowledged(stop):
+            codec_id = Tokenizer(folder, base, device, max_song_sec, stop).run(songs)
+            save_dataset([source_of(song) for song in songs], codec_id, folder.dataset)
+            check_cancelled(lambda: stop.is_requested)
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or folder.path} cannot be written or read: {error.strerror or error}.",
+            "Make room on its disk and see that you may write there, then resume the job.",
+        ) from error
+
+
+class Tokenizer:
+    """Works through the songs of one job. The codec is loaded when the first song needs it."""
+
+    def __init__(self, folder: JobFolder, base: BaseFolder, device: str, max_song_sec: float, stop: StopRequest):
+        self._folder, self._base, self._device, self._stop = folder, base, device, stop
+        self._limits = AudioLimits(max_sec=max_song_sec)
+        self._log = RunLog(folder.path, enabled=True)
+        self._codec: Codec | None = None
+
+    def run(self, songs: tuple[JobTrack, ...]) -> str:
+        """Tokenize what is not; return the id of the codec."""
+        codec_id = stored_codebook_id(self._base.codec)
+        for index, song in enumerate(songs, start=1):
+            place = {"song": song.filename, "song_index": index, "songs": len(songs)}
+            tokens = current_tokens(source_of(song), codec_id) or self._listen(song, place)
+            self._report({**place, "done": 1, "total": 1, "frames": tokens.codes.shape[1]})
+        return codec_id
+
+    def _listen(self, song: JobTrack, place: dict[str, str | int]) -> Tokens:
+        self._codec = self._codec or Codec.load(self._base, self._device)
+        self._log.say(f"Listening to song {place['song_index']} of {place['songs']}: {song.filename}.")
+        try:
+            return tokenize(
+                source_of(song), self._codec, self._limits, self._progress(place), lambda: self._stop.is_requested
+            )
+        except AudioError as error:
+            self._report({**place, "error": error.message})
+            raise named(error, song.filename) from error
+
+    def _progress(self, place: dict[str, str | int]) -> Progress:
+        reported = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal reported
+            if time.monotonic() - reported >= REPORT_SEC:
+                reported = time.monotonic()
+                self._report({**place, "done": done, "total": total})
+
+        return report
+
+    def _report(self, line: dict[str, str | int]) -> None:
+        with self._folder.preprocess.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@contextmanager
+def acknowledged(stop: StopRequest) -> Iterator[None]:
+    """Take the request to stop away once it is obeyed, so that the job can be resumed."""
+    try:
+        yield
+    except CancelledError:
+        stop.acknowledge()
+        raise
+
+
+def base_of(folder: JobFolder) -> BaseFolder:
+    """The base model of the job's config. Raises as `TrainConfig.load` and `find_base`."""
+    name = TrainConfig.load(folder.config).base_model
+    return find_base(name if name == BUNDLED_BASE else folder.path / name)
+
+
+def source_of(song: JobTrack) -> TokenizingTask:
+    return TokenizingTask(Path(song.audio), Path(song.tokens), song.sha256, song.lyrics, ",".join(song.tags))
+
+
+def named(error: AudioError, filename: str) -> AudioError:
+    """The same error with the song's name, and what can be done about it here."""
+    message = error.message if filename in error.message else f"{filename}: {error.message}"
+    hint = f"{error.hint} Remove it from the dataset or replace it, then resume the job."
+    return type(error)(message, hint.strip())

@@ -1,0 +1,326 @@
+"""The queue of training jobs: first come, first served on each device; every job is brought into a true state.
+
+Workers live on when a server ends, and are found again by the next. Two servers may share one data folder: whatever
+changes the queue happens under its lock.
+"""
+
+import logging
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heartmula_studio.errors import ConflictError, StorageError, StudioError
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.jsonl import last_line, lines_after
+from heartmula_studio.services.devices import QUEUE_LOCK, Devices, device_key
+from heartmula_studio.services.training import progress
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.outcome import (
+    JobOutcome,
+    failed,
+    finish,
+    note_tokens,
+    record_outcome,
+    unsettled,
+)
+from heartmula_studio.services.training.processes import end_worker, start_worker
+from heartmula_studio.services.training.snapshot import snapshot
+from heartmula_studio.services.training.worker import command
+from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, utc_now
+from heartmula_studio.store.store import Store
+
+if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do without
+    from heartmula_studio.finetune.config import TrainConfig
+
+RESUMABLE = ("interrupted", "failed", "cancelled")
+REAP_SEC = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class JobQueue:
+    """Any thread may call any method. Records come back with what a running worker has done so far."""
+
+    def __init__(
+        self,
+        store: Store,
+        devices: Devices,
+        poll_sec: float = 0.5,
+        max_song_sec: float = 1200.0,
+        accelerate_config: Path | None = None,
+    ):
+        """`max_song_sec`: longest song allowed. `accelerate_config`: a file that decides how training is launched."""
+        self._store, self._devices, self._poll_sec = store, devices, poll_sec
+        self._max_song_sec, self._accelerate_config = max_song_sec, accelerate_config
+        self._children: dict[str, subprocess.Popen] = {}  # workers this server started, for their exit codes
+        self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="job queue", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look after the jobs in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the background thread. Workers go on; the next server finds them."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # --- what a person asks for ------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        dataset: Dataset,
+        config: "TrainConfig",
+        device: str,
+        base_name: str,
+        checkpoint_name: str | None = None,
+    ) -> Job:
+        """Queue a job on the dataset as it is now. `base_name` is "nano" or the absolute folder of a base model.
+
+        Raises InvalidInputError for a dataset with too few songs, AudioMissingError, and StorageError where the disk
+        refuses; there is no job then.
+        """
+        songs = snapshot(self._store, dataset, checkpoint_name)
+        config = replace(config, base_model=base_name, dataset="dataset")
+        now = utc_now()
+        job = Job(
+            id=self._store.jobs.new_id(),
+            dataset_id=dataset.id,
+            dataset_name=dataset.name,
+            method=config.method,
+            epochs=config.epochs,
+            learning_rate=config.learning_rate,
+            lora_rank=config.lora.rank,
+            base_model=base_name,
+            device=device,
+            config=config.to_dict(),
+            created_at=now,
+            phase="waiting",
+            queued_at=now,
+        )
+
+        def fill(path: Path) -> None:
+            config.save(path / "config.json")
+            JobFolder(path).write_songs(songs)
+
+        return self._store.jobs.create(job, fill)
+
+    def view(self, id: str) -> Job:
+        """Raises NotFoundError, and StorageError where the record is damaged."""
+        return self._live(self._store.jobs.get(id))
+
+    def list(self) -> list[Job]:
+        """All jobs, oldest first."""
+        return [self._live(job) for job in self._store.jobs.list()]
+
+    def stop(self, id: str, save: bool) -> Job:
+        """End a job: with `save` after the current step, to be resumed from there; else at once, as `cancelled`.
+
+        A queued job is just cancelled. Raises NotFoundError, ConflictError for a job that has ended or whose process
+        is on another computer, StorageError.
+        """
+        with self._store.lock(QUEUE_LOCK):
+            job = self._live(self._store.jobs.get(id))
+            if job.status == "queued":
+                finish(self._store, job, JobOutcome("cancelled", "Cancelled before it began."))
+            elif job.status != "running":
+                raise ConflictError(f"The job has ended: it is {job.status}.", "Only queued and running jobs can stop.")
+            elif save:
+                with disk_explained(self._folder(id).stop):
+                    self._folder(id).stop.touch()
+            else:
+                self._kill(job)
+        return self.view(id)
+
+    def resume(self, id: str) -> Job:
+        """Queue a job again that was interrupted, cancelled or has failed; it goes on from its last saved step.
+
+        A job that had not begun to train takes the songs of its dataset anew. Raises NotFoundError (for the dataset,
+        too), ConflictError for a job in another state, InvalidInputError for too few songs, StorageError.
+        """
+        with self._store.lock(QUEUE_LOCK):
+            folder = self._folder(id)
+            if id in self._unsettled and self._store.jobs.get(id).status == "running":
+                with disk_explained(folder.path):
+                    self._settle(self._store.jobs.get(id))
+            job = self._store.jobs.get(id)
+            if job.status not in RESUMABLE:
+                raise ConflictError(
+                    f"The job is {job.status}.", f"Only jobs that are {', '.join(RESUMABLE)} can be resumed."
+                )
+            if not folder.dataset.is_dir():
+                name = folder.read_songs().checkpoint_name
+                with disk_explained(folder.songs):
+                    folder.write_songs(snapshot(self._store, self._store.datasets.get(job.dataset_id), name))
+            fresh = {"status": "queued", "phase": "waiting", "queued_at": utc_now(), "message": "", "error": None}
+            self._store.jobs.update(id, lambda job: replace(job, **fresh, finished_at=None))
+        return self.view(id)
+
+    def delete(self, id: str) -> None:
+        """Remove a job with its files; its checkpoint stays. Raises NotFoundError, ConflictError while it runs."""
+        with self._store.lock(QUEUE_LOCK):
+            if self._live(self._store.jobs.get(id)).status == "running":
+                raise ConflictError("The job is running.", "Stop or cancel it first.")
+            self._store.jobs.delete(id)
+            self._unsettled.pop(id, None)
+
+    def require_free(self, dataset: Dataset, what: str) -> None:
+        """Raise ConflictError where a job, or tokenizing, needs `what` of a dataset."""
+        for job in self._store.jobs.list():
+            if job.dataset_id == dataset.id and job.status in UNDER_WAY:
+                raise ConflictError(
+                    f"{what} is needed by the job {job.id}, which is {job.status}.", "Cancel the job, or wait for it."
+                )
+        if dataset.status == "processing":
+            raise ConflictError(f"{what} is being tokenized.", "Wait until that is done.")
+
+    def logs(self, id: str, offset: int = 0) -> tuple[str, int]:
+        """Read the log from a byte offset: the text, at most 1 MiB, and where to go on.
+
+        Raises NotFoundError, InvalidInputError for a negative offset.
+        """
+        return progress.read_text(self._folder(id).logs, offset)
+
+    def metrics(self, id: str) -> "list[dict[str, Any]]":
+        """All that was measured so far, as in metrics.jsonl. Raises NotFoundError."""
+        return [progress.public_line(line) for _, line in lines_after(self._folder(id).metrics, 0)]
+
+    def events(self, id: str, after: int = 0, stop: threading.Event | None = None) -> Iterator[progress.Event]:
+        """Yield (event id, line of metrics.jsonl) behind the event `after`, as they come, until the job has ended.
+
+        The last one is `{"event": "end", "status": ...}`, left out when `stop` is set. Raises NotFoundError at once.
+        """
+        self._store.jobs.get(id)
+
+        def status() -> str:
+            return self._true(self._store.jobs.get(id)).status
+
+        return progress.follow(self._folder(id).metrics, status, after, stop or threading.Event())
+
+    # --- the scheduler ---------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Look after all jobs once: settle those whose worker has ended, then start what can start."""
+        with self._store.lock(QUEUE_LOCK):
+            jobs = self._store.jobs.list()
+            running = [job for job in jobs if job.status == "running" and self._attend(job)]
+            waiting = sorted((job for job in jobs if job.status == "queued"), key=lambda job: job.queued_at)
+            waiting = [self._store.jobs.get(job.id) for job in waiting]
+            for device in dict.fromkeys(device_key(job.device) for job in waiting):
+                first = next(job for job in waiting if device_key(job.device) == device)
+                at_work = next((job for job in running if device_key(job.device) == device), None)
+                try:
+                    self._start_or_wait(first, at_work)
+                except StorageError as error:
+                    self._unsettled[first.id] = replace(first, message=f"Cannot start yet. {error}")
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self.tick()
+            except Exception:  # one bad moment, a full disk say, must not end the looking after
+                _log.exception("The job queue will try again")
+            self._closing.wait(self._poll_sec)
+
+    def _attend(self, job: Job) -> bool:
+        """Look after a running job; tell whether it still runs."""
+        is_known = job.id in self._unsettled
+        try:
+            folder = self._folder(job.id)
+            if folder.is_worked_on():
+                self._unsettled.pop(job.id, None)
+                self._keep_up(job, folder)
+                return True
+            if self._never_began(job, folder):
+                self._store.jobs.update(job.id, lambda job: replace(job, status="queued", phase="waiting"))
+            else:
+                self._settle(job)
+        except Exception:  # of this job's files, or of the disk: the other jobs must not wait for ever
+            if not is_known:
+                _log.exception("The job %s cannot be settled yet", job.id)
+            return True
+        return False
+
+    def _settle(self, job: Job) -> None:
+        """Record how a job ended whose worker is gone. Raises as `settle`; the job is shown in its true state then."""
+        child = self._children.get(job.id)
+        exit_code = child.wait(REAP_SEC) if child else None
+        try:
+            record_outcome(self._store, job, exit_code)
+        except (StudioError, OSError):
+            self._unsettled[job.id] = unsettled(self._store, job, exit_code)
+            raise
+        self._unsettled.pop(job.id, None)
+        self._children.pop(job.id, None)
+
+    def _keep_up(self, job: Job, folder: JobFolder) -> None:
+        """Write down what others need to know of a running job and its own process cannot tell them."""
+        if job.worker is None and (worker := folder.read_worker()):
+            self._store.jobs.update(job.id, lambda job: replace(job, worker=worker))
+        if job.phase == "tokenising" and folder.dataset.is_dir():
+            note_tokens(self._store, job, folder)
+            self._store.jobs.update(job.id, lambda job: replace(job, phase="training"))
+
+    def _never_began(self, job: Job, folder: JobFolder) -> bool:
+        """Whether a server was killed between taking the job and starting its worker."""
+        return job.worker is None and job.id not in self._children and folder.read_worker() is None
+
+    def _start_or_wait(self, job: Job, at_work: Job | None) -> None:
+        self._unsettled.pop(job.id, None)
+        if at_work:
+            reason = f"Waits for the training of {at_work.dataset_name} on {at_work.device}."
+        else:
+            try:
+                reason = self._devices.may_train(job.device, job.config, self._folder(job.id).path, job.queued_at)
+            except StudioError as error:  # its songs.json or base model: those behind it must not wait for ever
+                finish(self._store, job, failed(Failure(error.code, error.message, error.hint)))
+                return
+        if reason is None:
+            self._start(job)
+        elif reason != job.message:
+            self._store.jobs.update(job.id, lambda job: replace(job, message=reason))
+
+    def _start(self, job: Job) -> None:
+        folder = self._folder(job.id)
+        try:
+            folder.forget_last_attempt()
+            job = self._store.jobs.update(job.id, lambda job: begun(job, folder))
+            line = command(folder.path, job.device, self._max_song_sec, self._accelerate_config)
+            self._children[job.id] = start_worker(folder, line)
+        except OSError as error:
+            reason = f"The job cannot start: {error.filename or folder.path}: {error.strerror or error}."
+            hint = "Make room on its disk and see that you may write there, then resume the job."
+            finish(self._store, job, failed(Failure("storage", reason, hint)))
+
+    def _kill(self, job: Job) -> None:
+        folder = self._folder(job.id)
+        end_worker(folder, job.worker)
+        if child := self._children.pop(job.id, None):
+            child.wait(REAP_SEC)
+        if last_line(folder.metrics).get("event") == "done":
+            record_outcome(self._store, job)
+        else:
+            note_tokens(self._store, job, folder)
+            finish(self._store, job, JobOutcome("cancelled", "Cancelled."))
+
+    def _live(self, job: Job) -> Job:
+        true = self._true(job)
+        return progress.with_progress(job, self._folder(job.id)) if true is job and job.status == "running" else true
+
+    def _true(self, job: Job) -> Job:
+        """The job, or the state it is in where the disk refuses to take that."""
+        return self._unsettled.get(job.id, job) if job.status in UNDER_WAY else job
+
+    def _folder(self, id: str) -> JobFolder:
+        return JobFolder(self._store.jobs.folder(id))
+
+
+def begun(job: Job, folder: JobFolder) -> Job:
+    """The record of a job whose worker is about to be started."""
+    phase = "training" if folder.dataset.is_dir() else "tokenising"
+    return replace(job, status="running", phase=phase, started_at=utc_now(), finished_at=None, worker=None, message="")

@@ -1,0 +1,125 @@
+"""`python -m heartmula_studio.services.training.worker JOB_FOLDER`: the process of one training job.
+
+It turns the job's songs into the dataset, where that is not done yet, then becomes the trainer of the same folder: one
+process, or `accelerate launch` where a person's own configuration says what to start. It knows nothing of the server
+that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
+"""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from heartmula_studio.errors import StudioError, TrainingError
+from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.store.records import Worker
+
+FIRST_FILE_DESCRIPTOR = 3  # behind standard input, output and error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    folder = JobFolder(options.job_dir)
+    try:
+        with disk_explained(folder.path):
+            prepare(folder, options)
+    except StudioError as error:
+        tell(folder, error)
+        return error.exit_code
+    except Exception as error:
+        tell(
+            folder,
+            TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."),
+        )
+        raise
+    become(
+        training_command(folder.path, options.accelerate_config),
+        training_environment(options.device, options.accelerate_config),
+    )
+    return 0
+
+
+def prepare(folder: JobFolder, options: argparse.Namespace) -> None:
+    """Sign the folder, and make the dataset where that is not done yet. Raises as `make_dataset` does, and OSError."""
+    folder.write_worker(this_process())
+    if not folder.dataset.is_dir():
+        # Loaded only here: a resumed job needs none of it, and it takes seconds.
+        from heartmula_studio.services.training.preprocess import make_dataset
+
+        make_dataset(folder, options.device, options.max_song_sec)
+
+
+def tell(folder: JobFolder, error: StudioError) -> None:
+    """Leave word of why the job ended, as far as the disk lets: it may be full. The exit code tells in any case."""
+    with suppress(OSError):
+        folder.write_failure(error)
+    with suppress(OSError):
+        print(f"Error: {error}", file=sys.stderr)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m heartmula_studio.services.training.worker", description=__doc__)
+    parser.add_argument("job_dir", type=Path, metavar="JOB_FOLDER", help="folder with config.json and songs.json")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:<number> or mps")
+    parser.add_argument("--max-song-sec", type=float, default=1200.0, help="longest song allowed, in seconds")
+    parser.add_argument("--accelerate-config", type=Path, help="a file made by `accelerate config`")
+    return parser.parse_args(arguments)
+
+
+def command(job_dir: Path, device: str, max_song_sec: float, accelerate_config: Path | None) -> list[str]:
+    """The command line that starts this module."""
+    options = ["--device", device, "--max-song-sec", str(max_song_sec)]
+    if accelerate_config:
+        options += ["--accelerate-config", str(accelerate_config)]
+    return [sys.executable, "-m", "heartmula_studio.services.training.worker", str(job_dir), *options]
+
+
+def training_command(job_dir: Path, accelerate_config: Path | None) -> list[str]:
+    """The command line of the training itself.
+
+    A person's own configuration decides everything, where there is one. Without it there is one process to start, so
+    the launcher, which stays in memory until training ends, is left out.
+    """
+    trainer = ["-m", "heartmula_studio.finetune", str(job_dir)]
+    if accelerate_config is None:
+        return [sys.executable, *trainer]
+    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    return [*launcher, "--config_file", str(accelerate_config), *trainer]
+
+
+def training_environment(device: str, accelerate_config: Path | None) -> dict[str, str]:
+    """What Accelerate reads from the environment to train on this device, and on no other.
+
+    Nothing where a person's own configuration decides: it may name more devices than one.
+    """
+    if accelerate_config is not None:
+        return {}
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return {"ACCELERATE_USE_CPU": "true"}
+    return {"CUDA_VISIBLE_DEVICES": number or "0"} if kind == "cuda" else {}
+
+
+def become(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Turn this process into another program; memory and what a GPU holds for it are given back.
+
+    environment: what it finds beside what is in this process's own.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.closerange(FIRST_FILE_DESCRIPTOR, os.sysconf("SC_OPEN_MAX"))
+    os.execve(command[0], command, os.environ | environment)
+
+
+def this_process() -> Worker:
+    return Worker(os.getpid(), psutil.Process().create_time(), socket.gethostname())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Songs in line. A made-up engine stands in where only the order and the record matter."""
+
+import dataclasses
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import soundfile
+
+from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, OutOfMemoryError
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.services import devices as devices_module
+from heartmula_studio.services.devices import Devices
+from heartmula_studio.services.songs.queue import GenerationQueue
+from heartmula_studio.ui.song_view import song_badges, song_status
+from tests.services.studio_folder import submit
+
+REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
+
+
+@dataclasses.dataclass
+class Receipt:
+    style: object = None
+    duration_sec: float = 1.5
+
+
+class MadeUpEngine:
+    """Makes songs of no sound, once `go` is set; notes what it was asked for."""
+
+    def __init__(self):
+        self.go, self.asked, self.begun = threading.Event(), [], threading.Event()
+
+    def make_song(self, request, path, progress, cancelled, decode_progress):
+        self.asked.append(request.seed)
+        self.begun.set()
+        progress(1, 2)
+        while not self.go.wait(0.02):
+            if cancelled():
+                raise CancelledError("Stopped.")
+        if request.tags == "too much":
+            raise OutOfMemoryError("No memory.", "Ask for less.")
+        if request.tags == "fault":
+            raise KeyError("fault")
+        decode_progress(1, 2)
+        path.write_bytes(b"song")
+        return SimpleNamespace(path=path, receipt=Receipt(), is_audible=request.tags != "silence")
+
+
+@pytest.fixture
+def engine():
+    return MadeUpEngine()
+
+
+@pytest.fixture
+def serve(store, engine):
+    """serve() → a started queue, as each server has one."""
+    queues = []
+
+    def start(engine_in=lambda style, strength: engine):
+        queues.append(GenerationQueue(store, Devices(store), engine_in, "cpu", "nano"))
+        queues[-1].start()
+        return queues[-1]
+
+    yield start
+    for queue in queues:
+        queue.close()
+
+
+def wait_for(store, song, *statuses, timeout_sec=60.0):
+    deadline = time.monotonic() + timeout_sec
+    while (now := store.generations.get(song.id)).status not in statuses:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.02)
+    return now
+
+
+def test_a_song_that_cannot_be_heard_says_so(store, engine, serve):
+    engine.go.set()
+    queue = serve()
+    songs = [queue.submit(dataclasses.replace(REQUEST, tags=tags)) for tags in ("silence", "techno")]
+    silent, heard = (wait_for(store, song, "completed") for song in songs)
+    assert (silent.audible, heard.audible, heard.message) == (False, True, "")
+    assert silent.message.startswith("This song cannot be heard")
+    assert "Nothing can be heard" in song_status(silent)
+    assert "inaudible" in "".join(song_badges(silent))
+    assert "inaudible" not in "".join(song_badges(heard))
+
+
+def test_songs_are_made_in_order(store, engine, serve):
+    queue = serve()
+    songs = [queue.submit(dataclasses.replace(REQUEST, seed=seed), "flac") for seed in (3, 1, 2)]
+    assert engine.begun.wait(20)
+    running = wait_for(store, songs[0], "running")
+    assert store.generations.get(songs[2].id).status == "queued"
+    engine.go.set()
+    for song in songs:
+        done = wait_for(store, song, "completed", "failed")
+        assert (done.status, done.progress, done.duration_sec) == ("completed", 100.0, 1.5)
+        assert store.generations.song_path(song.id).name == "song.flac"
+    assert engine.asked == [3, 1, 2]
+    assert running.started_at
+
+
+@pytest.mark.parametrize(("tags", "code"), [("too much", "out_of_memory"), ("fault", "studio")])
+def test_a_failure_is_told_and_the_next_song_is_made(store, engine, serve, tags, code):
+    queue = serve()
+    engine.go.set()
+    bad, good = queue.submit(dataclasses.replace(REQUEST, tags=tags)), queue.submit(REQUEST)
+    assert wait_for(store, bad, "failed").error.code == code
+    wait_for(store, good, "completed")
+
+
+def test_cancelling_what_runs_and_what_waits(store, engine, serve):
+    queue = serve()
+    running, waiting = queue.submit(REQUEST), queue.submit(REQUEST)
+    assert engine.begun.wait(20)
+    assert queue.cancel(waiting.id).status == "cancelled"
+    queue.cancel(running.id)
+    wait_for(store, running, "cancelled")
+    with pytest.raises(ConflictError, match="cancelled"):
+        queue.cancel(running.id)
+    engine.go.set()
+    wait_for(store, queue.submit(REQUEST), "completed")
+    assert len(engine.asked) == 2
+
+
+def test_another_server_can_cancel(store, engine, serve):
+    mine, other = serve(), serve()
+    song = mine.submit(REQUEST)
+    assert engine.begun.wait(20)
+    other.cancel(song.id)
+    wait_for(store, song, "cancelled")
+
+
+def test_an_unknown_format_is_refused(store, serve):
+    with pytest.raises(InvalidInputError, match="wav, flac, mp3"):
+        serve().submit(REQUEST, "exe")
+    assert not store.generations.list()
+
+
+def test_a_closing_server_fails_its_song_and_leaves_the_others_to_the_next(store, engine, serve):
+    first = serve()
+    running, waiting = first.submit(REQUEST), first.submit(REQUEST)
+    assert engine.begun.wait(20)
+    first.close()
+    assert "server stopped" in wait_for(store, running, "failed").error.message
+    assert store.generations.get(waiting.id).status == "queued"
+    engine.go.set()
+    serve()
+    wait_for(store, waiting, "completed")
+
+
+def test_a_running_song_of_a_dead_server_has_failed_but_not_one_of_a_living_server(store, engine, serve):
+    living = serve()
+    song = living.submit(REQUEST)
+    assert engine.begun.wait(20)
+    dead = dataclasses.replace(store.generations.get(song.id), id=store.generations.new_id(), status="running")
+    store.generations.create(dead)
+    serve()
+    assert "server stopped" in wait_for(store, dead, "failed").error.message
+    assert store.generations.get(song.id).status == "running"
+
+
+def test_a_song_waits_for_a_training_that_leaves_no_room(store, dataset, queue, engine, serve, monkeypatch):
+    monkeypatch.setattr(devices_module, "free_bytes", lambda device: 10**8)
+    job = submit(queue, dataset)
+    store.jobs.update(job.id, lambda job: dataclasses.replace(job, status="running"))
+    engine.go.set()
+    song = serve().submit(REQUEST)
+    deadline = time.monotonic() + 60
+    while "Waits for the training of Arcade" not in store.generations.get(song.id).message:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    store.jobs.update(job.id, lambda job: dataclasses.replace(job, status="completed"))
+    wait_for(store, song, "completed")
+
+
+def test_the_real_engine_leaves_a_song_and_its_receipt(store, serve):
+    song = serve(lambda style, strength: Engine.load("nano", "cpu")).submit(REQUEST, "wav")
+    done = wait_for(store, song, "completed", "failed", timeout_sec=200)
+    assert done.status == "completed", done.error
+    assert soundfile.info(store.generations.song_path(song.id)).duration == pytest.approx(done.duration_sec, abs=0.01)
+    assert done.receipt["request"]["seed"] == 4

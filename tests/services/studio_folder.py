@@ -1,0 +1,69 @@
+"""A data folder with songs, and waiting for what workers do."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from heartmula_studio.arch.checkpoints import ASSETS
+from heartmula_studio.codec.audio_file import probe
+from heartmula_studio.files.jsonl import lines_after
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.services.devices import Devices
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.queue import JobQueue
+from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.records import Dataset, Job
+from heartmula_studio.store.store import Store
+
+CLIPS = tuple(sorted((ASSETS / "clips" / "style").glob("*.ogg")))
+CONFIG = TrainConfig(
+    epochs=1, max_steps=14, learning_rate=1e-3, lora=LoraSettings(rank=2), max_window_sec=2.0, state_every_steps=1
+)
+TIMEOUT_SEC = 400.0
+ENDED = ("completed", "failed", "cancelled", "interrupted")
+
+
+def add_song(store: Store, dataset: Dataset, path: Path, name: str | None = None, is_checked: bool = True) -> None:
+    info = probe(path) if is_checked else None
+    sound = AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels) if info else AudioInfo(2.0, 44100, 2)
+    with store.datasets.receive(dataset.id, name or path.name) as incoming:
+        incoming.write(path.read_bytes())
+        store.datasets.add_audio(dataset.id, incoming, sound, "", (), "own")
+
+
+def song_dataset(store: Store, clips: tuple[Path, ...] = CLIPS[:5]) -> Dataset:
+    dataset = store.datasets.create_dataset("Arcade", ("electronic", "arcade"))
+    for path in clips:
+        add_song(store, dataset, path)
+    return store.datasets.get(dataset.id)
+
+
+def new_queue(store: Store) -> JobQueue:
+    return JobQueue(store, Devices(store), poll_sec=0.1)
+
+
+def submit(queue: JobQueue, dataset: Dataset, **changes) -> Job:
+    return queue.submit(dataset, dataclasses.replace(CONFIG, **changes), "cpu", "nano")
+
+
+def folder_of(store: Store, job: Job) -> JobFolder:
+    return JobFolder(store.jobs.folder(job.id))
+
+
+def losses(store: Store, job: Job) -> list[float]:
+    return [line["loss"] for _, line in lines_after(folder_of(store, job).metrics, 0) if line["event"] == "step"]
+
+
+def run_until(queue: JobQueue, condition: Callable[[], bool]) -> None:
+    """Look after the jobs until something is so."""
+    deadline = time.monotonic() + TIMEOUT_SEC
+    while not condition():
+        assert time.monotonic() < deadline, [(job.status, job.message) for job in queue.list()]
+        queue.tick()
+        time.sleep(0.1)
+
+
+def run_to_the_end(queue: JobQueue, job: Job) -> Job:
+    run_until(queue, lambda: queue.view(job.id).status in ENDED)
+    return queue.view(job.id)

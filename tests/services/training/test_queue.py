@@ -1,0 +1,128 @@
+"""The queue's rules, up to the moment a worker is started; and one that is started and killed."""
+
+import dataclasses
+import json
+import threading
+
+import pytest
+
+from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.processes import processes_of
+from tests.services.studio_folder import CLIPS, folder_of, new_queue, run_until, song_dataset, submit
+
+
+def mark(store, job, **changes):
+    return store.jobs.update(job.id, lambda job: dataclasses.replace(job, **changes))
+
+
+def test_a_submitted_job_holds_all_it_needs(store, dataset, queue):
+    job = submit(queue, dataset, epochs=7)
+    folder = folder_of(store, job)
+    assert (job.status, job.phase, job.epochs, job.lora_rank, job.progress) == ("queued", "waiting", 7, 2, 0)
+    assert json.loads(folder.config.read_text()) == job.config
+    songs = folder.read_songs()
+    assert [song.filename for song in songs.songs] == [file.filename for file in dataset.audio_files]
+    assert songs.songs[0].tags == ("electronic", "arcade")
+    assert queue.list() == [job]
+
+
+def test_too_few_songs_are_counted_and_leave_no_job(store, queue):
+    dataset = song_dataset(store, CLIPS[:3])
+    with pytest.raises(InvalidInputError, match="3 of 5"):
+        submit(queue, dataset)
+    assert not queue.list()
+
+
+def test_a_queued_job_is_cancelled_resumed_and_deleted(store, dataset, queue):
+    job = submit(queue, dataset)
+    assert queue.stop(job.id, save=True).status == "cancelled"
+    with pytest.raises(ConflictError, match="cancelled"):
+        queue.stop(job.id, save=False)
+    later = queue.resume(job.id)
+    assert later.status == "queued"
+    assert later.queued_at > job.queued_at
+    with pytest.raises(ConflictError, match="queued"):
+        queue.resume(job.id)
+    queue.delete(job.id)
+    for call in (queue.view, queue.resume, queue.delete, queue.logs, queue.metrics, queue.events):
+        with pytest.raises(NotFoundError):
+            call(job.id)
+
+
+@pytest.mark.parametrize("status", ["completed", "running"])
+def test_what_cannot_be_resumed(store, dataset, queue, status):
+    job = mark(store, submit(queue, dataset), status=status)
+    with pytest.raises(ConflictError, match=status):
+        queue.resume(job.id)
+
+
+def test_a_running_job_is_not_deleted(store, dataset, queue):
+    job = mark(store, submit(queue, dataset), status="running")
+    with pytest.raises(ConflictError, match="running"):
+        queue.delete(job.id)
+
+
+def test_resuming_takes_the_songs_anew_until_training_has_begun(store, dataset, queue):
+    job = submit(queue, dataset)
+    queue.stop(job.id, save=False)
+    store.datasets.update_audio(dataset.id, dataset.audio_files[0].filename, caption="new words")
+    queue.resume(job.id)
+    assert folder_of(store, job).read_songs().songs[0].lyrics == "new words"
+    queue.stop(job.id, save=False)
+    store.datasets.remove_audio(dataset.id, dataset.audio_files[0].filename)
+    with pytest.raises(InvalidInputError, match="4 of 5"):
+        queue.resume(job.id)
+
+
+def test_one_job_at_a_time_in_order_and_the_next_says_why_it_waits(store, dataset, queue):
+    first, second = submit(queue, dataset), submit(queue, dataset)
+    queue.tick()
+    queue.tick()
+    assert [job.status for job in queue.list()] == ["running", "queued"]
+    assert "Waits for the training of Arcade" in queue.view(second.id).message
+    queue.stop(first.id, save=False)
+    queue.tick()
+    assert [job.status for job in queue.list()] == ["cancelled", "running"]
+    queue.stop(second.id, save=False)
+
+
+def test_two_servers_start_a_job_once_and_cancelling_leaves_no_process(store, dataset, queue):
+    job, servers = submit(queue, dataset), [queue, new_queue(store)]
+    together = threading.Barrier(2)
+
+    def look_after(server):
+        together.wait()
+        for _ in range(5):
+            server.tick()
+
+    threads = [threading.Thread(target=look_after, args=(server,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    folder = folder_of(store, job)
+    assert len(list(processes_of(folder))) == 1
+    run_until(servers[1], lambda: servers[1].view(job.id).worker is not None)
+    assert servers[1].stop(job.id, save=False).status == "cancelled"
+    assert not folder.is_worked_on()
+    assert not list(processes_of(folder))
+    servers[0].tick()
+    assert servers[0].view(job.id).status == "cancelled"
+
+
+def test_a_folder_that_cannot_be_written_fails_with_the_reason(store, dataset, queue):
+    job = submit(queue, dataset)
+    JobFolder(store.jobs.folder(job.id)).output.mkdir()
+    queue.tick()
+    failed = queue.view(job.id)
+    assert (failed.status, failed.error.code) == ("failed", "storage")
+    assert "worker.txt" in failed.error.message
+
+
+def test_a_damaged_record_does_not_stop_the_others(store, dataset, queue):
+    broken, job = submit(queue, dataset), submit(queue, dataset)
+    (store.jobs.folder(broken.id) / "manifest.json").write_text("{")
+    queue.tick()
+    assert queue.view(job.id).status == "running"
+    queue.stop(job.id, save=False)
