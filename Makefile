@@ -1,16 +1,16 @@
 # make test PKG=store   the tests of one package, in this process
 PKG ?=
 
-.PHONY: serve test test-fast lint format types
+.PHONY: serve test test-fast lint format
 
 serve:
 	python app.py
 
 test:
-	pytest $(if $(PKG),tests/$(PKG) -n 0)
+	pytest $(if $(PKG),tests/$(PKG),-n auto --dist loadfile --no-loadscope-reorder)
 
 test-fast:
-	pytest -m "not slow"
+	pytest -m "not slow" -n auto --dist loadfile
 
 lint:
 	ruff check .

@@ -53,7 +53,7 @@ class SongBench:
         if decoder.uses_cuda_graphs:
             decoder.uses_cuda_graphs = False
             launched = self._seconds(lambda: self._frames(decoder, num_frames // PLAIN_SHARE))
-            yield "the same without recorded frames", f"{PLAIN_SHARE * launched / alone:.1f} times as long"
+            yield "the same without CUDA graphs", f"{PLAIN_SHARE * launched / alone:.1f} times as long"
             decoder = None
             yield (
                 "the same in plain PyTorch, without our kernels",

@@ -15,7 +15,9 @@ import yaml
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
-CONFIG_PATH = Path(__file__).parent.parent / "spaces_config.yaml"
+CONFIG_NAME = "spaces_config.yaml"
+INSTALLED_CONFIG_PATH = Path(__file__).parent / CONFIG_NAME  # where a wheel puts it
+CONFIG_PATH = INSTALLED_CONFIG_PATH if INSTALLED_CONFIG_PATH.is_file() else Path(__file__).parents[1] / CONFIG_NAME
 SPACE_STORAGE = Path("/data")  # where Hugging Face mounts a Space's persistent storage
 GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
 PATHS = ("data_dir", "checkpoints_dir", "accelerate_config")
@@ -57,14 +59,16 @@ class Settings:
 
         GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_ROOT_PATH are honoured where HEARTMULA_HOST, HEARTMULA_PORT
         and HEARTMULA_ROOT_PATH are not set.
-        Relative paths start at the file in the file, at the working directory in the environment. On a Space with
-        persistent storage, data goes there unless HEARTMULA_DATA_DIR says otherwise.
+        Relative paths start at the file in the file, at the working directory in the environment and where the studio
+        is installed as a package. On a Space with persistent storage, data goes there unless HEARTMULA_DATA_DIR says
+        otherwise.
         Raises NotFoundError without the file; InvalidInputError naming the value, where it stands and what is allowed.
         """
         texts = _read_file(config_path)
         values = {name: _parse(name, texts[name], f"{name} in {config_path}") for name in _RULES}
+        folder = Path.cwd() if config_path == INSTALLED_CONFIG_PATH else config_path.parent
         for name in PATHS:
-            values[name] = values[name] and config_path.parent / values[name]
+            values[name] = values[name] and folder / values[name]
         if "SPACE_ID" in environ and SPACE_STORAGE.is_dir():
             values["data_dir"] = SPACE_STORAGE
         for name in _RULES:

@@ -17,17 +17,20 @@ from heartmula_studio.arch.checkpoints import load_heartcodec, load_heartmula
 from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
 
 GOLDEN = Path(__file__).parent / "golden"
+MAX_WORKERS = 4  # each holds a gigabyte or two
+
 # These begin before all others, so that no worker is still at one when the rest have nothing left to do.
 LONG_FILES = ("test_recovery.py", "test_workers.py", "test_demo.py", "test_codec.py", "test_guide.py", "test_resume.py")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are cores: tests with a browser or a server wait for them half of the time.
 
     No workers where only files are named: they take longer to begin than most files take to run.
     """
     are_files = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
-    return 0 if are_files else psutil.cpu_count() + 1
+    return 0 if are_files else min(psutil.cpu_count() + 1, MAX_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

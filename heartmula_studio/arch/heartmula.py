@@ -181,7 +181,7 @@ class HeartMuLa(nn.Module):
         )
 
     def _score(self, head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, score: Score) -> Tensor:
-        """Add up the scores of pieces of frames; on the way back, the logits of each piece are computed once more."""
+        """Add up the scores of chunks of frames; the backward pass recomputes the logits of each chunk."""
 
         def score_piece(states: Tensor, targets: Tensor) -> Tensor:
             return score(head(states), targets)

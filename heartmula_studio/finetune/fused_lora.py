@@ -1,6 +1,6 @@
-"""LoRA beside linear layers as PEFT has it, with fewer kernels and less kept for the way back.
+"""PEFT's LoRA layer with fewer kernels and fewer saved activations.
 
-PEFT takes the input to the adapter's float32 and back, and goes over the output three times more to scale and add.
+PEFT casts the input to the adapter's float32 and back, and passes over the output three more times to scale and add.
 """
 
 from typing import Any
@@ -47,10 +47,10 @@ def computing_dtype(x: Tensor) -> torch.dtype:
 
 
 class LoraFunction(Function):
-    """The way back of `y = x Wᵀ + scaling · dropped Aᵀ Bᵀ` for a frozen W; on the way there only what A and B add.
+    """`y = x Wᵀ + scaling · dropped Aᵀ Bᵀ` for a frozen W: the backward pass of all, the forward pass of the LoRA term.
 
-    The caller adds `x Wᵀ`, of which nothing is kept: so a checkpointed layer, computed once more for what it keeps,
-    can end before its last product.
+    The caller adds `x Wᵀ`, which saves nothing: so gradient checkpointing can stop recomputing a layer before its last
+    matrix product.
     """
 
     @staticmethod

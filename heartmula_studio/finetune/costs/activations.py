@@ -70,7 +70,7 @@ def transformer_bytes(flavor: LlamaFlavor, positions: int, config: TrainConfig) 
 
 
 def backward_peak_bytes(flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:
-    """What one layer holds on the way back of `positions`, beyond what it saved."""
+    """What one layer holds during its backward pass over `positions`, beyond its saved activations."""
     saved, peak = saved_per_layer(config), layer_memory(config).peak
     return count_bytes(ActivationCount(peak.stream - saved.stream, peak.inner - saved.inner), flavor, positions, config)
 
