@@ -14,6 +14,7 @@ from heartmula_studio.arch.checkpoints import find_base, load_heartcodec, load_h
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
+from tests.official_files import SMALL_ENCODER
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -251,14 +252,12 @@ def test_model_is_written_into_a_folder_that_exists(model_folder, tmp_path):
 @pytest.fixture(scope="module")
 def encoder_folder(tmp_path_factory) -> Path:
     """A reduced official encoder in the official format: `encoder.safetensors` and `encoder_config.json`."""
-    case = json.loads((GOLDEN / "encoder_case.json").read_text())
-    config = {"version": "vqv12", "feature_extractors": case["feature_extractors"], "query": case["query"]}
     folder = tmp_path_factory.mktemp("HeartCodec-oss-encoder")
-    encoder = torch.nn.ModuleDict({"encoder": build_encoder(config)})
+    encoder = torch.nn.ModuleDict({"encoder": build_encoder(SMALL_ENCODER)})
     save_file(
         {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}, folder / "encoder.safetensors"
     )
-    (folder / "encoder_config.json").write_text(json.dumps(config))
+    (folder / "encoder_config.json").write_text(json.dumps(SMALL_ENCODER))
     return folder
 
 
