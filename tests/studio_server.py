@@ -56,3 +56,8 @@ def running_server(data_dir: Path, *options: str, **variables: str) -> Iterator[
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def temporaries(server: Server) -> set[Path]:
+    """What lies beside the data; a running server keeps one folder there for uploads."""
+    return {path for path in server.data_dir.rglob(".tmp-*") if ".locks" not in path.parts}

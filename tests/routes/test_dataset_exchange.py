@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.studio_server import SONGS, Server
+from tests.studio_server import SONGS, temporaries
 
 FORMATS = ("folder", "parquet", "webdataset")
 
@@ -36,11 +36,6 @@ def taken(client) -> dict:
     answer = take(client, "Lagos nights.zip", content, styles="Afrobeat, Highlife")
     assert answer.status_code == 201, answer.text
     return answer.json()
-
-
-def temporaries(server: Server) -> set[str]:
-    """What lies beside the data; a running server keeps one folder there for uploads."""
-    return {path.name for path in server.data_dir.glob(".tmp-*")}
 
 
 def words(dataset: dict) -> list[tuple]:

@@ -11,6 +11,7 @@ import soundfile
 from tests.codec.corpus import with_right_checksums
 from tests.routes.test_failures import failure
 from tests.routes.test_uploads import names_of, upload
+from tests.studio_server import temporaries
 
 RATE_HZ = 16000
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(4000)
@@ -155,8 +156,9 @@ def tidy(client, server, dataset_id) -> Callable[[list[str]], None]:
         assert names_of(client, dataset_id) == filenames
         audio = server.data_dir / "datasets" / dataset_id / "audio"
         assert sorted(path.name for path in audio.iterdir()) == sorted(filenames)
-        assert [path for path in server.data_dir.rglob(".tmp-*") if ".locks" not in path.parts] == []
+        assert temporaries(server) == before
 
+    before = temporaries(server)
     return check
 
 

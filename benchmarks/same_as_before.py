@@ -1,0 +1,68 @@
+"""Do two checkouts compute the same? Losses of a LoRA and a full run, and songs with and without the adapter.
+
+`python -m benchmarks.same_as_before OLD NEW`: both train nano on the bundled clips and make songs, through the shell.
+Exits with 1 where anything differs.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import soundfile
+
+TAGS = "fast, techno"
+STEPS = "4"
+SONG = ("--tags", TAGS, "--seconds", "4", "--seed", "7")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("old", type=Path, metavar="OLD", help="a checkout")
+    parser.add_argument("new", type=Path, metavar="NEW", help="another checkout")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        old = results(arguments.old.resolve(), Path(folder, "old"))
+        new = results(arguments.new.resolve(), Path(folder, "new"))
+    for name, value in old.items():
+        print(f"{name:28} {'same' if value == new[name] else 'DIFFERENT'}")
+    return int(old != new)
+
+
+def results(checkout: Path, folder: Path) -> Mapping[str, object]:
+    """What a checkout computes, in values that can be compared bit for bit."""
+    clips = checkout / "heartmula_studio" / "assets" / "clips" / "style"
+    for method in ("lora", "full"):
+        train = ("train", str(clips), "--out", str(folder / method), "--tags", TAGS, "--method", method)
+        run(checkout, *train, "--max-steps", STEPS, "--window", "10")
+    adapter = str(folder / "lora" / "checkpoints" / "last")
+    run(checkout, "generate", str(folder / "base.wav"), *SONG)
+    run(checkout, "generate", str(folder / "adapter.wav"), *SONG, "--style", adapter)
+    return {
+        "losses of a LoRA": losses(folder / "lora"),
+        "losses of a full fine-tune": losses(folder / "full"),
+        "a song of the base": samples(folder / "base.wav"),
+        "a song with the adapter": samples(folder / "adapter.wav"),
+    }
+
+
+def run(checkout: Path, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "heartmula_studio", *arguments], cwd=checkout, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def losses(run_folder: Path) -> list[float]:
+    lines = (run_folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line["loss"] for line in map(json.loads, lines) if line.get("event") == "step"]
+
+
+def samples(path: Path) -> bytes:
+    return soundfile.read(path, dtype="int16")[0].tobytes()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
