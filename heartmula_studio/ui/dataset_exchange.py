@@ -10,6 +10,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.files import served_stream
 from heartmula_studio.ui.job_view import counted
 from heartmula_studio.ui.models import SAVE_FILE
+from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.shared import Shared, explained
 
@@ -28,10 +29,12 @@ def build_import(shared: Shared) -> None:
         styles = gr.Textbox(label="Styles", info="Separated by commas.", max_lines=1)
         take = gr.Button("Import")
         report = gr.HTML()
+    sent = gr.JSON(visible=False)
     taken = take.click(
         lambda *values: import_dataset(shared.studio, *values), [file, name, styles],
-        [shared.dataset_id, report, file, name, styles], show_progress_on=[file], api_visibility="private",
+        [shared.dataset_id, report, file, sent], show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
+    clear_sent(taken, sent, [name, styles])
     shared.refresh(taken)
 
 
@@ -50,14 +53,14 @@ def build_export(shared: Shared) -> None:
 
 
 def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> tuple:
-    """Take in an uploaded file; return the new dataset's id, the report, and the fields empty again."""
+    """Take in an uploaded file; return the new dataset's id, the report, no file, and what the other fields held."""
     if not file:
         raise gr.Error("Choose a file first.", title="No file", print_exception=False)
     path = Path(file)
     with explained():
         taken = studio.workshop.exchange.import_upload(path, path.name, name, styles.split(","))
     path.unlink(missing_ok=True)
-    return taken.id, import_report(taken), None, "", ""
+    return taken.id, import_report(taken), None, [name, styles]
 
 
 def import_report(taken: ImportedDataset) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-TRAINING_MS = 300_000
+TRAINING_MS = 600_000
 
 
 def go_to(page: Page, tab: str) -> None:

@@ -1,0 +1,262 @@
+"""Every field, but for the Training tab's, can be edited, filled and empty, and keeps what is typed meanwhile.
+
+P (libraries that changed under us): in Gradio 6, filled fields of a rendered list are disabled, and what is being typed
+there is lost when the list is drawn anew.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+
+from tests.e2e.acting import go_to
+from tests.e2e.conftest import PATIENCE_MS, USUAL
+from tests.e2e.driving import open_page
+from tests.e2e.fields import Field, edit, find_fields, read_fields
+from tests.still_studio import wait_until, zipped_adapter
+from tests.studio_server import Server, running_server
+
+# A field that cannot be edited, or that this test leaves alone, must stand here with the reason.
+NOT_EDITABLE: dict[str, str] = {}
+NOT_EDITED = {
+    "None, the base model": "acts at once, and others choose a style, too",
+    "Imported": "acts at once, and others choose a style, too",
+}
+OPENED_BY = {
+    "Create": ["Advanced"],
+    "Dataset": ["✏️ Edit", "Import a dataset", "Export this dataset"],
+    "Jobs": ["Clone…"],
+    "Models": ["Compare"],
+}
+PANELS = {"Dataset": "Save", "Jobs": "Start the copy", "Models": "Make both"}  # the button in a panel that was opened
+NUM_SONGS = 6  # of the examples
+TEXTS = {"Seed": "12"}
+NUM_TICKED = 3  # of the seventy tags
+NUM_ALIKE = 3  # songs whose fields are typed in, filled and empty ones
+RIGHTS = {"Not stated": "unknown", "My own": "own", "Licensed": "licensed", "Public domain": "public_domain"}
+
+
+@dataclass
+class Busy:
+    """A studio where others are at work, and what they have done."""
+
+    client: httpx.Client
+    server: Server
+    dataset: dict
+    job: dict
+    adapter: Path
+    arrived: list[str] = field(default_factory=list)
+
+    def arrive(self) -> str:
+        """Let something of every kind come from elsewhere; return how strong the active style is now."""
+        number = len(self.arrived) + 1
+        audio = f"/training/datasets/{self.dataset['id']}/audio"
+        path = self.adapter.with_name(f"new {number}.wav")
+        soundfile.write(path, np.random.default_rng(number).uniform(-0.5, 0.5, (5 * 44_100, 2)), 44_100)
+        self._post(audio, files={"file": (path.name, path.read_bytes())})
+        self.client.put(f"{audio}/{path.name}", json={"caption": "from elsewhere"}).raise_for_status()
+        self._post(f"/training/datasets/{self.dataset['id']}/preprocess")
+        self._post("/training/datasets", json={"name": f"Dataset {number}"})
+        self._post("/styles/custom", json={"name": f"tag {number}"})
+        style = self.take_in(f"Imported {number}")
+        self._post(f"/training/checkpoints/{style['id']}/activate", json={"strength": 0.5 + number / 10})
+        step = self.step()
+        wait_until(lambda: self.step() > step)
+        self.arrived.append(f"{0.5 + number / 10:g}")
+        return self.arrived[-1]
+
+    def step(self) -> int:
+        """How far the training is."""
+        return self.get(f"/training/jobs/{self.job['id']}")["step"]
+
+    def take_in(self, name: str) -> dict:
+        upload = {"file": (self.adapter.name, self.adapter.read_bytes())}
+        return self._post("/training/checkpoints/import", files=upload, data={"name": name})
+
+    def get(self, path: str) -> dict | list:
+        return self.client.get(path).raise_for_status().json()
+
+    def _post(self, path: str, **content) -> dict:
+        return self.client.post(path, **content).raise_for_status().json()
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory) -> Iterator[Busy]:
+    """On ZeroGPU, as Gradio knows it, with a training under way."""
+    folder = tmp_path_factory.mktemp("busy")
+    with (
+        running_server(folder / "data", SPACES_ZERO_GPU="true") as server,
+        httpx.Client(base_url=server.url, timeout=180) as client,
+    ):
+        dataset = client.post("/training/datasets/examples").raise_for_status().json()
+        for number, song in enumerate(dataset["audio_files"]):
+            filled = {"caption": f"[Verse]\nline {number}", "tags": ["techno"]} if number % 2 else {"caption": ""}
+            client.put(f"/training/datasets/{dataset['id']}/audio/{song['filename']}", json=filled).raise_for_status()
+        wanted = {"dataset_id": dataset["id"], "epochs": 1000, "max_window_sec": 10}
+        job = client.post("/training/jobs", json=wanted).raise_for_status().json()
+        others = Busy(client, server, dataset, job, zipped_adapter(folder))
+        others.take_in("Imported")
+        yield others
+        for job in others.get("/training/jobs"):
+            if job["status"] in ("queued", "running"):
+                client.post(f"/training/jobs/{job['id']}/cancel", json={"save": False}).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def page(browser, busy) -> Iterator[Page]:
+    """Opened once: what was done in one view is there in the next, as for a person."""
+    with browser.new_context(**USUAL) as context:
+        page, refused, uncaught = context.new_page(), [], []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: uncaught.append(error.stack or str(error)))
+        page.on("response", lambda response: refused.append(response.url) if response.status == 503 else None)
+        open_page(page, busy.server)
+        expect(page.get_by_role("radio", name="Imported")).to_be_visible()
+        assert refused == [], "P: on ZeroGPU, opening events got 503"
+        yield page
+    assert uncaught == []
+
+
+@pytest.mark.parametrize("view", ["Create", "Dataset", "Jobs", "Models"])
+def test_every_field(page: Page, busy, view):
+    show(page, busy, view)
+    walk(page, busy, view)
+    CHECKS[view](page, busy)
+
+
+def show(page: Page, busy: Busy, view: str) -> None:
+    """Open a view with all its panels."""
+    if view != "Create":
+        go_to(page, view)
+    if view == "Dataset":
+        page.get_by_role("button", name="Open", exact=True).last.click()
+        expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS + len(busy.arrived))
+    for opener in OPENED_BY[view]:
+        page.get_by_role("button", name=opener).locator("visible=true").last.click()
+    if view in PANELS:
+        expect(page.get_by_role("button", name=PANELS[view], exact=True)).to_be_visible()
+    else:
+        expect(page.get_by_label("Seed").last).to_be_visible()
+
+
+def walk(page: Page, busy: Busy, view: str) -> None:
+    """Edit all fields, leave the cursor in the last, let things arrive, and type on."""
+    fields = find_fields(page)
+    assert [field for field in fields if not field.is_editable and field.label not in NOT_EDITABLE] == []
+    edited = [field for field in fields if not field.label.startswith(tuple(NOT_EDITED))]
+    for place, one in enumerate(edited):
+        if is_edited(edited, place):
+            edit(page, one, TEXTS.get(one.label, " typed"))
+    last = [field for field in edited if field.is_text or field.kind == "number"][-1]
+    last.locate(page).press("Control+End")
+    typed = {field.mark: read_fields(page)[field.mark] for field in edited}
+    step, strength = busy.step(), busy.arrive()
+    expect(page.locator(".active-style")).to_contain_text(f"× {strength}")
+    see_arrived(page, view, len(busy.arrived), step)
+    kept = read_fields(page)
+    assert {mark: kept.get(mark, "drawn anew") for mark in typed} == typed
+    assert page.evaluate("document.activeElement.dataset.mark") == last.mark
+    page.keyboard.type("1")
+    assert read_fields(page)[last.mark] == f"{typed[last.mark]}1"
+
+
+def is_edited(fields: Sequence[Field], place: int) -> bool:
+    """Of many fields that are alike, only the first are typed in."""
+    one, before = fields[place], fields[:place]
+    if one.kind == "checkbox":
+        return sum(field.kind == "checkbox" for field in before) < NUM_TICKED
+    return sum(field.label == one.label for field in before) < NUM_ALIKE
+
+
+def see_arrived(page: Page, view: str, number: int, step: int) -> None:
+    """Wait until a view shows what came last."""
+    if view == "Create":
+        expect(page.get_by_role("checkbox", name=f"tag {number}", exact=True)).to_be_visible()
+    elif view == "Dataset":
+        expect(page.get_by_role("heading", name=f"new {number}.wav")).to_be_visible()
+    elif view == "Jobs":
+        see_step_after(page, step)
+    else:
+        expect(page.get_by_role("heading", name=f"Imported {number}", exact=True)).to_be_visible()
+
+
+def see_step_after(page: Page, step: int) -> None:
+    shown = page.get_by_text(re.compile(r"^Step: \d+ of")).last
+    wait_until(lambda: int(shown.inner_text().split()[1]) > step)
+
+
+def check_create(page: Page, busy: Busy) -> None:
+    lyrics = page.get_by_label("Lyrics").locator("visible=true")
+    page.get_by_role("button", name="[Chorus]").click()
+    lyrics.press("Control+End")
+    lyrics.press_sequentially("la")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait_until(lambda: busy.get("/generate"))
+    request = busy.get("/generate")[0]["request"]
+    assert request["lyrics"] == " typed\n\n[Chorus]\nla"
+    assert (request["seed"], request["topk"], request["duration_sec"]) == (12, 52, 22)
+    assert {"typed", "pop", "rock", "electronic"} <= {tag.strip() for tag in request["tags"].split(",")}
+    page.get_by_label("A tag of your own").press("Enter")
+    wait_until(lambda: any("typed" in name for name in busy.get("/styles")["custom"]))
+
+
+def check_dataset(page: Page, busy: Busy) -> None:
+    rows = page.locator(".song-row:visible")
+    cleared = rows.nth(1).get_by_label("Lyrics")
+    cleared.fill("")
+    cleared.press("Tab")
+    shown = {}
+    for row in rows.all():
+        values = [row.get_by_label(label).input_value() for label in ("Lyrics", "Tags", "Rights")]
+        shown[row.get_by_role("heading").inner_text()] = (values[0], values[1].strip(), RIGHTS[values[2]])
+    assert any("techno typed" in tags for _, tags, _ in shown.values())
+    wait_until(lambda: stored_rows(busy) == shown)
+    page.get_by_role("button", name="Save", exact=True).click()
+    wait_until(lambda: busy.get(f"/training/datasets/{busy.dataset['id']}")["name"] == "Example clips typed")
+    page.get_by_role("button", name="Create dataset").click()
+    wait_until(lambda: "typed" in [dataset["name"] for dataset in busy.get("/training/datasets")])
+    expect(page.get_by_placeholder("Lagos nights")).to_have_value("")
+
+
+def stored_rows(busy: Busy) -> dict:
+    songs = busy.get(f"/training/datasets/{busy.dataset['id']}")["audio_files"]
+    return {song["filename"]: (song["caption"], ", ".join(song["tags"]), song["rights"]) for song in songs}
+
+
+def check_jobs(page: Page, busy: Busy) -> None:
+    start = page.get_by_role("button", name="Start the copy")
+    page.get_by_role("button", name="Leave it").locator("visible=true").click()
+    expect(start).to_be_hidden()
+    see_step_after(page, busy.step())
+    expect(start).to_be_hidden()
+    show(page, busy, "Jobs")
+    page.get_by_label("Epochs").locator("visible=true").fill("1001")
+    start.click()
+    expect(start).to_be_hidden()
+    wait_until(lambda: len(busy.get("/training/jobs")) == 2)
+    assert busy.get("/training/jobs")[-1]["epochs"] == 1001
+
+
+def check_models(page: Page, busy: Busy) -> None:
+    strength = page.get_by_label("Strength").locator("visible=true").last.input_value()
+    page.get_by_role("button", name="Set strength").click()
+    wait_until(lambda: float(strength) in [style["strength"] for style in busy.get("/training/checkpoints")])
+    page.locator("input[type=file]").last.set_input_files(str(busy.adapter))
+    expect(page.get_by_text(busy.adapter.name).last).to_be_visible()
+    page.get_by_role("button", name="Import", exact=True).locator("visible=true").click()
+    wait_until(lambda: "typed" in json.dumps([style["name"] for style in busy.get("/training/checkpoints")]))
+
+
+CHECKS: dict[str, Callable[[Page, Busy], None]] = {
+    "Create": check_create,
+    "Dataset": check_dataset,
+    "Jobs": check_jobs,
+    "Models": check_models,
+}
