@@ -1,4 +1,4 @@
-"""Every field of every view can be edited, filled and empty, and keeps what is typed while other things arrive.
+"""Every field, but for the Training tab's, can be edited, filled and empty, and keeps what is typed meanwhile.
 
 P (libraries that changed under us): in Gradio 6, filled fields of a rendered list are disabled, and what is being typed
 there is lost when the list is drawn anew.
@@ -26,16 +26,12 @@ from tests.studio_server import Server, running_server
 # A field that cannot be edited, or that this test leaves alone, must stand here with the reason.
 NOT_EDITABLE: dict[str, str] = {}
 NOT_EDITED = {
-    "Dataset": "chooses what the other fields of Training are of",
-    "LoRA (": "shows other fields",
-    "Full (": "shows other fields",
     "None, the base model": "acts at once, and others choose a style, too",
     "Imported": "acts at once, and others choose a style, too",
 }
 OPENED_BY = {
     "Create": ["Advanced"],
     "Dataset": ["✏️ Edit", "Import a dataset", "Export this dataset"],
-    "Training": ["Advanced"],
     "Jobs": ["Clone…"],
     "Models": ["Compare"],
 }
@@ -128,7 +124,7 @@ def page(browser, busy) -> Iterator[Page]:
     assert uncaught == []
 
 
-@pytest.mark.parametrize("view", ["Create", "Dataset", "Training", "Jobs", "Models"])
+@pytest.mark.parametrize("view", ["Create", "Dataset", "Jobs", "Models"])
 def test_every_field(page: Page, busy, view):
     show(page, busy, view)
     walk(page, busy, view)
@@ -158,8 +154,6 @@ def walk(page: Page, busy: Busy, view: str) -> None:
     for place, one in enumerate(edited):
         if is_edited(edited, place):
             edit(page, one, TEXTS.get(one.label, " typed"))
-    if view == "Training":  # it is left to the studio, and stays so
-        page.get_by_label("Learning rate").locator("visible=true").fill("")
     last = [field for field in edited if field.is_text or field.kind == "number"][-1]
     last.locate(page).press("Control+End")
     typed = {field.mark: read_fields(page)[field.mark] for field in edited}
@@ -187,9 +181,6 @@ def see_arrived(page: Page, view: str, number: int, step: int) -> None:
         expect(page.get_by_role("checkbox", name=f"tag {number}", exact=True)).to_be_visible()
     elif view == "Dataset":
         expect(page.get_by_role("heading", name=f"new {number}.wav")).to_be_visible()
-    elif view == "Training":
-        songs = re.compile(rf"\(({NUM_SONGS + number}|0 of 5) files\)$")
-        expect(page.get_by_label("Dataset").locator("visible=true")).to_have_value(songs)
     elif view == "Jobs":
         see_step_after(page, step)
     else:
@@ -239,11 +230,6 @@ def stored_rows(busy: Busy) -> dict:
     return {song["filename"]: (song["caption"], ", ".join(song["tags"]), song["rights"]) for song in songs}
 
 
-def check_training(page: Page, busy: Busy) -> None:
-    """What is typed arrives in the job, as tests/ui/test_training.py says of every setting."""
-    assert page.get_by_label("Learning rate").locator("visible=true").input_value() == ""
-
-
 def check_jobs(page: Page, busy: Busy) -> None:
     start = page.get_by_role("button", name="Start the copy")
     page.get_by_role("button", name="Leave it").locator("visible=true").click()
@@ -271,7 +257,6 @@ def check_models(page: Page, busy: Busy) -> None:
 CHECKS: dict[str, Callable[[Page, Busy], None]] = {
     "Create": check_create,
     "Dataset": check_dataset,
-    "Training": check_training,
     "Jobs": check_jobs,
     "Models": check_models,
 }
