@@ -48,7 +48,7 @@ def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
         if audio_format == "FLAC":
             return audio_format, bounded(path, flac_parts(path, file, data))
         if audio_format == "OGG":
-            return audio_format, bounded(path, ogg_parts(path, data))
+            return audio_format, bounded(path, ogg_parts(path, data, id3_end(file)))
         if audio_format == "VOC" and (problem := voc_problem(file)):
             raise cut_off(path, problem)
         return audio_format, (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
@@ -101,10 +101,10 @@ def mpeg_problem(section: MpegSection) -> str:
     return f"its header promises {promised_sec:.1f} s and only {present_sec:.1f} s are there"
 
 
-def ogg_parts(path: Path, data: mmap.mmap) -> Iterator[ContainerPart]:
+def ogg_parts(path: Path, data: mmap.mmap, start: int) -> Iterator[ContainerPart]:
     """Every link of the chain, of which each holds sound."""
     try:
-        for link in ogg.links(data):
+        for link in ogg.links(data, start):
             check_ogg_link(path, link)
             yield ContainerPart(link.start, link.end, "ogg")
     except ogg.OggDamageError as error:

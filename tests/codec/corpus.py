@@ -354,6 +354,7 @@ FLAC = (
         None,
         None,
     ),
+    Recording("P10 Ogg behind a tag", "oggenc -Q cd.wav -o $OUT", CD, change=before(id3())),
     Recording("FLAC behind a tag", "flac -s cd.wav -o $OUT", CD, change=before(id3())),
     Recording(
         "P10 FLAC behind a tag with footer", "flac -s cd.wav -o $OUT", CD, change=before(id3(version=4, footer=True))
