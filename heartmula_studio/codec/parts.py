@@ -63,9 +63,9 @@ def wave_parts(path: Path, file: BinaryIO, data: mmap.mmap, audio_format: str) -
         raise cut_off(path, wave.problem)
     if wave.format.tag in MPEG_IN_WAVE:
         return mpeg_sections(path, data, wave.start, wave.end)
-    if wave.pcm_demuxer and (wave.order == ">" or (audio_format == "W64" and not wave.has_known_size)):
-        rate_hz, channels = str(wave.format.sample_rate_hz), f"{wave.format.channels}c"
-        options = (("sample_rate", rate_hz), ("ch_layout", channels))
+    is_misread = wave.order == ">" or wave.format.is_padded or (audio_format == "W64" and not wave.has_known_size)
+    if wave.pcm_demuxer and is_misread:
+        options = (("sample_rate", str(wave.format.sample_rate_hz)), ("ch_layout", wave.format.layout))
         return (ContainerPart(wave.start, wave.end, wave.pcm_demuxer, options),)
     return (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
 
