@@ -66,9 +66,9 @@ class OggDamageError(ValueError):
         self.offset = offset
 
 
-def pages(data: mmap.mmap) -> Iterator[OggPage]:
-    """Each page; what follows the last one, as tags do, is left alone. Raises OggDamageError."""
-    offset, ended = 0, False
+def pages(data: mmap.mmap, start: int = 0) -> Iterator[OggPage]:
+    """Each page from `start` on; what follows the last one, as tags do, is left alone. Raises OggDamageError."""
+    offset, ended = start, False
     while offset < len(data):
         page = page_at(data, offset)
         if page is None or page.end > len(data):
@@ -97,10 +97,10 @@ def has_right_checksum(data: mmap.mmap, page: OggPage) -> bool:
     return crc.to_bytes(4, "big").translate(REVERSED_BITS) == page.header[22:26]
 
 
-def links(data: mmap.mmap) -> Iterator[OggLink]:
-    """Each link of a chain. Raises OggDamageError."""
-    start, end, in_head, kinds = 0, 0, True, []
-    for page in pages(data):
+def links(data: mmap.mmap, start: int = 0) -> Iterator[OggLink]:
+    """Each link of a chain that begins at `start`. Raises OggDamageError."""
+    end, in_head, kinds = start, True, []
+    for page in pages(data, start):
         if page.begins_stream and not in_head:
             yield OggLink(start, end, tuple(kinds))
             start, kinds = page.start, []

@@ -48,7 +48,7 @@ def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
         if audio_format == "FLAC":
             return audio_format, bounded(path, flac_parts(path, file, data))
         if audio_format == "OGG":
-            return audio_format, bounded(path, ogg_parts(path, data))
+            return audio_format, bounded(path, ogg_parts(path, data, id3_end(file)))
         if audio_format == "VOC" and (problem := voc_problem(file)):
             raise cut_off(path, problem)
         return audio_format, (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
@@ -63,9 +63,9 @@ def wave_parts(path: Path, file: BinaryIO, data: mmap.mmap, audio_format: str) -
         raise cut_off(path, wave.problem)
     if wave.format.tag in MPEG_IN_WAVE:
         return mpeg_sections(path, data, wave.start, wave.end)
-    if wave.pcm_demuxer and (wave.order == ">" or (audio_format == "W64" and not wave.has_known_size)):
-        rate_hz, channels = str(wave.format.sample_rate_hz), f"{wave.format.channels}c"
-        options = (("sample_rate", rate_hz), ("ch_layout", channels))
+    is_misread = wave.order == ">" or wave.format.is_padded or (audio_format == "W64" and not wave.has_known_size)
+    if wave.pcm_demuxer and is_misread:
+        options = (("sample_rate", str(wave.format.sample_rate_hz)), ("ch_layout", wave.format.layout))
         return (ContainerPart(wave.start, wave.end, wave.pcm_demuxer, options),)
     return (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
 
@@ -101,10 +101,10 @@ def mpeg_problem(section: MpegSection) -> str:
     return f"its header promises {promised_sec:.1f} s and only {present_sec:.1f} s are there"
 
 
-def ogg_parts(path: Path, data: mmap.mmap) -> Iterator[ContainerPart]:
+def ogg_parts(path: Path, data: mmap.mmap, start: int) -> Iterator[ContainerPart]:
     """Every link of the chain, of which each holds sound."""
     try:
-        for link in ogg.links(data):
+        for link in ogg.links(data, start):
             check_ogg_link(path, link)
             yield ContainerPart(link.start, link.end, "ogg")
     except ogg.OggDamageError as error:

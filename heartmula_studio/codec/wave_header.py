@@ -18,21 +18,37 @@ W64_GUID_BYTES, W64_HEADER_BYTES, W64_ALIGNMENT = 16, 24, 8
 
 @dataclass(frozen=True)
 class WaveFormat:
-    """The `fmt ` chunk. `tag` is that of the sub-format where the format is extensible."""
+    """The `fmt ` chunk. `tag` is that of the sub-format where the format is extensible.
+
+    `bits` are those that a sample takes up, `used_bits` how many of them hold sound; `mask` names the speakers.
+    """
 
     tag: int = 0
     channels: int = 0
     sample_rate_hz: int = 0
     bits: int = 0
+    used_bits: int = 0
+    mask: int = 0
 
     @classmethod
     def parse(cls, fmt: bytes, order: str) -> "WaveFormat":
         if len(fmt) < 16:
             return cls()
         tag, channels, rate_hz, _, _, bits = struct.unpack_from(f"{order}HHIIHH", fmt)
+        used_bits, mask = bits, 0
         if tag == EXTENSIBLE and len(fmt) >= EXTENSIBLE_BYTES:
-            tag = struct.unpack_from(f"{order}H", fmt, 24)[0]
-        return cls(tag, channels, rate_hz, bits)
+            used_bits, mask, tag = struct.unpack_from(f"{order}HIH", fmt, 18)
+        return cls(tag, channels, rate_hz, bits, used_bits, mask)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether samples are wider than what they hold; FFmpeg takes 24 bits in 32 for Cool Edit's floats."""
+        return self.tag == PCM and self.used_bits not in (0, self.bits)
+
+    @property
+    def layout(self) -> str:
+        """The channels as FFmpeg's option `ch_layout` names them."""
+        return hex(self.mask) if self.mask.bit_count() == self.channels else f"{self.channels}c"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from heartmula_studio.arch.checkpoints import (
 from heartmula_studio.arch.pairing import require_codec_of_model, require_encoder_of_codec
 from heartmula_studio.arch.stored_weights import Difference, StoredNetwork, StoredTensor, stored_tensors
 from heartmula_studio.dataset.prompt import PromptLayout, SpecialTokens
-from heartmula_studio.errors import CheckpointError, CheckpointMismatchError, CheckpointMissingError
+from heartmula_studio.errors import CheckpointError, CheckpointMissingError
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,12 @@ def inspect_network(role: str, path: Path, open_network: Callable[[], StoredNetw
     error: CheckpointError | None = None
     try:
         stored = open_network()
-        stored.require_fit()
-    except CheckpointMismatchError as mismatch:
-        error = mismatch
     except CheckpointError as unreadable:
         return PartReport(role, path, error=unreadable)
+    try:
+        stored.require_fit()
+    except CheckpointError as mismatch:
+        error = mismatch
     return PartReport(role, path, *measure(stored.tensors), tuple(stored.differences()), error)
 
 

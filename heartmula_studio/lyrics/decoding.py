@@ -185,12 +185,19 @@ def _common_share(raw: bytes, encoding: str) -> float:
 
 
 def _is_cyrillic(raw: bytes) -> bool:
-    """Other scripts also look Cyrillic, but not like words: with vowels, and capitals at their beginnings only."""
+    """Other scripts also look Cyrillic, but not like words: with vowels, and capitals at their beginnings only.
+
+    KOI8-R has small letters where these are capitals, and Hebrew lies within the small ones up to ъ.
+    """
     text = _decoded(raw, "cp1251") or ""
-    letters = [c for c in text.lower() if _is_cyrillic_letter(c)]
-    vowels = sum(c in _VOWELS for c in letters)
+    letters = [c for c in text if _is_cyrillic_letter(c)]
+    vowels, capitals = sum(c in _VOWELS for c in text.lower()), sum(c.isupper() for c in letters)
     is_worded = 0.3 <= vowels / max(len(letters), 1) <= 0.6 and not re.search(r"[а-яё][А-ЯЁ]", text)
-    return is_worded and _share(text, _is_cyrillic_letter) >= _MIN_HANGUL and _guesses(raw)[:1] == ["cp1251"]
+    is_cased = capitals <= len(letters) / 2 or capitals == len(letters)
+    is_hebrew = all("а" <= c <= "ъ" for c in letters)
+    if not is_worded or not is_cased or is_hebrew:
+        return False
+    return _share(text, _is_cyrillic_letter) >= _MIN_HANGUL and _guesses(raw)[:1] == ["cp1251"]
 
 
 def _is_cyrillic_letter(character: str) -> bool:

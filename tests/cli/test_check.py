@@ -130,6 +130,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         *("encoder", "encoder.safetensors is missing"),
     ),
     "other sizes": (in_config(f"{MODEL}/config.json", muq_dim=256), "language model", "muq_linear.weight"),
+    "no sizes": (lambda root: (root / MODEL / "config.json").write_text("{}"), "language model", "config.json"),
+    "unknown flavour": (in_config(f"{MODEL}/config.json", backbone_flavor="llama-900B"), "language model", "900B"),
+    "count as text": (in_config(f"{MODEL}/config.json", audio_num_codebooks="8"), "language model", "config.json"),
+    "no quantisers": (in_config(f"{CODEC}/config.json", num_quantizers=0), "codec", "config.json"),
     "nested header": (lambda root: nest_header(root / SHARD), "language model", "not a whole safetensors file"),
     "8-bit floats": (lambda root: rewrite_header(root / SHARD, as_f8), "language model", "as F8_E4M3"),
     "integers": (

@@ -91,6 +91,17 @@ def missing_tools(recording: Recording) -> list[str]:
     return [tool for tool in recording.tools if shutil.which(tool) is None]
 
 
+def with_valid_bits(bits: int) -> Callable[[bytes], bytes]:
+    """Says in an extensible header that fewer bits of each sample are used than it takes up."""
+
+    def change(content: bytes) -> bytes:
+        at = content.index(b"fmt ") + 8
+        assert content[at : at + 2] == b"\xfe\xff"
+        return content[: at + 18] + struct.pack("<H", bits) + content[at + 20 :]
+
+    return change
+
+
 def id3(content: bytes = bytes(500), version: int = 3, footer: bool = False) -> bytes:
     """An ID3v2 tag; its size is written in seven bits a byte."""
     size = bytes(len(content) >> shift & 0x7F for shift in (21, 14, 7, 0))
@@ -309,6 +320,14 @@ WAV = (
     ),
     Recording("WAV with iXML and peaks", "cp float.wav $OUT", CD, "float", with_chunks(chunk(b"iXML", b"<x/>" * 99))),
     Recording("WAV with a tag inside", "cp cd.wav $OUT", CD, change=with_chunks(b"", chunk(b"id3 ", id3()))),
+    Recording(
+        *("WAV of 24 bits in 32", "sox deep.wav -t wav -b 32 $OUT", CD, "deep", with_valid_bits(24)),
+        by_ffmpeg=False,  # which takes them for Cool Edit's floats
+    ),
+    Recording(
+        *("WAV of six channels of 24 bits in 32", "sox six.wav -t wav -b 32 $OUT", DAT, "six", with_valid_bits(24)),
+        by_ffmpeg=False,
+    ),
     Recording("P10 WAV behind a tag", "cp cd.wav $OUT", CD, change=before(id3())),
     Recording("P6 ffmpeg WAV from a pipe", f"{FF} cd.wav -f wav - | cat > $OUT", CD),
     Recording(
@@ -354,6 +373,7 @@ FLAC = (
         None,
         None,
     ),
+    Recording("P10 Ogg behind a tag", "oggenc -Q cd.wav -o $OUT", CD, change=before(id3())),
     Recording("FLAC behind a tag", "flac -s cd.wav -o $OUT", CD, change=before(id3())),
     Recording(
         "P10 FLAC behind a tag with footer", "flac -s cd.wav -o $OUT", CD, change=before(id3(version=4, footer=True))
