@@ -17,6 +17,15 @@ MAX_PARTS = 10_000
 MPEG_IN_WAVE = (0x50, 0x55)
 """Format tags of MP2 and MP3 inside WAV."""
 
+REFUSED_IN_WAVE = {
+    **dict.fromkeys((0xFF, 0x1600, 0x1602, 0x1610, 0xA106), "AAC"),
+    **dict.fromkeys((0x160, 0x161, 0x162, 0x163), "Windows Media Audio"),
+    **dict.fromkeys((0x674F, 0x6750, 0x6751, 0x676F, 0x6770, 0x6771), "Vorbis"),
+    0x2000: "AC-3",
+    0x2001: "DTS",
+}
+"""Format tags of codecs whose frames a WAV does not mark, so that parts of them would be lost."""
+
 FLAC_START = b"fLaC\x00\x00\x00\x22"
 """The mark and the header of the block that must follow it."""
 
@@ -61,6 +70,8 @@ def wave_parts(path: Path, file: BinaryIO, data: mmap.mmap, audio_format: str) -
         raise cut_off(path, "it ends before its samples begin")
     if wave.problem:
         raise cut_off(path, wave.problem)
+    if codec := REFUSED_IN_WAVE.get(wave.format.tag):
+        raise not_a_song(path, f"a WAV file with {codec} inside")
     if wave.format.tag in MPEG_IN_WAVE:
         return mpeg_sections(path, data, wave.start, wave.end)
     is_misread = wave.order == ">" or wave.format.is_padded or (audio_format == "W64" and not wave.has_known_size)

@@ -190,6 +190,17 @@ def test_damage_in_the_middle_of_a_flac_is_found(write_song):
         probe(path)
 
 
+@pytest.mark.parametrize(("tag", "codec"), [(0xFF, "AAC"), (0x161, "Windows Media Audio"), (0x2000, "AC-3")])
+def test_wav_with_frames_that_it_does_not_mark_is_named(write_song, tag, codec):
+    """P4's kind: of AAC inside WAV, a fraction of a second was read without a word."""
+    path = write_song("song.wav")
+    content = bytearray(path.read_bytes())
+    content[20:22] = tag.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(NotAudioError, match=f"a WAV file with {codec} inside"):
+        probe(path)
+
+
 def test_wav_of_an_unknown_encoding_cannot_be_decoded(write_song):
     path = write_song("a.wav")
     content = bytearray(path.read_bytes())
