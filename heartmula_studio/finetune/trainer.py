@@ -347,7 +347,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         notes = self.notes
         learnt = training_outcome(progress.initial_loss, progress.best_loss, progress.step, self.plan.total_steps)
-        if not stopped and not learnt.learned:
+        if not stopped and learnt.learned is False:  # that nothing was held out was said as it began
             notes = (*notes, learnt.message)
             self.log.say(learnt.message)
         best = self.job_dir / "checkpoints" / "best"

@@ -36,7 +36,7 @@ class Workshop:
     """`songs` is the queue of songs, which `desk` takes orders for; `engine` makes them, and is in the active style.
 
     `intake` brings songs into datasets, `exchange` takes whole ones in and out; `tokenizer` works on whole datasets,
-    `ear` on single songs; `estimator` says what training on them would take.
+    `round_trips` previews single tracks; `estimator` says what training on them would take.
     """
 
     def __init__(self, settings: Settings, store: Store, devices: Devices):
@@ -49,7 +49,7 @@ class Workshop:
         self.desk = SongService(store, self.songs, self.engine)
         self.intake = UploadService(store.datasets, self.runtime.limits)
         self.exchange = DatasetExchange(store, settings)
-        self.ear = RoundTripPreview(store, devices, self.runtime)
+        self.round_trips = RoundTripPreview(store, devices, self.runtime)
         self.estimator = Estimator(store, self.runtime, settings.accelerate_config)
 
     @property
@@ -62,7 +62,7 @@ class Workshop:
         self.songs.start()
 
     def close(self) -> None:
-        self.ear.close()
+        self.round_trips.close()
         self.songs.close()
         self.tokenizer.close()
 
