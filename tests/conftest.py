@@ -33,7 +33,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if are_files else min(psutil.cpu_count() + 1, MAX_WORKERS)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name in LONG_FILES or item.path.parent.name == "e2e":
+            item.add_marker("slow")
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
