@@ -51,7 +51,7 @@ def test_a_failure_to_save_in_one_process_ends_both(make_job):
     """Only the main process saves; the other would wait for it until the process group's timeout."""
     job = make_job(epochs=1, state_every_steps=1)
     (job / "state").write_text("in the way")
-    failed = run_two_processes(job, timeout_sec=90)
+    failed = run_two_processes(job, timeout_sec=300)
     assert f"exit status {TrainingError.exit_code}." in failed.stderr
     assert read_metrics(job)[-1]["error"]["code"] == "storage"
     assert str(job / "state") in read_metrics(job)[-1]["error"]["message"]
