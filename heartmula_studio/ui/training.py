@@ -167,7 +167,7 @@ def _build_form(studio: Studio) -> Form:
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(partial(choose, studio, preset), method, main, **QUIET)
     rate = Offers.build()
-    changed = method.input(  # not `change`, which new choices set off too
+    changed = method.change(
         lambda method: (offered_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
         method, [rate.offered, rank, lora_row], trigger_mode="multiple", **QUIET,
     )  # fmt: skip
@@ -189,31 +189,25 @@ def _build_advanced(longest_window_sec: float) -> tuple[list[gr.components.Compo
 
 def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]) -> None:
     """Offer the datasets there are, and choose the one that is selected on the whole page."""
-    were_there = gr.State(None)
     changed = gr.on(
         moved(shared.changes.datasets, shared.dataset_id),
         partial(dataset_field, shared.studio),
-        [shared.dataset_id, form.method, were_there],
-        [form.dataset, form.base, form.method, form.rate.offered, were_there, *places],
+        [shared.dataset_id, form.method],
+        [form.dataset, form.base, form.method, form.rate.offered, *places],
         **QUIET,
     )
     form.rate.take(changed, [form.learning_rate])
     form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
 
 
-def dataset_field(studio: Studio, remembered: str, method: str, were_there: bool | None = None) -> tuple:
-    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on.
-
-    What is shown already is not shown again: Gradio would build the form anew, under the cursor of whoever types in it.
-    """
+def dataset_field(studio: Studio, remembered: str, method: str) -> tuple:
+    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on."""
     datasets = studio.list_datasets()[::-1]
     ids = [dataset.id for dataset in datasets]
     chosen = remembered if remembered in ids else next(iter(ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
     rate = offered_rate(studio, method) if chosen else gr.skip()
-    are_there = bool(ids)
-    places = (gr.update(visible=not are_there), gr.update(visible=are_there))
-    return field, *machine(studio, chosen), rate, are_there, *((gr.skip(),) * 2 if are_there == were_there else places)
+    return field, *machine(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))
 
 
 def offered_rate(studio: Studio, method: str) -> list[dict]:
