@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from heartmula_studio.services.training.processes import MARK
-from tests.studio_server import SONGS, Server, running_server
+from tests.studio_server import SONGS, Server, running_server, temporaries
 
 WAIT_SEC = 240
 STEPS = 40
@@ -69,10 +69,6 @@ class Client:
         os.kill(self.server.process.pid, signal.SIGKILL)
 
 
-def leftovers(data_dir: Path) -> list[Path]:
-    return [path for path in data_dir.rglob(".tmp-*") if ".locks" not in path.parts]
-
-
 def test_a_job_outlives_its_server_and_resumes_after_everything_was_killed(tmp_path):
     data_dir = tmp_path / "data"
     with running_server(data_dir) as server:
@@ -99,7 +95,7 @@ def test_a_job_outlives_its_server_and_resumes_after_everything_was_killed(tmp_p
         lines = [json.loads(line) for line in (data_dir / "jobs" / id / "metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if line["event"] == "step"] == list(range(1, STEPS + 1))
         assert client.call("POST", f"/training/checkpoints/{job['checkpoint_id']}/activate")["is_active"]
-        assert len(leftovers(data_dir)) == 1  # the folder for uploads of the server that runs
+        assert len(temporaries(server)) == 1  # the folder for uploads of the server that runs
 
 
 @pytest.mark.skipif(
@@ -134,7 +130,7 @@ def test_nothing_is_lost_in_a_series_of_kills(tmp_path):
         losses = [losses_of(client, job["id"]) for job in jobs]
         assert [len(of_job) for of_job in losses] == [STEPS] * len(jobs)
         assert losses == [pytest.approx(losses[0], rel=1e-3)] * len(jobs)
-        assert len(leftovers(data_dir)) == 1  # the folder for uploads of the server that runs
+        assert len(temporaries(server)) == 1  # the folder for uploads of the server that runs
 
 
 def is_unfinished(job: dict) -> bool:
