@@ -78,11 +78,11 @@ def main() -> None:
     parser.add_argument(
         "--defaults", action="store_true", help="the trainer's own settings, its number of steps as well"
     )
-    parser.add_argument("--depth-share", type=float, default=1.0)
+    parser.add_argument("--depth-frame-fraction", type=float, default=1.0)
     parsed = parser.parse_args()
     runtime = Runtime.of(Settings.load(), parsed.base, parsed.device)
     config = runtime.train_config("lora") if parsed.defaults else demo_config(runtime, parsed.steps)
-    config = replace(config, depth_share=parsed.depth_share)
+    config = replace(config, depth_frame_fraction=parsed.depth_frame_fraction)
     print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")
     with tempfile.TemporaryDirectory(prefix="heartmula-benchmark-") as scratch:
         tuned = list(Tuning(runtime, config, Path(scratch)).in_turn())

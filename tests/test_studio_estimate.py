@@ -122,7 +122,7 @@ class TestTime:
         assert 0 < seconds() < seconds(epochs=30)
         assert seconds(epochs=300) < seconds("full", epochs=300)
         assert seconds(epochs=300) < seconds(epochs=300, gradient_checkpointing=True)
-        assert seconds(epochs=300, depth_share=0.1) < seconds(epochs=300)
+        assert seconds(epochs=300, depth_frame_fraction=0.1) < seconds(epochs=300)
 
     def test_an_earlier_job_of_the_kind_says_best(self, fresh):
         dataset_id = filled(fresh).id

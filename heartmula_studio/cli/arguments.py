@@ -64,7 +64,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         type=float,
         help="default: 0.0001, more for a LoRA on a small base; lower it when the loss rises",
     )
-    parser.add_argument("--rank", type=int, help="size of a LoRA, 8 to 32 is common (default: 8)")
+    parser.add_argument("--rank", type=int, dest="lora_rank", help="size of a LoRA, 8 to 32 is common (default: 8)")
     parser.add_argument("--batch-size", type=int, help="songs heard at once (default: 1)")
     parser.add_argument("--window", type=float, dest="max_window_sec", help="longest stretch heard at once, in seconds")
     parser.add_argument("--precision", dest="mixed_precision", choices=("no", "bf16", "fp16"), help="default: no")

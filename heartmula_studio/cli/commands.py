@@ -1,10 +1,8 @@
 """The commands: each reads its arguments, calls the pipeline, prints what came of it and returns an exit code."""
 
-import dataclasses
 import secrets
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from heartmula_studio.cli.check import check
 from heartmula_studio.cli.datasets import dataset
@@ -16,7 +14,8 @@ from heartmula_studio.codec.audibility import UNHEARD
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
-from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.finetune.job import train as run_training
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
@@ -26,10 +25,10 @@ from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.settings import Settings
 
 TRAIN_OPTIONS = (
-    "method",
     "epochs",
     "max_steps",
     "learning_rate",
+    "lora_rank",
     "batch_size",
     "max_window_sec",
     "mixed_precision",
@@ -111,10 +110,7 @@ def train(arguments: Namespace) -> int:
 def train_config(arguments: Namespace, runtime: Runtime, stored: Path) -> TrainConfig:
     """The settings of an earlier run in this folder, else the defaults, with what the command line changes."""
     config = TrainConfig.load(stored) if stored.is_file() else runtime.train_config(arguments.method or "lora")
-    given: dict[str, Any] = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
-    if arguments.rank is not None:
-        given["lora"] = LoraSettings(rank=arguments.rank, alpha=2.0 * arguments.rank)
-    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+    return with_settings(config, {name: getattr(arguments, name) for name in TRAIN_OPTIONS}, arguments.method)
 
 
 def generate(arguments: Namespace) -> int:

@@ -19,11 +19,11 @@ def draw_batch(
     batch = Batch.collate([examples[i] for i in indices])
     num_targets = [examples.num_targets(i) for i in indices]
     draws = [
-        draw_example(config.seed, epoch, i, n, config.conditioning_dropout, config.depth_share)
+        draw_example(config.seed, epoch, i, n, config.conditioning_dropout, config.depth_frame_fraction)
         for i, n in zip(indices, num_targets, strict=True)
     ]
     batch = replace(batch, unconditional=torch.tensor([draw.unconditional for draw in draws])).to(device)
-    if config.depth_share == 1:
+    if config.depth_frame_fraction == 1:
         return batch, None
     first_rows = [sum(num_targets[:place]) for place in range(len(indices))]
     rows = [first + torch.from_numpy(draw.depth_frames) for first, draw in zip(first_rows, draws, strict=True)]

@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from heartmula_studio.files.atomic import replaced_file
 TRANSFORMER_LINEARS = ("q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 BASE_DTYPES = DTYPES | {"nf4": torch.bfloat16}  # of what stays as it is beside linear layers in four bits
+RENAMED = {"depth_share": "depth_frame_fraction"}  # settings by the names of earlier releases
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -80,7 +81,7 @@ class TrainConfig:
     gradient_accumulation_steps: int = 1
     max_window_sec: float = 240.0
     conditioning_dropout: float = 0.1
-    depth_share: float = 1.0
+    depth_frame_fraction: float = 1.0
     mixed_precision: str = "no"
     base_dtype: str = "float32"  # of the base in memory (nf4: four bits); an adapter itself is float32
     save_dtype: str = "float32"  # of a full checkpoint's weights, unless they are trained in fewer bits
@@ -103,7 +104,7 @@ class TrainConfig:
         _check_range("gradient_accumulation_steps", self.gradient_accumulation_steps, 1, 4096)
         _check_range("max_window_sec", self.max_window_sec, 1, 600)
         _check_range("conditioning_dropout", self.conditioning_dropout, 0, 1)
-        _check_range("depth_share", self.depth_share, 0.001, 1)
+        _check_range("depth_frame_fraction", self.depth_frame_fraction, 0.001, 1)
         _check_choice("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
         _check_choice("base_dtype", self.base_dtype, BASE_DTYPES)
         _check_choice("save_dtype", self.save_dtype, DTYPES)
@@ -138,6 +139,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         """Take the settings in `values`, defaults elsewhere. Raises InvalidInputError where a name is unknown."""
+        values = current_names(values)
         config = _build(cls, {name: value for name, value in values.items() if name != "lora"}, "config")
         return dataclasses.replace(config, lora=_build(LoraSettings, values.get("lora", {}), "lora"))
 
@@ -166,6 +168,14 @@ class TrainConfig:
         """Write the JSON file, whole or not at all."""
         with replaced_file(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under the names of this release. Raises InvalidInputError for one under both of its names."""
+    for old, new in RENAMED.items():
+        if old in values and new in values:
+            raise InvalidInputError(f"{old} and {new} are the same setting.", f"Give {new} alone.")
+    return {RENAMED.get(name, name): value for name, value in values.items()}
 
 
 def _build(cls: type, values: Any, name: str) -> Any:

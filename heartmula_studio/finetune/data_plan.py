@@ -78,22 +78,22 @@ class RunPlan:
 
 
 def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
-    """ExampleDraw the permutation of the examples for one epoch."""
+    """Draw the permutation of the examples for one epoch."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(num_examples)
 
 
-def num_depth_frames(num_frames: int, depth_share: float) -> int:
+def num_depth_frames(num_frames: int, depth_frame_fraction: float) -> int:
     """Count the target frames of an example that the depth decoder trains on; at least one."""
-    return max(1, round(num_frames * depth_share))
+    return max(1, round(num_frames * depth_frame_fraction))
 
 
 def draw_example(
-    seed: int, epoch: int, example: int, num_frames: int, conditioning_dropout: float, depth_share: float
+    seed: int, epoch: int, example: int, num_frames: int, conditioning_dropout: float, depth_frame_fraction: float
 ) -> ExampleDraw:
     """Make the random choices for `example` in `epoch`."""
     rng = np.random.default_rng([seed, _EXAMPLE, epoch, example])
     unconditional = bool(rng.random() < conditioning_dropout)
-    depth_frames = rng.choice(num_frames, num_depth_frames(num_frames, depth_share), replace=False)
+    depth_frames = rng.choice(num_frames, num_depth_frames(num_frames, depth_frame_fraction), replace=False)
     return ExampleDraw(unconditional, np.sort(depth_frames))
 
 
@@ -102,7 +102,7 @@ def torch_seed(seed: int, step: int, place: int) -> int:
     return int(np.random.default_rng([seed, _TORCH, step, place]).integers(2**63))
 
 
-def frame_counts(num_frames: Sequence[int], depth_share: float, num_codebooks: int) -> list[int]:
+def frame_counts(num_frames: Sequence[int], depth_frame_fraction: float, num_codebooks: int) -> list[int]:
     """Count the frames each codebook is scored on in a batch whose examples have `num_frames` targets each."""
-    depth = sum(num_depth_frames(n, depth_share) for n in num_frames)
+    depth = sum(num_depth_frames(n, depth_frame_fraction) for n in num_frames)
     return [sum(num_frames)] + [depth] * (num_codebooks - 1)

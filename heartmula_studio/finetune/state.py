@@ -22,6 +22,7 @@ from torch import Tensor
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.files.torch_file import save_torch_file
+from heartmula_studio.finetune.config import current_names
 
 SCHEMA = 1
 STEP_NAME = "step-"
@@ -72,7 +73,7 @@ def load_state(folder: Path) -> RunState | None:
         if (schema := values.pop("schema")) != SCHEMA:
             raise ValueError(f"it has schema {schema}, this version reads {SCHEMA}")
         return RunState(
-            identity=values.pop("identity"),
+            identity=current_names(values.pop("identity")),
             progress=RunProgress(**values),
             weights=load_file(saved[-1] / "weights.safetensors"),
             optimizer=torch.load(saved[-1] / "optimizer.pt", map_location="cpu", weights_only=True),

@@ -153,7 +153,7 @@ class Trainer:
         plan = self.plan.step(self.progress.step)
         num_targets = [self.setup.train_set.num_targets(i) for i in plan.examples]
         counts = torch.tensor(
-            frame_counts(num_targets, self.config.depth_share, self.setup.num_codebooks),
+            frame_counts(num_targets, self.config.depth_frame_fraction, self.setup.num_codebooks),
             device=self.accelerator.device,
         )
         sums = self._accumulate_gradients(plan, counts)

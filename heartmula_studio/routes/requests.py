@@ -63,7 +63,8 @@ class TrainingSettings(Body):
     gradient_accumulation_steps: int | None = None
     max_window_sec: float | None = Field(None, description="Longer songs are heard in several windows, in seconds.")
     conditioning_dropout: float | None = None
-    depth_share: float | None = None
+    depth_frame_fraction: float | None = None
+    depth_share: float | None = Field(None, deprecated="Say depth_frame_fraction.")
     mixed_precision: Literal["no", "bf16", "fp16"] | None = None
     base_dtype: Literal["float32", "bfloat16", "nf4"] | None = Field(
         None, description="Of the base in memory. nf4 is for a LoRA; bfloat16 brings a full fine-tune to a 24 GB GPU."

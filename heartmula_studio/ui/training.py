@@ -90,7 +90,7 @@ ADVANCED = (
     Setting("gradient_accumulation_steps", "Accumulation", "Batches for one step, without more memory.", 1),
     Setting("max_window_sec", "Longest window", "Seconds heard in one piece. Less takes less memory.", 240.0),
     Setting("conditioning_dropout", "Prompt dropout", "How often a song is heard without words.", 0.1),
-    Setting("depth_share", "Detail share", "The share of moments whose detail is learnt.", 1.0),
+    Setting("depth_frame_fraction", "Detail share", "The share of moments whose detail is learnt.", 1.0),
     Setting("mixed_precision", "Precision", "16 bits are faster on a GPU.", "", PRECISIONS, automatic=""),
     Setting("base_dtype", "Base in memory", "16 bits take half of 32; 4 are for LoRA only.", "", BASES, automatic=""),
     Setting(

@@ -54,7 +54,7 @@ def main() -> None:
         weight_decay=0.05,
         batch_size=arguments.batch,
         max_window_sec=24.0,
-        depth_share=0.5,
+        depth_frame_fraction=0.5,
         mixed_precision="bf16",
         state_every_steps=100,
     )

@@ -4,13 +4,19 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import soundfile
 
 from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.cli import main
+from heartmula_studio.cli.arguments import parse_arguments
+from heartmula_studio.cli.commands import train_config
 from heartmula_studio.codec.tags import read_tags
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.settings import Settings
 
 CLIP = ASSETS / "clips" / "style" / "torus_trooper_tt1.ogg"
 
@@ -87,6 +93,20 @@ def test_train_then_generate_in_the_style(tmp_path):
     song = tmp_path / "song.wav"
     assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
     assert json.loads(song.with_name("song.wav.json").read_text())["style"]["layers_changed"] > 0
+
+
+def test_train_goes_on_with_the_lora_that_is_stored(tmp_path):
+    """Naming a rank brought back the defaults of all other settings of the LoRA, and with them another run."""
+    stored = tmp_path / "config.json"
+    lora = LoraSettings(rank=4, alpha=4.0, dropout=0.2, target_modules=("q_proj",), use_dora=True)
+    TrainConfig(lora=lora).save(stored)
+    runtime = Runtime.of(Settings.load({}), "nano", "cpu")
+
+    def config(*options: str) -> TrainConfig:
+        return train_config(parse_arguments(["train", "songs", "--out", "run", *options]), runtime, stored)
+
+    assert config("--rank", "4").lora == lora
+    assert config("--rank", "8", "--epochs", "9").lora == replace(lora, rank=8, alpha=16.0)
 
 
 def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsys):

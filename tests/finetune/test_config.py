@@ -20,6 +20,11 @@ def test_survives_a_round_trip_through_json(tmp_path):
     assert TrainConfig.load(tmp_path / "config.json") == config
 
 
+def test_a_file_of_an_earlier_release_is_read(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"depth_share": 0.25}))
+    assert TrainConfig.load(tmp_path / "config.json") == TrainConfig(depth_frame_fraction=0.25)
+
+
 def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
     TrainConfig().save(path)
@@ -45,7 +50,7 @@ def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         ({"learning_rate": 2.0}, "and 1"),
         ({"learning_rate": float("nan")}, "between"),
         ({"learning_rate": "fast"}, "number"),
-        ({"depth_share": 0}, "between"),
+        ({"depth_frame_fraction": 0}, "between"),
         ({"conditioning_dropout": 1.1}, "between 0 and 1"),
         ({"mixed_precision": "fp8"}, "no, bf16, fp16"),
         ({"schedule": "linear"}, "cosine, constant"),

@@ -23,7 +23,7 @@ def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_
 
     Prompts are dropped and depth frames drawn for each example alike, wherever it is run.
     """
-    settings = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_share": 0.5}
+    settings = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
     two = make_job("two", gradient_accumulation_steps=2, **settings)
     one = make_job("one", batch_size=4, **settings)
     (two / "stop").touch()

@@ -15,7 +15,14 @@ from heartmula_studio.errors import CancelledError, CheckpointCorruptError, Inva
 from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.state import RunProgress, RunState, load_state, recover_states, save_state
+from heartmula_studio.finetune.state import (
+    RunProgress,
+    RunState,
+    check_identity,
+    load_state,
+    recover_states,
+    save_state,
+)
 from tests.finetune.training_jobs import loss_curve, losses, read_metrics, song_row, write_job
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,7 +30,7 @@ SETTINGS = {
     "epochs": 2,
     "learning_rate": 1e-2,
     "conditioning_dropout": 0.5,
-    "depth_share": 0.5,
+    "depth_frame_fraction": 0.5,
     "lora": {"dropout": 0.2},
 }
 
@@ -232,6 +239,11 @@ def test_a_checkpoint_a_killed_run_was_about_to_replace_comes_back(make_job):
     train(job)
     assert (folder / "meta.json").read_text() == meta
     assert {path.name for path in folder.parent.iterdir()} == {"best", "last", ".DS_Store"}
+
+
+def test_a_state_of_an_earlier_release_is_one_of_the_same_run(tmp_path):
+    save_state(tmp_path, replace(state_at(3), identity={"depth_share": 0.5}))
+    check_identity(load_state(tmp_path).identity, {"depth_frame_fraction": 0.5})
 
 
 def test_both_states_whole_the_newer_one_counts(tmp_path):

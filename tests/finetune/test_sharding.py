@@ -25,7 +25,13 @@ from tests.finetune.training_jobs import (
 CONFIG = REPOSITORY / "heartmula_studio" / "finetune" / "fsdp.yaml"
 # Six songs, of which one is held out, in steps of four: one process has nothing to do in the second step of an epoch,
 # and in every evaluation.
-SETTINGS = {"method": "full", "epochs": 3, "learning_rate": 1e-3, "conditioning_dropout": 0.5, "depth_share": 0.5}
+SETTINGS = {
+    "method": "full",
+    "epochs": 3,
+    "learning_rate": 1e-3,
+    "conditioning_dropout": 0.5,
+    "depth_frame_fraction": 0.5,
+}
 
 
 def run_sharded(job, module: str = "heartmula_studio.finetune") -> subprocess.CompletedProcess:

@@ -86,7 +86,7 @@ def test_stopped_and_resumed_the_curve_is_the_same(make_job):
         **SIXTEEN,
         "learning_rate": 1e-3,
         "conditioning_dropout": 0.5,
-        "depth_share": 0.5,
+        "depth_frame_fraction": 0.5,
         "gradient_accumulation_steps": 2,
     }
     whole, broken = make_job("whole", **settings), make_job("broken", **settings)

@@ -50,7 +50,7 @@ def test_the_held_out_loss_is_measured_at_the_start_and_after_every_epoch(make_j
 
 
 def test_the_held_out_loss_is_that_of_the_untouched_base_and_of_the_written_checkpoint(make_job, base_dir):
-    job = make_job(method="full", learning_rate=1e-3, depth_share=0.5, conditioning_dropout=1.0)
+    job = make_job(method="full", learning_rate=1e-3, depth_frame_fraction=0.5, conditioning_dropout=1.0)
     result = train(job)
     base = find_base(base_dir)
     for folder, expected in ((base.model, result.initial_loss), (job / "checkpoints" / "last", result.eval_loss)):
@@ -115,9 +115,9 @@ def test_long_songs_are_cut_and_only_their_last_window_learns_to_end(make_job, b
 
 
 def test_the_seed_decides_the_curve(make_job):
-    same = [loss_curve_of(make_job(name, seed=1, conditioning_dropout=0.5, depth_share=0.5)) for name in "ab"]
+    same = [loss_curve_of(make_job(name, seed=1, conditioning_dropout=0.5, depth_frame_fraction=0.5)) for name in "ab"]
     assert same[0] == same[1]
-    assert same[0] != loss_curve_of(make_job("c", seed=2, conditioning_dropout=0.5, depth_share=0.5))
+    assert same[0] != loss_curve_of(make_job("c", seed=2, conditioning_dropout=0.5, depth_frame_fraction=0.5))
 
 
 def loss_curve_of(job) -> list[tuple]:
@@ -127,7 +127,7 @@ def loss_curve_of(job) -> list[tuple]:
 
 def test_accumulated_micro_batches_equal_one_big_batch(make_job):
     """Songs differ in length and the last step of the epoch is not full: the mean is over frames, not over parts."""
-    settings = {"learning_rate": 1e-3, "depth_share": 0.5, "conditioning_dropout": 0.5, "epochs": 3}
+    settings = {"learning_rate": 1e-3, "depth_frame_fraction": 0.5, "conditioning_dropout": 0.5, "epochs": 3}
     whole, parts = (
         make_job("whole", batch_size=3, **settings),
         make_job("parts", gradient_accumulation_steps=3, **settings),

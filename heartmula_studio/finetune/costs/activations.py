@@ -51,7 +51,7 @@ def layer_memory(config: TrainConfig) -> LayerMemory:
 def activation_bytes(network: HeartMuLaConfig, frames: int, config: TrainConfig) -> int:
     """Estimate the peak memory of activations for a batch of windows of `frames`."""
     backbone = config.batch_size * (frames + PROMPT_POSITIONS)
-    depth = config.batch_size * math.ceil(frames * config.depth_share) * network.audio_num_codebooks
+    depth = config.batch_size * math.ceil(frames * config.depth_frame_fraction) * network.audio_num_codebooks
     at_once = min(depth, HeartMuLa.depth_positions_at_once)
     saved = transformer_bytes(network.backbone_flavor, backbone, config)
     saved += transformer_bytes(network.decoder_flavor, depth, config)

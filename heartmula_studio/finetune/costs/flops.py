@@ -18,10 +18,10 @@ class WindowSize:
     frames: int
 
 
-def forward_flops(network: HeartMuLaConfig, size: WindowSize, depth_share: float = 1.0) -> float:
+def forward_flops(network: HeartMuLaConfig, size: WindowSize, depth_frame_fraction: float = 1.0) -> float:
     """Two for each weight and position, and attention's scores and mixtures; embeddings and norms are left out."""
     backbone, decoder = network.backbone_flavor, network.decoder_flavor
-    depth_positions = math.ceil(size.frames * depth_share) * network.audio_num_codebooks
+    depth_positions = math.ceil(size.frames * depth_frame_fraction) * network.audio_num_codebooks
     weights = size.positions * transformer_weights(backbone) + depth_positions * transformer_weights(decoder)
     weights += size.frames * backbone.embed_dim * network.audio_vocab_size
     weights += depth_positions * decoder.embed_dim * (network.audio_vocab_size + backbone.embed_dim)

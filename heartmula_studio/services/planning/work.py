@@ -43,7 +43,7 @@ def measure_work(songs: Sequence[TrackInfo], config: TrainConfig, base: BaseFold
     step_size = config.batch_size * config.gradient_accumulation_steps * num_processes
     plan = RunPlan(len(learnt), step_size, config.epochs, config.max_steps, config.seed)
     passes = PASSES[config.method] + config.gradient_checkpointing
-    epoch_flops = passes * sum(forward_flops(network, size, config.depth_share) for size in learnt)
+    epoch_flops = passes * sum(forward_flops(network, size, config.depth_frame_fraction) for size in learnt)
     evaluations = 1 + plan.num_evaluations_after(0) if learnt else 0
     return Work(
         steps=plan.total_steps if learnt else 0,
