@@ -28,8 +28,9 @@ def start(tmp_path, *options: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def test_help_needs_no_torch(tmp_path):
-    done = start(tmp_path, "--help")
+@pytest.mark.parametrize("command", [["app.py"], ["-m", "heartmula_studio", "serve"]])
+def test_help_needs_no_torch(command):
+    done = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     for option in ("--host", "--port", "--data-dir", "--allow-anonymous"):
         assert option in done.stdout

@@ -13,14 +13,12 @@ PACKAGE = "heartmula_studio"
 
 FOUNDATION = ("errors", "settings", "files", "lyrics")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
-FRONTS = ("routes", "ui", "cli", "__main__")
 BEHIND_FRONTS = (*FOUNDATION, *ML_COLUMN, "store", "services", "studio")
 
 # What each part of the package may import besides itself.
 ALLOWED = {
     "__init__": (),
     "errors": (),
-    "held": ("errors", "regular_file"),
     "settings": ("__init__", "errors"),
     "files": ("__init__", "errors"),
     "lyrics": ("__init__", "errors", "files"),
@@ -31,7 +29,8 @@ ALLOWED = {
     "routes": ("__init__", *BEHIND_FRONTS),
     "ui": ("__init__", *BEHIND_FRONTS),
     "cli": ("__init__", *BEHIND_FRONTS),
-    "__main__": ("__init__", *BEHIND_FRONTS, "cli"),
+    "server": ("__init__", *BEHIND_FRONTS, "routes", "ui"),
+    "__main__": ("__init__", *BEHIND_FRONTS, "cli", "server"),
 }
 WITHOUT_TORCH = ("errors", "settings", "lyrics", "store")
 TORCH_LIBRARIES = ("torch", "torchaudio", "transformers", "peft", "accelerate", "datasets", "vector_quantize_pytorch")

@@ -1,6 +1,7 @@
 """What can be typed: commands, options and their explanations."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,18 @@ EXIT_CODES = """exit codes:
 """
 
 
+COMMAND = "heartmula-studio" if Path(sys.argv[0]).stem == "heartmula-studio" else "python -m heartmula_studio"
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m heartmula_studio",
+        prog=COMMAND,
         description="Teach HeartMuLa your style: from your songs to new songs that sound like them.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="the page, REST and gradio_client on one port; runs until Ctrl-C")
     for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize, add_dataset, add_check):
         add(commands)
     return parser.parse_args(arguments)
