@@ -7,18 +7,27 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.text import clean_text
 from heartmula_studio.lyrics.formats import unclear_stamp
 
-LYRICS_SUFFIXES = (".lrc", ".srt", ".vtt", ".txt")
+LYRICS_SUFFIXES = (".lrc", ".srt", ".vtt", ".sbv", ".txt")
 MAX_LYRICS_CHARS = 100_000
-KINDS = "Give plain text, LRC, SRT or WebVTT."
+KINDS = "Give plain text, LRC, SRT, WebVTT or SBV."
 
 _UNREADABLE = (
-    ("TTML", re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<tt[\s>]", re.DOTALL)),
-    ("a web page", re.compile(r"\s*(<!doctype html|<html[\s>])", re.IGNORECASE)),
-    ("XML", re.compile(r"\s*<\?xml\s")),
-    ("SAMI", re.compile(r"\s*<sami>", re.IGNORECASE)),
-    ("RTF", re.compile(r"\s*\{\\rtf")),
-    ("SubStation Alpha (ASS)", re.compile(r"\s*\[Script Info\]", re.IGNORECASE)),
-    ("an encrypted QRC file", re.compile(r"\s*[0-9A-F]{64,}\s*\Z")),
+    ("TTML", re.compile(r"\A\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(?:\w{1,20}:)?tt[\s>]", re.DOTALL)),
+    ("a web page", re.compile(r"\A\s*(<!doctype html|<html[\s>])", re.IGNORECASE)),
+    ("XML", re.compile(r"\A\s*<\?xml\s")),
+    ("SAMI", re.compile(r"\A\s*<sami>", re.IGNORECASE)),
+    ("RTF", re.compile(r"\A\s*\{\\rtf")),
+    (
+        "SubStation Alpha (ASS)",
+        re.compile(
+            r"^(?:\[Script Info\]|\[V4\+? Styles\]|Dialogue: *(?:Marked=)?\d+,\d+:\d\d:\d\d\.\d+,)", re.I | re.M
+        ),
+    ),
+    ("UltraStar", re.compile(r"^(?:#(?:BPM|GAP|MP3|TITLE): *\S.*|[:*FRG] -?\d+ \d+ -?\d+ .*)$", re.MULTILINE)),
+    ("MicroDVD", re.compile(r"^\{\d+\}\{\d*\}", re.MULTILINE)),
+    ("MPL2", re.compile(r"^\[\d+\]\[\d*\]", re.MULTILINE)),
+    ("SubViewer", re.compile(r"\A\s*\[INFORMATION\]", re.IGNORECASE)),
+    ("an encrypted QRC file", re.compile(r"\A\s*[0-9A-F]{64,}\s*\Z")),
 )
 
 
@@ -29,7 +38,7 @@ def require_readable(text: str) -> None:
             f"The lyrics have {len(text):,} characters.", f"Give at most {MAX_LYRICS_CHARS:,}: the words of one song."
         )
     for kind, pattern in _UNREADABLE:
-        if pattern.match(text):
+        if pattern.search(text):
             raise InvalidInputError(f"The lyrics are {kind}, which is not read.", KINDS)
     if _is_json(text):
         raise InvalidInputError("The lyrics are JSON, which is not read.", KINDS)

@@ -26,12 +26,18 @@ _GUESSES = ("gb18030", "big5", "cp932", "cp949", "euc_jp", "cp1250", "cp1251", "
 
 # The letters beside a to z of the languages that each encoding was made for, in lower case.
 _WESTERN = (
-    *("àâæçéèêëîïôœùûüÿ", "äöüßé", "áéíñóúüï", "ãáàâçéêíõóôúü", "àèéìíîòóùú", "åäöæøé", "éëïóöüèáíúê"),
+    *("àâæçéèêëîïôœùûü", "äöüßé", "áéíñóúüï", "ãáàâçéêíõóôúü", "àèéìíîòóùú", "åäöæøé", "éëïóöüèáíúê"),
     *("áéíóúýðþæö", "äöõüšž", "àçèéíïòóúü"),
 )
 _CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ")
 _MIXED_WESTERN = ("".join(_WESTERN[:6]),)
+_ALL_WESTERN = (*_WESTERN, *_MIXED_WESTERN)
 _VOWELS = "аеёиоуыэюяіїєъ"
+_IN_LATIN_WORD = re.compile(r"[a-z][^\W_a-zA-Z\d][a-z]")
+_RARE = set("šž")  # in the West never alone, and other letters in other encodings
+_NOT_IN_WORDS = "€‚ƒ„‹‘“”•–™›"
+_GLUED_DASH = re.compile(r"[a-z]—[a-z]")
+_CONTRACTION = re.compile(r"[a-z]’(?:t|s|m|ll|re|ve|d)\b", re.IGNORECASE)
 _SIGNS = "’‘“”„‚…–—«»‹›¿¡·°©®€£´•™\xa0"
 
 _MAX_ACCENTED = 0.4  # of all letters; more of them are another script, read wrongly
@@ -109,7 +115,7 @@ def _national_encoding(raw: bytes) -> str | None:
         raise _not_text()
     rules: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
         ("cp1252", lambda raw: _is_latin(_decoded(raw, "cp1252"), _WESTERN)),
-        ("cp1250", lambda raw: _is_latin(_decoded(raw, "cp1250"), _CENTRAL)),
+        ("cp1250", lambda raw: _is_latin(_decoded(raw, "cp1250"), _CENTRAL) and not _is_latin_mac(raw)),
         ("cp932", lambda raw: _share(_decoded(raw, "cp932"), _is_kana) >= _MIN_KANA),
         ("euc_jp", _is_euc_jp),
         ("cp949", lambda raw: _share(_decoded(raw, "cp949"), _is_hangul) >= _MIN_HANGUL),
@@ -117,6 +123,7 @@ def _national_encoding(raw: bytes) -> str | None:
         ("big5", lambda raw: _is_chinese(raw, "big5", "gb18030")),
         ("cp1251", _is_cyrillic),
         ("cp1252", lambda raw: _is_latin(_decoded(raw, "cp1252"), _MIXED_WESTERN)),
+        ("mac_roman", _is_mac_roman),
     )
     return next((encoding for encoding, holds in rules if holds(raw)), None)
 
@@ -134,15 +141,45 @@ def _is_latin(text: str | None, alphabets: tuple[str, ...]) -> bool:
         return False
     beyond = {c for c in text.lower() if c > "\x7f"}
     letters = {c for c in beyond if unicodedata.category(c).startswith("L")}
-    if not beyond - letters <= set(_SIGNS) or re.search(r"\w[¿¡]|[^\W\d_a-zA-Z]{4}", text):
+    if not beyond - letters <= set(_SIGNS) or re.search(r"\w[¿¡]|[^\W\d_a-zA-Z]{4}", text) or _is_misread(text):
         return False
     all_letters = [c for c in text.lower() if c.isalpha()]
     accented = sum(c > "\x7f" for c in all_letters)
-    return accented <= _MAX_ACCENTED * len(all_letters) and any(letters <= set(alphabet) for alphabet in alphabets)
+    if accented > _MAX_ACCENTED * len(all_letters) or (letters and letters <= _RARE and alphabets != _CENTRAL):
+        return False
+    return any(letters <= set(alphabet) for alphabet in alphabets)
+
+
+def _is_misread(text: str) -> bool:
+    """Whether letters and signs stand where another encoding's letters would: "fŸr", "donÕt", "coraz—n", "CORAZîN"."""
+    triples = zip(" " + text, text, text[1:] + " ", strict=False)
+    for before, here, behind in triples:
+        if here < "\x80":
+            continue
+        if before.isalpha() and (here in "‚„" or here in _NOT_IN_WORDS and behind.isalpha()):
+            return True
+        is_in_capitals = before.isupper() and behind.isupper()
+        if here.isupper() and (before.islower() or (here in "ÕÒÓÑÐ" and not behind.isalpha() and not before.isalpha())):
+            return True
+        if here.islower() and is_in_capitals or (here == "œ" and behind not in "uie"):
+            return True
+    return "—" in text and _GLUED_DASH.search(text) is not None and not _CONTRACTION.search(text)
+
+
+def _is_mac_roman(raw: bytes) -> bool:
+    """Whether it is old Macs' encoding, and not that of DOS, which has other letters at the same places."""
+    others = (_decoded(raw, name) for name in ("cp1252", "cp850"))
+    return _is_latin_mac(raw) and not any(_is_latin(text, _ALL_WESTERN) for text in others)
+
+
+def _is_latin_mac(raw: bytes) -> bool:
+    return _is_latin(_decoded(raw, "mac_roman"), _ALL_WESTERN)
 
 
 def _share(text: str | None, is_of_script: Callable[[str], bool]) -> float:
-    """The share of a script among the characters beyond ASCII; 0 where they are too few to tell."""
+    """The share of a script among the characters beyond ASCII; 0 where they are too few to tell, or in Latin words."""
+    if text and _IN_LATIN_WORD.search(text):
+        return 0.0
     beyond = [c for c in text or "" if c > "\x7f" and not c.isspace() and unicodedata.category(c)[0] != "P"]
     return sum(map(is_of_script, beyond)) / len(beyond) if len(beyond) >= _MIN_EVIDENCE else 0.0
 
@@ -153,6 +190,10 @@ def _is_kana(character: str) -> bool:
 
 def _is_hangul(character: str) -> bool:
     return "\uac00" <= character <= "\ud7a3"
+
+
+def _is_han(character: str) -> bool:
+    return "\u3400" <= character <= "\u9fff"
 
 
 def _is_euc_jp(raw: bytes) -> bool:
@@ -171,7 +212,8 @@ def _is_chinese(raw: bytes, encoding: str, other: str) -> bool:
     own, others = _common_share(raw, encoding), _common_share(raw, other)
     if own >= _MIN_COMMON and own - others >= _CLEARLY:
         return True
-    return encoding == "gb18030" and _decoded(raw, other) is None and _guesses(raw)[:1] == [encoding]
+    is_read = encoding == "gb18030" and _decoded(raw, other) is None and _share(_decoded(raw, encoding), _is_han) > 0
+    return is_read and _guesses(raw)[:1] == [encoding]
 
 
 def _common_share(raw: bytes, encoding: str) -> float:

@@ -1,4 +1,6 @@
-"""Timed lyrics of other kinds, rewritten as LRC line by line: subtitles (SRT, WebVTT), Whisper's, QRC, YRC and KRC.
+"""Timed lyrics of other kinds, rewritten as LRC line by line.
+
+Subtitles (SRT, WebVTT, SBV), Whisper's, QRC, YRC and KRC, labels of Audacity, and clocks without brackets.
 
 Everything else passes unchanged, and what is LRC already does too.
 """
@@ -8,7 +10,14 @@ from collections.abc import Iterator
 from statistics import median
 
 _CLOCK = r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2}(?:[.,]\d{1,3})?)"
-_CUE = re.compile(rf" *{_CLOCK} *--> *{_CLOCK}(?: .*)?")
+_EXACT_CLOCK = r"(\d{1,3}):(\d{1,2}):(\d{1,2}\.\d{1,3})"
+_CUE = re.compile(rf" *{_CLOCK} *--> *{_CLOCK}(?: +(.*))?")
+_CUE_SETTINGS = re.compile(r"(?:\w+:\S+(?: +|$))*")
+_SBV_CUE = re.compile(rf" *{_EXACT_CLOCK},{_EXACT_CLOCK} *")
+_BARE_CLOCK = re.compile(
+    rf" *\(?{_CLOCK}\)?(?: *(?:-->|[-–—]) *\(?{_CLOCK}\)?)?(?:(?: *[|\t:–—-] *| +)(.*))?",
+)
+_LABEL = re.compile(r" *(\d{1,5}\.\d{6})[ \t]+\d{1,5}\.\d{6}[ \t]*(.*)")
 _WHISPER = re.compile(rf" *\[{_CLOCK} *--> *{_CLOCK}\] *(.*)")
 _MILLISECONDS = re.compile(r" *\[(\d{1,8}),(\d{1,8})\](.*)")
 _WORD_TIMES = re.compile(r"\(\d{1,8},\d{1,8}(?:,-?\d{1,8})?\)|<\d{1,8},\d{1,8}(?:,-?\d{1,8})?>")
@@ -24,8 +33,10 @@ _SHORTEST_LINE_SEC = 0.5  # between most lines of a song
 def as_lrc(text: str) -> str:
     """Return cleaned lyrics with every time as a stamp `[mm:ss.xxx]`, and no other marks of their kind."""
     lines = text.split("\n")
-    if "-->" in text and any(_CUE.fullmatch(line) for line in lines):
+    if any(_cue(line) for line in lines):
         lines = list(_from_cues(lines))
+    elif _has_bare_clocks(lines):
+        lines = list(_from_bare_clocks(lines))
     clock = clock_of(text)
     return "\n".join(_rewritten(line, clock) for line in lines)
 
@@ -49,9 +60,8 @@ def clock_of(text: str) -> str | None:
 
 def unclear_stamp(text: str) -> str | None:
     """The stamp of three parts that may mean two times; None where there is none."""
-    if clock_of(text) is not None:
-        return None
-    return _THREE_PARTS.search(text)[0]
+    found = _THREE_PARTS.search(text) if clock_of(text) is None else None
+    return found and found[0]
 
 
 def _rewritten(line: str, clock: str | None) -> str:
@@ -73,21 +83,55 @@ def _two_parts(match: re.Match, clock: str | None) -> str:
     return f"[{a}:{b}.{c}]" if clock else ""
 
 
+def _cue(line: str) -> re.Match[str] | None:
+    return _CUE.fullmatch(line) or _SBV_CUE.fullmatch(line) if ":" in line else None
+
+
 def _from_cues(lines: list[str]) -> Iterator[str]:
     """Yield the lines of subtitles, each under the time of its cue; numbers and names of cues go, and notes."""
     now, is_skipped = "", False
     for i, line in enumerate(lines):
         follows_blank = i == 0 or not lines[i - 1].strip()
-        if cue := _CUE.fullmatch(line):
+        if cue := _cue(line):
             now, is_skipped = stamp(_seconds(*cue.groups()[:3])), False
+            if cue.re is _CUE and cue[7] and not _CUE_SETTINGS.fullmatch(cue[7]):
+                yield now + cue[7]
         elif not line.strip():
             now, is_skipped = "", False
-        elif follows_blank and i + 1 < len(lines) and _CUE.fullmatch(lines[i + 1]):
+        elif follows_blank and i + 1 < len(lines) and _cue(lines[i + 1]):
             continue
         elif follows_blank and _VTT_BLOCK.match(line):
             is_skipped = True
         elif not is_skipped:
             yield now + _CUE_MARKUP.sub("", line).strip()
+
+
+def _has_bare_clocks(lines: list[str]) -> bool:
+    """Whether clocks that open lines are stamps: a song may be about the 5:15, but not by the hundredth of a second."""
+    filled = [line for line in lines if line.strip()]
+    clocks = [clock for line in filled if (clock := _BARE_CLOCK.fullmatch(line))]
+    if not clocks:
+        return bool(filled) and all(map(_LABEL.fullmatch, filled))
+    if all("." in clock[3] or "," in clock[3] for clock in clocks):
+        return True
+    times = [_seconds(*clock.groups()[:3]) for clock in clocks]
+    return len(times) > 1 and times == sorted(set(times)) and 3 * len(clocks) >= len(filled)
+
+
+def _from_bare_clocks(lines: list[str]) -> Iterator[str]:
+    """Yield lines under the clock in front of them, or on a line of its own above them."""
+    now = ""
+    for line in lines:
+        if label := _LABEL.fullmatch(line):
+            yield stamp(float(label[1])) + label[2]
+        elif clock := _BARE_CLOCK.fullmatch(line):
+            at = stamp(_seconds(*clock.groups()[:3]))
+            now = "" if clock[7] else at
+            if clock[7]:
+                yield at + clock[7]
+        else:
+            now = now if line.strip() else ""
+            yield now + line
 
 
 def stamp(seconds: float) -> str:

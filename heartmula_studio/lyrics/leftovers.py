@@ -23,6 +23,7 @@ _FILLERS = frozenset(("by", "and", "of", "the", "studio", "at"))
 _CREDIT = re.compile(r"([^:：]{1,60}?) *[:：] *(\S.*)")
 _BETWEEN_ROLES = re.compile(r"[\s/&、・·,，()（）|\-+]+")
 _NOTICES = (
+    re.compile(r"\[(?:tr|tt|fu|ro)(?::[\w-]{1,20})?\].*"),  # LRCX: a translation, word times, readings
     re.compile(r"(此歌曲为没有填词的)?纯音乐[，, ]*请您?欣赏[。.]?"),
     re.compile(r"暂无歌词[。.]?"),
     re.compile(r".{0,20}未经.{0,20}(许可|授权).{0,40}"),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from heartmula_studio.files.text import clean_text
+from heartmula_studio.lyrics.chord_sheets import without_chords
 from heartmula_studio.lyrics.formats import as_lrc
 from heartmula_studio.lyrics.leftovers import is_leftover, without_page_marks
-from heartmula_studio.lyrics.sections import names_section, section_mark
+from heartmula_studio.lyrics.sections import names_section, section_mark, split_at_marks
 
 _TIME = r"(-?)(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2}(?:[.,]\d{1,3})?)"
 _LEADING_STAMP = re.compile(rf" *\[{_TIME}\]")
@@ -19,6 +20,7 @@ _METADATA = re.compile(
     re.IGNORECASE,
 )
 _PLAYER_TAG = re.compile(r"\[([a-z][a-z0-9_]*)\s*:.*\]")  # of any player, in timed text
+_SINGER = re.compile(r" *(?:[FMD]|v\d{1,2}|bg): *")  # of a timed line: female, male, duet; first, second, background
 _OFFSET = re.compile(r"^ *\[offset *: *([+-]?\d{1,9}) *\] *$", re.IGNORECASE | re.MULTILINE)
 _REMEMBERED = 64  # texts; a song's lyrics are read once for each of its windows
 
@@ -53,7 +55,7 @@ def removed_lines(lyrics: str) -> tuple[str, ...]:
 
 @lru_cache(_REMEMBERED)
 def _parsed(lyrics: str) -> ParsedLyrics:
-    text = as_lrc(clean_text(lyrics))
+    text = as_lrc(without_chords(clean_text(lyrics)))
     offset = _OFFSET.search(text)
     reader = _Reader(int(offset[1]) / 1000 if offset else 0.0)
     raw_lines = text.split("\n")
@@ -92,10 +94,15 @@ class _Reader:
         sung = without_page_marks(text, is_first, is_last).strip()
         if sung != text:
             self._removed.append(text.removeprefix(sung).removesuffix(sung))
-        if mark := section_mark(sung):
-            self._begin_section(mark, stamps_sec)
-        elif sung:
-            self._close_line(sung, stamps_sec)
+        pieces = [sung] if section_mark(sung) else split_at_marks(sung)
+        if is_first and not stamps_sec and len(pieces) > 1 and not section_mark(pieces[0]):
+            self._removed.append(pieces.pop(0))  # the song's title
+        for i, piece in enumerate(pieces):
+            if mark := section_mark(piece):
+                is_alone = i + 1 == len(pieces)
+                self._begin_section(mark, stamps_sec if is_alone else ())
+            else:
+                self._close_line(piece, stamps_sec)
 
     def take_blank(self) -> None:
         self._lead.append("")
@@ -126,6 +133,8 @@ def _split_stamps(line: str, offset_sec: float) -> tuple[str, tuple[float, ...]]
         at_sec = int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
         stamps_sec.append(max((-at_sec if sign else at_sec) - offset_sec, 0.0))
         end = stamp.end()
+    if stamps_sec and (singer := _SINGER.match(line, end)):
+        end = singer.end()
     text, num_removed = _ANY_STAMP.subn("", line[end:])
     if num_removed:
         text = re.sub(" +", " ", text)

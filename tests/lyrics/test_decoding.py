@@ -31,6 +31,10 @@ CASES = [
 ]
 
 
+MAC = [GERMAN, FRENCH, SPANISH, "Don’t look “back”\n", "Ich möchte schön sein", "für", "Tú y yo, aquí", "MAÑANA"]
+CASES += [(text, "mac_roman") for text in MAC]
+
+
 @pytest.mark.parametrize(("text", "encoding"), CASES)
 @pytest.mark.parametrize("copies", [1, 8])
 def test_p9_clear_cases_are_read_right(tmp_path, text, encoding, copies):
@@ -53,6 +57,7 @@ OTHERS = [
     *[("Я помню чудное мгновенье\nПередо мной явилась ты", "koi8_r"), ("и сердце бьётся в упоенье", "koi8_r")],
     *[("Я ПОМНЮ чудное мгновенье\nпередо мной явилась ты", "koi8_r"), ("אני אוהב אותך מאוד", "cp1255")],
     *[("Aš myliu tave, mano širdie, ačiū už viską, ką davei", "cp1257")],
+    *[("corazón", "mac_roman"), (GERMAN, "cp850"), (SPANISH, "cp850"), ("Minä rakastan sinua, yö", "cp850")],
 ]
 
 

@@ -49,7 +49,10 @@ VTT = (
 )
 
 
-@pytest.mark.parametrize("lyrics", [CUES, CUES.replace("\n", "\r\n"), VTT, "\ufeff" + CUES])
+SBV = "0:00:10.000,0:00:12.000\nla la\n\n0:00:13.500,0:01:00.000\nlo\nli 3\n"
+
+
+@pytest.mark.parametrize("lyrics", [CUES, CUES.replace("\n", "\r\n"), VTT, "\ufeff" + CUES, SBV])
 def test_p8_subtitles_are_timed_without_their_numbers(lyrics):
     assert timed(lyrics) == [(10.0, "la la"), (13.5, "lo"), (13.5, "li 3")]
     assert plain_lyrics(lyrics) == "la la\nlo\nli 3"
@@ -76,12 +79,27 @@ def test_p8_subtitles_are_timed_without_their_numbers(lyrics):
         ("[75:10.00]la", [(4510.0, "la")]),
         ("[00:01.00][00:09.00]la", [(1.0, "la"), (9.0, "la")]),
         ("[00:01.00]\n[00:02.00]la", [(2.0, "la")]),
+        ("[00:01.00]<00:01.00>wo <00:01.50>rd<00:02.00>", [(1.0, "wo rd")]),
+        ("[00:01.00]F: la\n[00:02.00]v2: lo", [(1.0, "la"), (2.0, "lo")]),
+        ("00:01.20 la\n00:03.40 lo", [(1.2, "la"), (3.4, "lo")]),
+        ("(00:01.20) - la\n00:03.40\tlo", [(1.2, "la"), (3.4, "lo")]),
+        ("1:02:03.5 la", [(3723.5, "la")]),
+        ("00:01.20 --> 00:03.00 la", [(1.2, "la")]),
+        ("0:01 la\n0:15 lo", [(1.0, "la"), (15.0, "lo")]),
+        ("0:01\nla\n0:15\nlo", [(1.0, "la"), (15.0, "lo")]),
+        ("1.200000\t3.400000\tla\n3.400000\t5.000000\tlo", [(1.2, "la"), (3.4, "lo")]),
     ],
 )
 def test_p8_stamps_of_every_kind(lyrics, expected):
     assert timed(lyrics) == expected
-    assert checked_lyrics(lyrics) == lyrics
+    assert checked_lyrics(lyrics) == lyrics.replace("\t", " ")
     assert plain_lyrics(lyrics) == "\n".join(text for _, text in sorted(expected))
+
+
+@pytest.mark.parametrize("lyrics", ["5:15 I'm out of my brain\nla", "la\n3:16\nlo\nli", "0:15 lo\n0:01 la", "24.5 la"])
+def test_p8_hours_that_are_sung_are_no_stamps(lyrics):
+    assert plain_lyrics(lyrics) == lyrics
+    assert not is_timed(lyrics)
 
 
 def test_p8_a_stamp_that_may_be_hours_is_refused_and_never_read_as_hundredths():
@@ -100,7 +118,15 @@ def test_p8_a_stamp_that_may_be_hours_is_refused_and_never_read_as_hundredths():
         ("web page", "<!DOCTYPE html><p>la"),
         ("SAMI", "<SAMI><BODY>"),
         ("RTF", "{\\rtf1\\ansi la}"),
+        ("TTML", "<?xml version='1.0'?><tt:tt xmlns:tt='http://www.w3.org/ns/ttml'>"),
         ("SubStation", "[Script Info]\nTitle: la"),
+        ("SubStation", "; made by hand\n[V4+ Styles]\nFormat: Name"),
+        ("SubStation", "Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,la la"),
+        ("UltraStar", "#TITLE:la\n#BPM:240\n: 0 4 60 la\n- 10\nE"),
+        ("UltraStar", ": 0 4 60 la\n* 4 4 -2 lo\n"),
+        ("MicroDVD", "{100}{200}la"),
+        ("MPL2", "[10][30]la"),
+        ("SubViewer", "[INFORMATION]\n[TITLE]la"),
         ("encrypted QRC", "0123456789ABCDEF" * 8),
         ("JSON", '{"lrc": {"lyric": "la"}}'),
         ("JSON", '[{"startTimeMs": "10", "words": "la"}]'),
@@ -131,6 +157,18 @@ def test_p8_what_is_not_read_is_refused_by_name(kind, text):
         ],
         *[("Intro", "[intro]"), ("Guitar Solo:", "[guitar solo]"), ("**[Bridge]**", "[Bridge]"), ("(Hook)", "[hook]")],
         *[("[Verse 1: both]", "[Verse 1: both]"), ("[Chorus]", "[Chorus]"), ("[solo]", "[solo]")],
+        *[
+            (line, "[chorus]")
+            for line in ("【副歌】", "[副歌]", "（副歌）", "副歌：", "副歌", "【サビ】", "[후렴]", "Припев:")
+        ],
+        *[("主歌1", "[verse 1]"), ("【主歌一】", "[verse 1]"), ("[Aメロ]", "[verse]"), ("［间奏］", "[interlude]")],
+        *[
+            ("［Chorus］", "[Chorus]"),
+            ("〔Verse 2〕", "[Verse 2]"),
+            ("【合】", "[合]"),
+            ("Estribillo:", "[chorus]"),
+            ("Припев:", "[chorus]"),
+        ],
     ],
 )
 def test_section_marks_of_every_habit(line, mark):
@@ -161,11 +199,79 @@ def test_section_marks_of_every_habit(line, mark):
             "End",
             "Choruses",
         ),
-        *("Rap", "x2", "(x2)", "1999", "Break my heart again", "Drop"),
+        *("Rap", "x2", "(x2)", "1999", "Break my heart again", "Drop", "Coro", "独白", "我们的副歌", "ラップ", "Pont"),
     ],
 )
 def test_words_that_are_sung_are_no_section_marks(line):
     assert plain_lyrics(f"{line}\nla") == f"{line}\nla"
+
+
+@pytest.mark.parametrize(
+    ("lyrics", "plain"),
+    [
+        ("[verse]hello\nla", "[verse]\nhello\nla"),
+        ("[Verse 1: A & B] hello [Chorus x2]\nla", "[Verse 1: A & B]\nhello\n[chorus]\nla"),
+        ("[00:01.00][chorus]la\n[00:02.00]lo", "[chorus]\nla\nlo"),
+        ("【副歌】la", "[chorus]\nla"),
+        ("la\n[oh]la", "la\n[oh]la"),
+    ],
+)
+def test_a_mark_and_words_on_one_line_are_two(lyrics, plain):
+    assert plain_lyrics(lyrics) == plain
+    assert removed_lines(lyrics) == ()
+    for line in parse_lyrics(lyrics):
+        assert bool(line.stamps_sec) == is_timed(lyrics)
+
+
+@pytest.mark.parametrize("lyrics", ["My Song[verse]\nla", "My Song [Verse]la"])
+def test_a_title_glued_to_the_first_mark_is_taken_out_visibly(lyrics):
+    assert plain_lyrics(lyrics).lower() == "[verse]\nla"
+    assert removed_lines(lyrics) == ("My Song",)
+
+
+CHORDPRO = """{title: Song}
+{artist: Me}
+# nobody sings this
+{start_of_verse: Verse 1}
+[C]La la [G7/B]lo
+Hal[F#m7b5]le[Bbmaj7]lu
+{end_of_verse}
+{soc}
+[Am]Ho
+{eoc}
+{sot}
+e|--0--|
+{eot}
+{c: Bridge}
+{comment: softly}
+li
+{chorus}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sheet", "plain"),
+    [
+        (CHORDPRO, "[verse 1]\nLa la lo\nHallelu\n[chorus]\nHo\n[bridge]\nli\n[chorus]"),
+        ("[C]la [Am]lo\n[G]\nli", "la lo\nli"),
+        ("[00:01.00][C]la\n[00:02.00][G]lo", "la\nlo"),
+        ("[Verse]\nG      Em7 C\nla la la\nD\nlo\n| C  D/F# |", "[Verse]\nla la la\nlo"),
+        ("e|--0--2--|\nB|--1--3--|\nla", "la"),
+        ("[A]\nla\n[B]\nlo", "[A]\nla\n[B]\nlo"),
+        ("A B C\nD E F G\nAm I\n{oh yeah}\nHm Hm", "A B C\nD E F G\nAm I\n{oh yeah}\nHm Hm"),
+    ],
+)
+def test_chords_are_not_sung(sheet, plain):
+    assert plain_lyrics(sheet) == plain
+
+
+@pytest.mark.parametrize(
+    "attachment", ["[tr]hello", "[tr:zh-Hans]你好", "[tt]<0,0><500,1>", "[fu]<a,0,1>", "[ro]ni hao"]
+)
+def test_translations_and_word_times_of_lrcx_are_not_sung(attachment):
+    lyrics = f"[00:01.00]la\n[00:01.00]{attachment}\n[00:02.00]lo"
+    assert plain_lyrics(lyrics) == "la\nlo"
+    assert removed_lines(lyrics) == (attachment,)
 
 
 CREDITS = [

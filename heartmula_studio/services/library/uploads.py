@@ -12,7 +12,7 @@ from heartmula_studio.store.datasets import AudioInfo, Datasets
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile
 
-TEXT_SUFFIXES = (*LYRICS_SUFFIXES, ".qrc", ".yrc", ".krc", ".ttml")  # some only to be refused by name
+TEXT_SUFFIXES = (*LYRICS_SUFFIXES, ".qrc", ".yrc", ".krc", ".ttml", ".ass")  # some only to be refused by name
 COPY_BYTES = 1 << 20
 
 T = TypeVar("T")
