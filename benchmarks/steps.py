@@ -19,7 +19,7 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.costs.flops import PASSES, WindowSize, forward_flops
 from heartmula_studio.finetune.costs.memory import training_bytes
 from heartmula_studio.finetune.evaluate import batch_loss
-from heartmula_studio.finetune.model_setup import base_of, load_network
+from heartmula_studio.finetune.model_setup import load_network, unwrap_base
 from heartmula_studio.finetune.setup import make_optimizer
 from heartmula_studio.services.planning.throughput import matmul_speed, precision
 
@@ -68,7 +68,7 @@ class StepBench:
             )
 
     def _batch(self, network: nn.Module, seconds: float) -> Batch:
-        num_codebooks = base_of(network).config.audio_num_codebooks
+        num_codebooks = unwrap_base(network).config.audio_num_codebooks
         num_codes = self._layout.special.audio_eos_id - 1  # upstream keeps one id between the codes and the end
         codes = torch.randint(0, num_codes, (num_codebooks, frames_of(seconds)))
         prompt = self._layout.build("piano, calm", "")
@@ -77,7 +77,7 @@ class StepBench:
     def _flops(self, network: nn.Module, batch: Batch, config: TrainConfig) -> float:
         size = WindowSize(batch.tokens.shape[1], len(batch.targets))
         passes = PASSES[config.method] + config.gradient_checkpointing
-        return passes * forward_flops(base_of(network).config, size)
+        return passes * forward_flops(unwrap_base(network).config, size)
 
     def _begin_peak(self) -> None:
         if self._device.type == "cuda":

@@ -25,6 +25,7 @@ from heartmula_studio.services.training.preprocess import source_of
 from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.studio import Studio
 from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenized
+from tests.training_events import lines, step
 
 TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
 SLOW_SEC = 100.0
@@ -56,8 +57,7 @@ def fresh(tmp_path) -> Studio:
 def measured(studio: Studio, job_id: str, step_sec: float) -> None:
     """Steps of a job as its worker writes them."""
     folder = JobFolder(studio.store.jobs.folder(job_id))
-    lines = [{"event": "step", "step": step, "step_sec": step_sec} for step in range(1, 9)]
-    folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    folder.metrics.write_text(lines(*(step(number, step_sec=step_sec) for number in range(1, 9))))
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def example_sets(engine: Engine, job: Path) -> dict[str, ExampleSet]:
 def losses(engine: Engine, sets: dict[str, ExampleSet]) -> dict[str, float]:
     """Mean cross-entropy in nats over all codebooks, by set."""
     codebooks = engine.model.config.audio_num_codebooks
-    return {name: mean_loss(engine.model, examples, 1, codebooks).loss for name, examples in sets.items()}
+    return {name: mean_loss(engine.model, examples, 1, codebooks).mean for name, examples in sets.items()}
 
 
 def learn(job: Path, config: TrainConfig, adapter: Path, runtime: Runtime) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from heartmula_studio.codec.control import Progress
+from heartmula_studio.finetune.events import StepEvent
 from heartmula_studio.generate.engine import Engine, GeneratedSong
 from heartmula_studio.generate.request import SongRequest
 
@@ -25,14 +25,14 @@ def progress_bar(label: str, unit: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield a callback for the lines of metrics.jsonl; the bar shows the loss."""
+def training_progress() -> Iterator[Callable[[StepEvent], None]]:
+    """Yield a callback for the steps of a run; the bar shows the loss."""
     with tqdm(desc="Learning", unit="step", dynamic_ncols=True) as bar:
 
-        def on_step(line: dict[str, Any]) -> None:
-            bar.total = line["total_steps"]
-            bar.set_postfix(loss=f"{line['loss']:.4f}", refresh=False)
-            bar.update(line["step"] - bar.n)
+        def on_step(event: StepEvent) -> None:
+            bar.total = event.total_steps
+            bar.set_postfix(loss=f"{event.loss:.4f}", refresh=False)
+            bar.update(event.step - bar.n)
 
         yield on_step
 

@@ -1,10 +1,11 @@
 """The demo's evidence: a table of losses and a plot of the run."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from heartmula_studio.finetune.events import EvalEvent, StepEvent, read_events
 
 SMOOTHING = 0.9
 
@@ -36,9 +37,9 @@ def results_table(comparisons: list[Comparison]) -> str:
 
 def plot_losses(metrics: Path, out: Path) -> None:
     """Draw training loss (raw and smoothed) and held-out loss over the steps."""
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    steps = [(line["step"], line["loss"]) for line in lines if line["event"] == "step"]
-    evaluations = [(line["step"], line["loss"]) for line in lines if line["event"] == "eval"]
+    events = list(read_events(metrics))
+    steps = [(event.step, event.loss) for event in events if isinstance(event, StepEvent)]
+    evaluations = [(event.step, event.loss) for event in events if isinstance(event, EvalEvent)]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(*zip(*steps, strict=True), color="#7c3aed", alpha=0.25, label="training, each step")

@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, written by workers: read from any place, from the end, or trimmed.
+"""Files of one JSON object a line, written by workers: read from any place or from the end.
 
 A line that was torn when a worker was killed is no line.
 """
@@ -11,7 +11,6 @@ from typing import Any
 
 from heartmula_studio.files.regular_file import NotRegularFileError, open_regular
 
-ENDINGS = ("done", "stopped", "failed")  # the events of metrics.jsonl after which nothing comes
 _BLOCK_BYTES = 1 << 16
 
 
@@ -59,17 +58,6 @@ def lines_backwards(path: Path) -> Iterator[dict[str, Any]]:
 def last_line(path: Path) -> dict[str, Any]:
     """Read the last whole line of a file of lines; empty where there is none."""
     return next(lines_backwards(path), {})
-
-
-def drop_ending(metrics: Path) -> None:
-    """Cut off how an earlier attempt ended, and a line it left torn."""
-    kept = 0
-    for end, line in lines_after(metrics, 0):
-        if line.get("event") not in ENDINGS:
-            kept = end
-    if metrics.is_file():
-        with metrics.open("r+b") as file:
-            file.truncate(kept)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 from accelerate import PartialState
@@ -11,8 +10,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
 from heartmula_studio.files.file_lock import try_lock
-
-LOCK = "run.lock"
+from heartmula_studio.finetune.run_folder import RunFolder
 
 T = TypeVar("T")
 
@@ -48,15 +46,15 @@ def require_alike(values: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def sole_run(job_dir: Path, processes: PartialState) -> Iterator[None]:
-    """Hold a job folder for this run. Raises ConflictError in every process where another run is at work in it."""
-    lock = try_lock(job_dir / LOCK) if processes.is_main_process else None
+def sole_run(folder: RunFolder, processes: PartialState) -> Iterator[None]:
+    """Lock a folder for this run. Raises ConflictError in every process where another run is at work in it."""
+    lock = try_lock(folder.lock) if processes.is_main_process else None
     is_locked = broadcast_object_list([lock is not None])[0]
     if not is_locked:
         # Were one process to exit earlier, the launcher would kill the main one before it has said why.
         processes.wait_for_everyone()
         raise ConflictError(
-            f"Another run is training in {job_dir}.",
+            f"Another run is training in {folder.path}.",
             "Wait until it has ended, or stop it with a file named `stop` in that folder. Several processes of one "
             "run are started together, by `accelerate launch` or `torchrun`.",
         )

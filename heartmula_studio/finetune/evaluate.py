@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from heartmula_studio.dataset.batch import Batch, Example
 from heartmula_studio.finetune.loss import LossParts, cross_entropy_sums
 
+NON_FINITE_HINT = "Lower learning_rate, or use mixed_precision no or bf16. What was saved before is untouched."
+
 
 @dataclass(frozen=True)
 class MeanLoss:
     """Cross-entropy in nats: its mean over codebooks, and each codebook's mean over frames."""
 
-    loss: float
+    mean: float
     per_codebook: tuple[float, ...]
 
     @classmethod

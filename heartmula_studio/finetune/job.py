@@ -13,6 +13,7 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError, StorageErr
 from heartmula_studio.finetune.agreement import in_every_process, sole_run
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.environment import full_float32, ignored_notes, require_none_refused, take_variables
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
@@ -23,42 +24,42 @@ MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
     """Train until the job in `job_dir` is complete or asked to stop; go on from its last saved state if it has one.
 
-    on_step: called on the main process with every step's line of metrics.jsonl. device: "cpu" or a kind of GPU
+    on_step: called on the main process with the event of every step. device: "cpu" or a kind of GPU
     ("cuda", "mps"); None takes a GPU where there is one.
     Raises the errors of config, dataset and base model; ConflictError where another run is at work in the folder;
     InvalidInputError where there is no such device, or the environment asks for what a run cannot do; StorageError
     where the disk refuses; and TrainingError (NonFiniteLossError among them) where the run cannot go on. Whatever goes
     wrong in the folder is also in logs.txt and, as the event `failed`, in metrics.jsonl.
     """
-    job_dir = Path(job_dir)
+    folder = RunFolder(Path(job_dir))
     variables = take_variables()
     # Accelerate itself heeds this flag only later, when it is too late for the process group.
     processes = PartialState(cpu=device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU"))
     try:
-        in_every_process(lambda: require_folder(job_dir))
-        with sole_run(job_dir, processes), full_float32():
-            return train_alone(job_dir, on_step, device, processes, variables)
+        in_every_process(lambda: require_folder(folder))
+        with sole_run(folder, processes), full_float32():
+            return train_alone(folder, on_step, device, processes, variables)
     except OSError as error:
-        raise as_studio_error(error, job_dir) from error
+        raise as_studio_error(error, folder) from error
     finally:
         # The next job in this process may want another precision, or another device.
         AcceleratorState._reset_state(reset_partial_state=processes.num_processes == 1)
 
 
 def train_alone(
-    job_dir: Path, on_step: OnStep | None, device: str | None, processes: PartialState, variables: Mapping[str, str]
+    folder: RunFolder, on_step: OnStep | None, device: str | None, processes: PartialState, variables: Mapping[str, str]
 ) -> TrainResult:
     """As `train`, in a folder that no other run is at work in. `variables`: what the environment asked for."""
-    log = RunLog(job_dir, processes.is_main_process)
+    log = RunLog(folder, processes.is_main_process)
     try:
         require_none_refused(variables)
         require_device(processes, device)
         require_processes_asked_for(processes)
         for note in ignored_notes(variables):
             log.say(note)
-        config = in_every_process(lambda: TrainConfig.load(job_dir / "config.json"))
-        with StopRequest(job_dir) as stop:
-            return Trainer(job_dir, config, log, stop, on_step).run()
+        config = in_every_process(lambda: TrainConfig.load(folder.config))
+        with StopRequest(folder) as stop:
+            return Trainer(folder, config, log, stop, on_step).run()
     except StudioError as error:
         log.fail(error)
         # All processes raise it. Were one to exit earlier, the launcher would kill the others while they write.
@@ -67,14 +68,14 @@ def train_alone(
     except Exception as error:
         # Perhaps in this process only: it must exit, for the launcher to end those that wait for it.
         if is_out_of_memory(error) or isinstance(error, (OSError, SafetensorError)):
-            failure = as_studio_error(error, job_dir)
+            failure = as_studio_error(error, folder)
             log.fail(failure)
             raise failure from error
         log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."))
         raise
 
 
-def as_studio_error(error: Exception, job_dir: Path) -> StudioError:
+def as_studio_error(error: Exception, folder: RunFolder) -> StudioError:
     """Say what the machine lacks, and what to do."""
     if is_out_of_memory(error):
         return TrainingError(
@@ -84,17 +85,17 @@ def as_studio_error(error: Exception, job_dir: Path) -> StudioError:
         )
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:
-        reason = f"{error.filename or job_dir}: {error.strerror}"
+        reason = f"{error.filename or folder.path}: {error.strerror}"
     return StorageError(
         f"A file cannot be read or written. {reason}.",
-        f"Make room on the disk of {job_dir} and see that you may write there, then start the job again: it goes on "
-        "from its last saved state.",
+        f"Make room on the disk of {folder.path} and see that you may write there, then start the job again: it goes "
+        "on from its last saved state.",
     )
 
 
-def require_folder(job_dir: Path) -> None:
-    if not job_dir.is_dir():
-        raise NotFoundError(f"There is no job folder {job_dir}.", "Give a folder with config.json and dataset/.")
+def require_folder(folder: RunFolder) -> None:
+    if not folder.path.is_dir():
+        raise NotFoundError(f"There is no job folder {folder.path}.", "Give a folder with config.json and dataset/.")
 
 
 def require_device(processes: PartialState, device: str | None) -> None:

@@ -18,7 +18,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from heartmula_studio.errors import CancelledError, InvalidInputError, TrainingError
-from heartmula_studio.finetune.run_log import RunLog
+from heartmula_studio.finetune.events import StoppedEvent, last_event
+from heartmula_studio.finetune.run_folder import RunFolder
 
 MODULE = "heartmula_studio.finetune"
 
@@ -101,13 +102,14 @@ def run_processes(processes: Processes, job_dir: Path) -> int:
 
     Returns the exit code: 0 complete, 130 stopped and saved. Raises TrainingError where a process fails.
     """
+    folder = RunFolder(job_dir)
     try:
         torchrun.main([*processes.torchrun_options(), "-m", MODULE, str(job_dir)])
     except (ChildFailedError, SignalException) as error:
-        if RunLog(job_dir, enabled=False).last_event() == "stopped" or CancelledError.exit_code in exit_codes(error):
+        if isinstance(last_event(folder.metrics), StoppedEvent) or CancelledError.exit_code in exit_codes(error):
             return CancelledError.exit_code
         where = "" if processes.machine_rank == 0 else " on the first machine"
-        raise TrainingError("A training process ended early.", f"{job_dir / 'logs.txt'}{where} says why.") from error
+        raise TrainingError("A training process ended early.", f"{folder.logs}{where} says why.") from error
     return 0
 
 

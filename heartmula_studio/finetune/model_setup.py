@@ -75,6 +75,6 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def base_of(network: HeartMuLa | PeftModel) -> HeartMuLa:
+def unwrap_base(network: HeartMuLa | PeftModel) -> HeartMuLa:
     """Return the HeartMuLa inside, adapter layers included where there are any."""
     return network.get_base_model() if isinstance(network, PeftModel) else network

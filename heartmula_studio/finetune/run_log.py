@@ -1,31 +1,27 @@
-"""A run's two diaries: metrics.jsonl for programs, logs.txt for people. Written by the main process only."""
+"""Metrics (JSONL) and the human-readable log of a run, written by its main process only."""
 
-import json
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from heartmula_studio.errors import StudioError
+from heartmula_studio.finetune.events import FailedEvent, TrainingEvent, to_json
+from heartmula_studio.finetune.run_folder import RunFolder
 
 
 class RunLog:
-    """Append to the files of one job folder; each line is on its way to disk when the call returns.
+    """Append to metrics.jsonl and logs.txt; each line is on its way to disk when the call returns.
 
     Files are opened per line, so that a reader or a person may move them away at any time.
     """
 
-    def __init__(self, job_dir: Path, enabled: bool):
-        self._metrics = job_dir / "metrics.jsonl"
-        self._logs = job_dir / "logs.txt"
-        self._enabled = enabled
+    def __init__(self, folder: RunFolder, enabled: bool):
+        self._metrics, self._logs, self._enabled = folder.metrics, folder.logs, enabled
 
-    def record(self, event: str, **values: Any) -> dict[str, Any]:
-        """Append one line to metrics.jsonl and return it."""
-        line = {"event": event, **values}
-        self._append(self._metrics, json.dumps(line, allow_nan=False))
-        return line
+    def record(self, event: TrainingEvent) -> None:
+        """Append one event to metrics.jsonl."""
+        self._append(self._metrics, to_json(event))
 
     def say(self, text: str) -> None:
         """Append one line with the time to logs.txt."""
@@ -35,14 +31,9 @@ class RunLog:
     def fail(self, error: StudioError) -> None:
         """Record why the run ended, as far as the disk lets: what ended the run may be that it is full."""
         with suppress(OSError):
-            self.record("failed", error={"code": error.code, "message": error.message, "hint": error.hint})
+            self.record(FailedEvent.of(error))
         with suppress(OSError):
             self.say(f"Failed: {error}")
-
-    def last_event(self) -> str | None:
-        """Read how far the run got from its last line in metrics.jsonl, None without one."""
-        lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.is_file() else []
-        return json.loads(lines[-1])["event"] if lines else None
 
     def metrics_bytes(self) -> int:
         """Return the length of metrics.jsonl, all of it on disk."""

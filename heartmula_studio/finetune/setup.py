@@ -1,17 +1,24 @@
 """Everything a run works with, built once from config and folder: data, network, optimizer, plan."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.optimizer import AcceleratedOptimizer
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
+from heartmula_studio.arch.checkpoints import (
+    BUNDLED_BASE,
+    BaseFolder,
+    find_base,
+    read_heartcodec_config,
+    read_heartmula_config,
+)
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.pairing import require_codec_of_model
+from heartmula_studio.dataset.prompt import SpecialTokens
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.adam8bit import Adam8bit
@@ -19,8 +26,9 @@ from heartmula_studio.finetune.agreement import in_every_process, require_alike
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.data_plan import RunPlan
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
-from heartmula_studio.finetune.model_setup import base_of, load_network, parameter_groups
-from heartmula_studio.finetune.sharding import prepare, shard_on_cpu_too, sharding_plugin
+from heartmula_studio.finetune.model_setup import load_network, parameter_groups, trainable_weights, unwrap_base
+from heartmula_studio.finetune.run_folder import RunFolder
+from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.
@@ -29,6 +37,9 @@ _FREE_SETTINGS = ("base_model", "dataset", "state_every_steps", "save_dtype", "g
 
 @dataclass(frozen=True)
 class Setup:
+    """A run's parts. They stay the same while the run goes on; the weights change."""
+
+    config: TrainConfig
     accelerator: Accelerator
     base: BaseFolder
     base_fingerprint: str
@@ -39,20 +50,25 @@ class Setup:
     held_out: ExampleSet
     plan: RunPlan
     num_codebooks: int
-    identity: dict[str, Any]  # what must stay the same for a saved state to be continued
+    identity: dict[str, Any]  # see `run_identity`
+
+    def gather_weights(self) -> dict[str, Tensor]:
+        """Return what is trained, unsharded, on the main process; nothing on the others. All processes take part."""
+        return gather_full(trainable_weights(self.network), keep=self.accelerator.is_main_process)
 
 
-def set_up(job_dir: Path, config: TrainConfig) -> Setup:
+def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
     """Build everything. Raises as `load`, `require_alike` and the functions below do."""
     accelerator = make_accelerator(config.mixed_precision, config.method)
     require_one_process(config, accelerator.num_processes)
-    base, network, train_set, held_out = in_every_process(lambda: load(job_dir, config, accelerator.device))
+    base, network, train_set, held_out = in_every_process(lambda: load(folder, config, accelerator.device))
     base_fingerprint = fingerprint(base.model)
     identity = run_identity(config, base_fingerprint, train_set, held_out, accelerator.num_processes)
     require_alike(identity)
     model, optimizer = prepare(accelerator, network, make_optimizer(network, config))
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
     return Setup(
+        config=config,
         accelerator=accelerator,
         base=base,
         base_fingerprint=base_fingerprint,
@@ -62,18 +78,25 @@ def set_up(job_dir: Path, config: TrainConfig) -> Setup:
         train_set=train_set,
         held_out=held_out,
         plan=RunPlan(len(train_set), step_size, config.epochs, config.max_steps, config.seed),
-        num_codebooks=base_of(network).config.audio_num_codebooks,
+        num_codebooks=unwrap_base(network).config.audio_num_codebooks,
         identity=identity,
     )
 
 
 def load(
-    job_dir: Path, config: TrainConfig, device: torch.device
+    folder: RunFolder, config: TrainConfig, device: torch.device
 ) -> tuple[BaseFolder, HeartMuLa | PeftModel, ExampleSet, ExampleSet]:
-    """Read base, network, training set and held-out set. Raises as `find_base`, `load_network`, `load_examples` do."""
-    base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else job_dir / config.base_model)
+    """Read base, network, training set and held-out set.
+
+    Raises CheckpointMismatchError where model and codec are no pair; else as `find_base`, `load_network` and
+    `load_examples` do.
+    """
+    base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else folder.path / config.base_model)
+    audio_eos_id = SpecialTokens.load(base.gen_config).audio_eos_id
+    require_codec_of_model(read_heartmula_config(base.model), read_heartcodec_config(base.codec), audio_eos_id)
     network = load_network(base, config, device)
-    train_set, held_out = load_examples(job_dir / config.dataset, base, base_of(network).config, config.max_window_sec)
+    sizes = unwrap_base(network).config
+    train_set, held_out = load_examples(folder.path / config.dataset, base, sizes, config.max_window_sec)
     return base, network, train_set, held_out
 
 

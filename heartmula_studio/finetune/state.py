@@ -1,17 +1,17 @@
-"""What a run needs to go on where it stopped, as one folder per saved step under `state/`.
+"""The resumable state of a run, as one folder per saved step under `state/`.
 
     state/step-00000120/weights.safetensors   every trained tensor
                         optimizer.pt          moments, and the loss scale of fp16; opened with weights_only
                         progress.json         counters, losses, and what the run is (`identity`)
 
-No random state is stored: every draw is a function of (seed, epoch, example), see `plan`. A folder appears whole and
-the one before it goes only afterwards, so a kill at any moment leaves a loadable state.
+No random state is stored: every draw is a function of (seed, epoch, example), see `data_plan`. A folder appears whole
+and the one before it goes only afterwards, so a kill at any moment leaves a loadable state.
 """
 
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.files.torch_file import save_torch_file
 from heartmula_studio.finetune.config import current_names
+from heartmula_studio.finetune.model_setup import restore_weights
+from heartmula_studio.finetune.run_folder import STEP_PREFIX, state_folders, state_name
+from heartmula_studio.finetune.setup import Setup
+from heartmula_studio.finetune.sharding import load_optimizer_state, optimizer_state
 
 SCHEMA = 1
-STEP_NAME = "step-"
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,49 @@ class RunProgress:
     best_loss: float | None = None
     metrics_bytes: int = 0  # length of metrics.jsonl when the state was saved
 
+    def after_step(self, loss: float, seconds: float) -> "RunProgress":
+        return replace(self, step=self.step + 1, train_loss=loss, elapsed_sec=self.elapsed_sec + seconds)
+
+    def with_held_out_loss(self, loss: float) -> "RunProgress":
+        """Note the held-out loss at this step: that of the base before the first one, else perhaps the best so far."""
+        if self.step == 0:
+            return replace(self, eval_loss=loss, initial_loss=loss)
+        return replace(self, eval_loss=loss, best_loss=loss if self.best_loss is None else min(loss, self.best_loss))
+
+    def after_evaluation(self, seconds: float) -> "RunProgress":
+        return replace(self, evaluated_step=self.step, elapsed_sec=self.elapsed_sec + seconds)
+
 
 @dataclass(frozen=True)
 class RunState:
+    """`identity`: what must stay the same for the run to be continued, see `run_identity`."""
+
     progress: RunProgress
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     identity: dict[str, Any]
 
 
+def gather_state(setup: Setup, progress: RunProgress) -> RunState:
+    """Collect a run's state, unsharded; weights and moments on the main process only. All processes take part."""
+    optimizer = {"optimizer": optimizer_state(setup.optimizer, keep=setup.accelerator.is_main_process)}
+    if setup.accelerator.scaler is not None:
+        optimizer["scaler"] = setup.accelerator.scaler.state_dict()
+    return RunState(progress, setup.gather_weights(), optimizer, setup.identity)
+
+
+def restore_state(setup: Setup, state: RunState) -> None:
+    """Bring weights and optimizer into a saved state. Raises as `check_identity` and `restore_weights` do."""
+    check_identity(state.identity, setup.identity)
+    restore_weights(setup.network, state.weights)
+    load_optimizer_state(setup.optimizer, state.optimizer["optimizer"])
+    if setup.accelerator.scaler is not None:
+        setup.accelerator.scaler.load_state_dict(state.optimizer["scaler"])
+
+
 def save_state(folder: Path, state: RunState) -> None:
     """Write `state` under `folder`, then remove the older ones."""
-    target = folder / step_name(state.progress.step)
+    target = folder / state_name(state.progress.step)
     with replaced_folder(target) as temporary:
         save_file(state.weights, temporary / "weights.safetensors")
         save_torch_file(state.optimizer, temporary / "optimizer.pt")
@@ -87,18 +121,9 @@ def load_state(folder: Path) -> RunState | None:
 
 def recover_states(folder: Path) -> None:
     """Tidy up under `folder` what a killed run was writing; a state it was about to replace comes back."""
-    for path in list(folder.glob(f"{TEMPORARY_PREFIX}{STEP_NAME}*")):
+    for path in list(folder.glob(f"{TEMPORARY_PREFIX}{STEP_PREFIX}*")):
         name = path.name.removeprefix(TEMPORARY_PREFIX)
-        recover_folder(folder / name[: len(step_name(0))])
-
-
-def state_folders(folder: Path) -> list[Path]:
-    """List the states under `folder`, the oldest first; whatever else lies there is not ours."""
-    return sorted(path for path in folder.glob(f"{STEP_NAME}*") if path.is_dir())
-
-
-def step_name(step: int) -> str:
-    return f"{STEP_NAME}{step:08d}"
+        recover_folder(folder / name[: len(state_name(0))])
 
 
 def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:

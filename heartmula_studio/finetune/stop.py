@@ -1,20 +1,21 @@
-"""Stop-and-save: how a run learns that a person wants it to end after the current step."""
+"""Stop-and-save: a request to end after the current step."""
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
+
+from heartmula_studio.finetune.run_folder import RunFolder
 
 
 class StopRequest:
-    """Collects SIGTERM, SIGINT and the file `stop` in the job folder while its block runs.
+    """Collects SIGTERM, SIGINT and the file `stop` in the run's folder while its block runs.
 
     Repeated signals change nothing: a Ctrl-C in a terminal reaches a worker twice, from the terminal and from its
     launcher, and must not cut the saving short.
     """
 
-    def __init__(self, job_dir: Path):
-        self._file = job_dir / "stop"
+    def __init__(self, folder: RunFolder):
+        self._file = folder.stop
         self._signalled = False
         self._previous: dict[int, object] = {}
 

@@ -10,7 +10,7 @@ import psutil
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
-from heartmula_studio.files.jsonl import last_line
+from heartmula_studio.finetune.events import StepEvent, last_event
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.records import Job
 from heartmula_studio.store.store import Store
@@ -97,7 +97,7 @@ class Devices:
     def _growth(self, job: Job) -> int:
         """What a training will still take: all of it before its first step, nothing afterwards."""
         folder = JobFolder(self._store.jobs.folder(job.id))
-        began = job.status == "running" and last_line(folder.metrics).get("event") == "step"
+        began = job.status == "running" and isinstance(last_event(folder.metrics), StepEvent)
         return 0 if began else training_need(job.config, folder.path, job.device)
 
     def _jobs(self, device: str) -> list[Job]:

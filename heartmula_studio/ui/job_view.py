@@ -1,16 +1,16 @@
 """What the page says of a training job. Pure: from the job, its measurements and its log to HTML."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
+from heartmula_studio.finetune.events import StartEvent, StepEvent, TrainingEvent, from_lines
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
 from heartmula_studio.ui import html
-from heartmula_studio.ui.loss_chart import LossPoints, is_number, loss_chart
+from heartmula_studio.ui.loss_chart import LossPoints, loss_chart
 
-Metrics = Sequence[Mapping[str, Any]]
 Trend = Literal["falling", "constant", "rising"]
 Action = Literal["stop", "cancel", "resume", "clone", "delete"]
 
@@ -51,13 +51,19 @@ class JobView:
 
 
 def job_view(
-    job: Job, metrics: Metrics, log_lines: Sequence[str], log_scale: bool, style: Checkpoint | None = None
+    job: Job,
+    metrics: Iterable[Mapping[str, Any]],
+    log_lines: Sequence[str],
+    log_scale: bool,
+    style: Checkpoint | None = None,
 ) -> JobView:
+    """`metrics`: as of `Studio.job_metrics`."""
+    events = list(from_lines(metrics))
     return JobView(
         heading=heading(job),
         numbers=numbers(job),
-        notices=notices(job, metrics),
-        chart=loss_chart(LossPoints.of(metrics), log_scale),
+        notices=notices(job, events),
+        chart=loss_chart(LossPoints.of(events), log_scale),
         log=log_tail(log_lines),
         actions=ACTIONS[job.status],
         style=style,
@@ -94,9 +100,9 @@ def numbers(job: Job) -> str:
     return bar + readings(values)
 
 
-def notices(job: Job, metrics: Metrics) -> str:
+def notices(job: Job, events: Sequence[TrainingEvent]) -> str:
     """How the job ended, and what the shape of the curve asks for."""
-    return ending(job) + tip(job, loss_trend(metrics))
+    return ending(job) + tip(job, loss_trend(events))
 
 
 def ending(job: Job) -> str:
@@ -125,14 +131,14 @@ def tip(job: Job, trend: Trend | None) -> str:
     return html.notice("warning", f"{TREND_WORDS[trend]}.", lower + how)
 
 
-def loss_trend(metrics: Metrics) -> Trend | None:
+def loss_trend(events: Sequence[TrainingEvent]) -> Trend | None:
     """Tell where the training loss is heading; None while too little was measured.
 
     Steps hear different songs, so only means over the same songs are compared: those of whole epochs, or of the two
     halves of a long run whose second epoch has not ended. "rising": the last mean is over 3 % above the lowest before
     it; "constant": it is not even 0.5 % below the first; else "falling".
     """
-    means = [statistics.fmean(losses) for losses in comparable(metrics)]
+    means = [statistics.fmean(losses) for losses in comparable(events)]
     if len(means) < 2:
         return None
     *before, last = means
@@ -141,17 +147,17 @@ def loss_trend(metrics: Metrics) -> Trend | None:
     return "falling" if last < FELL * before[0] else "constant"
 
 
-def comparable(metrics: Metrics) -> list[list[float]]:
+def comparable(events: Sequence[TrainingEvent]) -> list[list[float]]:
     """The losses of whole epochs, or of two halves."""
-    start = next((line for line in metrics if line["event"] == "start"), {})
-    steps = [line for line in metrics if line["event"] == "step" and is_number(line.get("loss"))]
+    steps_per_epoch = next((event.steps_per_epoch for event in events if isinstance(event, StartEvent)), None)
+    steps = [event for event in events if isinstance(event, StepEvent)]
     epochs: dict[int, list[float]] = {}
-    for line in steps:
-        epochs.setdefault(line["epoch"], []).append(line["loss"])
-    whole = [losses for losses in epochs.values() if len(losses) == start.get("steps_per_epoch")]
+    for step in steps:
+        epochs.setdefault(step.epoch, []).append(step.loss)
+    whole = [losses for losses in epochs.values() if len(losses) == steps_per_epoch]
     if len(whole) >= 2 or len(steps) < HALVES_STEPS:
         return whole
-    losses, middle = [line["loss"] for line in steps], len(steps) // 2
+    losses, middle = [step.loss for step in steps], len(steps) // 2
     return [losses[:middle], losses[middle:]]
 
 

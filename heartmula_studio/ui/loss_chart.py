@@ -1,10 +1,11 @@
 """The loss over the steps as one picture that fits any width; colours come from the style sheet."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+
+from heartmula_studio.finetune.events import EvalEvent, StepEvent, TrainingEvent
 
 Point = tuple[int, float]
 
@@ -26,17 +27,15 @@ STYLE = "height:292px;padding:10px 20px 42px 50px;box-sizing:border-box;overflow
 
 @dataclass(frozen=True)
 class LossPoints:
-    """The measured losses in the order of their steps, without those that are no numbers."""
+    """The measured losses in the order of their steps."""
 
     train: tuple[Point, ...]
     held_out: tuple[Point, ...]
 
     @classmethod
-    def of(cls, metrics: Iterable[Mapping[str, Any]]) -> "LossPoints":
-        """Take them from the lines of `Studio.job_metrics`."""
-        lines = [line for line in metrics if is_number(line.get("loss"))]
-        train = tuple((line["step"], line["loss"]) for line in lines if line["event"] == "step")
-        return cls(train, tuple((line["step"], line["loss"]) for line in lines if line["event"] == "eval"))
+    def of(cls, events: Sequence[TrainingEvent]) -> "LossPoints":
+        train = tuple((event.step, event.loss) for event in events if isinstance(event, StepEvent))
+        return cls(train, tuple((event.step, event.loss) for event in events if isinstance(event, EvalEvent)))
 
     def above_zero(self) -> "LossPoints":
         """Those that a logarithm knows."""
@@ -186,7 +185,3 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = NICE[:1] if len(powers) > most else NICE[:3]
     return [tick for power in powers for factor in factors if low <= (tick := factor * 10.0**power) <= high]
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,8 +1,7 @@
 """The demo's table and plot."""
 
-import json
-
 from heartmula_studio.cli.report import Comparison, plot_losses, results_table, smoothed
+from tests.training_events import evaluation, lines, step
 
 
 def test_table_shows_losses_to_four_decimals_and_the_change():
@@ -18,8 +17,7 @@ def test_smoothing_starts_at_the_first_value_and_follows():
 
 
 def test_plot_is_a_picture(tmp_path):
-    lines = [{"event": "eval", "step": 0, "loss": 5.0}, *({"event": "step", "step": s, "loss": 5 - s} for s in (1, 2))]
     metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    metrics.write_text(lines(evaluation(0, loss=5.0), step(1, loss=4.0), step(2, loss=3.0)))
     plot_losses(metrics, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")

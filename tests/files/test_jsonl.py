@@ -2,7 +2,7 @@
 
 import json
 
-from heartmula_studio.files.jsonl import drop_ending, last_line, lines_after, lines_backwards
+from heartmula_studio.files.jsonl import last_line, lines_after, lines_backwards
 
 
 def write(path, *lines, torn=""):
@@ -46,12 +46,3 @@ def test_backwards_is_the_reverse_over_any_length(tmp_path):
     path = write(tmp_path / "a", *lines, torn='{"n": 1')
     assert list(lines_backwards(path)) == lines[::-1]
     assert not list(lines_backwards(tmp_path / "missing"))
-
-
-def test_dropping_the_ending_leaves_what_was_measured(tmp_path):
-    """A resumed job that was killed at once was taken for failed, by the line its first attempt had left."""
-    path = write(tmp_path / "a", {"event": "step"}, {"event": "failed"}, torn='{"ev')
-    drop_ending(path)
-    assert last_line(path) == {"event": "step"}
-    assert path.read_text() == '{"event": "step"}\n'
-    drop_ending(tmp_path / "missing")

@@ -8,6 +8,7 @@ from accelerate import PartialState
 from torch.distributed.tensor import DTensor
 
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import Trainer
@@ -19,8 +20,9 @@ def share(tensors: list[DTensor]) -> float:
 
 def main() -> None:
     job, process = Path(sys.argv[1]), PartialState(cpu=True)
-    config = TrainConfig.load(job / "config.json")
-    trainer = Trainer(job, config, RunLog(job, process.is_main_process), StopRequest(job), None)
+    folder = RunFolder(job)
+    config = TrainConfig.load(folder.config)
+    trainer = Trainer(folder, config, RunLog(folder, process.is_main_process), StopRequest(folder), None)
     trainer.run()
     moments = [moment for state in trainer.setup.optimizer.state.values() for moment in state.values() if moment.ndim]
     shares = {"weights": share(list(trainer.setup.network.parameters())), "moments": share(moments)}

@@ -13,13 +13,13 @@ from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import load_examples
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.model_setup import base_of, load_network, restore_weights
+from heartmula_studio.finetune.model_setup import load_network, restore_weights, unwrap_base
 from heartmula_studio.finetune.state import load_state
 
 
 @torch.no_grad()
 def logits(network, job, base) -> torch.Tensor:
-    examples, _ = load_examples(job / "dataset", base, base_of(network).config, 240.0)
+    examples, _ = load_examples(job / "dataset", base, unwrap_base(network).config, 240.0)
     batch = Batch.collate([examples[0], examples[1]])
     codebook0, depth = network.eval()(
         batch.tokens, batch.mask, batch.muq_positions, batch.unconditional, batch.predict, batch.targets

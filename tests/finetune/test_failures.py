@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -20,6 +21,7 @@ from heartmula_studio.finetune.__main__ import main
 from heartmula_studio.finetune.checkpointing import require_finite_weights
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.data_plan import epoch_order
+from heartmula_studio.finetune.events import StepEvent
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.model_setup import load_network, trainable_weights
 from heartmula_studio.finetune.state import RunProgress, RunState, save_state
@@ -74,6 +76,17 @@ def test_missing_dataset_and_missing_base_are_named(make_job, tmp_path):
         train(make_job("other", base_model=str(tmp_path / "no-such-base")))
 
 
+def test_a_codec_of_another_model_is_refused_before_anything_is_trained(make_job, base_dir, tmp_path):
+    """Generation refused the pair; training took it, for hours, and left an adapter of no use."""
+    root = shutil.copytree(base_dir, tmp_path / "mixed")
+    path = root / "HeartCodec-golden" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_quantizers": 4}))
+    job = make_job(base_model=str(root))
+    with pytest.raises(CheckpointMismatchError, match="do not belong together"):
+        train(job)
+    assert [line["event"] for line in read_metrics(job)] == ["failed"]
+
+
 def test_tokens_of_another_codec_are_refused_before_the_first_step(make_job):
     row = song_row(0, 10)
     row["codes"][3, 4] = 4000
@@ -123,8 +136,8 @@ def files_limited_to(size_bytes: int):
 def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_state_before(make_job):
     job, limits = make_job(state_every_steps=1), ExitStack()
 
-    def fill_up(line: dict) -> None:
-        if line["step"] == 2:
+    def fill_up(event: StepEvent) -> None:
+        if event.step == 2:
             limits.enter_context(files_limited_to(5_000))
 
     with limits, pytest.raises(StorageError, match="File too large"):

@@ -48,7 +48,7 @@ def test_its_adapter_makes_songs_on_the_base_as_it_is(jobs):
 def test_it_goes_on_where_it_was_stopped(songs, jobs, tmp_path):
     whole, _ = jobs["nf4"]
     job = write_job(tmp_path / "job", songs, base_dtype="nf4", **SETTINGS)
-    stopped = train(job, on_step=lambda line: (job / "stop").touch() if line["step"] == 1 else None)
+    stopped = train(job, on_step=lambda event: (job / "stop").touch() if event.step == 1 else None)
     assert stopped.status == "stopped"
     train(job)
     assert losses(job) == losses(whole)

@@ -18,12 +18,12 @@ from heartmula_studio.finetune.evaluate import batch_loss
 from heartmula_studio.finetune.examples import load_examples
 from heartmula_studio.finetune.fused_lora import FusedLoraLinear
 from heartmula_studio.finetune.model_setup import (
-    base_of,
     load_base,
     load_network,
     lora_config,
     restore_weights,
     trainable_weights,
+    unwrap_base,
 )
 
 CPU = torch.device("cpu")
@@ -88,7 +88,7 @@ def test_losses_and_gradients_are_those_of_peft(make_pair, batch, lora, checkpoi
     pair = make_pair(**lora)
     assert [num_lean(network) > 0 for network in pair] == [True, False]
     for network in pair:
-        base_of(network).enable_gradient_checkpointing(checkpointing)
+        unwrap_base(network).enable_gradient_checkpointing(checkpointing)
     (loss, gradient), (their_loss, their_gradient) = (loss_and_gradient(network, batch) for network in pair)
     assert distance(loss, their_loss) < 1e-6
     assert distance(gradient, their_gradient) < 1e-6
@@ -166,7 +166,7 @@ def kept_bytes(network: nn.Module, batch: Batch) -> int:
 
 def test_what_it_writes_is_what_peft_writes(make_pair, tmp_path):
     for name, network in zip(("lean", "theirs"), make_pair(), strict=True):
-        base_of(network).name_or_path = "base"
+        unwrap_base(network).name_or_path = "base"
         network.peft_config["default"].base_model_name_or_path = "base"
         network.save_pretrained(tmp_path / name, save_embedding_layers=False)
     for file in ("adapter_model.safetensors", "adapter_config.json"):

@@ -53,7 +53,7 @@ def stop_by_signal(job):
 
 def train_until(job, step: int, stop) -> None:
     """Run `job`, asking it to stop from within step `step`."""
-    result = train(job, on_step=lambda line: stop(job) if line["step"] == step else None)
+    result = train(job, on_step=lambda event: stop(job) if event.step == step else None)
     # The request arrives after that step's vote, so the next one is the last.
     assert (result.status, result.step) == ("stopped", step + 1)
 
@@ -124,8 +124,8 @@ def test_a_run_cut_off_between_state_and_end_drops_the_lines_it_will_write_again
     """
     job = make_job(**SETTINGS, state_every_steps=state_every_steps)
 
-    def crash(line):
-        if line["step"] == last_step:
+    def crash(event):
+        if event.step == last_step:
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
@@ -141,7 +141,7 @@ def test_states_and_checkpoints_are_written_no_more_often_than_needed(make_job):
     job = make_job(**SETTINGS, state_every_steps=4)
     seen = []
 
-    def look(line):
+    def look(event):
         state = [path.name for path in (job / "state").glob("*")]
         seen.append((*state, *(path.name for path in (job / "checkpoints").glob("*"))))
 

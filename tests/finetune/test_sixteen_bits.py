@@ -91,7 +91,7 @@ def test_stopped_and_resumed_the_curve_is_the_same(make_job):
     }
     whole, broken = make_job("whole", **settings), make_job("broken", **settings)
     train(whole)
-    stopped = train(broken, on_step=lambda line: (broken / "stop").touch() if line["step"] == 2 else None)
+    stopped = train(broken, on_step=lambda event: (broken / "stop").touch() if event.step == 2 else None)
     assert (stopped.status, stopped.step) == ("stopped", 3)
     train(broken)
     assert loss_curve(broken) == loss_curve(whole)

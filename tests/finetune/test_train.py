@@ -56,7 +56,7 @@ def test_the_held_out_loss_is_that_of_the_untouched_base_and_of_the_written_chec
     for folder, expected in ((base.model, result.initial_loss), (job / "checkpoints" / "last", result.eval_loss)):
         model = load_heartmula(folder)
         _, held_out = load_examples(job / "dataset", base, model.config, 240.0)
-        assert mean_loss(model, held_out, 1, 8).loss == pytest.approx(expected, abs=1e-6)
+        assert mean_loss(model, held_out, 1, 8).mean == pytest.approx(expected, abs=1e-6)
 
 
 def test_below_six_songs_nothing_is_held_out_and_the_log_says_so(make_job):
@@ -92,7 +92,7 @@ def test_metrics_tell_progress_and_end(make_job):
     lines = read_metrics(job)
     assert (lines[0]["event"], lines[-1]["event"]) == ("start", "done")
     steps = read_metrics(job, "step")
-    assert [line["step"] for line in steps] == [line["step"] for line in seen] == list(range(1, 11))
+    assert [line["step"] for line in steps] == [event.step for event in seen] == list(range(1, 11))
     assert [line["epoch"] for line in steps] == [1] * 5 + [2] * 5
     assert steps[4]["progress"] == 50.0
     assert steps[-1]["eta_sec"] == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.codec.audio_file import probe
-from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.events import StepEvent, read_events
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.queue import JobQueue
@@ -52,7 +52,7 @@ def folder_of(store: Store, job: Job) -> JobFolder:
 
 
 def losses(store: Store, job: Job) -> list[float]:
-    return [line["loss"] for _, line in lines_after(folder_of(store, job).metrics, 0) if line["event"] == "step"]
+    return [event.loss for event in read_events(folder_of(store, job).metrics) if isinstance(event, StepEvent)]
 
 
 def run_until(queue: JobQueue, condition: Callable[[], bool]) -> None:

@@ -6,8 +6,10 @@ from html import unescape
 
 import pytest
 
+from heartmula_studio.finetune.events import TrainingEvent, to_line
 from heartmula_studio.store.records import Checkpoint, Failure, Job
 from heartmula_studio.ui.job_view import ACTIONS, job_card, job_view, log_tail, loss_trend, plain
+from tests.training_events import start, step
 
 NOW = "2026-11-25T14:02:00.000000+00:00"
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -39,16 +41,16 @@ def text_of(html: str) -> str:
     return unescape(re.sub(r"<[^>]*>", "", html))
 
 
-def view(job: Job, metrics=(), log=()):
-    return job_view(job, metrics, log, log_scale=False)
+def view(job: Job, events=(), log=()):
+    return job_view(job, map(to_line, events), log, log_scale=False)
 
 
-def curve(*epochs: list[float], steps_per_epoch: int | None = None) -> list[dict]:
-    """Lines of metrics: one list of losses for each epoch."""
-    lines = [{"event": "start", "step": 0, "steps_per_epoch": steps_per_epoch or len(epochs[0])}]
+def curve(*epochs: list[float], steps_per_epoch: int | None = None) -> list[TrainingEvent]:
+    """The events of a run: one list of losses for each epoch."""
+    events = [start(steps_per_epoch=steps_per_epoch or len(epochs[0]))]
     for number, losses in enumerate(epochs, start=1):
-        lines += [{"event": "step", "step": 0, "epoch": number, "loss": loss} for loss in losses]
-    return lines
+        events += [step(0, epoch=number, loss=loss) for loss in losses]
+    return events
 
 
 def test_a_running_job_in_figures():

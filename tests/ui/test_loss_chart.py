@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from heartmula_studio.ui.loss_chart import HEIGHT, WIDTH, Axis, LossPoints, loss_chart, smoothed, thinned
+from tests.training_events import done, evaluation, start, step
 
 
 def points(*losses: float, held_out: tuple = ()) -> LossPoints:
@@ -27,16 +28,9 @@ def texts(chart: ElementTree.Element) -> list[str]:
     return [text.text for text in chart.iter("text")]
 
 
-def test_lines_of_metrics_become_points():
-    metrics = [
-        {"event": "start", "step": 0},
-        {"event": "eval", "step": 0, "loss": 4.0},
-        {"event": "step", "step": 1, "loss": 3.5},
-        {"event": "step", "step": 2, "loss": None},
-        {"event": "step", "step": 3, "loss": math.nan},
-        {"event": "done", "step": 3},
-    ]
-    assert LossPoints.of(metrics) == LossPoints(train=((1, 3.5),), held_out=((0, 4.0),))
+def test_steps_and_evaluations_become_points():
+    events = [start(), evaluation(0, loss=4.0), step(1, loss=3.5), done(1)]
+    assert LossPoints.of(events) == LossPoints(train=((1, 3.5),), held_out=((0, 4.0),))
 
 
 def test_without_points_the_picture_says_so():

@@ -15,8 +15,8 @@ from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.dataset.windows import TrackInfo
 from heartmula_studio.errors import StudioError
-from heartmula_studio.files.jsonl import lines_backwards
 from heartmula_studio.finetune.config import BASE_DTYPES, TrainConfig
+from heartmula_studio.finetune.events import StepEvent, read_backwards
 from heartmula_studio.services.devices import device_key
 from heartmula_studio.services.planning.work import measure_work, track_info
 from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
@@ -69,7 +69,7 @@ def measure(store: Store, job: Job, base: BaseFolder, num_processes: int) -> Mea
     """What the last steps of a job took; None where it has made none, or is not whole any more."""
     try:
         folder = JobFolder(store.jobs.folder(job.id))
-        seconds = [line["step_sec"] for line in islice(steps_backwards(folder.metrics), LATEST_STEPS)]
+        seconds = [step.step_sec for step in islice(steps_backwards(folder.metrics), LATEST_STEPS)]
         if not seconds:
             return None
         songs = [as_track(song, frames_of(song.duration_sec)) for song in folder.read_songs().songs]
@@ -79,8 +79,8 @@ def measure(store: Store, job: Job, base: BaseFolder, num_processes: int) -> Mea
     return Measured(work.step_flops, statistics.median(seconds)) if work.step_flops else None
 
 
-def steps_backwards(metrics: Path) -> Iterator[dict]:
-    return (line for line in lines_backwards(metrics) if line.get("event") == "step")
+def steps_backwards(metrics: Path) -> Iterator[StepEvent]:
+    return (event for event in read_backwards(metrics) if isinstance(event, StepEvent))
 
 
 def as_track(song: JobTrack, num_frames: int) -> TrackInfo:

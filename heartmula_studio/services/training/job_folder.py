@@ -1,13 +1,12 @@
-"""The files of one job's folder, through which its worker and the server talk.
+"""A job's folder: that of its training run, with more files through which its worker and the server talk.
 
     songs.json       what the job learns from, as it was when the job was made
     worker.json      the process at work, written by itself
-    worker.txt       what it prints; held (see `held`) by every process of it that lives
+    worker.txt       what it prints; locked by every process of it that lives
     preprocess.jsonl how far tokenizing is
     failure.json     why it ended before training began
-    stop             asks it to save and end
 
-config.json, dataset/, metrics.jsonl, logs.txt, state/ and checkpoints/ are the trainer's.
+The rest is the run's, see `RunFolder`.
 """
 
 import dataclasses
@@ -19,7 +18,8 @@ from typing import Any
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.file_lock import is_locked
-from heartmula_studio.files.jsonl import drop_ending
+from heartmula_studio.finetune.events import drop_ending
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.store import record_file
 from heartmula_studio.store.records import Failure, Record, Rights, TrackRights, Worker, validated
 
@@ -52,23 +52,17 @@ class SongList(Record):
         return tuple(TrackRights(song.filename, song.sha256, song.rights) for song in self.songs)
 
 
-class JobFolder:
+class JobFolder(RunFolder):
     """Paths of one job and the small files its worker and the server exchange."""
 
     def __init__(self, path: Path):
-        self.path = path
-        self.config, self.songs, self.dataset = path / "config.json", path / "songs.json", path / "dataset"
-        self.logs, self.metrics, self.output = path / "logs.txt", path / "metrics.jsonl", path / "worker.txt"
-        self.preprocess, self.stop = path / "preprocess.jsonl", path / "stop"
+        super().__init__(path)
+        self.songs, self.output, self.preprocess = path / "songs.json", path / "worker.txt", path / "preprocess.jsonl"
         self._failure, self._worker = path / "failure.json", path / "worker.json"
 
     def is_worked_on(self) -> bool:
         """Tell whether any process of a worker lives."""
         return is_locked(self.output)
-
-    def best_checkpoint(self) -> Path:
-        best = self.path / "checkpoints" / "best"
-        return best if best.is_dir() else best.with_name("last")
 
     def read_songs(self) -> SongList:
         return SongList.read(self.songs)

@@ -6,15 +6,17 @@ All of it may be done again: a server that is killed in the middle repeats it.
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from heartmula_studio.errors import NotFoundError, StorageError
-from heartmula_studio.files.jsonl import last_line, lines_after
+from heartmula_studio.errors import CheckpointCorruptError, NotFoundError, StorageError
+from heartmula_studio.finetune.checkpoint_meta import META_FILE, CheckpointMeta
+from heartmula_studio.finetune.events import DoneEvent, FailedEvent, StoppedEvent, last_event
 from heartmula_studio.finetune.outcome import training_outcome
-from heartmula_studio.services.training.job_folder import CANCELLED, JobFolder, read_json
-from heartmula_studio.services.training.progress import number, whole, with_progress
-from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, utc_now, validated
+from heartmula_studio.services.training.job_folder import CANCELLED, JobFolder
+from heartmula_studio.services.training.progress import with_progress
+from heartmula_studio.services.training.tokenizing_progress import read_progress
+from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, utc_now
 from heartmula_studio.store.store import Store
 
 WEIGHT_SUFFIX = ".safetensors"
@@ -68,31 +70,34 @@ def ended(job: Job, folder: JobFolder, outcome: JobOutcome) -> Job:
 def unsettled(store: Store, job: Job, exit_code: int | None) -> Job:
     """The true state of a job that cannot be settled yet because the disk refuses. Nothing is written."""
     folder = JobFolder(store.jobs.folder(job.id))
-    if last_line(folder.metrics).get("event") == "done":
+    if isinstance(last_event(folder.metrics), DoneEvent):
         return replace(with_progress(job, folder), phase="saving", message=STORED_LATER)
     return ended(job, folder, outcome_of(store, job, folder, exit_code))
 
 
 def outcome_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None) -> JobOutcome:
     """Read how the worker ended from what it left, publishing its checkpoint where it was done."""
-    line = last_line(folder.metrics)
-    if line.get("event") == "done":
-        return completed(store, job, folder)
-    if line.get("event") == "stopped":
-        return JobOutcome("interrupted", f"Stopped on request, saved at step {line.get('step')}. {next_step(folder)}")
-    if line.get("event") == "failed":
-        return failed(validated(Failure, line.get("error"), folder.metrics))
+    match last_event(folder.metrics):
+        case DoneEvent() as done:
+            return completed(store, job, folder, done)
+        case StoppedEvent(step=step):
+            return JobOutcome("interrupted", f"Stopped on request, saved at step {step}. {next_step(folder)}")
+        case FailedEvent(error=error):
+            return failed(Failure(error.code, error.message, error.hint))
     failure = folder.read_failure()
     if failure and failure.code == CANCELLED:
         return JobOutcome("interrupted", f"Stopped on request while listening to the songs. {next_step(folder)}")
     return failed(failure) if failure else died_silently(folder, exit_code)
 
 
-def completed(store: Store, job: Job, folder: JobFolder) -> JobOutcome:
+def completed(store: Store, job: Job, folder: JobFolder, done: DoneEvent) -> JobOutcome:
     source = folder.best_checkpoint()
-    if (source / "meta.json").is_file():
-        made, done = publish(store, job, folder, source), last_line(folder.metrics)
-        learnt = training_outcome(made.losses.initial, made.losses.best, done["step"], done.get("total_steps"))
+    if (source / META_FILE).is_file():
+        try:
+            made = publish(store, job, folder, source)
+        except CheckpointCorruptError as error:
+            return failed(Failure(error.code, error.message, error.hint))
+        learnt = training_outcome(made.losses.initial, made.losses.best, done.step, done.total_steps)
         return JobOutcome("completed", learnt.message, checkpoint_id=made.id, learned=learnt.learned)
     return failed(Failure("checkpoint_missing", f"The run ended, but {source} is gone.", "Train again with a clone."))
 
@@ -132,8 +137,8 @@ def last_words(output: Path) -> str:
 
 def next_step(folder: JobFolder) -> str:
     """Say what resuming would do."""
-    saved = sorted(path.name for path in (folder.path / "state").glob("step-*"))
-    return f"Resume goes on from step {int(saved[-1].removeprefix('step-'))}." if saved else "Resume starts it again."
+    saved = folder.saved_step()
+    return "Resume starts it again." if saved is None else f"Resume goes on from step {saved}."
 
 
 def publish(store: Store, job: Job, folder: JobFolder, source: Path) -> Checkpoint:
@@ -144,22 +149,21 @@ def publish(store: Store, job: Job, folder: JobFolder, source: Path) -> Checkpoi
 
 
 def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path) -> Checkpoint:
-    meta, songs = read_json(source / "meta.json"), folder.read_songs()
+    meta, songs = CheckpointMeta.read(source), folder.read_songs()
     number = 1 + sum(checkpoint.dataset_id == job.dataset_id for checkpoint in store.checkpoints.list())
-    names = ("config", "versions", "step", "total_steps", "epochs", "songs", "held_out_songs")
     return Checkpoint(
         id=job.id,
         name=songs.checkpoint_name or f"{job.dataset_name} {number}",
         styles=songs.styles,
         method=job.method,
-        base_model=meta["base_model"],
+        base_model=asdict(meta.base_model),
         dataset_id=job.dataset_id,
         job_id=job.id,
         size_bytes=sum(path.stat().st_size for path in source.glob(f"*{WEIGHT_SUFFIX}")),
         created_at=utc_now(),
-        losses=Losses(**meta["losses"]),
+        losses=Losses(**asdict(meta.losses)),
         rights=songs.rights(),
-        recipe={name: meta[name] for name in names},
+        recipe=meta.recipe(),
     )
 
 
@@ -169,7 +173,6 @@ def note_tokens(store: Store, job: Job, folder: JobFolder) -> None:
         dataset = store.datasets.get(job.dataset_id)
         wanted = {song.filename: song.sha256 for song in folder.read_songs().songs}
         same = {file.filename for file in dataset.audio_files if wanted.get(file.filename) == file.sha256}
-        for filename, line in {str(line.get("song")): line for _, line in lines_after(folder.preprocess, 0)}.items():
-            frames, error = whole(number(line, "frames")), line.get("error")
-            if filename in same and (frames is not None or isinstance(error, str)):
-                store.datasets.set_tokens(dataset.id, filename, frames, error)
+        for song in {progress.song: progress for progress in read_progress(folder.preprocess)}.values():
+            if song.song in same and (song.frames is not None or song.error is not None):
+                store.datasets.set_tokens(dataset.id, song.song, song.frames, song.error)

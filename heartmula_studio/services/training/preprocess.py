@@ -1,9 +1,9 @@
 """The first half of a job: its songs become the dataset that training reads."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
@@ -19,6 +19,7 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
+from heartmula_studio.services.training.tokenizing_progress import TokenizingProgress
 
 REPORT_SEC = 0.3
 
@@ -33,7 +34,7 @@ def make_dataset(folder: JobFolder, device: str, max_song_sec: float) -> None:
     base = base_of(folder)
     songs = folder.read_songs().songs
     try:
-        with StopRequest(folder.path) as stop, acknowledged(stop):
+        with StopRequest(folder) as stop, acknowledged(stop):
             codec_id = Tokenizer(folder, base, device, max_song_sec, stop).run(songs)
             save_dataset([source_of(song) for song in songs], codec_id, folder.dataset)
             check_cancelled(lambda: stop.is_requested)
@@ -50,43 +51,42 @@ class Tokenizer:
     def __init__(self, folder: JobFolder, base: BaseFolder, device: str, max_song_sec: float, stop: StopRequest):
         self._folder, self._base, self._device, self._stop = folder, base, device, stop
         self._limits = AudioLimits(max_sec=max_song_sec)
-        self._log = RunLog(folder.path, enabled=True)
+        self._log = RunLog(folder, enabled=True)
         self._codec: Codec | None = None
 
     def run(self, songs: tuple[JobTrack, ...]) -> str:
         """Tokenize what is not; return the id of the codec."""
         codec_id = stored_codebook_id(self._base.codec)
         for index, song in enumerate(songs, start=1):
-            place = {"song": song.filename, "song_index": index, "songs": len(songs)}
-            tokens = current_tokens(source_of(song), codec_id) or self._listen(song, place)
-            self._report({**place, "done": 1, "total": 1, "frames": tokens.codes.shape[1]})
+            begun = TokenizingProgress(song.filename, index, len(songs))
+            tokens = current_tokens(source_of(song), codec_id) or self._tokenize(song, begun)
+            self._report(replace(begun, done=1, total=1, frames=tokens.codes.shape[1]))
         return codec_id
 
-    def _listen(self, song: JobTrack, place: dict[str, str | int]) -> Tokens:
+    def _tokenize(self, song: JobTrack, begun: TokenizingProgress) -> Tokens:
         self._codec = self._codec or Codec.load(self._base, self._device)
-        self._log.say(f"Listening to song {place['song_index']} of {place['songs']}: {song.filename}.")
+        self._log.say(f"Listening to song {begun.song_index} of {begun.songs}: {song.filename}.")
         try:
             return tokenize(
-                source_of(song), self._codec, self._limits, self._progress(place), lambda: self._stop.is_requested
+                source_of(song), self._codec, self._limits, self._progress(begun), lambda: self._stop.is_requested
             )
         except AudioError as error:
-            self._report({**place, "error": error.message})
+            self._report(replace(begun, error=error.message))
             raise named(error, song.filename) from error
 
-    def _progress(self, place: dict[str, str | int]) -> Progress:
+    def _progress(self, begun: TokenizingProgress) -> Progress:
         reported = 0.0
 
         def report(done: int, total: int) -> None:
             nonlocal reported
             if time.monotonic() - reported >= REPORT_SEC:
                 reported = time.monotonic()
-                self._report({**place, "done": done, "total": total})
+                self._report(replace(begun, done=done, total=total))
 
         return report
 
-    def _report(self, line: dict[str, str | int]) -> None:
-        with self._folder.preprocess.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    def _report(self, progress: TokenizingProgress) -> None:
+        progress.append_to(self._folder.preprocess)
 
 
 @contextmanager

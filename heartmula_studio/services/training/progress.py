@@ -1,24 +1,37 @@
 """How far a job is, read from the files its worker writes."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
-from heartmula_studio.files.jsonl import ENDINGS, last_line, lines_after, lines_backwards
+from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.files.public_text import public
 from heartmula_studio.files.regular_file import NotRegularFileError, open_regular
+from heartmula_studio.finetune.events import (
+    ENDINGS,
+    EvalEvent,
+    StartEvent,
+    StepEvent,
+    TrainingEvent,
+    last_event,
+    public_line,
+    read_backwards,
+    read_events,
+)
 from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.tokenizing_progress import TokenizingProgress, last_progress
 from heartmula_studio.store.records import UNDER_WAY, Job
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_UTF8_BYTES = 4
 FOLLOW_SEC = 0.25
 LOSS_DIGITS = 4
-MAX_NUMBER = 1e9
 
+E = TypeVar("E", bound=TrainingEvent)
 Event = tuple[int, dict[str, Any]]
 
 
@@ -28,9 +41,10 @@ def with_progress(job: Job, folder: JobFolder) -> Job:
     if job.status != "running":
         return job
     if not folder.dataset.is_dir():
-        return replace(job, phase="tokenising", message=listening(last_line(folder.preprocess)))
-    event = last_line(folder.metrics).get("event")
-    is_over = event in ENDINGS or (job.total_steps is not None and job.step >= job.total_steps)
+        return replace(job, phase="tokenising", message=listening(last_progress(folder.preprocess)))
+    is_over = isinstance(last_event(folder.metrics), ENDINGS) or (
+        job.total_steps is not None and job.step >= job.total_steps
+    )
     return replace(job, phase="saving" if is_over else "training", message=doing(job, folder))
 
 
@@ -40,68 +54,62 @@ def doing(job: Job, folder: JobFolder) -> str:
     return f"Step {job.step} of {job.total_steps}." if job.total_steps else "Loads the base model."
 
 
-def listening(line: dict[str, Any]) -> str:
-    """Put a line of preprocess.jsonl into words."""
-    if not line:
+def listening(progress: TokenizingProgress | None) -> str:
+    """Put it into words."""
+    if progress is None:
         return "Prepares to listen to the songs."
-    place = f"song {line.get('song_index')} of {line.get('songs')}: {line.get('song')}"
-    total = number(line, "total")
-    return f"Listens to {place} ({100 * (number(line, 'done') or 0) // total:g} %)." if total else f"Stuck at {place}."
+    place = f"song {progress.song_index} of {progress.songs}: {progress.song}"
+    if not progress.total:
+        return f"Stuck at {place}."
+    return f"Listens to {place} ({100 * (progress.done or 0) // progress.total} %)."
 
 
 @dataclass(frozen=True)
 class MetricsSummary:
-    """The lines of metrics.jsonl that a job's record is filled from; empty where there is no such line yet."""
+    """The events that a job's record is filled from; None where there is no such event yet."""
 
-    start: dict[str, Any]
-    first_eval: dict[str, Any]
-    last_eval: dict[str, Any]
-    last_step: dict[str, Any]
+    start: StartEvent | None
+    first_eval: EvalEvent | None
+    last_eval: EvalEvent | None
+    last_step: StepEvent | None
 
     @classmethod
     def read(cls, metrics: Path) -> "MetricsSummary":
         """Read the ends of the file: it may be long."""
-        head: dict[str, dict] = {}
-        for _, line in lines_after(metrics, 0):
-            event = str(line.get("event"))
-            if event == "step":
+        head = list(takewhile(lambda event: not isinstance(event, StepEvent), read_events(metrics)))
+        first_eval = first_of(EvalEvent, head)
+        last_eval, last_step = None, None
+        for event in read_backwards(metrics):
+            if isinstance(event, EvalEvent):
+                last_eval = last_eval or event
+            elif isinstance(event, StepEvent):
+                last_step = last_step or event
+            if last_step and (last_eval or not first_eval):
                 break
-            head.setdefault(event, line)
-        wanted = {"step", "eval"} if "eval" in head else {"step"}
-        tail: dict[str, dict] = {}
-        for line in lines_backwards(metrics) if head else ():
-            tail.setdefault(str(line.get("event")), line)
-            if wanted <= tail.keys():
-                break
-        return cls(head.get("start", {}), head.get("eval", {}), tail.get("eval", {}), tail.get("step", {}))
+        return cls(first_of(StartEvent, head), first_eval, last_eval, last_step)
 
     def fields(self) -> dict[str, Any]:
         """The fields of `Job` that it tells."""
         step = self.last_step
         return {
-            "progress": min(float(number(step, "progress") or 0), 100.0),
-            "epoch": int(number(step, "epoch") or 0),
-            "step": int(number(step, "step") or 0),
-            "total_steps": whole(number(self.start, "total_steps")),
-            "loss": rounded(number(step, "loss")),
-            "initial_loss": rounded(number(self.first_eval, "loss")),
-            "eval_loss": rounded(number(self.last_eval, "loss")),
-            "eta_sec": number(step, "eta_sec"),
+            "progress": step.progress if step else 0.0,
+            "epoch": step.epoch if step else 0,
+            "step": step.step if step else 0,
+            "total_steps": self.start.total_steps if self.start else None,
+            "loss": rounded(step),
+            "initial_loss": rounded(self.first_eval),
+            "eval_loss": rounded(self.last_eval),
+            "eta_sec": step.eta_sec if step else None,
         }
 
 
-def number(line: dict[str, Any], name: str) -> float | None:
-    """The number of this name in a line; None where there is none, or one that it cannot be."""
-    value = line.get(name)
-    return value if isinstance(value, int | float) and 0 <= value <= MAX_NUMBER else None
+def first_of(kind: type[E], events: Iterable[TrainingEvent]) -> E | None:
+    return next((event for event in events if isinstance(event, kind)), None)
 
 
-def whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def rounded(loss: float | None) -> float | None:
-    return None if loss is None else round(loss, LOSS_DIGITS)
+def rounded(event: StepEvent | EvalEvent | None) -> float | None:
+    """The loss of an event as a record shows it."""
+    return None if event is None else round(event.loss, LOSS_DIGITS)
 
 
 def read_text(path: Path, offset: int) -> tuple[str, int]:
@@ -119,14 +127,6 @@ def read_text(path: Path, offset: int) -> tuple[str, int]:
     except (FileNotFoundError, NotRegularFileError):
         return "", 0
     return public(raw.decode("utf-8", "replace")), offset + len(raw)
-
-
-def public_line(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of metrics.jsonl as it is handed out: that of a failure names no folder of this server."""
-    error = line.get("error")
-    if not isinstance(error, dict):
-        return line
-    return {**line, "error": {name: public(text) if isinstance(text, str) else text for name, text in error.items()}}
 
 
 def whole_characters(raw: bytes) -> bytes:

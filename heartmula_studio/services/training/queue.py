@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.errors import ConflictError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
-from heartmula_studio.files.jsonl import last_line, lines_after
+from heartmula_studio.files.jsonl import lines_after
+from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices, device_key
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.job_folder import JobFolder
@@ -105,8 +106,9 @@ class JobQueue:
         )
 
         def fill(path: Path) -> None:
-            config.save(path / "config.json")
-            JobFolder(path).write_songs(songs)
+            folder = JobFolder(path)
+            config.save(folder.config)
+            folder.write_songs(songs)
 
         return self._store.jobs.create(job, fill)
 
@@ -188,7 +190,7 @@ class JobQueue:
 
     def metrics(self, id: str) -> "list[dict[str, Any]]":
         """All that was measured so far, as in metrics.jsonl. Raises NotFoundError."""
-        return [progress.public_line(line) for _, line in lines_after(self._folder(id).metrics, 0)]
+        return [public_line(line) for _, line in lines_after(self._folder(id).metrics, 0)]
 
     def events(self, id: str, after: int = 0, stop: threading.Event | None = None) -> Iterator[progress.Event]:
         """Yield (event id, line of metrics.jsonl) behind the event `after`, as they come, until the job has ended.
@@ -302,7 +304,7 @@ class JobQueue:
         end_worker(folder, job.worker)
         if child := self._children.pop(job.id, None):
             child.wait(REAP_SEC)
-        if last_line(folder.metrics).get("event") == "done":
+        if isinstance(last_event(folder.metrics), DoneEvent):
             record_outcome(self._store, job)
         else:
             note_tokens(self._store, job, folder)

@@ -1,7 +1,6 @@
 """Jobs whose worker has ended, from the files it left behind."""
 
 import dataclasses
-import json
 import resource
 import subprocess
 import sys
@@ -9,12 +8,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from heartmula_studio.errors import AudioError, CancelledError, ConflictError, StorageError
+from heartmula_studio.errors import AudioError, CancelledError, ConflictError, StorageError, TrainingError
+from heartmula_studio.finetune.checkpoint_meta import BaseId, CheckpointMeta, RunLosses
+from heartmula_studio.finetune.events import FailedEvent
 from heartmula_studio.services.training.outcome import record_outcome
-from heartmula_studio.store.records import Worker
+from heartmula_studio.services.training.tokenizing_progress import TokenizingProgress
+from heartmula_studio.store.records import Worker, utc_now
 from tests.services.studio_folder import folder_of, new_queue, submit
+from tests.training_events import done, lines, start, step, stopped
 
-STEP = {"event": "step", "step": 2, "total_steps": 4, "progress": 50.0, "epoch": 1, "loss": 3.123456, "eta_sec": 7.0}
+STEP = step(2, progress=50.0, loss=3.123456, eta_sec=7.0)
 
 
 @pytest.fixture
@@ -27,43 +30,60 @@ def job(store, dataset, queue):
 
 @pytest.fixture
 def leave(store, job):
-    """leave(line, …) → the job's folder with these lines of metrics."""
+    """leave(event, …) → the job's folder with these events."""
 
-    def write(*lines):
+    def write(*events):
         folder = folder_of(store, job)
         with folder.metrics.open("a") as file:
-            file.writelines(json.dumps(line) + "\n" for line in ({"event": "start", "total_steps": 4}, *lines))
+            file.write(lines(start(total_steps=4), *events))
         return folder
 
     return write
 
 
 def checkpoint(folder):
-    path = folder.path / "checkpoints" / "last"
+    path = folder.checkpoint("last")
     path.mkdir(parents=True)
     (path / "adapter_model.safetensors").write_bytes(b"weights")
     (path / "adapter_config.json").write_text("{}")
-    meta = {"base_model": {"name": "nano", "fingerprint": "f"}, "config": {}, "versions": {}, "step": 4}
-    meta |= {"total_steps": 4, "epochs": 1, "songs": [], "held_out_songs": []}
-    meta["losses"] = {"train": 3.0, "initial": None, "eval": None, "best": None}
-    (path / "meta.json").write_text(json.dumps(meta))
+    CheckpointMeta(
+        id="a1",
+        schema=1,
+        created_at=utc_now(),
+        method="lora",
+        base_model=BaseId("nano", "f"),
+        step=4,
+        total_steps=4,
+        epochs=1,
+        losses=RunLosses(train=3.0, initial=None, eval=None, best=None),
+        songs=("a",),
+        held_out_songs=(),
+        config={"epochs": 1},
+        versions={"torch": "2"},
+    ).write(path)
 
 
 def test_done_becomes_a_checkpoint_once(store, queue, job, leave):
-    checkpoint(leave(STEP, {"event": "done", "step": 4}))
+    checkpoint(leave(STEP, done(4)))
     queue.tick()
-    done = store.jobs.get(job.id)
-    assert (done.status, done.checkpoint_id, done.worker, done.loss) == ("completed", job.id, None, 3.1235)
-    assert done.finished_at
+    ended = store.jobs.get(job.id)
+    assert (ended.status, ended.checkpoint_id, ended.worker, ended.loss) == ("completed", job.id, None, 3.1235)
+    assert ended.finished_at
     made = store.checkpoints.list()
     assert [(c.name, c.styles, c.job_id, c.losses.train) for c in made] == [
         ("Arcade 1", ("electronic", "arcade"), job.id, 3.0)
     ]
     assert [right.rights for right in made[0].rights] == ["own"] * 5
+    assert made[0].base_model == {"name": "nano", "fingerprint": "f"}
+    assert (made[0].recipe["config"], made[0].recipe["total_steps"], made[0].recipe["songs"]) == (
+        {"epochs": 1},
+        4,
+        ["a"],
+    )
 
 
 def test_a_server_killed_while_it_settled_settles_again(store, queue, job, leave):
-    checkpoint(leave({"event": "done", "step": 4}))
+    checkpoint(leave(done(4)))
     first = record_outcome(store, job)
     store.jobs.update(job.id, lambda _: job)  # the kill fell between the checkpoint and the record
     queue.tick()
@@ -73,23 +93,32 @@ def test_a_server_killed_while_it_settled_settles_again(store, queue, job, leave
 
 
 def test_done_without_its_checkpoint_is_a_failure(store, queue, job, leave):
-    leave({"event": "done", "step": 4})
+    leave(done(4))
     queue.tick()
     assert store.jobs.get(job.id).error.code == "checkpoint_missing"
 
 
-def test_stopped_and_saved(store, queue, job, leave):
-    folder = leave(STEP, {"event": "stopped", "step": 2})
-    (folder.path / "state" / "step-00000002").mkdir(parents=True)
+def test_a_damaged_checkpoint_is_a_failure(store, queue, job, leave):
+    """It was looked at twice a second for ever, and the job said that it was saving."""
+    folder = leave(done(4))
+    checkpoint(folder)
+    (folder.checkpoint("last") / "meta.json").write_text('{"id": ')
     queue.tick()
-    stopped = store.jobs.get(job.id)
-    assert stopped.status == "interrupted"
-    assert "saved at step 2. Resume goes on from step 2." in stopped.message
-    assert (stopped.step, stopped.progress, stopped.total_steps, stopped.eta_sec) == (2, 50.0, 4, None)
+    assert (store.jobs.get(job.id).status, store.jobs.get(job.id).error.code) == ("failed", "checkpoint_corrupt")
+
+
+def test_stopped_and_saved(store, queue, job, leave):
+    folder = leave(STEP, stopped(2))
+    (folder.states / "step-00000002").mkdir(parents=True)
+    queue.tick()
+    ended = store.jobs.get(job.id)
+    assert ended.status == "interrupted"
+    assert "saved at step 2. Resume goes on from step 2." in ended.message
+    assert (ended.step, ended.progress, ended.total_steps, ended.eta_sec) == (2, 50.0, 4, None)
 
 
 def test_what_training_says_of_its_failure_is_kept(store, queue, job, leave):
-    leave({"event": "failed", "error": {"code": "training", "message": "No memory.", "hint": "Use less."}})
+    leave(FailedEvent.of(TrainingError("No memory.", "Use less.")))
     queue.tick()
     failed = store.jobs.get(job.id)
     assert (failed.status, failed.error.message, failed.error.hint) == ("failed", "No memory.", "Use less.")
@@ -97,12 +126,8 @@ def test_what_training_says_of_its_failure_is_kept(store, queue, job, leave):
 
 def test_a_song_that_cannot_be_used(store, queue, job, dataset):
     folder, name = folder_of(store, job), dataset.audio_files[1].filename
-    folder.preprocess.write_text(
-        json.dumps({"song": dataset.audio_files[0].filename, "song_index": 1, "songs": 5, "frames": 30})
-        + "\n"
-        + json.dumps({"song": name, "song_index": 2, "songs": 5, "error": "It is damaged."})
-        + "\n"
-    )
+    TokenizingProgress(dataset.audio_files[0].filename, 1, 5, frames=30).append_to(folder.preprocess)
+    TokenizingProgress(name, 2, 5, error="It is damaged.").append_to(folder.preprocess)
     folder.write_failure(AudioError(f"{name}: It is damaged.", "Replace it."))
     queue.tick()
     failed, files = store.jobs.get(job.id), store.datasets.get(dataset.id).audio_files
@@ -118,7 +143,7 @@ def test_stopped_while_tokenising_is_no_failure(store, queue, job):
 
 
 def test_killed_says_where_resuming_goes_on(store, queue, job, leave):
-    (leave(STEP).path / "state" / "step-00000001").mkdir(parents=True)
+    (leave(STEP).states / "step-00000001").mkdir(parents=True)
     queue.tick()
     killed = store.jobs.get(job.id)
     assert killed.status == "interrupted"
@@ -137,7 +162,7 @@ def test_the_last_words_of_a_worker_that_broke(store, job):
 
 
 def test_a_dataset_deleted_meanwhile_changes_nothing_else(store, queue, job, dataset, leave):
-    checkpoint(leave({"event": "done", "step": 4}))
+    checkpoint(leave(done(4)))
     store.datasets.delete(dataset.id)
     queue.tick()
     assert store.jobs.get(job.id).status == "completed"
@@ -168,7 +193,7 @@ def exited_with(code: int) -> subprocess.Popen:
 def test_a_full_disk_in_training_is_told_at_once_and_resumed_once_there_is_room(store, queue, job, leave, caplog):
     """P: the job said "running, step 6 of 60", and resume answered 409, until there was room again."""
     folder = leave(STEP)
-    (folder.path / "state" / "step-00000002").mkdir(parents=True)
+    (folder.states / "step-00000002").mkdir(parents=True)
     queue._children[job.id] = exited_with(StorageError.exit_code)
     with full_disk():
         queue.tick()
@@ -186,7 +211,7 @@ def test_a_full_disk_in_training_is_told_at_once_and_resumed_once_there_is_room(
             queue.stop(job.id, save=True)
     assert len(caplog.records) == 1
     assert queue.resume(job.id).status == "queued"
-    assert (folder.path / "state" / "step-00000002").is_dir()
+    assert (folder.states / "step-00000002").is_dir()
 
 
 def test_how_a_job_ended_is_not_forgotten_while_the_disk_is_full(store, queue, job, leave):
@@ -201,7 +226,7 @@ def test_how_a_job_ended_is_not_forgotten_while_the_disk_is_full(store, queue, j
 def test_a_trained_job_is_stored_as_soon_as_there_is_room(store, queue, job, leave):
     folder = leave(STEP)
     checkpoint(folder)
-    leave({"event": "done", "step": 4})
+    leave(done(4))
     with full_disk():
         queue.tick()
         assert (queue.view(job.id).status, queue.view(job.id).phase) == ("running", "saving")
