@@ -30,10 +30,10 @@ def still_studio(settings: Settings) -> Studio:
 
 
 def filled(studio: Studio, count: int = 5) -> Dataset:
-    dataset = studio.create_dataset("Mine", ["Techno"])
+    dataset = studio.datasets.create("Mine", ["Techno"])
     for clip in CLIPS[:count]:
-        studio.add_file(dataset.id, clip)
-    return studio.get_dataset(dataset.id)
+        studio.datasets.add_file(dataset.id, clip)
+    return studio.datasets.get(dataset.id)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -44,9 +44,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def tokenized(studio: Studio, dataset: Dataset) -> Dataset:
-    studio.preprocess(dataset.id)
-    wait_until(lambda: studio.get_dataset(dataset.id).status != "processing")
-    return studio.get_dataset(dataset.id)
+    studio.datasets.preprocess(dataset.id)
+    wait_until(lambda: studio.datasets.get(dataset.id).status != "processing")
+    return studio.datasets.get(dataset.id)
 
 
 def zipped_adapter(folder: Path, layer: int = 0, width: int | None = None) -> Path:

@@ -37,32 +37,32 @@ def studio(settings) -> Studio:
 class TestSongs:
     @pytest.mark.parametrize("text_first", [True, False])
     def test_lyrics_find_their_song_whichever_comes_first(self, studio, tmp_path, text_first):
-        dataset = studio.create_dataset("Mine")
+        dataset = studio.datasets.create("Mine")
         lyrics = tmp_path / "SÜSS.TXT"
         lyrics.write_bytes("Süße Träume".encode("latin-1"))
         files = [lyrics, shutil.copy(CLIPS[0], tmp_path / "su\u0308ss.ogg")]
         for path in files if text_first else reversed(files):
-            studio.add_file(dataset.id, path)
-        assert [song.caption for song in studio.get_dataset(dataset.id).audio_files] == ["Süße Träume"]
-        assert studio.get_dataset(dataset.id).waiting_texts == {}
+            studio.datasets.add_file(dataset.id, path)
+        assert [song.caption for song in studio.datasets.get(dataset.id).audio_files] == ["Süße Träume"]
+        assert studio.datasets.get(dataset.id).waiting_texts == {}
 
     def test_a_wrong_file_is_refused_by_the_name_its_owner_knows(self, studio, tmp_path):
-        dataset = studio.create_dataset("Mine")
+        dataset = studio.datasets.create("Mine")
         picture = tmp_path / "cover.mp3"
         picture.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(100))
         with pytest.raises(NotAudioError, match=r"cover\.mp3") as caught:
-            studio.add_file(dataset.id, picture)
+            studio.datasets.add_file(dataset.id, picture)
         assert "tmp" not in caught.value.message
-        assert studio.get_dataset(dataset.id).audio_files == ()
+        assert studio.datasets.get(dataset.id).audio_files == ()
 
     def test_the_same_song_twice_is_noticed(self, studio):
         dataset = filled(studio, 1)
         with pytest.raises(ConflictError, match=CLIPS[0].stem):
-            studio.add_file(dataset.id, CLIPS[0], "another name.ogg")
+            studio.datasets.add_file(dataset.id, CLIPS[0], "another name.ogg")
 
     def test_a_corrupt_song_does_not_keep_the_others_from_being_tokenized(self, studio):
         dataset = filled(studio, 3)
-        studio.audio_path(dataset.id, CLIPS[1].name).write_bytes(b"no music any more")
+        studio.datasets.audio_path(dataset.id, CLIPS[1].name).write_bytes(b"no music any more")
         songs = tokenized(studio, dataset).audio_files
         assert [song.frames is not None for song in songs] == [True, False, True]
         assert CLIPS[1].name in songs[1].error
@@ -72,9 +72,9 @@ class TestSongs:
         studio.store.datasets.set_processing(dataset.id, True)  # what a server that was killed leaves
         restarted = Studio.open(settings)
         restarted.warm_up()
-        wait_until(lambda: restarted.get_dataset(dataset.id).status != "processing")
+        wait_until(lambda: restarted.datasets.get(dataset.id).status != "processing")
         restarted.close()
-        assert restarted.get_dataset(dataset.id).status == "draft"
+        assert restarted.datasets.get(dataset.id).status == "draft"
 
 
 class TestExchange:
@@ -82,20 +82,19 @@ class TestExchange:
         """ "Rights are lost by export → import of a dataset", in every format and from a folder."""
         dataset = filled(studio, 2)
         edits = {"caption": "[verse]\n\n la\u2028lö, \"x\" ['a'] ", "tags": ["House, deep", "120"], "rights": "own"}
-        studio.update_audio(dataset.id, CLIPS[1].name, **edits)
-        studio.update_audio(dataset.id, CLIPS[0].name, tags=["x;y"], rights="public_domain")
-        exchange = studio.workshop.exchange
+        studio.datasets.update_audio(dataset.id, CLIPS[1].name, **edits)
+        studio.datasets.update_audio(dataset.id, CLIPS[0].name, tags=["x;y"], rights="public_domain")
         sources = [tmp_path / "folder"]
-        studio.export_to_folder(dataset.id, sources[0])
+        studio.datasets.export_to_folder(dataset.id, sources[0])
         for format in ("folder", "parquet", "webdataset"):
-            filename, pieces = exchange.export(dataset.id, format)
+            filename, pieces = studio.datasets.export(dataset.id, format)
             sources.append(tmp_path / filename)
             sources[-1].write_bytes(b"".join(pieces))
-        came = [studio.import_dataset(source) for source in sources]
-        came.append(exchange.import_upload(sources[-1], "Mine.tar"))
+        came = [studio.datasets.import_local(source) for source in sources]
+        came.append(studio.datasets.import_upload(sources[-1], "Mine.tar"))
         assert [dataset.name for dataset in came] == ["folder", *["Mine"] * 4]
         assert {dataset.skipped for dataset in came} == {()}
-        original = studio.get_dataset(dataset.id)
+        original = studio.datasets.get(dataset.id)
         expected = [(s.filename, s.sha256, s.caption, s.tags, s.rights) for s in original.audio_files]
         for dataset in came:
             assert [(s.filename, s.sha256, s.caption, s.tags, s.rights) for s in dataset.audio_files] == expected
@@ -103,9 +102,9 @@ class TestExchange:
     def test_what_training_reads_has_rights_too(self, studio):
         dataset = filled(studio, 1)
         with pytest.raises(ConflictError, match="1 of 1 songs are not tokenized"):
-            studio.as_hf_dataset(dataset.id)
+            studio.datasets.as_hf_dataset(dataset.id)
         tokenized(studio, dataset)
-        rows = studio.as_hf_dataset(dataset.id)
+        rows = studio.datasets.as_hf_dataset(dataset.id)
         assert {"audio", "lyrics", "tags", "codes"} <= set(rows.column_names)
         assert rows["rights"][:] == ["unknown"]
 
@@ -117,7 +116,7 @@ class TestExchange:
         (source / "cover.jpg").write_bytes(b"x")
         lines = [{"file_name": "a.ogg", "license": "All rights reserved"}, {"file_name": "c.ogg"}]
         (source / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        taken = studio.import_dataset(source, "Mine")
+        taken = studio.datasets.import_local(source, "Mine")
         assert [song.filename for song in taken.audio_files] == ["a.ogg"]
         reasons = {item.name: item.reason for item in taken.skipped}
         assert set(reasons) == {"a.ogg", "b.ogg", "cover.jpg", "metadata.jsonl, line 2"}
@@ -129,15 +128,15 @@ class TestExchange:
         row = {"file_name": "a.ogg", "tags": [str(number) for number in range(60)]}
         (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
         with pytest.raises(InvalidInputError, match=r"a\.ogg: There are 60 tags"):
-            studio.import_dataset(tmp_path, "Mine")
+            studio.datasets.import_local(tmp_path, "Mine")
 
     def test_nobody_sees_half_a_dataset_nor_what_a_kill_leaves_of_it(self, studio, settings):
         """An import is listed at its end; what a killed process had of it goes at the next start."""
         with studio.store.new_dataset("Half") as (unlisted, id):
             UploadService(unlisted, AudioLimits()).add_file(id, CLIPS[0], None, "", (), "own")
-            assert studio.list_datasets() == []
+            assert studio.datasets.list() == []
             killed = shutil.copytree(unlisted.root, unlisted.root.with_name(".tmp-scratch-0123456789abcdef"))
-        assert [len(dataset.audio_files) for dataset in studio.list_datasets()] == [1]
+        assert [len(dataset.audio_files) for dataset in studio.datasets.list()] == [1]
         Store(settings.data_dir).recover()
         assert not killed.exists()
 
@@ -149,42 +148,42 @@ class TestExchange:
 
         monkeypatch.setattr(Datasets, "add_audio", full_disk)
         with pytest.raises(StorageError):
-            studio.import_dataset(tmp_path, "Mine")
-        assert studio.list_datasets() == []
+            studio.datasets.import_local(tmp_path, "Mine")
+        assert studio.datasets.list() == []
         assert not list(studio.store.root.glob(".tmp-*"))
 
     def test_a_dataset_on_the_hub_that_cannot_be_had(self, studio):
         with pytest.raises(NotFoundError, match="as a dataset on the Hub it cannot be had"):
-            studio.import_dataset("nobody/nothing", "Mine")
+            studio.datasets.import_local("nobody/nothing", "Mine")
 
     def test_exports_that_cannot_be(self, studio, tmp_path):
-        dataset = studio.create_dataset("Empty")
+        dataset = studio.datasets.create("Empty")
         with pytest.raises(ConflictError, match="has no songs"):
-            studio.export_to_parquet(dataset.id, tmp_path / "x.parquet")
+            studio.datasets.export_to_file(dataset.id, "parquet", tmp_path / "x.parquet")
         (tmp_path / "mine").write_text("precious")
         dataset = filled(studio, 1)
         for place in (tmp_path, tmp_path / "mine"):
             with pytest.raises(ConflictError, match="already"):
-                studio.export_to_folder(dataset.id, place)
+                studio.datasets.export_to_folder(dataset.id, place)
         with pytest.raises(InvalidInputError, match="folder, parquet, webdataset"):
-            studio.workshop.exchange.export(dataset.id, "mp3")
+            studio.datasets.export(dataset.id, "mp3")
         assert (tmp_path / "mine").read_text() == "precious"
 
     def test_all_songs_come_in_or_none(self, studio, tmp_path):
         shutil.copy(CLIPS[0], tmp_path / "a.ogg")
         (tmp_path / "b.ogg").write_bytes(b"no music")
         with pytest.raises(InvalidInputError, match=r"b\.ogg"):
-            studio.import_dataset(tmp_path, "Half")
-        assert studio.list_datasets() == []
+            studio.datasets.import_local(tmp_path, "Half")
+        assert studio.datasets.list() == []
 
     def test_the_example_clips_can_be_learnt_from_at_once(self, studio):
-        first, second = studio.create_example_dataset(), studio.create_example_dataset()
+        first, second = studio.datasets.create_examples(), studio.datasets.create_examples()
         assert first.id != second.id
         assert (first.name, first.status) == ("Example clips", "ready")
         assert {"techno", "synthesizer"} <= set(first.styles)
         assert [(song.filename, song.rights) for song in first.audio_files] == [(c.name, "licensed") for c in CLIPS]
         assert {song.caption for song in first.audio_files} == {"[instrumental]"}
-        assert studio.validate_dataset(first.id).problems == ()
+        assert studio.datasets.validate(first.id).problems == ()
 
     def test_all_example_clips_come_in_or_none(self, studio, monkeypatch):
         add_audio, added = Datasets.add_audio, []
@@ -196,62 +195,63 @@ class TestExchange:
 
         monkeypatch.setattr(Datasets, "add_audio", full_disk)
         with pytest.raises(StorageError):
-            studio.create_example_dataset()
+            studio.datasets.create_examples()
         assert len(added) == 2
-        assert studio.list_datasets() == []
+        assert studio.datasets.list() == []
 
 
 class TestJobs:
     def test_too_few_songs_are_counted(self, studio):
         with pytest.raises(InvalidInputError, match="3 of 5 files"):
-            studio.create_job(filled(studio, 3).id)
+            studio.jobs.start(filled(studio, 3).id)
 
     def test_what_a_job_needs_cannot_be_deleted(self, studio):
         dataset = filled(studio)
-        job = studio.create_job(dataset.id)
+        job = studio.jobs.start(dataset.id)
         for delete in (
-            lambda: studio.delete_dataset(dataset.id),
-            lambda: studio.remove_audio(dataset.id, CLIPS[0].name),
+            lambda: studio.datasets.delete(dataset.id),
+            lambda: studio.datasets.remove_audio(dataset.id, CLIPS[0].name),
         ):
             with pytest.raises(ConflictError, match=job.id):
                 delete()
-        studio.cancel_job(job.id)
-        studio.remove_audio(dataset.id, CLIPS[0].name)
-        studio.delete_dataset(dataset.id)
-        assert studio.list_datasets() == []
+        studio.jobs.stop(job.id)
+        studio.datasets.remove_audio(dataset.id, CLIPS[0].name)
+        studio.datasets.delete(dataset.id)
+        assert studio.datasets.list() == []
 
     def test_the_learning_rate_suits_the_base_unless_a_person_gives_one(self, studio):
         dataset = filled(studio)
-        job = studio.create_job(dataset.id)
-        assert job.learning_rate == job.config["learning_rate"] == studio.default_learning_rate("lora") == 1.2e-3
-        assert studio.create_job(dataset.id, learning_rate=1e-4).learning_rate == 1e-4
-        assert studio.create_job(dataset.id, "full").learning_rate == 1e-4
+        job = studio.jobs.start(dataset.id)
+        assert studio.planning.default_learning_rate("lora") == 1.2e-3
+        assert job.learning_rate == job.config["learning_rate"] == 1.2e-3
+        assert studio.jobs.start(dataset.id, learning_rate=1e-4).learning_rate == 1e-4
+        assert studio.jobs.start(dataset.id, "full").learning_rate == 1e-4
 
     def test_a_clone_of_another_method_has_the_learning_rate_of_that_method(self, studio):
-        job = studio.create_job(filled(studio).id)
-        assert studio.clone_job(job.id, seed=1).learning_rate == job.learning_rate
-        assert studio.clone_job(job.id, method="full").learning_rate == studio.default_learning_rate("full")
-        assert studio.clone_job(job.id, method="full", learning_rate=1e-5).learning_rate == 1e-5
+        job = studio.jobs.start(filled(studio).id)
+        assert studio.jobs.clone(job.id, seed=1).learning_rate == job.learning_rate
+        assert studio.jobs.clone(job.id, method="full").learning_rate == studio.planning.default_learning_rate("full")
+        assert studio.jobs.clone(job.id, method="full", learning_rate=1e-5).learning_rate == 1e-5
 
     def test_a_clone_differs_where_it_should_only(self, studio):
-        job = studio.create_job(filled(studio).id, epochs=7, learning_rate=5e-4, lora_rank=4, seed=3)
-        clone = studio.clone_job(job.id, lora_rank=16, seed=4)
+        job = studio.jobs.start(filled(studio).id, epochs=7, learning_rate=5e-4, lora_rank=4, seed=3)
+        clone = studio.jobs.clone(job.id, lora_rank=16, seed=4)
         assert clone.config == job.config | {"seed": 4, "lora": job.config["lora"] | {"rank": 16, "alpha": 32.0}}
-        assert studio.clone_job(job.id, method="full").config["method"] == "full"
+        assert studio.jobs.clone(job.id, method="full").config["method"] == "full"
 
     def test_a_clone_keeps_the_precision_of_its_base_unless_its_method_changes(self, studio):
-        job = studio.create_job(filled(studio).id, base_dtype="nf4")
-        assert studio.clone_job(job.id, seed=4).config["base_dtype"] == "nf4"
-        assert studio.clone_job(job.id, base_dtype="bfloat16").config["base_dtype"] == "bfloat16"
-        assert studio.clone_job(job.id, method="full").config["base_dtype"] == "float32"
-        full = studio.create_job(filled(studio).id, "full", base_dtype="bfloat16")
-        assert studio.clone_job(full.id, epochs=2).config["base_dtype"] == "bfloat16"
-        assert studio.clone_job(full.id, method="lora").config["base_dtype"] == "float32"
+        job = studio.jobs.start(filled(studio).id, base_dtype="nf4")
+        assert studio.jobs.clone(job.id, seed=4).config["base_dtype"] == "nf4"
+        assert studio.jobs.clone(job.id, base_dtype="bfloat16").config["base_dtype"] == "bfloat16"
+        assert studio.jobs.clone(job.id, method="full").config["base_dtype"] == "float32"
+        full = studio.jobs.start(filled(studio).id, "full", base_dtype="bfloat16")
+        assert studio.jobs.clone(full.id, epochs=2).config["base_dtype"] == "bfloat16"
+        assert studio.jobs.clone(full.id, method="lora").config["base_dtype"] == "float32"
 
     def test_a_setting_that_is_none_makes_no_job(self, studio):
         with pytest.raises(InvalidInputError, match="learning_rat"):
-            studio.create_job(filled(studio).id, learning_rat=1e-4)
-        assert studio.list_jobs() == []
+            studio.jobs.start(filled(studio).id, learning_rat=1e-4)
+        assert studio.jobs.list() == []
 
 
 class TestCheckpoints:
@@ -260,45 +260,45 @@ class TestCheckpoints:
         return zipped_adapter(tmp_path)
 
     def test_what_is_active_survives_a_restart_and_is_not_deleted(self, studio, settings, adapter):
-        checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub"])
-        assert studio.activate(checkpoint.id, 1.5).is_active
+        checkpoint = studio.checkpoints.import_archive(adapter, "Elsewhere", ["Dub"])
+        assert studio.checkpoints.activate(checkpoint.id, 1.5).is_active
         restarted = Studio(settings, Store(settings.data_dir))
-        assert restarted.get_checkpoint(checkpoint.id).strength == 1.5
+        assert restarted.checkpoints.get(checkpoint.id).strength == 1.5
         assert restarted.health().active_checkpoint == checkpoint.id
         with pytest.raises(ConflictError, match="is active"):
-            restarted.delete_checkpoint(checkpoint.id)
-        restarted.deactivate(checkpoint.id)
-        restarted.delete_checkpoint(checkpoint.id)
-        assert restarted.list_checkpoints() == []
+            restarted.checkpoints.delete(checkpoint.id)
+        restarted.checkpoints.deactivate(checkpoint.id)
+        restarted.checkpoints.delete(checkpoint.id)
+        assert restarted.checkpoints.list() == []
 
     def test_a_checkpoint_of_another_base_is_refused_with_the_reason(self, studio, adapter):
-        checkpoint = studio.import_checkpoint(adapter, "Elsewhere")
+        checkpoint = studio.checkpoints.import_archive(adapter, "Elsewhere")
         other = dataclasses.replace(
             checkpoint, id=studio.store.checkpoints.new_id(), base_model={"name": "3B", "fingerprint": "f" * 16}
         )
         studio.store.checkpoints.publish(studio.store.checkpoints.folder(checkpoint.id), other)
         with pytest.raises(CheckpointMismatchError, match="another base: 3B"):
-            studio.activate(other.id)
+            studio.checkpoints.activate(other.id)
         assert studio.health().active_checkpoint is None
 
     def test_an_import_that_fits_no_base_leaves_nothing(self, studio, tmp_path):
         with pytest.raises(CheckpointMismatchError):
-            studio.import_checkpoint(zipped_adapter(tmp_path, layer=99, width=3), "Elsewhere")
-        assert studio.list_checkpoints() == []
+            studio.checkpoints.import_archive(zipped_adapter(tmp_path, layer=99, width=3), "Elsewhere")
+        assert studio.checkpoints.list() == []
 
     def test_a_download_is_one_file_that_can_be_taken_in_elsewhere(self, studio, tmp_path, adapter):
-        checkpoint = studio.import_checkpoint(adapter, "Elsewhere/../<b>", ["Dub"])
-        filename, pieces = studio.download_checkpoint(checkpoint.id)
+        checkpoint = studio.checkpoints.import_archive(adapter, "Elsewhere/../<b>", ["Dub"])
+        filename, pieces = studio.checkpoints.download(checkpoint.id)
         download = tmp_path / filename
         download.write_bytes(b"".join(pieces))
-        again = studio.import_checkpoint(download, "Again")
+        again = studio.checkpoints.import_archive(download, "Again")
         assert (again.method, again.size_bytes) == ("lora", checkpoint.size_bytes)
-        assert studio.activate(again.id).is_active
+        assert studio.checkpoints.activate(again.id).is_active
 
     def test_trained_styles_are_listed(self, studio, tmp_path, adapter):
-        checkpoint = studio.import_checkpoint(adapter, "Elsewhere", ["Dub", "Slow"])
-        studio.add_style("my own")
-        styles = studio.list_styles()
+        checkpoint = studio.checkpoints.import_archive(adapter, "Elsewhere", ["Dub", "Slow"])
+        studio.tags.add("my own")
+        styles = studio.tags.list()
         assert [(style.name, style.checkpoint_id) for style in styles.trained] == [
             ("Dub", checkpoint.id),
             ("Slow", checkpoint.id),

@@ -63,9 +63,9 @@ def measured(studio: Studio, job_id: str, step_sec: float) -> None:
 @pytest.fixture(scope="module")
 def examples(studio, dataset_id, tmp_path_factory) -> SimpleNamespace:
     """The dataset as the trainer reads it, once its songs are tokenized."""
-    studio.update_audio(dataset_id, CLIPS[1].name, caption=TIMED, tags=["House", "Deep, slow"])
-    guesses = {window: studio.estimate_job(dataset_id, max_window_sec=window) for window in (2.0, 240.0)}
-    dataset = tokenized(studio, studio.get_dataset(dataset_id))
+    studio.datasets.update_audio(dataset_id, CLIPS[1].name, caption=TIMED, tags=["House", "Deep, slow"])
+    guesses = {window: studio.planning.estimate(dataset_id, max_window_sec=window) for window in (2.0, 240.0)}
+    dataset = tokenized(studio, studio.datasets.get(dataset_id))
     base, folder = find_base("nano"), tmp_path_factory.mktemp("dataset") / "dataset"
     songs = [source_of(song) for song in snapshot(studio.store, dataset, None).songs]
     save_dataset(songs, stored_codebook_id(base.codec), folder)
@@ -90,13 +90,13 @@ class TestSteps:
         config = TrainConfig(max_window_sec=window_sec, **settings)
         step_size = config.batch_size * config.gradient_accumulation_steps
         plan = RunPlan(examples.load(window_sec), step_size, config.epochs, config.max_steps, config.seed)
-        estimate = studio.estimate_job(dataset_id, max_window_sec=window_sec, **settings)
+        estimate = studio.planning.estimate(dataset_id, max_window_sec=window_sec, **settings)
         assert estimate.steps == plan.total_steps > 0
         assert estimate.fits
 
     def test_they_are_known_before_the_songs_are_tokenized(self, studio, dataset_id, examples):
         for window_sec, guess in examples.guesses.items():
-            now = studio.estimate_job(dataset_id, max_window_sec=window_sec)
+            now = studio.planning.estimate(dataset_id, max_window_sec=window_sec)
             assert guess.steps == now.steps
             assert guess.seconds > now.seconds
 
@@ -104,20 +104,20 @@ class TestSteps:
         config = tmp_path / "accelerate.yaml"
         config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 5\n")
         dataset_id = filled(fresh, 6).id
-        assert fresh.estimate_job(dataset_id).steps == 20
-        fresh.workshop.estimator = estimate.Estimator(fresh.store, fresh.workshop.runtime, config)
-        assert fresh.estimate_job(dataset_id).steps == 4
-        (problem,) = fresh.estimate_job(dataset_id, **SIXTEEN).problems
+        assert fresh.planning.estimate(dataset_id).steps == 20
+        launched = still_studio(dataclasses.replace(fresh.settings, accelerate_config=config)).planning
+        assert launched.estimate(dataset_id).steps == 4
+        (problem,) = launched.estimate(dataset_id, **SIXTEEN).problems
         assert "in one process, not in 5" in problem.message
         config.write_text("[")
         with pytest.raises(InvalidInputError, match="Accelerate"):
-            fresh.estimate_job(dataset_id)
+            launched.estimate(dataset_id)
 
 
 class TestTime:
     def test_it_grows_with_what_there_is_to_do(self, studio, dataset_id):
         def seconds(method="lora", **settings) -> float:
-            return studio.estimate_job(dataset_id, method, **settings).seconds
+            return studio.planning.estimate(dataset_id, method, **settings).seconds
 
         assert 0 < seconds() < seconds(epochs=30)
         assert seconds(epochs=300) < seconds("full", epochs=300)
@@ -126,73 +126,73 @@ class TestTime:
 
     def test_an_earlier_job_of_the_kind_says_best(self, fresh):
         dataset_id = filled(fresh).id
-        unknown = fresh.estimate_job(dataset_id, epochs=4)
-        full = fresh.estimate_job(dataset_id, "full")
-        job = fresh.create_job(dataset_id)
-        assert fresh.estimate_job(dataset_id, epochs=4).seconds == unknown.seconds
+        unknown = fresh.planning.estimate(dataset_id, epochs=4)
+        full = fresh.planning.estimate(dataset_id, "full")
+        job = fresh.jobs.start(dataset_id)
+        assert fresh.planning.estimate(dataset_id, epochs=4).seconds == unknown.seconds
         measured(fresh, job.id, SLOW_SEC)
-        known = fresh.estimate_job(dataset_id, epochs=4)
+        known = fresh.planning.estimate(dataset_id, epochs=4)
         assert known.steps == 20
         assert 20 * SLOW_SEC < known.seconds < 25 * SLOW_SEC
-        assert fresh.estimate_job(dataset_id, "full").seconds == full.seconds
+        assert fresh.planning.estimate(dataset_id, "full").seconds == full.seconds
 
     def test_of_several_the_one_with_steps_most_alike(self, fresh):
         dataset_id = filled(fresh).id
-        alike, unlike = fresh.create_job(dataset_id), fresh.create_job(dataset_id, max_window_sec=1.0)
+        alike, unlike = fresh.jobs.start(dataset_id), fresh.jobs.start(dataset_id, max_window_sec=1.0)
         measured(fresh, alike.id, SLOW_SEC)
         measured(fresh, unlike.id, 1e-3)
-        assert fresh.estimate_job(dataset_id).seconds > 15 * SLOW_SEC
-        assert fresh.estimate_job(dataset_id, max_window_sec=1.0, epochs=1).seconds < SLOW_SEC
+        assert fresh.planning.estimate(dataset_id).seconds > 15 * SLOW_SEC
+        assert fresh.planning.estimate(dataset_id, max_window_sec=1.0, epochs=1).seconds < SLOW_SEC
 
 
 class TestProblems:
     def test_nothing_is_started(self, studio, dataset_id):
-        studio.estimate_job(dataset_id)
-        assert studio.list_jobs() == []
+        studio.planning.estimate(dataset_id)
+        assert studio.jobs.list() == []
 
     def test_what_a_job_is_refused_for(self, studio, dataset_id):
         with pytest.raises(InvalidInputError, match="learning_rat"):
-            studio.estimate_job(dataset_id, learning_rat=1e-4)
+            studio.planning.estimate(dataset_id, learning_rat=1e-4)
         with pytest.raises(InvalidInputError, match="lora.rank"):
-            studio.estimate_job(dataset_id, lora_rank=0)
+            studio.planning.estimate(dataset_id, lora_rank=0)
         with pytest.raises(InvalidInputError, match="method"):
-            studio.estimate_job(dataset_id, "half")
+            studio.planning.estimate(dataset_id, "half")
         with pytest.raises(NotFoundError):
-            studio.estimate_job("none")
+            studio.planning.estimate("none")
 
     @pytest.mark.parametrize(("count", "steps"), [(0, 0), (3, 12)])
     def test_too_few_songs_are_counted(self, fresh, count, steps):
-        estimate = fresh.estimate_job(filled(fresh, count).id)
+        estimate = fresh.planning.estimate(filled(fresh, count).id)
         assert [problem.message for problem in estimate.problems] == [f"Mine has {count} of 5 files."]
         assert not estimate.fits
         assert estimate.steps == steps
 
     def test_songs_that_the_trainer_would_refuse_are_named(self, fresh):
         dataset_id = filled(fresh).id
-        fresh.update_audio(dataset_id, CLIPS[2].name, caption="words of a song\n" * 3000)
+        fresh.datasets.update_audio(dataset_id, CLIPS[2].name, caption="words of a song\n" * 3000)
         fresh.store.datasets.set_tokens(dataset_id, CLIPS[3].name, None, "It is damaged.")
-        estimate = fresh.estimate_job(dataset_id, max_window_sec=10.0)
+        estimate = fresh.planning.estimate(dataset_id, max_window_sec=10.0)
         damaged, too_long = estimate.problems
         assert damaged.message == f"{CLIPS[3].name}: It is damaged."
         assert CLIPS[2].stem in too_long.message
         assert estimate.steps == 4 * 4 * 3  # epochs, songs, windows
 
     def test_too_little_memory_and_what_to_change(self, studio, dataset_id, monkeypatch):
-        lora = studio.estimate_job(dataset_id)
-        assert 0 < lora.memory_bytes < studio.estimate_job(dataset_id, "full").memory_bytes
+        lora = studio.planning.estimate(dataset_id)
+        assert 0 < lora.memory_bytes < studio.planning.estimate(dataset_id, "full").memory_bytes
         monkeypatch.setattr(estimate, "total_bytes", lambda device: lora.memory_bytes)
-        assert studio.estimate_job(dataset_id).fits
-        (problem,) = studio.estimate_job(dataset_id, "full").problems
+        assert studio.planning.estimate(dataset_id).fits
+        (problem,) = studio.planning.estimate(dataset_id, "full").problems
         assert problem.message.startswith("This will not fit: it needs")
         assert "LoRA instead of full" in problem.hint
 
     def test_too_little_disk(self, studio, dataset_id, monkeypatch):
-        needed = studio.estimate_job(dataset_id, "full").disk_bytes
-        assert needed > studio.estimate_job(dataset_id, "full", save_dtype="bfloat16").disk_bytes
-        assert needed > studio.estimate_job(dataset_id).disk_bytes > 0
+        needed = studio.planning.estimate(dataset_id, "full").disk_bytes
+        assert needed > studio.planning.estimate(dataset_id, "full", save_dtype="bfloat16").disk_bytes
+        assert needed > studio.planning.estimate(dataset_id).disk_bytes > 0
         monkeypatch.setattr(estimate.shutil, "disk_usage", lambda path: SimpleNamespace(free=needed - 1))
-        assert studio.estimate_job(dataset_id).fits
-        (problem,) = studio.estimate_job(dataset_id, "full").problems
+        assert studio.planning.estimate(dataset_id).fits
+        (problem,) = studio.planning.estimate(dataset_id, "full").problems
         assert "disk" in problem.message
         assert "LoRA" in problem.hint
 

@@ -43,64 +43,65 @@ def version(path: Path) -> tuple[int, int]:
 
 
 def test_a_song_is_heard_once_and_kept_beside_it(studio, dataset_id):
-    heard = studio.preview_round_trip(dataset_id, SONG)
+    heard = studio.datasets.preview_round_trip(dataset_id, SONG)
     assert heard.path == heard_folder(studio, dataset_id) / f"{CLIPS[0].stem}.flac"
     info = soundfile.info(heard.path)
     assert (info.format, info.duration) == ("FLAC", pytest.approx(soundfile.info(CLIPS[0]).duration, abs=0.1))
     assert 0.1 < heard.log_mel < 2
-    assert studio.get_dataset(dataset_id).audio_files[0].frames == round(info.duration * 12.5)
+    assert studio.datasets.get(dataset_id).audio_files[0].frames == round(info.duration * 12.5)
     made = version(heard.path)
     with Devices(studio.store).generating("cpu"):  # it is free again, and what is kept needs none
-        assert studio.preview_round_trip(dataset_id, SONG) == heard
+        assert studio.datasets.preview_round_trip(dataset_id, SONG) == heard
     assert version(heard.path) == made
-    studio.remove_audio(dataset_id, SONG)
+    studio.datasets.remove_audio(dataset_id, SONG)
     assert not heard.path.exists()
 
 
 def test_another_codec_hears_anew_what_tokens_say(studio, dataset_id):
-    heard, tokens = studio.preview_round_trip(dataset_id, SONG), studio.store.datasets.tokens_path(dataset_id, SONG)
+    heard = studio.datasets.preview_round_trip(dataset_id, SONG)
+    tokens = studio.store.datasets.tokens_path(dataset_id, SONG)
     right, made = read_tags(heard.path), version(tokens)
     write_tags(heard.path, {"codec_id": "another", "log_mel_distance": "99"})
-    assert studio.preview_round_trip(dataset_id, SONG) == heard
+    assert studio.datasets.preview_round_trip(dataset_id, SONG) == heard
     assert read_tags(heard.path) == right
     assert version(tokens) == made
 
 
 def test_what_was_heard_of_another_song_of_the_name_does_not_count(studio, dataset_id, tmp_path):
     """A song may be removed while it is listened to, and another one come in its place."""
-    studio.add_file(dataset_id, noise(tmp_path / "noise.wav", 2))
+    studio.datasets.add_file(dataset_id, noise(tmp_path / "noise.wav", 2))
     stale = noise(tmp_path / "noise.flac", 4)
     codec_id = stored_codebook_id(find_base("nano").codec)
     write_tags(stale, {"codec_id": codec_id, "source_sha256": "of another", "log_mel_distance": "99"})
     studio.store.datasets.keep_heard(dataset_id, "noise.wav", stale)
-    heard = studio.preview_round_trip(dataset_id, "noise.wav")
+    heard = studio.datasets.preview_round_trip(dataset_id, "noise.wav")
     assert heard.log_mel < 2
     assert soundfile.info(heard.path).duration < 3
 
 
 def test_of_a_long_song_the_first_minute_is_heard(studio, dataset_id, tmp_path):
-    studio.add_file(dataset_id, noise(tmp_path / "long.wav", 65))
-    assert soundfile.info(studio.preview_round_trip(dataset_id, "long.wav").path).duration == 60
+    studio.datasets.add_file(dataset_id, noise(tmp_path / "long.wav", 65))
+    assert soundfile.info(studio.datasets.preview_round_trip(dataset_id, "long.wav").path).duration == 60
 
 
 def test_the_device_is_shared_with_songs(studio, dataset_id):
     with Devices(studio.store).generating("cpu"), pytest.raises(ConflictError, match="cannot be heard now"):
-        studio.preview_round_trip(dataset_id, SONG)
+        studio.datasets.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()
 
 
 def test_what_cannot_be_heard_leaves_nothing(studio, dataset_id):
     with pytest.raises(NotFoundError):
-        studio.preview_round_trip(dataset_id, "none.ogg")
-    studio.audio_path(dataset_id, SONG).write_bytes(b"no music any more")
+        studio.datasets.preview_round_trip(dataset_id, "none.ogg")
+    studio.datasets.audio_path(dataset_id, SONG).write_bytes(b"no music any more")
     with pytest.raises(AudioError):
-        studio.preview_round_trip(dataset_id, SONG)
+        studio.datasets.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()
     assert list(studio.store.root.glob(".tmp-*")) == []
 
 
 def test_a_studio_that_closes_listens_no_longer(studio, dataset_id):
-    studio.workshop.close()
+    studio.close()
     with pytest.raises(CancelledError):
-        studio.preview_round_trip(dataset_id, SONG)
+        studio.datasets.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()

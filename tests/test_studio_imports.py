@@ -79,13 +79,13 @@ def test_what_cannot_be_applied_is_refused_by_its_owners_name_and_leaves_nothing
     before = files_of(studio)
     spoil(content)
     with pytest.raises(CheckpointError) as caught:
-        studio.import_checkpoint(packed(content), "Elsewhere")
+        studio.checkpoints.import_archive(packed(content), "Elsewhere")
     assert caught.value.status in (404, 422)
     assert caught.value.hint
     assert str(studio.settings.data_dir) not in str(caught.value)
     assert ".tmp" not in str(caught.value)
     assert files_of(studio) == before
-    assert studio.list_checkpoints() == []
+    assert studio.checkpoints.list() == []
 
 
 def test_a_full_checkpoint_without_numbers_is_refused(studio, tmp_path):
@@ -97,32 +97,32 @@ def test_a_full_checkpoint_without_numbers_is_refused(studio, tmp_path):
     save_file(weights, folder / "model.safetensors")
     before = files_of(studio)
     with pytest.raises(CheckpointError, match=r"Fado\.zip/model\.safetensors holds values.*muq_linear\.bias"):
-        studio.import_checkpoint(packed(folder), "Elsewhere")
+        studio.checkpoints.import_archive(packed(folder), "Elsewhere")
     assert files_of(studio) == before
 
 
 def test_what_was_damaged_since_is_not_activated(studio, content):
     """**P**: activation leaves no engine that cannot sing; the style before stays chosen."""
-    good, bad = (studio.import_checkpoint(packed(content), name) for name in ("Good", "Bad"))
-    studio.activate(good.id, 0.5)
+    good, bad = (studio.checkpoints.import_archive(packed(content), name) for name in ("Good", "Bad"))
+    studio.checkpoints.activate(good.id, 0.5)
     rewritten(lambda tensor: tensor * torch.nan)(studio.store.checkpoints.folder(bad.id))
     with pytest.raises(CheckpointError, match=r"^Bad/adapter_model\.safetensors holds values that are not numbers"):
-        studio.activate(bad.id)
-    assert studio.get_checkpoint(good.id).strength == 0.5
-    studio.deactivate(good.id)
+        studio.checkpoints.activate(bad.id)
+    assert studio.checkpoints.get(good.id).strength == 0.5
+    studio.checkpoints.deactivate(good.id)
     for checkpoint in (good, bad):
-        studio.delete_checkpoint(checkpoint.id)
+        studio.checkpoints.delete(checkpoint.id)
 
 
 def test_what_is_passed_over_is_said_and_kept(studio, content):
     """**P**: unknown settings are not dropped without a word, nor is a meta.json that tells nothing."""
     configured(setting_of_tomorrow=0.5)(content)
     (content / "meta.json").write_text("{")
-    imported = studio.import_checkpoint(packed(content), "Elsewhere")
-    said = " ".join(studio.get_checkpoint(imported.id).warnings)
+    imported = studio.checkpoints.import_archive(packed(content), "Elsewhere")
+    said = " ".join(studio.checkpoints.get(imported.id).warnings)
     assert "setting_of_tomorrow" in said
     assert "meta.json" in said
-    studio.delete_checkpoint(imported.id)
+    studio.checkpoints.delete(imported.id)
 
 
 def test_how_a_style_came_about_survives_export_and_import(studio, content):
@@ -134,18 +134,18 @@ def test_how_a_style_came_about_survives_export_and_import(studio, content):
         "recipe": {"config": {"lora": {"rank": 2}}},
     }
     (content / "meta.json").write_text(json.dumps(meta))
-    first = studio.import_checkpoint(packed(content), "First")
-    filename, pieces = studio.download_checkpoint(first.id)
+    first = studio.checkpoints.import_archive(packed(content), "First")
+    filename, pieces = studio.checkpoints.download(first.id)
     download = content.parent / filename
     download.write_bytes(b"".join(pieces))
-    second = studio.import_checkpoint(download, "Second")
-    renamed = studio.import_checkpoint(download, "Third", ["Dub"])
+    second = studio.checkpoints.import_archive(download, "Second")
+    renamed = studio.checkpoints.import_archive(download, "Third", ["Dub"])
     for checkpoint in (first, second, renamed):
-        stored = studio.get_checkpoint(checkpoint.id)
+        stored = studio.checkpoints.get(checkpoint.id)
         assert (stored.losses.initial, stored.losses.best, stored.warnings) == (4.0, 2.5, ())
         assert [(track.filename, track.rights) for track in stored.rights] == [("a.mp3", "licensed")]
         assert stored.recipe == meta["recipe"]
-        studio.delete_checkpoint(checkpoint.id)
+        studio.checkpoints.delete(checkpoint.id)
     assert (first.styles, second.styles, renamed.styles) == (("Fado",), ("Fado",), ("Dub",))
 
 
@@ -153,5 +153,5 @@ def test_errors_of_an_archive_do_not_name_where_it_lies(studio, tmp_path):
     path = tmp_path / ".tmp-upload-1.zip"
     path.write_bytes(b"no zip")
     with pytest.raises(StudioError) as caught:
-        studio.import_checkpoint(path, "Elsewhere", filename="mine.zip")
+        studio.checkpoints.import_archive(path, "Elsewhere", filename="mine.zip")
     assert str(tmp_path) not in str(caught.value)

@@ -34,18 +34,18 @@ def studio(tmp_path) -> Iterator[Studio]:
 
 @pytest.fixture
 def style_id(studio, tmp_path) -> str:
-    return studio.import_checkpoint(zipped_adapter(tmp_path), "Elsewhere").id
+    return studio.checkpoints.import_archive(zipped_adapter(tmp_path), "Elsewhere").id
 
 
 def another(studio: Studio, style_id: str, **changes) -> str:
     """A checkpoint with the same weights and other words about it."""
-    record = dataclasses.replace(studio.get_checkpoint(style_id), id=studio.store.checkpoints.new_id(), **changes)
+    record = dataclasses.replace(studio.checkpoints.get(style_id), id=studio.store.checkpoints.new_id(), **changes)
     return studio.store.checkpoints.publish(studio.store.checkpoints.folder(style_id), record).id
 
 
 def made(studio: Studio, *songs: Generation) -> list[Generation]:
     def now() -> list[Generation]:
-        return [studio.get_generation(song.id) for song in songs]
+        return [studio.songs.get(song.id) for song in songs]
 
     wait_until(lambda: all(song.status in ("completed", "failed") for song in now()))
     return now()
@@ -62,22 +62,23 @@ def styles_of(songs: list[Generation]) -> list[Used]:
 class TestStyles:
     def test_each_song_is_made_in_its_own_style_and_the_active_one_stays(self, studio, style_id):
         other = another(studio, style_id)
-        studio.activate(style_id, 0.5)
+        studio.checkpoints.activate(style_id, 0.5)
         wanted = [("active", None), ("base", None), (other, None), (other, 2.0), ("active", None)]
         songs = [
-            studio.generate(duration_sec=1.0, seed=1, style=style, strength=strength) for style, strength in wanted
+            studio.songs.generate(duration_sec=1.0, seed=1, style=style, strength=strength)
+            for style, strength in wanted
         ]
         assert [(song.style, song.style_strength) for song in songs] == wanted
-        studio.workshop.start()
+        studio.songs.open()
         active = (style_id, 0.5)
         assert styles_of(made(studio, *songs)) == [active, None, (other, 1.0), (other, 2.0), active]
-        assert studio.get_checkpoint(style_id).strength == 0.5
+        assert studio.checkpoints.get(style_id).strength == 0.5
 
     def test_a_style_that_is_gone_fails_its_song_only(self, studio, style_id):
         gone = another(studio, style_id)
-        songs = [studio.generate(duration_sec=1.0, style=style) for style in (style_id, gone, "base")]
-        studio.delete_checkpoint(gone)
-        studio.workshop.start()
+        songs = [studio.songs.generate(duration_sec=1.0, style=style) for style in (style_id, gone, "base")]
+        studio.checkpoints.delete(gone)
+        studio.songs.open()
         styled, failed, plain = made(studio, *songs)
         assert failed.error.code == "checkpoint_missing"
         assert gone in failed.error.message
@@ -94,14 +95,14 @@ class TestStyles:
             ("active", 1.0, InvalidInputError),
         ):
             with pytest.raises(error):
-                studio.generate(style=style, strength=strength)
+                studio.songs.generate(style=style, strength=strength)
         for checkpoint_id in ("none", "base", "active"):
             with pytest.raises(NotFoundError):
-                studio.compare(checkpoint_id)
-        assert studio.list_generations() == []
+                studio.songs.compare(checkpoint_id)
+        assert studio.songs.list() == []
 
     def test_songs_from_before_styles_could_be_chosen_can_be_read(self, studio):
-        song = studio.generate()
+        song = studio.songs.generate()
         values = {name: value for name, value in song.to_dict().items() if not name.startswith("style")}
         assert Generation.from_dict(values, studio.store.root) == song
         assert song.style == "active"
@@ -109,12 +110,12 @@ class TestStyles:
 
 class TestComparing:
     def test_base_and_style_differ_in_the_style_only(self, studio, style_id):
-        pair = studio.compare(style_id, "fast", duration_sec=1.0, strength=2.0)
+        pair = studio.songs.compare(style_id, "fast", duration_sec=1.0, strength=2.0)
         assert pair[0].request == pair[1].request
-        studio.workshop.start()
+        studio.songs.open()
         songs = made(studio, *pair)
         assert styles_of(songs) == [None, (style_id, 2.0)]
-        base, styled = (soundfile.read(studio.song_path(song.id))[0] for song in songs)
+        base, styled = (soundfile.read(studio.songs.path(song.id))[0] for song in songs)
         assert base.shape != styled.shape or (base != styled).any()
         assert studio.health().active_checkpoint is None
 
@@ -129,8 +130,8 @@ class TestComparing:
 
         monkeypatch.setattr(studio.store.generations, "create", full_disk)
         with pytest.raises(StorageError):
-            studio.compare(style_id)
-        assert studio.get_generation(created[0].id).status == "cancelled"
+            studio.songs.compare(style_id)
+        assert studio.songs.get(created[0].id).status == "cancelled"
 
 
 class TestFormats:
@@ -140,35 +141,35 @@ class TestFormats:
         song = Generation(studio.store.generations.new_id(), {}, "wav", utc_now(), status="completed")
         studio.store.generations.create(song)
         waveform = 0.5 * torch.sin(torch.arange(96000) / 20).expand(2, -1)
-        with AudioWriter(studio.song_path(song.id), 48000, TAGS) as writer:
+        with AudioWriter(studio.songs.path(song.id), 48000, TAGS) as writer:
             writer.write(waveform)
         return song
 
     @pytest.mark.parametrize("format", ["mp3", "flac"])
     def test_a_song_is_converted_once_and_deleted_whole(self, studio, song, format):
-        path = studio.song_path(song.id, format)
+        path = studio.songs.path(song.id, format)
         info = soundfile.info(path)
         assert (info.format, info.samplerate) == (format.upper(), 48000)
         assert info.duration == pytest.approx(2, abs=0.1)
         assert read_tags(path) == TAGS
         if format == "flac":
-            assert (soundfile.read(path)[0] == soundfile.read(studio.song_path(song.id))[0]).all()
+            assert (soundfile.read(path)[0] == soundfile.read(studio.songs.path(song.id))[0]).all()
         before = path.stat().st_ino
-        assert studio.song_path(song.id, format) == path
+        assert studio.songs.path(song.id, format) == path
         assert path.stat().st_ino == before
-        assert studio.song_path(song.id, "wav") == studio.song_path(song.id)
-        studio.delete_generation(song.id)
+        assert studio.songs.path(song.id, "wav") == studio.songs.path(song.id)
+        studio.songs.delete(song.id)
         assert list(studio.store.generations.root.iterdir()) == []
 
     def test_what_cannot_be_converted_leaves_nothing(self, studio, song):
         with pytest.raises(InvalidInputError, match="wav, flac, mp3"):
-            studio.song_path(song.id, "../../exe")
-        path = studio.song_path(song.id)
+            studio.songs.path(song.id, "../../exe")
+        path = studio.songs.path(song.id)
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(AudioError):
-            studio.song_path(song.id, "mp3")
+            studio.songs.path(song.id, "mp3")
         assert {file.name for file in path.parent.iterdir()} == {"manifest.json", "song.wav"}
 
     def test_there_is_no_format_of_a_song_that_is_not_made(self, studio):
         with pytest.raises(ConflictError, match="queued"):
-            studio.song_path(studio.generate().id, "mp3")
+            studio.songs.path(studio.songs.generate().id, "mp3")

@@ -19,22 +19,22 @@ def dataset(arguments: Namespace) -> int:
 
 
 def list_datasets(studio: Studio, _: Namespace) -> None:
-    for dataset in studio.list_datasets():
+    for dataset in studio.datasets.list():
         print(f"{dataset.id}  {len(dataset.audio_files):4} songs  {dataset.name}")
 
 
 def import_dataset(studio: Studio, arguments: Namespace) -> None:
-    taken = studio.import_dataset(arguments.source, arguments.name, split_tags(arguments.styles), arguments.split)
+    styles = split_tags(arguments.styles)
+    taken = studio.datasets.import_local(arguments.source, arguments.name, styles, arguments.split)
     for item in taken.skipped:
         print(f"Left out: {item.name}: {item.reason}")
     print(f"{taken.id}: {len(taken.audio_files)} songs, {len(taken.skipped)} left out")
 
 
 def export_dataset(studio: Studio, arguments: Namespace) -> None:
-    exchange = studio.workshop.exchange
     if arguments.format == "folder":
-        exchange.export_to_folder(arguments.id, arguments.out)
+        studio.datasets.export_to_folder(arguments.id, arguments.out)
     else:
         format = "folder" if arguments.format == "zip" else arguments.format
-        exchange.export_to_file(arguments.id, format, arguments.out)
+        studio.datasets.export_to_file(arguments.id, format, arguments.out)
     print(arguments.out)

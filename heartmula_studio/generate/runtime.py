@@ -1,7 +1,10 @@
 """What this installation runs on: the base model, the device and the limits, from settings and wishes."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,6 +13,7 @@ from heartmula_studio.arch.llama import NAMED_FLAVORS
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.generate.engine import pick_device
 from heartmula_studio.settings import Settings
 
@@ -41,14 +45,15 @@ class Runtime:
     def load_codec(self) -> Codec:
         return Codec.load(self.base, self.device)
 
-    def train_config(self, method: str) -> TrainConfig:
-        """The defaults of a training run here: a GPU computes in bfloat16, keeps a frozen base in it, and little else.
+    def train_config(self, method: str, settings: Mapping[str, Any] | None = None) -> TrainConfig:
+        """The defaults of a training run here, with `settings` by flat names.
 
-        Raises as `read_heartmula_config`.
+        A GPU computes in bfloat16, keeps a frozen base in it, and little else.
+        Raises InvalidInputError, and as `read_heartmula_config`.
         """
         on_gpu = self.device.type == "cuda"
         width = read_heartmula_config(self.base.model).backbone_flavor.embed_dim
-        return TrainConfig(
+        config = TrainConfig(
             base_model=self.base_name,
             method=method,
             learning_rate=learning_rate_for(method, width),
@@ -57,6 +62,16 @@ class Runtime:
             base_dtype="bfloat16" if on_gpu and method == "lora" else "float32",
             gradient_checkpointing=on_gpu,
         )
+        return with_settings(config, settings or {})
+
+    def changed_config(self, config: TrainConfig, method: str, changes: Mapping[str, Any]) -> TrainConfig:
+        """A run's settings with `changes`; another method brings what suits it. Raises as `train_config`."""
+        if method != config.method:
+            suits = self.train_config(method)
+            config = dataclasses.replace(
+                config, method=method, base_dtype=suits.base_dtype, learning_rate=suits.learning_rate
+            )
+        return with_settings(config, changes)
 
 
 def learning_rate_for(method: str, width: int) -> float:

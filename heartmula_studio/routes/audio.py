@@ -75,10 +75,11 @@ UPLOAD_FORM: dict[str, Any] = {
 )
 async def add_audio(id: Id, request: Request, response: Response, studio: StudioDep) -> AudioFile | WaitingText:
     """Add a song, streamed to disk, or the lyrics of one."""
-    await run_in_threadpool(studio.get_dataset, id)  # an unknown one is refused before the file is read
-    async with streamed_form(request, partial(studio.receive, id), studio.settings.max_upload_bytes) as form:
-        fields = _song_fields(form)
-        added = await run_in_threadpool(studio.add_upload, id, form.file, fields.caption, fields.tags, fields.rights)
+    await run_in_threadpool(studio.datasets.get, id)  # an unknown one is refused before the file is read
+    async with streamed_form(request, partial(studio.datasets.receive, id), studio.settings.max_upload_bytes) as form:
+        given = _song_fields(form)
+        fields = given.caption, given.tags, given.rights
+        added = await run_in_threadpool(studio.datasets.add_upload, id, form.file, *fields)
     if added is None:
         response.status_code = 202
         return WaitingText(message="The lyrics are kept for the song of the same name.")
@@ -104,26 +105,26 @@ def _song_fields(form: Form) -> SongFields:
 )
 def play_audio(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
     """The song as it was uploaded; byte ranges are served."""
-    return audio_answer(studio.audio_path(id, filename), filename)
+    return audio_answer(studio.datasets.audio_path(id, filename), filename)
 
 
 @router.get("/{filename}/heard", response_class=FileResponse, responses=HEARD_RESPONSES)
 def hear(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
     """The first minute of the song as the model hears it: through its codec and back. It takes a while, once."""
-    heard = studio.preview_round_trip(id, filename)
+    heard = studio.datasets.preview_round_trip(id, filename)
     return audio_answer(heard.path, heard.path.name, {DISTANCE_HEADER: str(heard.log_mel)})
 
 
 @router.put("/{filename}", responses=documented(404))
 def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep) -> AudioFile:
     """Edit lyrics, tags and rights."""
-    return studio.update_audio(id, filename, body.caption, body.tags, body.rights)
+    return studio.datasets.update_audio(id, filename, body.caption, body.tags, body.rights)
 
 
 @router.delete("/{filename}", status_code=204, responses=documented(404, 409))
 def remove_audio(id: Id, filename: Filename, studio: StudioDep) -> None:
     """Remove a song and its tokens."""
-    studio.remove_audio(id, filename)
+    studio.datasets.remove_audio(id, filename)
 
 
 class SongFile(FileResponse):

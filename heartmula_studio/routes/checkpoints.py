@@ -40,7 +40,7 @@ class Compared(BaseModel):
 @router.get("", responses=documented())
 def list_checkpoints(studio: StudioDep) -> list[Checkpoint]:
     """All trained styles, oldest first."""
-    return studio.list_checkpoints()
+    return studio.checkpoints.list()
 
 
 @router.post(
@@ -55,37 +55,37 @@ async def import_checkpoint(request: Request, studio: StudioDep) -> Checkpoint:
     check_room(request.headers, studio.settings.data_dir)
     async with streamed_form(request, lambda name: studio.store.receive(name, max_bytes), max_bytes) as form:
         fields = form.text("name"), form.names("styles"), form.file.original_name
-        return await run_in_threadpool(studio.import_checkpoint, form.file.path, *fields)
+        return await run_in_threadpool(studio.checkpoints.import_archive, form.file.path, *fields)
 
 
 @router.get("/{id}", responses=documented(404))
 def get_checkpoint(id: Id, studio: StudioDep) -> Checkpoint:
     """One trained style, with all settings it was made with."""
-    return studio.get_checkpoint(id)
+    return studio.checkpoints.get(id)
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
 def delete_checkpoint(id: Id, studio: StudioDep) -> None:
     """Delete a style that is not active."""
-    studio.delete_checkpoint(id)
+    studio.checkpoints.delete(id)
 
 
 @router.post("/{id}/activate", responses=documented(404, 409))
 def activate(id: Id, studio: StudioDep, body: Activation | None = None) -> Checkpoint:
     """Give every song from now on this style."""
-    return studio.activate(id, (body or Activation()).strength)
+    return studio.checkpoints.activate(id, (body or Activation()).strength)
 
 
 @router.post("/{id}/deactivate", responses=documented(404, 409))
 def deactivate(id: Id, studio: StudioDep) -> Checkpoint:
     """Give the base model back."""
-    return studio.deactivate(id)
+    return studio.checkpoints.deactivate(id)
 
 
 @router.post("/{id}/compare", status_code=202, responses=documented(404, 409))
 def compare(id: Id, studio: StudioDep, body: Comparison | None = None) -> Compared:
     """Queue one song twice with one seed: by the base model alone, and in this style."""
-    base, styled = studio.compare(id, **(body or Comparison()).model_dump())
+    base, styled = studio.songs.compare(id, **(body or Comparison()).model_dump())
     return Compared(base=base, styled=styled)
 
 
@@ -96,6 +96,6 @@ def compare(id: Id, studio: StudioDep, body: Comparison | None = None) -> Compar
 )
 def download_checkpoint(id: Id, studio: StudioDep) -> StreamingResponse:
     """The style as one .zip, which `import` takes in anywhere else."""
-    filename, chunks = studio.download_checkpoint(id)
+    filename, chunks = studio.checkpoints.download(id)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}"}
     return StreamingResponse(chunks, media_type="application/zip", headers=headers)

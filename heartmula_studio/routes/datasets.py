@@ -12,8 +12,7 @@ from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, NewDataset
 from heartmula_studio.store.records import Dataset
-from heartmula_studio.store.views import ImportedDataset
-from heartmula_studio.studio import Validation
+from heartmula_studio.store.views import ImportedDataset, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
 
@@ -48,19 +47,19 @@ Format = Annotated[
 @router.get("", responses=documented())
 def list_datasets(studio: StudioDep) -> list[Dataset]:
     """All datasets, oldest first."""
-    return studio.list_datasets()
+    return studio.datasets.list()
 
 
 @router.post("", status_code=201, responses=documented())
 def create_dataset(body: NewDataset, studio: StudioDep) -> Dataset:
     """Make an empty dataset."""
-    return studio.create_dataset(body.name, body.styles)
+    return studio.datasets.create(body.name, body.styles)
 
 
 @router.post("/examples", status_code=201, responses=documented())
 def create_example_dataset(studio: StudioDep) -> Dataset:
     """Make a dataset of the six clips that come along, to try everything with."""
-    return studio.create_example_dataset()
+    return studio.datasets.create_examples()
 
 
 @router.post(
@@ -72,40 +71,39 @@ def create_example_dataset(studio: StudioDep) -> Dataset:
 async def import_dataset(request: Request, studio: StudioDep) -> ImportedDataset:
     """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not."""
     check_room(request.headers, studio.settings.data_dir)
-    exchange = await run_in_threadpool(lambda: studio.workshop.exchange)
-    async with streamed_form(request, exchange.receive, studio.settings.max_import_bytes) as form:
-        named = (form.text("name"), form.names("styles"), form.text("split"))
-        return await run_in_threadpool(exchange.import_upload, form.file.path, form.file.original_name, *named)
+    async with streamed_form(request, studio.datasets.receive_import, studio.settings.max_import_bytes) as form:
+        named = (form.file.original_name, form.text("name"), form.names("styles"), form.text("split"))
+        return await run_in_threadpool(studio.datasets.import_upload, form.file.path, *named)
 
 
 @router.get("/{id}", responses=documented(404))
 def get_dataset(id: Id, studio: StudioDep) -> Dataset:
     """One dataset with its songs."""
-    return studio.get_dataset(id)
+    return studio.datasets.get(id)
 
 
 @router.put("/{id}", responses=documented(404))
 def update_dataset(id: Id, body: DatasetChange, studio: StudioDep) -> Dataset:
     """Rename or restyle a dataset."""
-    return studio.update_dataset(id, body.name, body.styles)
+    return studio.datasets.update(id, body.name, body.styles)
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
 def delete_dataset(id: Id, studio: StudioDep) -> None:
     """Delete a dataset with its files; refused while a job uses it."""
-    studio.delete_dataset(id)
+    studio.datasets.delete(id)
 
 
 @router.get("/{id}/validate", responses=documented(404))
 def validate_dataset(id: Id, studio: StudioDep) -> Validation:
     """What is missing before the dataset can be trained on."""
-    return studio.validate_dataset(id)
+    return studio.datasets.validate(id)
 
 
 @router.post("/{id}/preprocess", status_code=202, responses=documented(404, 409))
 def preprocess_dataset(id: Id, studio: StudioDep) -> Dataset:
     """Turn the songs into tokens now; training does it by itself where it was not done."""
-    return studio.preprocess(id)
+    return studio.datasets.preprocess(id)
 
 
 @router.get(
@@ -115,6 +113,6 @@ def preprocess_dataset(id: Id, studio: StudioDep) -> Dataset:
 )
 def export_dataset(id: Id, studio: StudioDep, format: Format = "folder") -> StreamingResponse:
     """The songs with their lyrics, tags and rights as one file, which `import` takes in anywhere else."""
-    filename, pieces = studio.workshop.exchange.export(id, format)
+    filename, pieces = studio.datasets.export(id, format)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}"}
     return StreamingResponse(pieces, media_type=EXPORT_TYPES[format], headers=headers)

@@ -13,4 +13,4 @@ router = APIRouter(prefix="/training/estimate", tags=["jobs"])
 @router.post("", responses=documented(404))
 def estimate_job(body: NewJob, studio: StudioDep) -> Estimate:
     """Steps, time, memory and disk of a training, and what stands in its way; nothing is started."""
-    return studio.estimate_job(**body.given())
+    return studio.planning.estimate(**body.given())

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from heartmula_studio.routes.dependencies import StudioDep
 from heartmula_studio.routes.failures import documented
-from heartmula_studio.studio import Health
+from heartmula_studio.store.views import Health
 
 router = APIRouter(tags=["health"])
 

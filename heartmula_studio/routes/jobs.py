@@ -25,43 +25,43 @@ EVENT_EXAMPLE = 'id: 412\nevent: step\ndata: {"event": "step", "step": 3, "loss"
 @router.post("", status_code=202, responses=documented(404, 409))
 def create_job(body: NewJob, studio: StudioDep) -> Job:
     """Queue a training; it needs a dataset of five songs or more."""
-    return studio.create_job(**body.given())
+    return studio.jobs.start(**body.given())
 
 
 @router.get("", responses=documented())
 def list_jobs(studio: StudioDep) -> list[Job]:
     """All jobs, oldest first."""
-    return studio.list_jobs()
+    return studio.jobs.list()
 
 
 @router.get("/{id}", responses=documented(404))
 def get_job(id: Id, studio: StudioDep) -> Job:
     """One job with its progress."""
-    return studio.get_job(id)
+    return studio.jobs.get(id)
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
 def delete_job(id: Id, studio: StudioDep) -> None:
     """Delete a job that is not running; what it trained stays."""
-    studio.delete_job(id)
+    studio.jobs.delete(id)
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))
 def cancel_job(id: Id, studio: StudioDep, body: Cancellation | None = None) -> Job:
     """Stop a job: after its step, saved and resumable, or at once."""
-    return studio.cancel_job(id, (body or Cancellation()).save)
+    return studio.jobs.stop(id, (body or Cancellation()).save)
 
 
 @router.post("/{id}/resume", status_code=202, responses=documented(404, 409))
 def resume_job(id: Id, studio: StudioDep) -> Job:
     """Queue a stopped or failed job again; it goes on from its last saved step."""
-    return studio.resume_job(id)
+    return studio.jobs.resume(id)
 
 
 @router.post("/{id}/clone", status_code=202, responses=documented(404, 409))
 def clone_job(id: Id, studio: StudioDep, body: JobChanges | None = None) -> Job:
     """Queue a new job with the settings of this one, and what is changed."""
-    return studio.clone_job(id, **(body or JobChanges()).given())
+    return studio.jobs.clone(id, **(body or JobChanges()).given())
 
 
 @router.get(
@@ -74,14 +74,14 @@ def clone_job(id: Id, studio: StudioDep, body: JobChanges | None = None) -> Job:
 )
 def job_logs(id: Id, studio: StudioDep, offset: Offset = 0) -> PlainTextResponse:
     """The log as text, from an offset in bytes."""
-    text, next_offset = studio.job_logs(id, offset)
+    text, next_offset = studio.jobs.logs(id, offset)
     return PlainTextResponse(text, headers={"X-Next-Offset": str(next_offset)})
 
 
 @router.get("/{id}/metrics", responses=documented(404))
 def job_metrics(id: Id, studio: StudioDep) -> list[dict[str, Any]]:
     """Everything measured so far: steps, evaluations, the end."""
-    return studio.job_metrics(id)
+    return studio.jobs.metrics(id)
 
 
 @router.get(
@@ -93,9 +93,9 @@ async def job_events(
     id: Id, request: Request, studio: StudioDep, last_event: LastEventHeader = None, last_event_id: LastEvent = None
 ) -> StreamingResponse:
     """Server-sent events, one for each measurement, until the event `end`; resumes after Last-Event-ID."""
-    await run_in_threadpool(studio.get_job, id)  # an unknown one is refused before the stream begins
+    await run_in_threadpool(studio.jobs.get, id)  # an unknown one is refused before the stream begins
     after = last_event if last_event is not None else last_event_id or 0
     stopped = threading.Event()
-    lines = request.app.state.streams.lines(studio.job_events(id, after, stopped), stopped)
+    lines = request.app.state.streams.lines(studio.jobs.events(id, after, stopped), stopped)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy must not hold events back
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)

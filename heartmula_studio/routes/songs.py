@@ -19,19 +19,19 @@ Format = Annotated[SongFormat | None, Query(description="Left out, the one it wa
 @router.post("/music", status_code=202, responses=documented(404, 409))
 def generate(body: NewSong, studio: StudioDep) -> Generation:
     """Queue a song, in the active style if there is one, or in the one that is named."""
-    return studio.generate(**body.model_dump())
+    return studio.songs.generate(**body.model_dump())
 
 
 @router.get("", responses=documented())
 def list_generations(studio: StudioDep) -> list[Generation]:
     """All songs asked for, oldest first."""
-    return studio.list_generations()
+    return studio.songs.list()
 
 
 @router.get("/{id}", responses=documented(404))
 def get_generation(id: Id, studio: StudioDep) -> Generation:
     """One song with its progress and, once made, its receipt."""
-    return studio.get_generation(id)
+    return studio.songs.get(id)
 
 
 @router.get(
@@ -41,17 +41,17 @@ def get_generation(id: Id, studio: StudioDep) -> Generation:
 )
 def get_song(id: Id, studio: StudioDep, format: Format = None) -> FileResponse:
     """The song, in any of the formats; byte ranges are served."""
-    path = studio.song_path(id, format)
+    path = studio.songs.path(id, format)
     return audio_answer(path, path.name)
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))
 def cancel_generation(id: Id, studio: StudioDep) -> Generation:
     """Stop making a song."""
-    return studio.cancel_generation(id)
+    return studio.songs.cancel(id)
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
 def delete_generation(id: Id, studio: StudioDep) -> None:
     """Delete a song that is not being made."""
-    studio.delete_generation(id)
+    studio.songs.delete(id)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from heartmula_studio.routes.dependencies import StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewStyle
-from heartmula_studio.studio import StyleList
+from heartmula_studio.store.views import StyleList
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 
@@ -15,16 +15,16 @@ router = APIRouter(prefix="/styles", tags=["styles"])
 @router.get("", responses=documented())
 def list_styles(studio: StudioDep) -> StyleList:
     """The tags the model knows best, your own ones, and the trained styles."""
-    return studio.list_styles()
+    return studio.tags.list()
 
 
 @router.post("/custom", status_code=201, responses=documented(409))
 def add_style(body: NewStyle, studio: StudioDep) -> StyleList:
     """Remember a tag of your own."""
-    return studio.add_style(body.name)
+    return studio.tags.add(body.name)
 
 
 @router.delete("/custom/{name:path}", status_code=204, responses=documented(404))
 def remove_style(name: Annotated[str, Path(examples=["synthwave"])], studio: StudioDep) -> None:
     """Forget a tag of your own."""
-    studio.remove_style(name)
+    studio.tags.remove(name)

@@ -50,14 +50,14 @@ def moved(*values: gr.components.Component) -> list[gr.events.EventListener]:
 
 def fingerprints(studio: Studio) -> tuple[str, ...]:
     """One text for each kind of record, in the order of `Changes.all`."""
-    jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.list_jobs()]
-    songs = [(song.id, song.status) for song in studio.list_generations()]
+    jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.jobs.list()]
+    songs = [(song.id, song.status) for song in studio.songs.list()]
     return (
-        fingerprint(studio.list_datasets()),
+        fingerprint(studio.datasets.list()),
         str(hash(tuple(jobs))),
-        fingerprint(studio.list_checkpoints()),
+        fingerprint(studio.checkpoints.list()),
         str(hash(tuple(songs))),
-        str(hash(studio.list_styles())),
+        str(hash(studio.tags.list())),
     )
 
 

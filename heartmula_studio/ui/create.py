@@ -27,7 +27,7 @@ POLL_SEC = 0.4
 
 @dataclass(frozen=True)
 class SongForm:
-    """The fields of a song, named as `Studio.generate` takes them."""
+    """The fields of a song, named as `studio.songs.generate` takes them."""
 
     tags: gr.Dropdown
     lyrics: gr.Textbox
@@ -135,7 +135,7 @@ def ask_for_song(studio: Studio, values: Sequence) -> str:
     """Queue a song, and return its id."""
     tags, lyrics, duration_sec, seed, *sampling = values
     with explained():
-        return studio.generate(", ".join(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
+        return studio.songs.generate(", ".join(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
 
 
 def parsed_seed(text: str) -> int | None:
@@ -164,7 +164,7 @@ async def watch_song(studio: Studio, id: str) -> AsyncIterator[tuple]:
 def shown(studio: Studio, song: Generation) -> tuple:
     """Status, Cancel, the song's place, its sound and its receipt."""
     under_way, is_done = song.status in UNDER_WAY, song.status == "completed"
-    sound = served_file(studio.song_path(song.id))["path"] if is_done else None
+    sound = served_file(studio.songs.path(song.id))["path"] if is_done else None
     return song_status(song), gr.update(visible=under_way), gr.update(visible=is_done), sound, song.receipt
 
 
@@ -173,7 +173,7 @@ def find_song(studio: Studio, id: str) -> Generation | None:
     if not id:
         return None
     try:
-        return studio.get_generation(id)
+        return studio.songs.get(id)
     except NotFoundError:
         return None
 
@@ -184,18 +184,18 @@ def song_files(studio: Studio, id: str) -> list:
     if song is None or song.status != "completed":
         return [None] * len(FORMATS)
     with explained():
-        return [served_file(studio.song_path(id, format))["path"] for format in FORMATS]
+        return [served_file(studio.songs.path(id, format))["path"] for format in FORMATS]
 
 
 def cancel(studio: Studio, id: str) -> None:
     with explained():
-        studio.cancel_generation(id)
+        studio.songs.cancel(id)
 
 
 def settings_of(studio: Studio, id: str) -> list:
     """What a song was asked for, for the form."""
     with explained():
-        return form_values(studio.get_generation(id))
+        return form_values(studio.songs.get(id))
 
 
 def form_values(song: Generation) -> list:

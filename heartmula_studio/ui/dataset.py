@@ -82,7 +82,7 @@ def _build_deletion(shared: Shared, deleting: gr.State) -> None:
 def _build_cards(shared: Shared, editing: gr.State, deleting: gr.State) -> None:
     @gr.render(shared.dataset_id, moved(shared.changes.datasets, shared.dataset_id), show_progress="hidden")
     def _(chosen: str) -> None:
-        datasets = shared.studio.list_datasets()
+        datasets = shared.studio.datasets.list()
         if not datasets:
             gr.HTML(html.empty("🎼", "No datasets yet", FIRST_STEP))
         with gr.Column(elem_classes=["cards"]):
@@ -115,12 +115,12 @@ def count_line(dataset: Dataset) -> str:
 def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, list[str]]:
     """Make an empty dataset; return its id, and what the fields held."""
     with explained():
-        return studio.create_dataset(name, comma_separated(styles)).id, [name, styles]
+        return studio.datasets.create(name, comma_separated(styles)).id, [name, styles]
 
 
 def create_examples(studio: Studio) -> str:
     with explained():
-        return studio.create_example_dataset().id
+        return studio.datasets.create_examples().id
 
 
 def edited(studio: Studio, id: str) -> tuple:
@@ -128,13 +128,13 @@ def edited(studio: Studio, id: str) -> tuple:
     if not id:
         return gr.update(visible=False), "", ""
     with explained():
-        dataset = studio.get_dataset(id)
+        dataset = studio.datasets.get(id)
     return gr.update(visible=True), dataset.name, ", ".join(dataset.styles)
 
 
 def save_dataset(studio: Studio, id: str, name: str, styles: str) -> str:
     with explained():
-        studio.update_dataset(id, name, comma_separated(styles))
+        studio.datasets.update(id, name, comma_separated(styles))
     return ""
 
 
@@ -143,7 +143,7 @@ def what_goes(studio: Studio, id: str) -> tuple:
     if not id:
         return gr.update(visible=False), ""
     with explained():
-        dataset = studio.get_dataset(id)
+        dataset = studio.datasets.get(id)
     songs, num_bytes = len(dataset.audio_files), sum(song.size_bytes for song in dataset.audio_files)
     text = f"{songs} songs ({html.size(num_bytes)}) go with their lyrics and tokens. Trained styles and songs stay."
     return gr.update(visible=True), html.notice("warning", f"Delete “{dataset.name}”?", text)
@@ -151,5 +151,5 @@ def what_goes(studio: Studio, id: str) -> tuple:
 
 def delete_dataset(studio: Studio, id: str) -> str:
     with explained():
-        studio.delete_dataset(id)
+        studio.datasets.delete(id)
     return ""

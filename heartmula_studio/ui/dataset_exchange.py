@@ -58,7 +58,7 @@ def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> 
         raise gr.Error("Choose a file first.", title="No file", print_exception=False)
     path = Path(file)
     with explained():
-        taken = studio.workshop.exchange.import_upload(path, path.name, name, styles.split(","))
+        taken = studio.datasets.import_upload(path, path.name, name, styles.split(","))
     path.unlink(missing_ok=True)
     return taken.id, import_report(taken), None, [name, styles]
 
@@ -78,4 +78,4 @@ def import_report(taken: ImportedDataset) -> str:
 def exported(studio: Studio, id: str, format: str) -> str:
     """The selected dataset as one file, where a browser can fetch it."""
     with explained():
-        return served_stream(*studio.workshop.exchange.export(id, format))["path"]
+        return served_stream(*studio.datasets.export(id, format))["path"]

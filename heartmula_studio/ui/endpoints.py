@@ -56,27 +56,27 @@ class Endpoints:
 
     async def list_datasets(self) -> list[dict]:
         """All datasets with their songs, oldest first."""
-        return await _call(self._studio.list_datasets)
+        return await _call(self._studio.datasets.list)
 
     async def create_dataset(self, name: str, styles: list[str] | None = None) -> dict:
         """Make an empty dataset."""
-        return await _call(self._studio.create_dataset, name, styles or [])
+        return await _call(self._studio.datasets.create, name, styles or [])
 
     async def create_example_dataset(self) -> dict:
         """Make a dataset of the six clips that come along, to try everything with."""
-        return await _call(self._studio.create_example_dataset)
+        return await _call(self._studio.datasets.create_examples)
 
     async def get_dataset(self, dataset_id: str) -> dict:
         """One dataset with its songs."""
-        return await _call(self._studio.get_dataset, dataset_id)
+        return await _call(self._studio.datasets.get, dataset_id)
 
     async def update_dataset(self, dataset_id: str, name: str | None = None, styles: list[str] | None = None) -> dict:
         """Rename or restyle a dataset."""
-        return await _call(self._studio.update_dataset, dataset_id, name, styles)
+        return await _call(self._studio.datasets.update, dataset_id, name, styles)
 
     async def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset with its files; refused while a job uses it."""
-        await _call(self._studio.delete_dataset, dataset_id)
+        await _call(self._studio.datasets.delete, dataset_id)
 
     async def import_dataset(
         self, file: gr.FileData, name: str = "", styles: list[str] | None = None, split: str = ""
@@ -84,15 +84,13 @@ class Endpoints:
         """Make a dataset of a .zip or .tar of songs, or a .parquet; `skipped` says what could not be used."""
         with explained():
             path, filename = uploaded_file(file)
-        exchange = (await _in_thread(lambda: self._studio.workshop)).exchange
-        return await _call(exchange.import_upload, path, filename, name, styles or [], split)
+        return await _call(self._studio.datasets.import_upload, path, filename, name, styles or [], split)
 
     async def export_dataset(
         self, dataset_id: str, format: Literal["folder", "parquet", "webdataset"] = "folder"
     ) -> gr.FileData:
         """Songs, lyrics, tags and rights as one file, which `import_dataset` takes in; a folder comes as a zip."""
-        exchange = (await _in_thread(lambda: self._studio.workshop)).exchange
-        filename, pieces = await _in_thread(exchange.export, dataset_id, format)
+        filename, pieces = await _in_thread(self._studio.datasets.export, dataset_id, format)
         return await _in_thread(served_stream, filename, pieces)
 
     async def upload_audio(
@@ -106,7 +104,7 @@ class Endpoints:
         """Add a song, or a .txt with the lyrics of one; None where the lyrics wait for their song."""
         with explained():
             path, name = uploaded_file(file)
-        return await _call(self._studio.add_file, dataset_id, path, name, caption, tags or [], rights)
+        return await _call(self._studio.datasets.add_file, dataset_id, path, name, caption, tags or [], rights)
 
     async def update_audio(
         self,
@@ -117,24 +115,24 @@ class Endpoints:
         rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
     ) -> dict:
         """Edit a song's lyrics, tags and rights."""
-        return await _call(self._studio.update_audio, dataset_id, filename, caption, tags, rights)
+        return await _call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights)
 
     async def remove_audio(self, dataset_id: str, filename: str) -> None:
         """Remove a song and its tokens."""
-        await _call(self._studio.remove_audio, dataset_id, filename)
+        await _call(self._studio.datasets.remove_audio, dataset_id, filename)
 
     async def hear(self, dataset_id: str, filename: str) -> tuple[gr.FileData, float]:
         """The first minute of a song as the model hears it, and its log-mel distance (0 is perfect)."""
-        heard = await _in_thread(self._studio.preview_round_trip, dataset_id, filename)
+        heard = await _in_thread(self._studio.datasets.preview_round_trip, dataset_id, filename)
         return await _in_thread(served_file, heard.path), heard.log_mel
 
     async def validate_dataset(self, dataset_id: str) -> dict:
         """What is missing before the dataset can be trained on."""
-        return await _call(self._studio.validate_dataset, dataset_id)
+        return await _call(self._studio.datasets.validate, dataset_id)
 
     async def preprocess(self, dataset_id: str) -> dict:
         """Turn the songs into tokens now; training does it by itself where it was not done."""
-        return await _call(self._studio.preprocess, dataset_id)
+        return await _call(self._studio.datasets.preprocess, dataset_id)
 
     async def start_training(
         self,
@@ -150,7 +148,7 @@ class Endpoints:
         Left out, the learning rate is that which suits the method and the base model.
         """
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
-        return await _call(self._studio.create_job, **named | {"dataset_id": dataset_id, "method": method})
+        return await _call(self._studio.jobs.start, **named | {"dataset_id": dataset_id, "method": method})
 
     async def estimate_training(
         self,
@@ -163,13 +161,13 @@ class Endpoints:
     ) -> dict:
         """What `start_training` would start: steps, time, memory, disk, and what stands in its way."""
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
-        return await _call(self._studio.estimate_job, **named | {"dataset_id": dataset_id, "method": method})
+        return await _call(self._studio.planning.estimate, **named | {"dataset_id": dataset_id, "method": method})
 
     async def watch_job(self, job_id: str) -> AsyncIterator[dict]:
         """Yield the job, with its progress and losses, whenever it has moved, until it ends."""
         last: Job | None = None
         while last is None or last.status in UNDER_WAY:
-            job = await _in_thread(self._studio.get_job, job_id)
+            job = await _in_thread(self._studio.jobs.get, job_id)
             if job != last:
                 yield to_jsonable_python(job)
             last = job
@@ -177,62 +175,62 @@ class Endpoints:
 
     async def list_jobs(self) -> list[dict]:
         """All jobs, oldest first."""
-        return await _call(self._studio.list_jobs)
+        return await _call(self._studio.jobs.list)
 
     async def get_job(self, job_id: str) -> dict:
         """One job with its progress."""
-        return await _call(self._studio.get_job, job_id)
+        return await _call(self._studio.jobs.get, job_id)
 
     async def job_metrics(self, job_id: str) -> list[dict]:
         """Everything measured so far: steps, evaluations, the end."""
-        return await _call(self._studio.job_metrics, job_id)
+        return await _call(self._studio.jobs.metrics, job_id)
 
     async def job_logs(self, job_id: str, offset: int = 0) -> tuple[str, int]:
         """The log from an offset in bytes, and the offset to go on from."""
-        return tuple(await _call(self._studio.job_logs, job_id, offset))
+        return tuple(await _call(self._studio.jobs.logs, job_id, offset))
 
     async def stop_job(self, job_id: str, save: bool = True) -> dict:
         """Stop a job: after its step, saved and resumable, or at once."""
-        return await _call(self._studio.cancel_job, job_id, save)
+        return await _call(self._studio.jobs.stop, job_id, save)
 
     async def resume_job(self, job_id: str) -> dict:
         """Queue a stopped or failed job again; it goes on from its last saved step."""
-        return await _call(self._studio.resume_job, job_id)
+        return await _call(self._studio.jobs.resume, job_id)
 
     async def clone_job(self, job_id: str, changes: dict | None = None) -> dict:
         """Queue a new job with the settings of this one, and what is changed."""
-        return await _call(self._studio.clone_job, job_id, **changes or {})
+        return await _call(self._studio.jobs.clone, job_id, **changes or {})
 
     async def delete_job(self, job_id: str) -> None:
         """Delete a job that is not running; what it trained stays."""
-        await _call(self._studio.delete_job, job_id)
+        await _call(self._studio.jobs.delete, job_id)
 
     async def list_checkpoints(self) -> list[dict]:
         """All trained styles, oldest first."""
-        return await _call(self._studio.list_checkpoints)
+        return await _call(self._studio.checkpoints.list)
 
     async def activate(self, checkpoint_id: str, strength: float = 1.0) -> dict:
         """Give every song from now on this style."""
-        return await _call(self._studio.activate, checkpoint_id, strength)
+        return await _call(self._studio.checkpoints.activate, checkpoint_id, strength)
 
     async def deactivate(self, checkpoint_id: str) -> dict:
         """Give the base model back."""
-        return await _call(self._studio.deactivate, checkpoint_id)
+        return await _call(self._studio.checkpoints.deactivate, checkpoint_id)
 
     async def delete_checkpoint(self, checkpoint_id: str) -> None:
         """Delete a style that is not active."""
-        await _call(self._studio.delete_checkpoint, checkpoint_id)
+        await _call(self._studio.checkpoints.delete, checkpoint_id)
 
     async def download_checkpoint(self, checkpoint_id: str) -> gr.FileData:
         """The style as one .zip, which `import_checkpoint` takes in anywhere else."""
-        filename, chunks = await _in_thread(self._studio.download_checkpoint, checkpoint_id)
+        filename, chunks = await _in_thread(self._studio.checkpoints.download, checkpoint_id)
         return await _in_thread(served_stream, filename, chunks)
 
     async def import_checkpoint(self, file: gr.FileData, name: str, styles: list[str] | None = None) -> dict:
         """Take in a style that was trained elsewhere: a .zip with safetensors."""
         with explained():
             path, filename = uploaded_file(file)
-        return await _call(self._studio.import_checkpoint, path, name, styles or [], filename)
+        return await _call(self._studio.checkpoints.import_archive, path, name, styles or [], filename)
 
     async def generate(
         self,
@@ -252,7 +250,7 @@ class Endpoints:
         `style` is "active", "base", or the id of a checkpoint, which may have a `strength`.
         """
         wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format, style, strength)
-        return await self._made(await _in_thread(self._studio.generate, *wanted))
+        return await self._made(await _in_thread(self._studio.songs.generate, *wanted))
 
     async def compare(
         self,
@@ -269,39 +267,39 @@ class Endpoints:
     ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
         """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
         wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format, strength)
-        base, styled = await _in_thread(self._studio.compare, checkpoint_id, *wanted)
+        base, styled = await _in_thread(self._studio.songs.compare, checkpoint_id, *wanted)
         return *await self._made(base), *await self._made(styled)
 
     async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:
         """Wait for a song."""
         while song.status in UNDER_WAY:
             await asyncio.sleep(POLL_SEC)
-            song = await _in_thread(self._studio.get_generation, song.id)
+            song = await _in_thread(self._studio.songs.get, song.id)
         if song.error:
             raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
-        path = await _in_thread(self._studio.song_path, song.id)
+        path = await _in_thread(self._studio.songs.path, song.id)
         return await _in_thread(served_file, path), song.receipt | {"audible": song.audible}
 
     async def list_songs(self) -> list[dict]:
         """All songs asked for, oldest first."""
-        return await _call(self._studio.list_generations)
+        return await _call(self._studio.songs.list)
 
     async def cancel_song(self, song_id: str) -> dict:
         """Stop making a song."""
-        return await _call(self._studio.cancel_generation, song_id)
+        return await _call(self._studio.songs.cancel, song_id)
 
     async def delete_song(self, song_id: str) -> None:
         """Delete a song that is not being made."""
-        await _call(self._studio.delete_generation, song_id)
+        await _call(self._studio.songs.delete, song_id)
 
     async def list_styles(self) -> dict:
         """The tags the model knows best, your own ones, and the trained styles."""
-        return await _call(self._studio.list_styles)
+        return await _call(self._studio.tags.list)
 
     async def add_style(self, name: str) -> dict:
         """Remember a tag of your own."""
-        return await _call(self._studio.add_style, name)
+        return await _call(self._studio.tags.add, name)
 
     async def remove_style(self, name: str) -> dict:
         """Forget a tag of your own."""
-        return await _call(self._studio.remove_style, name)
+        return await _call(self._studio.tags.remove, name)

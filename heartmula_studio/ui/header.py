@@ -40,11 +40,11 @@ def active_style(studio: Studio) -> tuple[str, dict]:
 
 
 def find_active(studio: Studio) -> Checkpoint | None:
-    return next((checkpoint for checkpoint in studio.list_checkpoints() if checkpoint.is_active), None)
+    return next((checkpoint for checkpoint in studio.checkpoints.list() if checkpoint.is_active), None)
 
 
 def switch_off(studio: Studio) -> None:
     """Make songs with the base alone; nothing is wrong where another page was quicker."""
     if active := find_active(studio):
         with explained():
-            studio.deactivate(active.id)
+            studio.checkpoints.deactivate(active.id)

@@ -20,10 +20,10 @@ def build_history(shared: Shared) -> None:
 
         @gr.render([shared.song_id, shown], moved(shared.changes.songs, shared.song_id, shown), show_progress="hidden")
         def _(chosen: str, limit: int) -> None:
-            songs = shared.studio.list_generations()[::-1]
+            songs = shared.studio.songs.list()[::-1]
             if not songs:
                 gr.HTML(html.empty("📼", "No songs yet", "What you generate stays here."))
-            names = {checkpoint.id: checkpoint.name for checkpoint in shared.studio.list_checkpoints()}
+            names = {checkpoint.id: checkpoint.name for checkpoint in shared.studio.checkpoints.list()}
             for song in songs[:limit]:
                 _build_song(shared, song, names.get(song.checkpoint_id), song.id == chosen)
             if len(songs) > limit:
@@ -47,4 +47,4 @@ def _build_song(shared: Shared, song: Generation, style_name: str | None, is_cho
 
 def delete_song(studio: Studio, id: str) -> None:
     with explained():
-        studio.delete_generation(id)
+        studio.songs.delete(id)

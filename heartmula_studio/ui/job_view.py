@@ -57,7 +57,7 @@ def job_view(
     log_scale: bool,
     style: Checkpoint | None = None,
 ) -> JobView:
-    """`metrics`: as of `Studio.job_metrics`."""
+    """`metrics`: as of `Studio.jobs.metrics`."""
     events = list(from_lines(metrics))
     return JobView(
         heading=heading(job),

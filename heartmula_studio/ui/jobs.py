@@ -115,7 +115,7 @@ def _build_cards(shared: Shared) -> None:
 
     @gr.render([shared.job_id, limit], moved(shared.changes.jobs, shared.job_id, limit), show_progress="hidden")
     def _(remembered: str, shown: int) -> None:
-        jobs, selected = shared.studio.list_jobs()[::-1], selected_id(shared.studio, remembered)
+        jobs, selected = shared.studio.jobs.list()[::-1], selected_id(shared.studio, remembered)
         with gr.Column(elem_classes=["cards"]):
             for job in jobs[:shown]:
                 _build_card(shared, job, job.id == selected)
@@ -134,9 +134,9 @@ def _build_card(shared: Shared, job: Job, is_selected: bool) -> None:
 def _connect_buttons(shared: Shared, pane: Pane, shown: gr.State) -> None:
     studio = shared.studio
     for button, action in (
-        (pane.stop, lambda id: act(studio.cancel_job, id, save=True)),
-        (pane.cancel, lambda id: act(studio.cancel_job, id, save=False)),
-        (pane.resume, lambda id: act(studio.resume_job, id)),
+        (pane.stop, lambda id: act(studio.jobs.stop, id, save=True)),
+        (pane.cancel, lambda id: act(studio.jobs.stop, id, save=False)),
+        (pane.resume, lambda id: act(studio.jobs.resume, id)),
     ):
         shared.refresh(button.click(action, shown, **QUIET))
     activated = pane.activate.click(
@@ -184,7 +184,7 @@ def _build_deletion(shared: Shared, pane: Pane, shown: gr.State) -> None:
 
 def selected_id(studio: Studio, remembered: str) -> str:
     """The job that a browser remembers; the newest where that one is gone; "" where there is none."""
-    ids = [job.id for job in studio.list_jobs()]
+    ids = [job.id for job in studio.jobs.list()]
     return remembered if remembered in ids else next(reversed(ids), "")
 
 
@@ -199,15 +199,15 @@ class Watched:
 
     def look(self) -> JobView:
         """Raises NotFoundError for a job that is gone."""
-        job = self._studio.get_job(self._id)
+        job = self._studio.jobs.get(self._id)
         if job != self.job:
-            self.job, self._metrics = job, self._studio.job_metrics(self._id)
+            self.job, self._metrics = job, self._studio.jobs.metrics(self._id)
         return job_view(job, self._metrics, self._log_lines(), self._log_scale, find_style(self._studio, job))
 
     def _log_lines(self) -> list[str]:
         more = "begin"
         while more:
-            more, self._log_offset = self._studio.job_logs(self._id, self._log_offset)
+            more, self._log_offset = self._studio.jobs.logs(self._id, self._log_offset)
             self._log = "\n".join((self._log + more).split("\n")[-LOG_LINES - 1 :])
         return self._log.split("\n")
 
@@ -250,7 +250,7 @@ def find_style(studio: Studio, job: Job) -> Checkpoint | None:
     if job.checkpoint_id is None:
         return None
     try:
-        return studio.get_checkpoint(job.checkpoint_id)
+        return studio.checkpoints.get(job.checkpoint_id)
     except NotFoundError:
         return None
 
@@ -266,14 +266,14 @@ def act(action, id: str, **options: bool) -> None:
 def activate(studio: Studio, id: str) -> None:
     """Make songs in the style that a job made from now on."""
     with explained():
-        studio.activate(studio.get_job(id).checkpoint_id)
+        studio.checkpoints.activate(studio.jobs.get(id).checkpoint_id)
     gr.Info("Every song from now on carries this style.", title="Activated")
 
 
 def clone_form(studio: Studio, id: str) -> tuple:
     """The form with the job's own settings."""
     with explained():
-        job = studio.get_job(id)
+        job = studio.jobs.get(id)
     rank = gr.update(value=job.lora_rank, visible=job.method == "lora")
     return gr.update(visible=True), job.epochs, job.learning_rate, rank
 
@@ -281,13 +281,13 @@ def clone_form(studio: Studio, id: str) -> tuple:
 def clone(studio: Studio, id: str, epochs: int | None, learning_rate: float | None, rank: int | None) -> tuple:
     """Queue the job again with what was changed; what was not keeps all that depends on it."""
     with explained():
-        job = studio.get_job(id)
+        job = studio.jobs.get(id)
         wanted = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": rank}
         changes = {name: value for name, value in wanted.items() if value != getattr(job, name)}
-        return studio.clone_job(id, **changes).id, gr.update(visible=False)
+        return studio.jobs.clone(id, **changes).id, gr.update(visible=False)
 
 
 def delete(studio: Studio, id: str) -> tuple:
     with explained():
-        studio.delete_job(id)
+        studio.jobs.delete(id)
     return "", gr.update(visible=False)

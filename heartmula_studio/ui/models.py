@@ -75,7 +75,7 @@ def _build_cards(
 ) -> None:
     @gr.render(None, moved(shared.changes.checkpoints), show_progress="hidden")
     def _() -> None:
-        checkpoints = shared.studio.list_checkpoints()[::-1]
+        checkpoints = shared.studio.checkpoints.list()[::-1]
         if not checkpoints:
             with gr.Column(elem_classes=["glass"]):
                 gr.HTML(html.empty("📦", "No trained styles yet", FIRST_STEP))
@@ -209,7 +209,7 @@ def strength_panel(studio: Studio) -> tuple[dict, dict, list[dict]]:
     """The panel, for which there must be styles; its button, for an active one; and the strength that is in use."""
     active = find_active(studio)
     offered = [offer("strength", strength_of(active) if active else 1.0)]
-    return gr.update(visible=bool(studio.list_checkpoints())), gr.update(interactive=active is not None), offered
+    return gr.update(visible=bool(studio.checkpoints.list())), gr.update(interactive=active is not None), offered
 
 
 def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
@@ -217,7 +217,7 @@ def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
     if not id:
         return None
     try:
-        return studio.get_checkpoint(id)
+        return studio.checkpoints.get(id)
     except NotFoundError:
         return None
 
@@ -227,7 +227,7 @@ def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
 
 def activate(studio: Studio, id: str, strength: float) -> None:
     with explained():
-        studio.activate(id, strength)
+        studio.checkpoints.activate(id, strength)
 
 
 def set_strength(studio: Studio, strength: float) -> None:
@@ -238,7 +238,7 @@ def set_strength(studio: Studio, strength: float) -> None:
 
 def deactivate(studio: Studio, id: str) -> None:
     with explained():
-        studio.deactivate(id)
+        studio.checkpoints.deactivate(id)
 
 
 def what_goes(studio: Studio, id: str) -> tuple:
@@ -252,14 +252,14 @@ def what_goes(studio: Studio, id: str) -> tuple:
 
 def delete(studio: Studio, id: str) -> str:
     with explained():
-        studio.delete_checkpoint(id)
+        studio.checkpoints.delete(id)
     return ""
 
 
 def packed_style(studio: Studio, id: str) -> str:
     """The style as one file, where a browser can fetch it."""
     with explained():
-        return served_stream(*studio.download_checkpoint(id))["path"]
+        return served_stream(*studio.checkpoints.download(id))["path"]
 
 
 def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, list[str]]:
@@ -267,7 +267,7 @@ def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[N
     if not file:
         raise gr.Error("Choose a .zip file first.", title="No file", print_exception=False)
     with explained():
-        checkpoint = studio.import_checkpoint(file, name, styles.split(","))
+        checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","))
     for warning in checkpoint.warnings:
         gr.Warning(escape(warning), title="Imported")
     Path(file).unlink(missing_ok=True)
@@ -290,7 +290,7 @@ async def compare(
 ) -> AsyncIterator[list]:
     """Queue both songs; yield how far they are, and their sound, until both have ended."""
     checkpoint = find_checkpoint(studio, id)
-    wanted = partial(studio.compare, id, tags, lyrics, duration_sec, seed, strength=strength)
+    wanted = partial(studio.songs.compare, id, tags, lyrics, duration_sec, seed, strength=strength)
     with explained():
         pair = await to_thread.run_sync(wanted)
     name, last = checkpoint.name if checkpoint else "", None
@@ -303,12 +303,12 @@ async def compare(
         last = pair
         await anyio.sleep(POLL_SEC)
         with explained():
-            pair = tuple([await to_thread.run_sync(studio.get_generation, song.id) for song in pair])
+            pair = tuple([await to_thread.run_sync(studio.songs.get, song.id) for song in pair])
 
 
 def song_part(studio: Studio, song: Generation, label: str) -> tuple[str, dict[str, Any]]:
     """How far one of the two songs is, and its player."""
     title = f'<h3 class="card-title" dir="auto">{html.escape(label)}</h3>'
     said = f'{title}<p class="hint">Seed {song.request["seed"]}</p>{song_status(song)}'
-    sound = served_file(studio.song_path(song.id))["path"] if song.status == "completed" else None
+    sound = served_file(studio.songs.path(song.id))["path"] if song.status == "completed" else None
     return said, gr.update(value=sound, label=label, visible=sound is not None)

@@ -151,7 +151,7 @@ def find_dataset(studio: Studio, id: str) -> Dataset | None:
     if not id:
         return None
     try:
-        return studio.get_dataset(id)
+        return studio.datasets.get(id)
     except NotFoundError:
         return None
 
@@ -175,7 +175,7 @@ def row_content(shared: Shared, dataset: Dataset, song: AudioFile, heard: dict[s
 def song_player(shared: Shared, id: str, filename: str) -> str:
     """HTML: the player, or what to do about a file that is gone."""
     try:
-        url = shared.players.url(shared.studio.audio_path(id, filename))
+        url = shared.players.url(shared.studio.datasets.audio_path(id, filename))
     except AudioMissingError as error:
         return html.notice("error", "Its file is gone.", error.hint)
     return html.player(url, filename)
@@ -229,14 +229,14 @@ def _save(studio: Studio, song: list[str] | None, **changes: object) -> None:
     if song is None:
         return
     with explained():
-        studio.update_audio(*song, **changes)
+        studio.datasets.update_audio(*song, **changes)
 
 
 def hear(shared: Shared, row: int, songs: list, heard: dict[str, str]) -> int:
     """Note in `heard` the song after its way through tokens, with how far it is from the original; return its size."""
     id, filename = songs[row]
     with explained():
-        trip = shared.studio.preview_round_trip(id, filename)
+        trip = shared.studio.datasets.preview_round_trip(id, filename)
     player = html.player(shared.players.url(trip.path), f"{filename}, as the model hears it")
     heard[f"{id}/{filename}"] = player + html.figures({"Log-mel distance": f"{trip.log_mel:.2f}"})
     return len(heard)
@@ -244,4 +244,4 @@ def hear(shared: Shared, row: int, songs: list, heard: dict[str, str]) -> int:
 
 def remove_song(studio: Studio, row: int, songs: list) -> None:
     with explained():
-        studio.remove_audio(*songs[row])
+        studio.datasets.remove_audio(*songs[row])

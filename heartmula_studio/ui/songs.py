@@ -94,7 +94,7 @@ def take_in(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, st
         progress = html.progress(100 * done / len(files), f"{done} of {len(files)} files: {path.name}")
         yield progress + html.lines("error", refused), id
         try:
-            studio.add_file(id, path)
+            studio.datasets.add_file(id, path)
         except StudioError as error:
             refused.append(f"{path.name}: {public(str(error))}")
         finally:
@@ -110,4 +110,4 @@ def taken_in(added: int, refused: list[str]) -> str:
 
 def start_tokenising(studio: Studio, id: str) -> None:
     with explained():
-        studio.preprocess(id)
+        studio.datasets.preprocess(id)

@@ -30,10 +30,10 @@ def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
         to_studio = gr.Button("🎓 Training Studio", variant="primary")
         trained = gr.Radio([], label="Trained styles", elem_classes=["chips"])
         builtin = gr.CheckboxGroup(
-            list(studio.list_styles().builtin), label="Tags the model responds to best", elem_classes=["chips"]
+            list(studio.tags.list().builtin), label="Tags the model responds to best", elem_classes=["chips"]
         )
         own = gr.CheckboxGroup([], label="Your own tags", visible=False, elem_classes=["chips"])
-        offered, sent = gr.JSON([list(studio.list_styles().builtin), []], visible=False), gr.JSON(visible=False)
+        offered, sent = gr.JSON([list(studio.tags.list().builtin), []], visible=False), gr.JSON(visible=False)
         with gr.Row(elem_classes=["field-row"]):
             new = gr.Textbox(label="A tag of your own", placeholder="Highlife", max_lines=1, scale=3)
             add = gr.Button("Add", min_width=80)
@@ -60,7 +60,7 @@ def _keep_in_step(tags: gr.Dropdown, groups: Sequence[gr.CheckboxGroup], offered
 def add_tag(studio: Studio, name: str) -> list[str]:
     """Keep a tag; return what the field held."""
     with explained():
-        studio.add_style(name)
+        studio.tags.add(name)
     return [name]
 
 
@@ -68,13 +68,13 @@ def forget_tags(studio: Studio, names: Sequence[str], tags: Sequence[str]) -> li
     """Forget tags, and return the song's tags without them."""
     with explained():
         for name in names:
-            studio.remove_style(name)
+            studio.tags.remove(name)
     return [tag for tag in tags if tag not in names]
 
 
 def own_tags(studio: Studio) -> tuple[Update, Update, list[list[str]]]:
     """A person's own tags, the button that forgets some, and what both groups of tags offer."""
-    styles = studio.list_styles()
+    styles = studio.tags.list()
     custom = list(styles.custom)
     is_any = gr.update(visible=bool(custom))
     return gr.update(choices=custom, visible=bool(custom)), is_any, [list(styles.builtin), custom]
@@ -83,7 +83,7 @@ def own_tags(studio: Studio) -> tuple[Update, Update, list[list[str]]]:
 def trained_styles(studio: Studio) -> Update:
     """The checkpoints by name, and which of them is active."""
     choices = [("None, the base model", BASE)]
-    choices += [(checkpoint.name, checkpoint.id) for checkpoint in studio.list_checkpoints()]
+    choices += [(checkpoint.name, checkpoint.id) for checkpoint in studio.checkpoints.list()]
     active = find_active(studio)
     return gr.update(choices=choices, value=active.id if active else BASE)
 
@@ -94,11 +94,11 @@ def choose_style(studio: Studio, id: str) -> None:
         switch_off(studio)
         return
     with explained():
-        studio.activate(id)
+        studio.checkpoints.activate(id)
 
 
 def suggestions(studio: Studio) -> Update:
     """What the song's tags are completed from: a person's own first, as they meant something by them."""
-    styles = studio.list_styles()
+    styles = studio.tags.list()
     names = [*styles.custom, *(style.name for style in styles.trained), *styles.builtin]
     return gr.update(choices=list(dict.fromkeys(names)))

@@ -202,7 +202,7 @@ def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]
 
 def dataset_field(studio: Studio, remembered: str, method: str) -> tuple:
     """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on."""
-    datasets = studio.list_datasets()[::-1]
+    datasets = studio.datasets.list()[::-1]
     ids = [dataset.id for dataset in datasets]
     chosen = remembered if remembered in ids else next(iter(ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
@@ -213,7 +213,7 @@ def dataset_field(studio: Studio, remembered: str, method: str) -> tuple:
 def offered_rate(studio: Studio, method: str) -> list[dict]:
     """The learning rate that suits method and base; None, which leaves it to the studio, while there is no base."""
     try:
-        return [offer(method, studio.default_learning_rate(method))]
+        return [offer(method, studio.planning.default_learning_rate(method))]
     except StudioError:
         return [offer(method, None)]
 
@@ -221,7 +221,7 @@ def offered_rate(studio: Studio, method: str) -> list[dict]:
 def choose(studio: Studio, preset: Preset, method: str) -> tuple[int, float, int]:
     """The values of a preset for a method, on the base there is."""
     with explained():
-        return preset.values(studio.default_learning_rate(method))
+        return preset.values(studio.planning.default_learning_rate(method))
 
 
 def dataset_label(dataset: Dataset) -> str:
@@ -230,7 +230,7 @@ def dataset_label(dataset: Dataset) -> str:
 
 
 def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
-    """The form's values as `Studio.create_job` takes them; what is empty or does not belong is left out."""
+    """The form's values as `studio.jobs.start` takes them; what is empty or does not belong is left out."""
     left = {setting.name: setting.automatic for setting in ADVANCED}
     given = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, left.get(name))}
     if given.get("lora_target_modules") == "attention":
@@ -243,7 +243,7 @@ def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
 def start_training(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> str:
     """Queue the training, and return its id."""
     with explained():
-        return studio.create_job(dataset_id or "", method, **settings_from(method, values)).id
+        return studio.jobs.start(dataset_id or "", method, **settings_from(method, values)).id
 
 
 def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> tuple:
@@ -251,8 +251,8 @@ def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -
     if not dataset_id:
         return "", gr.update(interactive=False)
     try:
-        estimate = studio.estimate_job(dataset_id, method, **settings_from(method, values))
-        is_ready = studio.validate_dataset(dataset_id).ready
+        estimate = studio.planning.estimate(dataset_id, method, **settings_from(method, values))
+        is_ready = studio.datasets.validate(dataset_id).ready
     except StudioError as error:
         return html.notice("warning", public(error.message), public(error.hint)), gr.update(interactive=False)
     return said_of(estimate), gr.update(interactive=is_ready)
@@ -285,7 +285,7 @@ def machine(studio: Studio, dataset_id: str | None) -> tuple[str, dict]:
 def method_sizes(studio: Studio, dataset_id: str | None) -> Mapping[str, str]:
     """The order of size of what each method keeps on disk; those of the official base are known."""
     try:
-        estimates = {method: studio.estimate_job(dataset_id or "", method) for method in METHODS}
+        estimates = {method: studio.planning.estimate(dataset_id or "", method) for method in METHODS}
     except StudioError:
         estimates = {}
     if studio.health().base_model != SMALL_BASE:

@@ -42,7 +42,7 @@ def test_preprocessing_answers_at_once_where_its_lock_cannot_be_opened(studio, r
     for answer in answers:
         failure(answer, 507, "storage")
     assert rest.get("/health").status_code == 200
-    assert studio.get_dataset(dataset.id).status == "ready"
+    assert studio.datasets.get(dataset.id).status == "ready"
     lock.rmdir()
     assert rest.post(url).status_code == 202
 

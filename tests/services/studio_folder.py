@@ -9,13 +9,17 @@ from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.codec.audio_file import probe
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.events import StepEvent, read_events
+from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import Devices
+from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.queue import JobQueue
+from heartmula_studio.settings import Settings
 from heartmula_studio.store.datasets import AudioInfo
 from heartmula_studio.store.records import Dataset, Job
 from heartmula_studio.store.store import Store
 
+BUNDLED = Lazy(lambda: Runtime.of(Settings.load({}), "nano", "cpu"))
 CLIPS = tuple(sorted((ASSETS / "clips" / "style").glob("*.ogg")))
 CONFIG = TrainConfig(
     epochs=1, max_steps=14, learning_rate=1e-3, lora=LoraSettings(rank=2), max_window_sec=2.0, state_every_steps=1
@@ -40,7 +44,7 @@ def song_dataset(store: Store, clips: tuple[Path, ...] = CLIPS[:5]) -> Dataset:
 
 
 def new_queue(store: Store) -> JobQueue:
-    return JobQueue(store, Devices(store), poll_sec=0.1)
+    return JobQueue(store, Devices(store), BUNDLED, poll_sec=0.1)
 
 
 def submit(queue: JobQueue, dataset: Dataset, **changes) -> Job:
@@ -65,5 +69,5 @@ def run_until(queue: JobQueue, condition: Callable[[], bool]) -> None:
 
 
 def run_to_the_end(queue: JobQueue, job: Job) -> Job:
-    run_until(queue, lambda: queue.view(job.id).status in ENDED)
-    return queue.view(job.id)
+    run_until(queue, lambda: queue.get(job.id).status in ENDED)
+    return queue.get(job.id)

@@ -47,7 +47,7 @@ def test_training_waits_for_a_song_only_if_both_do_not_fit(store, dataset, queue
         assert "a song that is being made on cpu: training needs" in may_train(devices, store, job)
         assert may_train(devices, store, job, device="cuda:1") is None
         queue.tick()
-        assert "Waits for a song" in queue.view(job.id).message
+        assert "Waits for a song" in queue.get(job.id).message
     assert may_train(devices, store, job) is None
 
 

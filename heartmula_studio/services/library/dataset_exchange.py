@@ -2,26 +2,30 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
+
+import datasets
 
 from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.exporting import (
     OutgoingTrack,
+    push_to_hub,
     save_to_folder,
     write_parquet,
     write_webdataset,
     write_zip,
 )
+from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.dataset_import import DatasetImporter, create_example_dataset, download_dataset
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.archives import Pipe
-from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.names import safe_filename
-from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import ImportedDataset
 
@@ -68,9 +72,19 @@ class DatasetExchange:
                 raise ConflictError(f"There is something at {folder} already.", "Give a new folder.")
             save_to_folder(tracks, folder)
 
-    def receive(self, filename: str) -> AbstractContextManager[Incoming]:
-        """Take in a file for `import_upload` piece by piece; it vanishes at the end of the block."""
-        return self._store.receive(filename, self._max_bytes)
+    def export_to_hub(self, id: str, repo_id: str, private: bool) -> None:
+        """Push what `as_hf_dataset` gives to the Hub. Raises as it does."""
+        push_to_hub(self.as_hf_dataset(id), repo_id, private)
+
+    def as_hf_dataset(self, id: str) -> datasets.Dataset:
+        """The songs as training reads them. Raises ConflictError while songs are not tokenized."""
+        dataset = self._store.datasets.get(id)
+        if waiting := [song.filename for song in dataset.audio_files if song.frames is None]:
+            raise ConflictError(
+                f"{len(waiting)} of {len(dataset.audio_files)} songs are not tokenized.",
+                "Preprocess the dataset first.",
+            )
+        return song_dataset(self._row(dataset, song) for song in dataset.audio_files)
 
     def import_upload(
         self, path: Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
@@ -96,6 +110,18 @@ class DatasetExchange:
 
     def create_example_dataset(self) -> Dataset:
         return create_example_dataset(self._store, self._limits)
+
+    def _row(self, dataset: Dataset, song: AudioFile) -> dict[str, Any]:
+        tokens = Tokens.load(self._store.datasets.tokens_path(dataset.id, song.filename))
+        return {
+            "song": Path(song.filename).stem,
+            "audio": str(self._store.datasets.audio_path(dataset.id, song.filename)),
+            "lyrics": song.caption,
+            "tags": song.tags or dataset.styles,
+            "codes": tokens.codes,
+            "codec": tokens.codec_id,
+            "rights": song.rights,
+        }
 
     def _importer(self) -> DatasetImporter:
         return DatasetImporter(self._store, self._limits, self._max_bytes)

@@ -27,15 +27,16 @@ CODEC_TAG, SOURCE_TAG = "codec_id", "source_sha256"
 class RoundTripPreview:
     """Listens to one song at a time; on the device it takes the place of a song that is being made."""
 
-    def __init__(self, store: Store, devices: Devices, runtime: Runtime):
-        self._store, self._devices, self._runtime = store, devices, runtime
-        self._turn, self._closing = threading.Lock(), threading.Event()
+    def __init__(self, store: Store, devices: Devices, runtime: Runtime, closing: threading.Event):
+        """Once `closing` is set, it stops listening within moments."""
+        self._store, self._devices, self._runtime, self._closing = store, devices, runtime, closing
+        self._turn = threading.Lock()
 
     def preview_round_trip(self, dataset_id: str, filename: str) -> RoundTrip:
         """Give the first minute of a song as the model hears it, as it was kept or made now.
 
         A song that has no tokens gets them, all of it. Raises NotFoundError, AudioError, CheckpointError,
-        OutOfMemoryError, StorageError, CancelledError when it is closed, and ConflictError while the device has no
+        OutOfMemoryError, StorageError, CancelledError when it closes, and ConflictError while the device has no
         room.
         """
         wanted = (dataset_id, filename, stored_codebook_id(self._runtime.base.codec))
@@ -43,10 +44,6 @@ class RoundTripPreview:
             return kept
         with self._turn:
             return self._kept(*wanted) or self._listen(*wanted)
-
-    def close(self) -> None:
-        """Stop listening within moments."""
-        self._closing.set()
 
     def _kept(self, dataset_id: str, filename: str, codec_id: str) -> RoundTrip | None:
         path = self._store.datasets.heard_path(dataset_id, filename)

@@ -18,6 +18,7 @@ from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
+from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, utc_now
 from heartmula_studio.store.store import Store
@@ -25,6 +26,7 @@ from heartmula_studio.store.store import Store
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.engine import Engine, GeneratedSong
     from heartmula_studio.generate.request import SongRequest
+    from heartmula_studio.generate.runtime import Runtime
 
 OWNER, CANCEL = ".owner", ".cancel"
 REPORT_SEC = 0.5
@@ -46,29 +48,26 @@ class OwnedSong:
 class GenerationQueue:
     """First come, first served. Any thread may call any method.
 
-    engine_in: returns the engine in a style of a strength, and may raise StudioError. `device` and `base_name` are the
-    engine's: whether it can be loaded is weighed up before it is.
+    engine_in: returns the engine in a style of a strength, and may raise StudioError. `runtime` says on which device it
+    is, or will be: whether it can be loaded is weighed up before it is.
     """
 
     def __init__(
         self,
         store: Store,
         devices: Devices,
+        runtime: "Lazy[Runtime]",
         engine_in: "Callable[[str, float | None], Engine]",
-        device: str,
-        base_name: str,
     ):
-        self._store, self._devices, self._engine_in = store, devices, engine_in
-        self._device, self._base_name = device, base_name
+        self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
         self._claims: deque[OwnedSong] = deque()
         self._is_loaded = False
         self._work = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
 
-    def start(self) -> None:
-        """Take over the songs of servers that are gone, then make songs in the background."""
-        self.recover()
+    def open(self) -> None:
+        """Make songs in the background from now on."""
         self._thread.start()
 
     def close(self) -> None:
@@ -177,7 +176,7 @@ class GenerationQueue:
         with ExitStack() as waiting:
             while reason := self._enter(turn, since):
                 if not said:
-                    waiting.enter_context(self._devices.wanted(self._device, since))
+                    waiting.enter_context(self._devices.wanted(str(self._runtime.get().device), since))
                 if reason != said:
                     said = reason
                     self._change(id, lambda song, reason=reason: replace(song, message=reason))
@@ -186,10 +185,12 @@ class GenerationQueue:
                 time.sleep(POLL_SEC)
 
     def _enter(self, turn: ExitStack, since: str) -> str | None:
+        runtime = self._runtime.get()
+        device = str(runtime.device)
         with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
-            reason = self._devices.may_generate(self._device, self._base_name, since, self._is_loaded)
+            reason = self._devices.may_generate(device, runtime.base_name, since, self._is_loaded)
             if reason is None:
-                turn.enter_context(self._devices.generating(self._device))
+                turn.enter_context(self._devices.generating(device))
             return reason
 
     def _stopper(self, id: str) -> Callable[[], bool]:

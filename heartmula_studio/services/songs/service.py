@@ -1,37 +1,84 @@
-"""Where songs are asked for, and handed out in the format that is wanted."""
+"""Songs: asked for, made one after the other, and handed out in the format that is wanted."""
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from heartmula_studio.codec.audio_file import AudioSource, AudioWriter
-from heartmula_studio.codec.tags import read_tags
-from heartmula_studio.errors import StudioError
-from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.services.songs.active_engine import ActiveEngine
+from heartmula_studio.errors import ConflictError, StudioError
+from heartmula_studio.generate.request import SongRequest, seed_or_new
+from heartmula_studio.services.devices import Devices
+from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.queue import GenerationQueue
-from heartmula_studio.store.records import BASE_STYLE, Generation
+from heartmula_studio.store.records import BASE_STYLE, UNDER_WAY, Generation
 from heartmula_studio.store.store import Store
 
-BLOCK_SEC = 10
+if TYPE_CHECKING:  # they bring torch
+    from heartmula_studio.generate.runtime import Runtime
+    from heartmula_studio.services.songs.active_engine import ActiveEngine
 
 
 class SongService:
-    """Any thread may call any method."""
+    """Any thread may call any method. Methods raise StudioError and leave nothing half-done."""
 
-    def __init__(self, store: Store, queue: GenerationQueue, engine: ActiveEngine):
-        self._store, self._queue, self._engine = store, queue, engine
+    def __init__(self, store: Store, devices: Devices, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
+        self._store, self._engine = store, engine
+        self._queue = GenerationQueue(store, devices, runtime, lambda *style: engine.get().get(*style))
 
-    def order(self, request: SongRequest, format: str, style: str, strength: float | None) -> Generation:
-        """Queue a song. Raises as `ActiveEngine.check` and `GenerationQueue.submit`."""
-        self._engine.check(style, strength)
+    def open(self) -> None:
+        """Make songs in the background from now on."""
+        self._queue.open()
+
+    def recover(self) -> None:
+        """Put the songs of servers that are gone into their true state; those that waited are made here."""
+        self._queue.recover()
+
+    def close(self) -> None:
+        """Stop the song that is being made; those that wait are made by the next server."""
+        self._queue.close()
+
+    def generate(
+        self,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = 60.0,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        topk: int = 50,
+        cfg_scale: float = 1.5,
+        format: str = "wav",
+        style: str = "active",
+        strength: float | None = None,
+    ) -> Generation:
+        """Queue a song. Without a seed, a new one is drawn.
+
+        style: "active" is what is active when its turn comes, "base" the base alone, else a checkpoint's id, which is
+        then used for this song only, at `strength` (1 unless given).
+        Raises InvalidInputError, NotFoundError, and CheckpointError where the style does not fit the base.
+        """
+        request = SongRequest(tags, lyrics, duration_sec, seed_or_new(seed), temperature, topk, cfg_scale)
+        self._engine.get().check(style, strength)
         return self._queue.submit(request, format, style, strength)
 
-    def order_pair(
-        self, request: SongRequest, format: str, checkpoint_id: str, strength: float | None
+    def compare(
+        self,
+        checkpoint_id: str,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = 60.0,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        topk: int = 50,
+        cfg_scale: float = 1.5,
+        format: str = "wav",
+        strength: float | None = None,
     ) -> tuple[Generation, Generation]:
-        """Queue the same song by the base alone and in a style; both or none. Raises as `order`."""
+        """Queue one song twice, of one seed: made by the base alone, and in a style; both or none.
+
+        Raises as `generate`.
+        """
+        request = SongRequest(tags, lyrics, duration_sec, seed_or_new(seed), temperature, topk, cfg_scale)
         self._store.checkpoints.folder(checkpoint_id)
-        self._engine.check(checkpoint_id, strength)
+        self._engine.get().check(checkpoint_id, strength)
         base = self._queue.submit(request, format, BASE_STYLE)
         try:
             return base, self._queue.submit(request, format, checkpoint_id, strength)
@@ -40,23 +87,39 @@ class SongService:
                 self._queue.cancel(base.id)
             raise
 
-    def convert(self, id: str, format: str) -> Path:
-        """Return a finished song in a format, which is made now unless it is there already.
+    def get(self, id: str) -> Generation:
+        return self._store.generations.get(id)
 
-        Raises NotFoundError, AudioError where the song's file is damaged, StorageError.
+    def path(self, id: str, format: str | None = None) -> Path:
+        """The finished song's file; in another format than it was made in, it is kept beside it from then on.
+
+        Raises ConflictError while there is none, InvalidInputError for a format that is none, AudioError where the
+        song's file is damaged, StorageError.
         """
-        songs = self._store.generations
-        with songs.locked(id):
-            path = songs.song_path(id, format)
-            if not path.is_file():
-                convert(songs.song_path(id), path)
+        self._store.generations.require_completed(id)
+        path = self._store.generations.song_path(id, format)
+        if format is not None and not path.is_file():
+            self._convert(id, path)
         return path
 
+    def cancel(self, id: str) -> Generation:
+        """Stop a song within moments. Raises NotFoundError, ConflictError for one that has ended, StorageError."""
+        return self._queue.cancel(id)
 
-def convert(source_path: Path, out_path: Path) -> None:
-    """Write the same sound and the same tags in the format of another suffix."""
-    source = AudioSource.find(source_path)
-    rate_hz = source.find_rate_hz()
-    with AudioWriter(out_path, rate_hz, read_tags(source_path)) as writer:
-        for block in source.read_blocks(rate_hz, BLOCK_SEC * rate_hz):
-            writer.write(block)
+    def delete(self, id: str) -> None:
+        """Raises ConflictError while it is being made."""
+        if self._store.generations.get(id).status in UNDER_WAY:
+            raise ConflictError("The song is being made.", "Cancel it first.")
+        self._store.generations.delete(id)
+
+    def _convert(self, id: str, path: Path) -> None:
+        from heartmula_studio.services.songs.conversion import convert
+
+        with self._store.generations.locked(id):
+            if not path.is_file():
+                convert(self._store.generations.song_path(id), path)
+
+    # Last in the class: after it, `list` here is this method.
+    def list(self) -> list[Generation]:
+        """All songs asked for, oldest first."""
+        return self._store.generations.list()

@@ -17,6 +17,7 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices, device_key
+from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.outcome import (
@@ -35,6 +36,7 @@ from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do without
     from heartmula_studio.finetune.config import TrainConfig
+    from heartmula_studio.generate.runtime import Runtime
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
 REAP_SEC = 5.0
@@ -49,19 +51,20 @@ class JobQueue:
         self,
         store: Store,
         devices: Devices,
+        runtime: "Lazy[Runtime]",
         poll_sec: float = 0.5,
         max_song_sec: float = 1200.0,
         accelerate_config: Path | None = None,
     ):
         """`max_song_sec`: longest song allowed. `accelerate_config`: a file that decides how training is launched."""
-        self._store, self._devices, self._poll_sec = store, devices, poll_sec
+        self._store, self._devices, self._runtime, self._poll_sec = store, devices, runtime, poll_sec
         self._max_song_sec, self._accelerate_config = max_song_sec, accelerate_config
         self._children: dict[str, subprocess.Popen] = {}  # workers this server started, for their exit codes
         self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job queue", daemon=True)
 
-    def start(self) -> None:
+    def open(self) -> None:
         """Begin to look after the jobs in the background."""
         self._thread.start()
 
@@ -72,6 +75,22 @@ class JobQueue:
             self._thread.join()
 
     # --- what a person asks for ------------------------------------------------------------------------------------
+
+    def start(self, dataset_id: str, method: str = "lora", **settings: Any) -> Job:
+        """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
+
+        Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
+        """
+        return self._queue(dataset_id, self._runtime.get().train_config(method, settings))
+
+    def clone(self, id: str, /, **changes: Any) -> Job:
+        """Queue the same job again, with other settings where `changes` says so."""
+        from heartmula_studio.finetune.config import TrainConfig
+
+        job = self.get(id)
+        dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
+        config = self._runtime.get().changed_config(TrainConfig.from_dict(job.config), method, changes)
+        return self._queue(dataset_id, config)
 
     def submit(
         self,
@@ -112,15 +131,11 @@ class JobQueue:
 
         return self._store.jobs.create(job, fill)
 
-    def view(self, id: str) -> Job:
+    def get(self, id: str) -> Job:
         """Raises NotFoundError, and StorageError where the record is damaged."""
         return self._live(self._store.jobs.get(id))
 
-    def list(self) -> list[Job]:
-        """All jobs, oldest first."""
-        return [self._live(job) for job in self._store.jobs.list()]
-
-    def stop(self, id: str, save: bool) -> Job:
+    def stop(self, id: str, save: bool = True) -> Job:
         """End a job: with `save` after the current step, to be resumed from there; else at once, as `cancelled`.
 
         A queued job is just cancelled. Raises NotFoundError, ConflictError for a job that has ended or whose process
@@ -137,7 +152,7 @@ class JobQueue:
                     self._folder(id).stop.touch()
             else:
                 self._kill(job)
-        return self.view(id)
+        return self.get(id)
 
     def resume(self, id: str) -> Job:
         """Queue a job again that was interrupted, cancelled or has failed; it goes on from its last saved step.
@@ -161,7 +176,7 @@ class JobQueue:
                     folder.write_songs(snapshot(self._store, self._store.datasets.get(job.dataset_id), name))
             fresh = {"status": "queued", "phase": "waiting", "queued_at": utc_now(), "message": "", "error": None}
             self._store.jobs.update(id, lambda job: replace(job, **fresh, finished_at=None))
-        return self.view(id)
+        return self.get(id)
 
     def delete(self, id: str) -> None:
         """Remove a job with its files; its checkpoint stays. Raises NotFoundError, ConflictError while it runs."""
@@ -188,7 +203,7 @@ class JobQueue:
         """
         return progress.read_text(self._folder(id).logs, offset)
 
-    def metrics(self, id: str) -> "list[dict[str, Any]]":
+    def metrics(self, id: str) -> list[dict[str, Any]]:
         """All that was measured so far, as in metrics.jsonl. Raises NotFoundError."""
         return [public_line(line) for _, line in lines_after(self._folder(id).metrics, 0)]
 
@@ -203,6 +218,12 @@ class JobQueue:
             return self._true(self._store.jobs.get(id)).status
 
         return progress.follow(self._folder(id).metrics, status, after, stop or threading.Event())
+
+    def _queue(self, dataset_id: str, config: "TrainConfig") -> Job:
+        runtime = self._runtime.get()
+        with self._store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
+            dataset = self._store.datasets.get(dataset_id)
+            return self.submit(dataset, config, str(runtime.device), runtime.base_name)
 
     # --- the scheduler ---------------------------------------------------------------------------------------------
 
@@ -320,6 +341,11 @@ class JobQueue:
 
     def _folder(self, id: str) -> JobFolder:
         return JobFolder(self._store.jobs.folder(id))
+
+    # Last in the class: after it, `list` here is this method.
+    def list(self) -> list[Job]:
+        """All jobs, oldest first."""
+        return [self._live(job) for job in self._store.jobs.list()]
 
 
 def begun(job: Job, folder: JobFolder) -> Job:

@@ -15,7 +15,7 @@ from heartmula_studio.services import devices as devices_module
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.ui.song_view import song_badges, song_status
-from tests.services.studio_folder import submit
+from tests.services.studio_folder import BUNDLED, submit
 
 REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
 
@@ -59,8 +59,9 @@ def serve(store, engine):
     queues = []
 
     def start(engine_in=lambda style, strength: engine):
-        queues.append(GenerationQueue(store, Devices(store), engine_in, "cpu", "nano"))
-        queues[-1].start()
+        queues.append(GenerationQueue(store, Devices(store), BUNDLED, engine_in))
+        queues[-1].open()
+        queues[-1].recover()
         return queues[-1]
 
     yield start

@@ -198,7 +198,7 @@ def test_a_full_disk_in_training_is_told_at_once_and_resumed_once_there_is_room(
     with full_disk():
         queue.tick()
         queue.tick()
-        seen = queue.view(job.id)
+        seen = queue.get(job.id)
         assert (seen.status, seen.error.code, seen.step, seen.worker) == ("failed", "storage", 2, None)
         assert "disk is full" in seen.message
         assert "Make room" in seen.error.hint
@@ -229,10 +229,10 @@ def test_a_trained_job_is_stored_as_soon_as_there_is_room(store, queue, job, lea
     leave(done(4))
     with full_disk():
         queue.tick()
-        assert (queue.view(job.id).status, queue.view(job.id).phase) == ("running", "saving")
-        assert "as soon as" in queue.view(job.id).message
+        assert (queue.get(job.id).status, queue.get(job.id).phase) == ("running", "saving")
+        assert "as soon as" in queue.get(job.id).message
     queue.tick()
-    assert queue.view(job.id).status == "completed"
+    assert queue.get(job.id).status == "completed"
 
 
 def test_a_failed_job_can_be_deleted_to_make_room(queue, job, leave):
@@ -247,5 +247,5 @@ def test_a_job_that_cannot_start_for_want_of_room_says_so(store, dataset, queue)
     job = submit(queue, dataset)
     with full_disk():
         queue.tick()
-        assert queue.view(job.id).status == "queued"
-        assert "make room" in queue.view(job.id).message
+        assert queue.get(job.id).status == "queued"
+        assert "make room" in queue.get(job.id).message

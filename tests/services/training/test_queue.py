@@ -80,7 +80,7 @@ def test_one_job_at_a_time_in_order_and_the_next_says_why_it_waits(store, datase
     queue.tick()
     queue.tick()
     assert [job.status for job in queue.list()] == ["running", "queued"]
-    assert "Waits for the training of Arcade" in queue.view(second.id).message
+    assert "Waits for the training of Arcade" in queue.get(second.id).message
     queue.stop(first.id, save=False)
     queue.tick()
     assert [job.status for job in queue.list()] == ["cancelled", "running"]
@@ -103,19 +103,19 @@ def test_two_servers_start_a_job_once_and_cancelling_leaves_no_process(store, da
         thread.join()
     folder = folder_of(store, job)
     assert len(list(processes_of(folder))) == 1
-    run_until(servers[1], lambda: servers[1].view(job.id).worker is not None)
+    run_until(servers[1], lambda: servers[1].get(job.id).worker is not None)
     assert servers[1].stop(job.id, save=False).status == "cancelled"
     assert not folder.is_worked_on()
     assert not list(processes_of(folder))
     servers[0].tick()
-    assert servers[0].view(job.id).status == "cancelled"
+    assert servers[0].get(job.id).status == "cancelled"
 
 
 def test_a_folder_that_cannot_be_written_fails_with_the_reason(store, dataset, queue):
     job = submit(queue, dataset)
     JobFolder(store.jobs.folder(job.id)).output.mkdir()
     queue.tick()
-    failed = queue.view(job.id)
+    failed = queue.get(job.id)
     assert (failed.status, failed.error.code) == ("failed", "storage")
     assert "worker.txt" in failed.error.message
 
@@ -124,5 +124,5 @@ def test_a_damaged_record_does_not_stop_the_others(store, dataset, queue):
     broken, job = submit(queue, dataset), submit(queue, dataset)
     (store.jobs.folder(broken.id) / "manifest.json").write_text("{")
     queue.tick()
-    assert queue.view(job.id).status == "running"
+    assert queue.get(job.id).status == "running"
     queue.stop(job.id, save=False)

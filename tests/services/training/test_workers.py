@@ -13,6 +13,7 @@ from heartmula_studio.services.training.progress import with_progress
 from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.store.store import Store
 from tests.services.studio_folder import (
+    BUNDLED,
     CLIPS,
     add_song,
     folder_of,
@@ -32,7 +33,7 @@ def undisturbed(tmp_path_factory):
     queue = new_queue(store)
     job = submit(queue, song_dataset(store))
     queue.tick()
-    assert queue.view(job.id).phase == "tokenising"
+    assert queue.get(job.id).phase == "tokenising"
     done = run_to_the_end(new_queue(store), job)  # the next server finds the worker and what came of it
     return store, done, losses(store, job)
 
@@ -41,7 +42,7 @@ def launching_queue(store: Store, folder: Path) -> JobQueue:
     """A queue that starts training as a person's own configuration of Accelerate says."""
     config = folder / "accelerate.yaml"
     config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nnum_processes: 1\nuse_cpu: true\n")
-    return JobQueue(store, Devices(store), poll_sec=0.1, accelerate_config=config)
+    return JobQueue(store, Devices(store), BUNDLED, poll_sec=0.1, accelerate_config=config)
 
 
 def trainer_of(folder) -> psutil.Process | None:
@@ -50,7 +51,7 @@ def trainer_of(folder) -> psutil.Process | None:
 
 
 def step_of(queue, job) -> int:
-    return queue.view(job.id).step
+    return queue.get(job.id).step
 
 
 def test_a_job_outlives_its_server_and_becomes_a_checkpoint(undisturbed):
@@ -78,7 +79,7 @@ def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, qu
     job = submit(queue, dataset)
     folder = folder_of(store, job)
     run_until(queue, folder.preprocess.is_file)
-    os.kill(queue.view(job.id).worker.pid, signal.SIGKILL)
+    os.kill(queue.get(job.id).worker.pid, signal.SIGKILL)
     killed = run_to_the_end(queue, job)
     assert killed.status == "interrupted"
     assert "signal 9" in killed.message
@@ -102,7 +103,7 @@ def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, qu
 
     queue.resume(job.id)
     run_until(queue, lambda: step_of(queue, job) > killed.step)
-    os.kill(queue.view(job.id).worker.pid, signal.SIGKILL)
+    os.kill(queue.get(job.id).worker.pid, signal.SIGKILL)
     queue.tick()
     assert with_progress(store.jobs.get(job.id), folder).status == "running"  # the trainer itself lives
     assert run_to_the_end(queue, job).status == "completed"

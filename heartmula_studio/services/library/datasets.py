@@ -1,0 +1,202 @@
+"""Datasets: their tracks, tokens, and whole datasets going out and coming in."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heartmula_studio.services.devices import QUEUE_LOCK, Devices
+from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.training.queue import JobQueue
+from heartmula_studio.settings import Settings
+from heartmula_studio.store.incoming import Incoming
+from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.songs import validation
+from heartmula_studio.store.store import Store
+from heartmula_studio.store.views import ImportedDataset, RoundTrip, Validation
+
+if TYPE_CHECKING:  # they bring torch
+    import datasets
+
+    from heartmula_studio.generate.runtime import Runtime
+    from heartmula_studio.services.library.dataset_exchange import DatasetExchange
+    from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
+    from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
+    from heartmula_studio.services.library.uploads import UploadService
+
+
+class DatasetService:
+    """Any thread may call any method. Methods raise StudioError and leave nothing half-done."""
+
+    def __init__(self, store: Store, settings: Settings, devices: Devices, runtime: "Lazy[Runtime]", jobs: JobQueue):
+        self._store, self._datasets, self._settings = store, store.datasets, settings
+        self._devices, self._runtime, self._jobs = devices, runtime, jobs
+        self._closing = threading.Event()
+        self._uploads = Lazy(self._make_uploads)
+        self._exchange = Lazy(self._make_exchange)
+        self._tokenizer = Lazy(self._make_tokenizer)
+        self._round_trips = Lazy(self._make_round_trips)
+
+    def recover(self) -> None:
+        """Give datasets that nobody is tokenizing any more their true status."""
+        self._tokenizer.get().recover()
+
+    def close(self) -> None:
+        """Stop within moments what tokenizes or listens."""
+        self._closing.set()
+        if tokenizer := self._tokenizer.made:
+            tokenizer.close()
+
+    # --- datasets --------------------------------------------------------------------------------------------------
+
+    def create(self, name: str, styles: Sequence[str] = ()) -> Dataset:
+        return self._datasets.create_dataset(name, styles)
+
+    def create_examples(self) -> Dataset:
+        """Make a dataset of the six clips that come along, to try everything with."""
+        return self._exchange.get().create_example_dataset()
+
+    def get(self, id: str) -> Dataset:
+        return self._datasets.get(id)
+
+    def update(self, id: str, name: str | None = None, styles: Sequence[str] | None = None) -> Dataset:
+        return self._datasets.rename(id, name, styles)
+
+    def delete(self, id: str) -> None:
+        """Delete it with its files. Raises ConflictError while a job needs it."""
+        with self._store.lock(QUEUE_LOCK):
+            dataset = self._datasets.get(id)
+            self._jobs.require_free(dataset, f"The dataset {dataset.name!r}")
+            self._datasets.delete(id)
+
+    def validate(self, id: str) -> Validation:
+        return validation(self._datasets.get(id))
+
+    # --- tracks ----------------------------------------------------------------------------------------------------
+
+    def receive(self, id: str, filename: str) -> AbstractContextManager[Incoming]:
+        """Take in a file piece by piece; give it to `add_upload` inside the block, or it vanishes."""
+        return self._datasets.receive(id, filename)
+
+    def add_upload(
+        self, id: str, incoming: Incoming, caption: str = "", tags: Sequence[str] = (), rights: str = "unknown"
+    ) -> AudioFile | None:
+        """Add a received song, or lyrics for one; None where the lyrics wait for their song.
+
+        Raises AudioError for what cannot be learnt from, InvalidInputError, ConflictError for a song twice.
+        """
+        return self._uploads.get().add_upload(id, incoming, caption, tags, rights)
+
+    def add_file(
+        self,
+        id: str,
+        path: str | Path,
+        filename: str | None = None,
+        caption: str = "",
+        tags: Sequence[str] = (),
+        rights: str = "unknown",
+    ) -> AudioFile | None:
+        """Add a copy of a local file, as `add_upload`."""
+        return self._uploads.get().add_file(id, Path(path), filename, caption, tags, rights)
+
+    def audio_path(self, id: str, filename: str) -> Path:
+        return self._datasets.audio_path(id, filename)
+
+    def update_audio(
+        self,
+        id: str,
+        filename: str,
+        caption: str | None = None,
+        tags: Sequence[str] | None = None,
+        rights: str | None = None,
+    ) -> AudioFile:
+        return self._datasets.update_audio(id, filename, caption, tags, rights)
+
+    def remove_audio(self, id: str, filename: str) -> None:
+        """Remove a song. Raises ConflictError while a job needs it."""
+        with self._store.lock(QUEUE_LOCK):
+            self._jobs.require_free(self._datasets.get(id), filename)
+            self._datasets.remove_audio(id, filename)
+
+    # --- tokens ----------------------------------------------------------------------------------------------------
+
+    def preprocess(self, id: str) -> Dataset:
+        """Tokenize in the background what is not tokenized yet."""
+        return self._tokenizer.get().start(id)
+
+    def preview_round_trip(self, id: str, filename: str) -> RoundTrip:
+        """Turn a song into tokens and back, at most its first minute; done once for each codec.
+
+        Raises NotFoundError, AudioError, and ConflictError while the device has no room for it.
+        """
+        return self._round_trips.get().preview_round_trip(id, filename)
+
+    # --- out and in ------------------------------------------------------------------------------------------------
+
+    def as_hf_dataset(self, id: str) -> "datasets.Dataset":
+        """The songs as training reads them: `song`, `audio`, `lyrics`, `tags`, `codes` and `codec`, one row each.
+
+        Raises ConflictError while songs are not tokenized.
+        """
+        return self._exchange.get().as_hf_dataset(id)
+
+    def export(self, id: str, format: str = "folder") -> tuple[str, Iterator[bytes]]:
+        """A file name, and the dataset as one file piece by piece. Raises as `DatasetExchange.export`."""
+        return self._exchange.get().export(id, format)
+
+    def export_to_file(self, id: str, format: str, path: str | Path) -> None:
+        """Write the file that `export` yields, whole or not at all."""
+        self._exchange.get().export_to_file(id, format, Path(path))
+
+    def export_to_folder(self, id: str, folder: str | Path) -> None:
+        """Write the audio files and a metadata.jsonl, as `datasets` reads an audiofolder."""
+        self._exchange.get().export_to_folder(id, Path(folder))
+
+    def export_to_hub(self, id: str, repo_id: str, private: bool = True) -> None:
+        self._exchange.get().export_to_hub(id, repo_id, private)
+
+    def receive_import(self, filename: str) -> AbstractContextManager[Incoming]:
+        """Take in a file for `import_upload` piece by piece; it vanishes at the end of the block."""
+        return self._store.receive(filename, self._settings.max_import_bytes)
+
+    def import_upload(
+        self, path: str | Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of an archive or a table that anybody may have sent: it can name no file of this machine."""
+        return self._exchange.get().import_upload(Path(path), filename, name, styles, split)
+
+    def import_local(
+        self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of what lies on this machine, or of user/name on the Hub. All songs come in, or none."""
+        return self._exchange.get().import_local(source, name, styles, split)
+
+    # --- parts that need torch -------------------------------------------------------------------------------------
+
+    def _make_uploads(self) -> "UploadService":
+        from heartmula_studio.codec.audio_file import AudioLimits
+        from heartmula_studio.services.library.uploads import UploadService
+
+        return UploadService(self._datasets, AudioLimits(max_sec=self._settings.max_song_sec))
+
+    def _make_exchange(self) -> "DatasetExchange":
+        from heartmula_studio.services.library.dataset_exchange import DatasetExchange
+
+        return DatasetExchange(self._store, self._settings)
+
+    def _make_tokenizer(self) -> "DatasetTokenizer":
+        from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
+
+        runtime = self._runtime.get()
+        return DatasetTokenizer(self._store, runtime.load_codec, runtime.limits)
+
+    def _make_round_trips(self) -> "RoundTripPreview":
+        from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
+
+        return RoundTripPreview(self._store, self._devices, self._runtime.get(), self._closing)
+
+    # Last in the class: after it, `list` here is this method.
+    def list(self) -> list[Dataset]:
+        """All datasets with their songs, oldest first."""
+        return self._datasets.list()
