@@ -45,7 +45,7 @@ def test_a_queued_job_is_cancelled_resumed_and_deleted(store, dataset, queue):
     with pytest.raises(ConflictError, match="queued"):
         queue.resume(job.id)
     queue.delete(job.id)
-    for call in (queue.view, queue.resume, queue.delete, queue.logs, queue.metrics, queue.events):
+    for call in (queue.get, queue.resume, queue.delete, queue.logs, queue.metrics, queue.events):
         with pytest.raises(NotFoundError):
             call(job.id)
 
