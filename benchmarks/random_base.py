@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from heartmula_studio.arch.checkpoints import ASSETS, BUNDLED_BASE, save_model
+from heartmula_studio.arch.checkpoints import ASSETS, save_model
 from heartmula_studio.arch.encoder import HeartCodecEncoder
 from heartmula_studio.arch.encoders import OFFICIAL
 from heartmula_studio.arch.flow_matching import FlowMatchingConfig
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.scalar_codec import ScalarCodecConfig
+from heartmula_studio.settings import BUNDLED_BASE
 
 SIZES = {"3B": {"backbone_flavor": "llama-3B", "decoder_flavor": "llama-300M"}}
 IDS = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": 8193, "empty_id": 0}

@@ -15,6 +15,7 @@ import yaml
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
+BUNDLED_BASE = "nano"
 CONFIG_NAME = "spaces_config.yaml"
 INSTALLED_CONFIG_PATH = Path(__file__).parent / CONFIG_NAME  # where a wheel puts it
 CONFIG_PATH = INSTALLED_CONFIG_PATH if INSTALLED_CONFIG_PATH.is_file() else Path(__file__).parents[1] / CONFIG_NAME

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "heartmula_studio"
 
-FOUNDATION = ("errors", "settings", "files", "lyrics")
+FOUNDATION = ("errors", "definition", "settings", "files", "lyrics")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
 BEHIND_FRONTS = (*FOUNDATION, *ML_COLUMN, "store", "services", "studio")
 
@@ -19,7 +19,8 @@ BEHIND_FRONTS = (*FOUNDATION, *ML_COLUMN, "store", "services", "studio")
 ALLOWED = {
     "__init__": (),
     "errors": (),
-    "settings": ("__init__", "errors"),
+    "definition": ("errors",),
+    "settings": ("__init__", "errors", "definition"),
     "files": ("__init__", "errors"),
     "lyrics": ("__init__", "errors", "files"),
     **{name: ("__init__", *FOUNDATION, *ML_COLUMN[:i]) for i, name in enumerate(ML_COLUMN)},
@@ -32,8 +33,14 @@ ALLOWED = {
     "server": ("__init__", *BEHIND_FRONTS, "routes", "ui"),
     "__main__": ("__init__", *BEHIND_FRONTS, "cli", "server"),
 }
-WITHOUT_TORCH = ("errors", "settings", "lyrics", "store")
-LIGHT_MODULES = ("finetune.checkpoint_meta", "finetune.events", "finetune.run_folder")  # the server reads them
+WITHOUT_TORCH = ("errors", "definition", "settings", "lyrics", "store")
+LIGHT_MODULES = (  # the server reads them
+    "finetune.checkpoint_meta",
+    "finetune.events",
+    "finetune.flat_settings",
+    "finetune.run_folder",
+    "generate.request",
+)
 TORCH_LIBRARIES = ("torch", "torchaudio", "transformers", "peft", "accelerate", "datasets", "vector_quantize_pytorch")
 
 

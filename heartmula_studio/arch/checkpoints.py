@@ -22,8 +22,8 @@ from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, st
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.files.json_file import config_errors_name, read_json_object
+from heartmula_studio.settings import BUNDLED_BASE
 
-BUNDLED_BASE = "nano"
 ASSETS = Path(__file__).parent.parent / "assets"
 MODEL_REPO = "HeartMuLa/HeartMuLa-oss-3B-happy-new-year"
 CODEC_REPO = "HeartMuLa/HeartCodec-oss-20260123"

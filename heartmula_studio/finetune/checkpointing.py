@@ -18,6 +18,7 @@ from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.files.atomic import recover_folder, replaced_folder
 from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.checkpoint_meta import SCHEMA, BaseId, CheckpointMeta, RunLosses
+from heartmula_studio.finetune.dtypes import DTYPES
 from heartmula_studio.finetune.model_setup import trainable_weights
 from heartmula_studio.finetune.run_folder import CHECKPOINT_NAMES, RunFolder
 from heartmula_studio.finetune.setup import Setup
@@ -34,7 +35,7 @@ def save_checkpoint(folder: Path, setup: Setup, weights: Mapping[str, Tensor], p
             setup.network.save_pretrained(temporary, save_embedding_layers=False)
             (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
         else:
-            write_weights(weights, setup.network.config.to_dict(), temporary, setup.config.checkpoint_dtype)
+            write_weights(weights, setup.network.config.to_dict(), temporary, DTYPES[setup.config.checkpoint_dtype])
         checkpoint_meta(fingerprint(temporary), setup, progress).write(temporary)
 
 

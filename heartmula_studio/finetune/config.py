@@ -1,115 +1,120 @@
-"""The settings of one training run: nested frozen dataclasses, mirrored by one JSON file, checked when made.
+"""The settings of one training run: definitions of a run and of its LoRA, mirrored by one JSON file.
 
 Does not know networks, data or devices; only what a person may ask for.
 """
 
 import dataclasses
 import json
-import math
-import types
-import typing
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE
+from heartmula_studio.definition import Definition
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.settings import BUNDLED_BASE
 
-TRANSFORMER_LINEARS = ("q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-BASE_DTYPES = DTYPES | {"nf4": torch.bfloat16}  # of what stays as it is beside linear layers in four bits
+TransformerLinear = Literal["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
+Dtype = Literal["float32", "bfloat16"]
+BaseDtype = Literal["float32", "bfloat16", "nf4"]
+Method = Literal["lora", "full"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+TRANSFORMER_LINEARS: tuple[TransformerLinear, ...] = get_args(TransformerLinear)
 RENAMED = {"depth_share": "depth_frame_fraction"}  # settings by the names of earlier releases
-TYPE_NAMES = {
-    bool: "true or false",
-    int: "a whole number",
-    int | None: "a whole number or null",
-    float: "a number",
-    str: "text",
-    tuple[str, ...]: "a list of names",
-}
 
 
 @dataclass(frozen=True)
-class LoraSettings:
-    """The adapter: which linear layers of both transformers it changes, and how.
+class LoraSettings(Definition):
+    """The adapter: which linear layers of both transformers it changes, and how."""
 
-    Raises InvalidInputError where a value is outside what is allowed.
-    """
+    prefix: ClassVar[str] = "lora."
 
-    rank: int = 8
-    alpha: float = 16.0
-    dropout: float = 0.0
-    target_modules: tuple[str, ...] = TRANSFORMER_LINEARS
-    use_rslora: bool = False
-    use_dora: bool = False
-
-    def __post_init__(self) -> None:
-        _check_types(self, "lora.")
-        _check_range("lora.rank", self.rank, 1, 256)
-        _check_range("lora.alpha", self.alpha, 0.01, 4096)
-        _check_range("lora.dropout", self.dropout, 0, 0.9)
-        if not self.target_modules:
-            raise InvalidInputError("lora.target_modules is empty.", f"Name some of {', '.join(TRANSFORMER_LINEARS)}.")
-        for name in self.target_modules:
-            _check_choice("lora.target_modules", name, TRANSFORMER_LINEARS)
+    rank: Annotated[int, Field(ge=1, le=256, description="Size of a LoRA; 8 to 32 is common.", examples=[8])] = 8
+    alpha: Annotated[
+        float, Field(ge=0.01, le=4096, description="How strongly a LoRA acts; twice its rank is common.")
+    ] = 16.0
+    dropout: Annotated[float, Field(ge=0, le=0.9, description="Forgets a share at random, against overfitting.")] = 0.0
+    target_modules: Annotated[
+        tuple[TransformerLinear, ...],
+        Field(strict=False, min_length=1, description="Which linear layers a LoRA changes."),
+    ] = TRANSFORMER_LINEARS
+    use_rslora: Annotated[bool, Field(description="Keeps high ranks from growing too weak (rsLoRA).")] = False
+    use_dora: Annotated[bool, Field(description="Learns direction and magnitude apart (DoRA). Slower.")] = False
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Definition):
     """Everything a run depends on. Relative paths start at the job folder.
 
     One optimizer step sees `batch_size` x `gradient_accumulation_steps` x processes windows.
-    Raises InvalidInputError where a value is outside what is allowed.
+    Raises InvalidInputError where a value is outside what is allowed, or two do not go together.
     """
 
     base_model: str = BUNDLED_BASE
     dataset: str = "dataset"
-    method: str = "lora"
-    lora: LoraSettings = field(default_factory=LoraSettings)
-    epochs: int = 4
-    max_steps: int | None = None
-    learning_rate: float = 1e-4  # suits the 3B; for others see `generate.runtime`
-    schedule: str = "cosine"
-    warmup_ratio: float = 0.05
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    batch_size: int = 1
-    gradient_accumulation_steps: int = 1
-    max_window_sec: float = 240.0
-    conditioning_dropout: float = 0.1
-    depth_frame_fraction: float = 1.0
-    mixed_precision: str = "no"
-    base_dtype: str = "float32"  # of the base in memory (nf4: four bits); an adapter itself is float32
-    save_dtype: str = "float32"  # of a full checkpoint's weights, unless they are trained in fewer bits
-    gradient_checkpointing: bool = False
-    state_every_steps: int = 50
-    seed: int = 0
+    method: Annotated[Method, Field(description="lora: small and quick. full: every weight.")] = "lora"
+    lora: LoraSettings = dataclasses.field(default_factory=LoraSettings)
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="How often each song is heard.", examples=[4])] = 4
+    max_steps: Annotated[
+        int | None,
+        Field(ge=1, le=100_000_000, description="Stop after this many steps, however many epochs that is."),
+    ] = None
+    # The default suits the 3B; for others see `generate.runtime`.
+    learning_rate: Annotated[
+        float,
+        Field(
+            ge=1e-9,
+            le=1,
+            description="By default 0.0001, and more for a LoRA on a base smaller than the 3B.",
+            examples=[None],
+        ),
+    ] = 1e-4
+    schedule: Annotated[
+        Literal["cosine", "constant"], Field(description="How the learning rate goes on after warming up.")
+    ] = "cosine"
+    warmup_ratio: Annotated[Share, Field(description="The share of steps in which the learning rate rises.")] = 0.05
+    weight_decay: Annotated[Share, Field(description="Pulls what is learnt towards the base.")] = 0.01
+    max_grad_norm: Annotated[
+        float, Field(ge=1e-6, le=1e6, description="Clips the gradient of single steps that are too large.")
+    ] = 1.0
+    batch_size: Annotated[int, Field(ge=1, le=4096, description="Windows heard at once. More takes more memory.")] = 1
+    gradient_accumulation_steps: Annotated[
+        int, Field(ge=1, le=4096, description="Batches for one step, without more memory.")
+    ] = 1
+    max_window_sec: Annotated[
+        float,
+        Field(
+            ge=1, le=600, description="Longer songs are heard in several windows, in seconds. Less takes less memory."
+        ),
+    ] = 240.0
+    conditioning_dropout: Annotated[Share, Field(description="How often a song is heard without its words.")] = 0.1
+    depth_frame_fraction: Annotated[
+        float, Field(ge=0.001, le=1, description="The share of frames that the depth decoder learns from.")
+    ] = 1.0
+    mixed_precision: Annotated[
+        Literal["no", "bf16", "fp16"], Field(description="What is computed in. 16 bits are faster on a GPU.")
+    ] = "no"
+    # Of the base in memory; an adapter itself is float32.
+    base_dtype: Annotated[
+        BaseDtype,
+        Field(description="Of the base in memory. nf4 is for a LoRA; bfloat16 brings a full fine-tune to a 24 GB GPU."),
+    ] = "float32"
+    save_dtype: Annotated[
+        Dtype, Field(description="Of a full checkpoint's weights, unless they are trained in fewer bits.")
+    ] = "float32"
+    gradient_checkpointing: Annotated[
+        bool, Field(description="Less memory, a third slower. On by itself on a GPU.")
+    ] = False
+    state_every_steps: Annotated[
+        int, Field(ge=1, le=100_000_000, description="How often a resumable state is saved, in steps.")
+    ] = 50
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same run.")] = 0
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_choice("method", self.method, ("lora", "full"))
-        _check_range("epochs", self.epochs, 1, 100_000)
-        if self.max_steps is not None:
-            _check_range("max_steps", self.max_steps, 1, 100_000_000)
-        _check_range("learning_rate", self.learning_rate, 1e-9, 1.0)
-        _check_choice("schedule", self.schedule, ("cosine", "constant"))
-        _check_range("warmup_ratio", self.warmup_ratio, 0, 1)
-        _check_range("weight_decay", self.weight_decay, 0, 1)
-        _check_range("max_grad_norm", self.max_grad_norm, 1e-6, 1e6)
-        _check_range("batch_size", self.batch_size, 1, 4096)
-        _check_range("gradient_accumulation_steps", self.gradient_accumulation_steps, 1, 4096)
-        _check_range("max_window_sec", self.max_window_sec, 1, 600)
-        _check_range("conditioning_dropout", self.conditioning_dropout, 0, 1)
-        _check_range("depth_frame_fraction", self.depth_frame_fraction, 0.001, 1)
-        _check_choice("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
-        _check_choice("base_dtype", self.base_dtype, BASE_DTYPES)
-        _check_choice("save_dtype", self.save_dtype, DTYPES)
-        _check_range("state_every_steps", self.state_every_steps, 1, 100_000_000)
-        _check_range("seed", self.seed, 0, 2**31 - 1)
         if self.method == "full" and self.base_dtype == "nf4":
             raise InvalidInputError(
                 "A full fine-tune cannot train weights in four bits.",
@@ -132,16 +137,17 @@ class TrainConfig:
         return self.method == "full" and self.base_dtype == "bfloat16"
 
     @property
-    def checkpoint_dtype(self) -> torch.dtype:
+    def checkpoint_dtype(self) -> Dtype:
         """The type of a full checkpoint's weights: `save_dtype`, or that of the weights where it would add nothing."""
-        return torch.bfloat16 if self.is_full_in_16_bits else DTYPES[self.save_dtype]
+        return "bfloat16" if self.is_full_in_16_bits else self.save_dtype
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """Take the settings in `values`, defaults elsewhere. Raises InvalidInputError where a name is unknown."""
         values = current_names(values)
-        config = _build(cls, {name: value for name, value in values.items() if name != "lora"}, "config")
-        return dataclasses.replace(config, lora=_build(LoraSettings, values.get("lora", {}), "lora"))
+        if isinstance(values.get("lora"), Mapping):
+            values["lora"] = LoraSettings(**values["lora"])
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as in the JSON file: lists for tuples."""
@@ -176,43 +182,3 @@ def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
         if old in values and new in values:
             raise InvalidInputError(f"{old} and {new} are the same setting.", f"Give {new} alone.")
     return {RENAMED.get(name, name): value for name, value in values.items()}
-
-
-def _build(cls: type, values: Any, name: str) -> Any:
-    if not isinstance(values, dict):
-        raise InvalidInputError(f"{name} is {values!r}.", "It must be an object of named settings.")
-    allowed = [f.name for f in dataclasses.fields(cls)]
-    if unknown := [key for key in values if key not in allowed]:
-        raise InvalidInputError(
-            f"{name} has unknown settings: {', '.join(unknown)}.", f"Allowed: {', '.join(allowed)}."
-        )
-    # JSON has lists where the dataclasses have tuples.
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-
-
-def _check_types(settings: Any, prefix: str = "") -> None:
-    for name, expected in typing.get_type_hints(type(settings)).items():
-        value = getattr(settings, name)
-        if not _is_instance(value, expected):
-            wanted = TYPE_NAMES.get(expected, expected)
-            raise InvalidInputError(f"{prefix}{name} is {value!r}.", f"It must be {wanted}.")
-
-
-def _is_instance(value: Any, expected: Any) -> bool:
-    if isinstance(expected, types.UnionType):
-        return any(_is_instance(value, option) for option in typing.get_args(expected))
-    if typing.get_origin(expected) is tuple:
-        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    if isinstance(value, bool):  # bool is an int in Python; here it is not a number
-        return expected is bool
-    return isinstance(value, (int, float) if expected is float else expected)
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not math.isfinite(value) or not low <= value <= high:
-        raise InvalidInputError(f"{name} is {value}.", f"It must lie between {low:g} and {high:g}.")
-
-
-def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
-    if value not in choices:
-        raise InvalidInputError(f"{name} is {value!r}.", f"Allowed: {', '.join(choices)}.")

@@ -1,28 +1,29 @@
 """Training settings by flat names, as people type them: `epochs`, `lora_rank`, …"""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from heartmula_studio.definition import settings_of
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.finetune.config import LoraSettings, TrainConfig, current_names
+from heartmula_studio.finetune.config import LoraSettings, Method, TrainConfig, current_names
 
-LORA_NAMES = {f"lora_{field.name}": field.name for field in dataclasses.fields(LoraSettings)}
+LORA_PREFIX = "lora_"
 NOT_FREE = ("base_model", "dataset", "method", "lora")  # decided by the installation, or elsewhere
-FREE_NAMES = tuple(
-    sorted({field.name for field in dataclasses.fields(TrainConfig)} - set(NOT_FREE) | LORA_NAMES.keys())
-)
+LORA = settings_of(LoraSettings, LORA_PREFIX)
+FREE = {name: setting for name, setting in settings_of(TrainConfig).items() if name not in NOT_FREE} | LORA
+# Defaults that `Runtime.train_config` fits to method, base and device.
+FITTED = ("learning_rate", "max_window_sec", "mixed_precision", "base_dtype", "gradient_checkpointing")
 
 
-def with_settings(config: TrainConfig, settings: Mapping[str, Any], method: str | None = None) -> TrainConfig:
+def with_settings(config: TrainConfig, settings: Mapping[str, Any], method: Method | None = None) -> TrainConfig:
     """Change what is given, None aside. Another `lora_rank` alone brings `lora_alpha` to twice its value.
 
     Raises InvalidInputError for an unknown name or a value outside what is allowed.
     """
     given = current_names({name: value for name, value in settings.items() if value is not None})
-    if unknown := sorted(given.keys() - set(FREE_NAMES)):
-        raise InvalidInputError(f"Unknown settings: {', '.join(unknown)}.", f"Allowed: {', '.join(FREE_NAMES)}.")
-    lora = {LORA_NAMES[name]: given.pop(name) for name in LORA_NAMES if name in given}
+    if unknown := sorted(given.keys() - FREE.keys()):
+        raise InvalidInputError(f"Unknown settings: {', '.join(unknown)}.", f"Allowed: {', '.join(sorted(FREE))}.")
+    lora = {name.removeprefix(LORA_PREFIX): given.pop(name) for name in LORA if name in given}
     if isinstance(lora.get("rank"), int) and lora["rank"] != config.lora.rank:
         lora.setdefault("alpha", 2.0 * lora["rank"])
     values = config.to_dict()

@@ -11,7 +11,8 @@ from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
-from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, LoraSettings, TrainConfig
+from heartmula_studio.finetune.dtypes import BASE_DTYPES
 from heartmula_studio.finetune.fused_lora import FusedLoraLinear
 from heartmula_studio.finetune.sharding import shard_like
 

@@ -10,7 +10,6 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import (
-    BUNDLED_BASE,
     BaseFolder,
     find_base,
     read_heartcodec_config,
@@ -29,6 +28,7 @@ from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.model_setup import load_network, parameter_groups, trainable_weights, unwrap_base
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
+from heartmula_studio.settings import BUNDLED_BASE
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, load_heartmula
+from heartmula_studio.arch.checkpoints import BaseFolder, find_base, load_heartmula
 from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
@@ -37,6 +37,7 @@ from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.style import ActiveStyle, Style, check_strength, identify_style
+from heartmula_studio.settings import BUNDLED_BASE
 
 LOCK_POLL_SEC = 0.2
 DECODE_STEPS = 10

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base, read_heartmula_config
+from heartmula_studio.arch.checkpoints import BaseFolder, find_base, read_heartmula_config
 from heartmula_studio.arch.llama import NAMED_FLAVORS
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.generate.engine import pick_device
-from heartmula_studio.settings import Settings
+from heartmula_studio.settings import BUNDLED_BASE, Settings
 
 MEMORY_FOR_3B_BYTES = 12 * 10**9
 WIDTH_OF_3B = NAMED_FLAVORS["llama-3B"].embed_dim

@@ -3,7 +3,7 @@
 import pytest
 
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
-from heartmula_studio.finetune.flat_settings import FREE_NAMES, with_settings
+from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.store.views import Estimate, Problem
 from heartmula_studio.ui.offers import offer
 from heartmula_studio.ui.training import (
@@ -39,7 +39,7 @@ def test_an_untouched_form_is_the_trainers_defaults(method):
 
 
 def test_every_setting_has_a_name_that_the_studio_takes():
-    assert set(NAMES) <= set(FREE_NAMES)
+    assert set(NAMES) <= set(FREE)
 
 
 def test_every_choice_is_one_that_the_trainer_takes():

@@ -14,8 +14,9 @@ from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.stored_weights import stored_tensors
 from heartmula_studio.finetune.adam8bit import moments_bytes
-from heartmula_studio.finetune.config import BASE_DTYPES, TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
 from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES, activation_bytes
+from heartmula_studio.finetune.dtypes import BASE_DTYPES
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
 WORKSPACE_BYTES = 200 << 20  # beyond it, what libraries for matrix products keep on a GPU while training

@@ -27,6 +27,7 @@ from heartmula_studio.finetune.costs.memory import (
     trained_parameters,
     training_bytes,
 )
+from heartmula_studio.finetune.dtypes import DTYPES
 from heartmula_studio.finetune.setup import require_one_process
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import total_bytes
@@ -91,7 +92,7 @@ class Estimator:
         return audio_sec * (READ_SEC_PER_SEC + flops_per_sec / speed)
 
     def _checkpoint_bytes(self, config: TrainConfig) -> int:
-        width = FLOAT_BYTES if config.method == "lora" else config.checkpoint_dtype.itemsize
+        width = FLOAT_BYTES if config.method == "lora" else DTYPES[config.checkpoint_dtype].itemsize
         return trained_parameters(tensor_shapes(self._runtime.base.model), config) * width
 
     def _disk_bytes(self, config: TrainConfig, work: Work) -> int:

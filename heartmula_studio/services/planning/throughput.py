@@ -15,7 +15,8 @@ from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.dataset.windows import TrackInfo
 from heartmula_studio.errors import StudioError
-from heartmula_studio.finetune.config import BASE_DTYPES, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.dtypes import BASE_DTYPES
 from heartmula_studio.finetune.events import StepEvent, read_backwards
 from heartmula_studio.services.devices import device_key
 from heartmula_studio.services.planning.work import measure_work, track_info

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from heartmula_studio.arch.checkpoints import BUNDLED_BASE, BaseFolder, find_base
+from heartmula_studio.arch.checkpoints import BaseFolder, find_base
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Progress, check_cancelled
@@ -20,6 +20,7 @@ from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
 from heartmula_studio.services.training.tokenizing_progress import TokenizingProgress
+from heartmula_studio.settings import BUNDLED_BASE
 
 REPORT_SEC = 0.3
 

@@ -9,8 +9,9 @@ from torch.profiler import ProfilerActivity, profile
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.dataset.batch import Batch
-from heartmula_studio.finetune.config import DTYPES, LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.costs.activations import PROMPT_POSITIONS, activation_bytes
+from heartmula_studio.finetune.dtypes import DTYPES
 from heartmula_studio.finetune.evaluate import batch_loss
 from heartmula_studio.finetune.model_setup import lora_config
 
