@@ -192,7 +192,7 @@ def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]
     changed = gr.on(
         moved(shared.changes.datasets, shared.dataset_id),
         partial(dataset_field, shared.studio),
-        [shared.dataset_id, form.method],
+        [shared.dataset_id, form.dataset, form.method],
         [form.dataset, form.base, form.method, form.rate.offered, *places],
         **QUIET,
     )
@@ -200,11 +200,14 @@ def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]
     form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
 
 
-def dataset_field(studio: Studio, remembered: str, method: str) -> tuple:
-    """The choices with the selected one, or the newest; what it takes; and whether there is anything to train on."""
+def dataset_field(studio: Studio, remembered: str, shown: str | None, method: str) -> tuple:
+    """The datasets to choose from, base and methods, the learning rate, and whether there is anything to train on.
+
+    The selected dataset is chosen, else the one that is shown, which a newer one does not displace, else the newest.
+    """
     datasets = studio.datasets.list()[::-1]
     ids = [dataset.id for dataset in datasets]
-    chosen = remembered if remembered in ids else next(iter(ids), None)
+    chosen = next((id for id in (remembered, shown, *ids) if id in ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
     rate = offered_rate(studio, method) if chosen else gr.skip()
     return field, *machine(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))

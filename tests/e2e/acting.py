@@ -15,6 +15,15 @@ def go_to(page: Page, tab: str) -> None:
     page.get_by_role("tab", name=re.compile(rf"{tab}$")).click()
 
 
+def see_filled(page: Page, tab: str) -> None:
+    """Wait until the open tab shows what the server knows. For Training, there must be a dataset."""
+    if tab == "Create":
+        expect(page.get_by_role("radio", name="None, the base model")).to_be_visible()
+    else:
+        content = ".notice" if tab == "Training" else ".card, .empty"
+        expect(page.locator(content).locator("visible=true").first).to_be_visible()
+
+
 def create_dataset(page: Page, name: str, styles: str = "") -> None:
     go_to(page, "Dataset")
     page.get_by_placeholder("Lagos nights").fill(name)

@@ -11,9 +11,17 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.studio_server import Server, running_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-# The newest Chromium keeps other sites from this machine by itself; other browsers do not.
-WITHOUT_ITS_OWN_GUARD = "--disable-features=LocalNetworkAccessChecks"
+OTHER_SITE = "evil.test"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    # The newest Chromium keeps other sites from this machine by itself; other browsers do not.
+    "--disable-features=LocalNetworkAccessChecks",
+    # As a name server does that an attacker has told so.
+    f"--host-resolver-rules=MAP {OTHER_SITE} 127.0.0.1",
+]
 PATIENCE_MS = 180_000  # two cores may be busy with other tests
 USUAL = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "reduced_motion": "reduce"}
 SCREENSHOTS = pytest.StashKey[Callable[[], list[Path]]]()
@@ -46,9 +54,9 @@ class Seen:
         return paths
 
 
-# Not for longer: while it lives, its event loop runs in this thread, and no other test could run one.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Not for the session: while it lives, its event loop runs in this thread, and no other test could run one."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:

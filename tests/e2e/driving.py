@@ -37,6 +37,11 @@ def scrolls_sideways(page: Page) -> bool:
     )
 
 
+def drawn(page: Page) -> None:
+    """Wait until the browser has drawn twice: what answers a change of the window's size has had its turn."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def is_of_this_machine(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme in ("data", "blob") or parts.hostname == "127.0.0.1"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import CHROMIUM, FLAGS, WITHOUT_ITS_OWN_GUARD
 from tests.e2e.driving import MAIN_BUTTON, is_of_this_machine
 from tests.studio_server import running_server
 
@@ -58,17 +57,6 @@ def serving(nginx: str, folder: Path, port: int, studio: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser that lets a page of the web frame one of this machine."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, WITHOUT_ITS_OWN_GUARD])
-        yield browser
-        browser.close()
 
 
 def log_in(page: Page, token: str) -> None:

@@ -1,4 +1,4 @@
-"""Every field, but for the Training tab's, can be edited, filled and empty, and keeps what is typed meanwhile.
+"""Every field of every view can be edited, filled and empty, and keeps what is typed while other things arrive.
 
 P (libraries that changed under us): in Gradio 6, filled fields of a rendered list are disabled, and what is being typed
 there is lost when the list is drawn anew.
@@ -7,7 +7,7 @@ there is lost when the list is drawn anew.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -28,10 +28,13 @@ NOT_EDITABLE: dict[str, str] = {}
 NOT_EDITED = {
     "None, the base model": "acts at once, and others choose a style, too",
     "Imported": "acts at once, and others choose a style, too",
+    "Dataset": "names the files that arrive",
+    "🔥 Full": "takes the fields of a LoRA away: chosen after they were edited",
 }
 OPENED_BY = {
     "Create": ["Advanced"],
     "Dataset": ["✏️ Edit", "Import a dataset", "Export this dataset"],
+    "Training": ["Advanced"],
     "Jobs": ["Clone…"],
     "Models": ["Compare"],
 }
@@ -39,7 +42,7 @@ PANELS = {"Dataset": "Save", "Jobs": "Start the copy", "Models": "Make both"}  #
 NUM_SONGS = 6  # of the examples
 TEXTS = {"Seed": "12"}
 NUM_TICKED = 3  # of the seventy tags
-NUM_ALIKE = 3  # songs whose fields are typed in, filled and empty ones
+NUM_ALIKE = 2  # songs whose fields are typed in: an empty one and a filled one
 RIGHTS = {"Not stated": "unknown", "My own": "own", "Licensed": "licensed", "Public domain": "public_domain"}
 
 
@@ -50,13 +53,18 @@ class Busy:
     client: httpx.Client
     server: Server
     dataset: dict
-    job: dict
     adapter: Path
-    arrived: list[str] = field(default_factory=list)
+    num_arrived: int = 0
+    job: dict | None = None
+
+    def train(self) -> None:
+        """Start the training that goes on until the end of the tests."""
+        wanted = {"dataset_id": self.dataset["id"], "epochs": 1000, "max_window_sec": 10}
+        self.job = self._post("/training/jobs", json=wanted)
 
     def arrive(self) -> str:
         """Let something of every kind come from elsewhere; return how strong the active style is now."""
-        number = len(self.arrived) + 1
+        self.num_arrived = number = self.num_arrived + 1
         audio = f"/training/datasets/{self.dataset['id']}/audio"
         path = self.adapter.with_name(f"new {number}.wav")
         soundfile.write(path, np.random.default_rng(number).uniform(-0.5, 0.5, (5 * 44_100, 2)), 44_100)
@@ -67,10 +75,7 @@ class Busy:
         self._post("/styles/custom", json={"name": f"tag {number}"})
         style = self.take_in(f"Imported {number}")
         self._post(f"/training/checkpoints/{style['id']}/activate", json={"strength": 0.5 + number / 10})
-        step = self.step()
-        wait_until(lambda: self.step() > step)
-        self.arrived.append(f"{0.5 + number / 10:g}")
-        return self.arrived[-1]
+        return f"{0.5 + number / 10:g}"
 
     def step(self) -> int:
         """How far the training is."""
@@ -89,7 +94,7 @@ class Busy:
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory) -> Iterator[Busy]:
-    """On ZeroGPU, as Gradio knows it, with a training under way."""
+    """On ZeroGPU, as Gradio knows it."""
     folder = tmp_path_factory.mktemp("busy")
     with (
         running_server(folder / "data", SPACES_ZERO_GPU="true") as server,
@@ -99,9 +104,7 @@ def busy(tmp_path_factory) -> Iterator[Busy]:
         for number, song in enumerate(dataset["audio_files"]):
             filled = {"caption": f"[Verse]\nline {number}", "tags": ["techno"]} if number % 2 else {"caption": ""}
             client.put(f"/training/datasets/{dataset['id']}/audio/{song['filename']}", json=filled).raise_for_status()
-        wanted = {"dataset_id": dataset["id"], "epochs": 1000, "max_window_sec": 10}
-        job = client.post("/training/jobs", json=wanted).raise_for_status().json()
-        others = Busy(client, server, dataset, job, zipped_adapter(folder))
+        others = Busy(client, server, dataset, zipped_adapter(folder))
         others.take_in("Imported")
         yield others
         for job in others.get("/training/jobs"):
@@ -124,7 +127,7 @@ def page(browser, busy) -> Iterator[Page]:
     assert uncaught == []
 
 
-@pytest.mark.parametrize("view", ["Create", "Dataset", "Jobs", "Models"])
+@pytest.mark.parametrize("view", ["Create", "Dataset", "Training", "Models", "Jobs"])
 def test_every_field(page: Page, busy, view):
     show(page, busy, view)
     walk(page, busy, view)
@@ -133,17 +136,26 @@ def test_every_field(page: Page, busy, view):
 
 def show(page: Page, busy: Busy, view: str) -> None:
     """Open a view with all its panels."""
+    if view == "Jobs" and busy.job is None:
+        busy.train()
     if view != "Create":
         go_to(page, view)
+    if view == "Training":
+        choose_dataset(page, busy.dataset["name"])
     if view == "Dataset":
         page.get_by_role("button", name="Open", exact=True).last.click()
-        expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS + len(busy.arrived))
+        expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS + busy.num_arrived)
     for opener in OPENED_BY[view]:
         page.get_by_role("button", name=opener).locator("visible=true").last.click()
     if view in PANELS:
         expect(page.get_by_role("button", name=PANELS[view], exact=True)).to_be_visible()
     else:
         expect(page.get_by_label("Seed").last).to_be_visible()
+
+
+def choose_dataset(page: Page, name: str) -> None:
+    page.get_by_role("combobox", name="Dataset").locator("visible=true").click()
+    page.get_by_role("option", name=name).click()
 
 
 def walk(page: Page, busy: Busy, view: str) -> None:
@@ -157,9 +169,8 @@ def walk(page: Page, busy: Busy, view: str) -> None:
     last = [field for field in edited if field.is_text or field.kind == "number"][-1]
     last.locate(page).press("Control+End")
     typed = {field.mark: read_fields(page)[field.mark] for field in edited}
-    step, strength = busy.step(), busy.arrive()
-    expect(page.locator(".active-style")).to_contain_text(f"× {strength}")
-    see_arrived(page, view, len(busy.arrived), step)
+    expect(page.locator(".active-style")).to_contain_text(f"× {busy.arrive()}")
+    see_arrived(page, busy, view)
     kept = read_fields(page)
     assert {mark: kept.get(mark, "drawn anew") for mark in typed} == typed
     assert page.evaluate("document.activeElement.dataset.mark") == last.mark
@@ -175,14 +186,18 @@ def is_edited(fields: Sequence[Field], place: int) -> bool:
     return sum(field.label == one.label for field in before) < NUM_ALIKE
 
 
-def see_arrived(page: Page, view: str, number: int, step: int) -> None:
+def see_arrived(page: Page, busy: Busy, view: str) -> None:
     """Wait until a view shows what came last."""
+    number = busy.num_arrived
     if view == "Create":
         expect(page.get_by_role("checkbox", name=f"tag {number}", exact=True)).to_be_visible()
     elif view == "Dataset":
         expect(page.get_by_role("heading", name=f"new {number}.wav")).to_be_visible()
+    elif view == "Training":
+        chosen = page.get_by_role("combobox", name="Dataset").locator("visible=true")
+        expect(chosen).to_have_value(re.compile(rf"\({NUM_SONGS + number} files\)$"))
     elif view == "Jobs":
-        see_step_after(page, step)
+        see_step_after(page, busy.step())
     else:
         expect(page.get_by_role("heading", name=f"Imported {number}", exact=True)).to_be_visible()
 
@@ -230,6 +245,16 @@ def stored_rows(busy: Busy) -> dict:
     return {song["filename"]: (song["caption"], ", ".join(song["tags"]), song["rights"]) for song in songs}
 
 
+def check_training(page: Page, busy: Busy) -> None:
+    """Choosing the other method takes the fields of a LoRA away; what was typed there comes back with them."""
+    alpha = page.get_by_label("LoRA alpha")
+    typed = alpha.input_value()
+    page.get_by_role("radio", name="Full").check()
+    expect(alpha).to_be_hidden()
+    page.get_by_role("radio", name="LoRA").check()
+    expect(alpha).to_have_value(typed)
+
+
 def check_jobs(page: Page, busy: Busy) -> None:
     start = page.get_by_role("button", name="Start the copy")
     page.get_by_role("button", name="Leave it").locator("visible=true").click()
@@ -257,6 +282,7 @@ def check_models(page: Page, busy: Busy) -> None:
 CHECKS: dict[str, Callable[[Page, Busy], None]] = {
     "Create": check_create,
     "Dataset": check_dataset,
+    "Training": check_training,
     "Jobs": check_jobs,
     "Models": check_models,
 }

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import go_to
-from tests.e2e.driving import open_page, scrolls_sideways, serious_violations
+from tests.e2e.acting import go_to, see_filled
+from tests.e2e.driving import drawn, open_page, scrolls_sideways, serious_violations
 
 TABS = ("Create", "Dataset", "Training", "Jobs", "Models")
+NUM_SONGS = 6  # of the examples
 WIDTHS = (390, 1024, 1920)
 SCREENSHOTS = os.environ.get("HEARTMULA_SCREENSHOTS")
-SETTLED_MS = 1500
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_every_tab(new_page, studio, example_dataset, theme):
         assert serious_violations(page) == [], tab
         for width in WIDTHS if theme == "light" or SCREENSHOTS else ():  # a theme changes colours alone
             page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(200)
+            drawn(page)
             keep_picture(page, f"{tab.lower()}-{width}-{theme}")
             assert not scrolls_sideways(page), f"{tab} at {width}"
         page.set_viewport_size({"width": 1280, "height": 900})
@@ -44,9 +44,10 @@ def show(page: Page, tab: str) -> None:
         page.get_by_role("tab", name=tab).click()
     else:
         go_to(page, tab)
-    if tab == "Dataset" and (choose := page.get_by_role("button", name="Open", exact=True)).count():
-        choose.first.click()
-    page.wait_for_timeout(SETTLED_MS)
+    if tab == "Dataset":
+        page.get_by_role("button", name="Open", exact=True).first.click()
+        expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS)
+    see_filled(page, tab)
 
 
 def keep_picture(page: Page, name: str) -> None:

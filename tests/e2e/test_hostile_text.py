@@ -4,7 +4,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import go_to
+from tests.e2e.acting import go_to, see_filled
 from tests.e2e.driving import open_page, scrolls_sideways
 from tests.studio_server import SONGS
 
@@ -36,7 +36,7 @@ def test_hostile_text_stays_text(page: Page, studio, hostile):
     expect(page.get_by_text("<img src=x").first).to_be_visible()
     for tab in ("Dataset", "Training", "Jobs", "Models"):
         go_to(page, tab)
-        page.wait_for_timeout(500)
+        see_filled(page, tab)
         assert page.title() == TITLE
         assert not scrolls_sideways(page)
     go_to(page, "Dataset")

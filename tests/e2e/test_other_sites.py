@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import CHROMIUM, FLAGS, WITHOUT_ITS_OWN_GUARD
+from tests.e2e.conftest import OTHER_SITE
 from tests.e2e.driving import MAIN_BUTTON
 from tests.studio_server import Server
 
@@ -80,18 +80,6 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser that finds evil.test on this machine, as one whose name server has been told so does."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        flags = ["--host-resolver-rules=MAP evil.test 127.0.0.1", WITHOUT_ITS_OWN_GUARD]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-        yield browser
-        browser.close()
-
-
 def kept(studio: Server) -> tuple[str, ...]:
     """All that the studio holds, and the files that were uploaded to it."""
     lists = (httpx.get(f"{studio.url}/{path}", timeout=60).text for path in ("training/datasets", "generate", "styles"))
@@ -99,7 +87,7 @@ def kept(studio: Server) -> tuple[str, ...]:
     return *lists, json.dumps(sorted(str(path) for path in uploads.rglob("*stolen*")))
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.test"])
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", OTHER_SITE])
 def test_a_page_of_another_site_does_nothing(page: Page, studio: Server, port, name):
     """Under attack, critical: in Chromium such a page created, listed and deleted datasets through Gradio's routes."""
     before = kept(studio)
@@ -110,13 +98,13 @@ def test_a_page_of_another_site_does_nothing(page: Page, studio: Server, port, n
 
 
 def test_a_name_pointed_at_this_machine_is_refused(page: Page, studio: Server):
-    answer = page.goto(f"http://evil.test:{urlsplit(studio.url).port}/")
+    answer = page.goto(f"http://{OTHER_SITE}:{urlsplit(studio.url).port}/")
     assert answer.status == 403
-    assert "not the name 'evil.test'" in answer.text()
+    assert f"not the name '{OTHER_SITE}'" in answer.text()
 
 
 def test_a_link_on_another_site_opens_the_page(page: Page, studio: Server, port):
-    page.goto(f"http://evil.test:{port}/")
+    page.goto(f"http://{OTHER_SITE}:{port}/")
     page.evaluate("(url) => { document.body.innerHTML = `<a href='${url}'>studio</a>` }", studio.url)
     page.get_by_text("studio").click()
     expect(page.get_by_role("button", name=MAIN_BUTTON, exact=True)).to_be_visible()

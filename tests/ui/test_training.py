@@ -67,8 +67,22 @@ def test_presets_follow_base_and_method(studio):
 
 def test_the_learning_rate_that_suits_the_base_is_offered(studio):
     filled_dataset(studio)
-    assert [offer("lora", RATE_OF_NANO)] in dataset_field(studio, "", "lora")
-    assert [offer("full", RATE)] in dataset_field(studio, "", "full")
+    assert [offer("lora", RATE_OF_NANO)] in dataset_field(studio, "", None, "lora")
+    assert [offer("full", RATE)] in dataset_field(studio, "", None, "full")
+
+
+def test_a_newer_dataset_does_not_displace_the_one_in_the_form(studio):
+    """It was trained on instead of what the form had shown when somebody else made it meanwhile."""
+    first, second = filled_dataset(studio), filled_dataset(studio)
+
+    def chosen(remembered: str, shown: str | None) -> str:
+        return dataset_field(studio, remembered, shown, "lora")[0]["value"]
+
+    assert chosen("", None) == second.id
+    assert chosen("", first.id) == first.id
+    assert chosen(second.id, first.id) == second.id
+    studio.delete_dataset(first.id)
+    assert chosen(first.id, first.id) == second.id
 
 
 def test_what_is_typed_arrives():
