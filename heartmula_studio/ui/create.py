@@ -15,7 +15,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, explained
+from heartmula_studio.ui.shared import Shared, comma_separated, explained
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 
@@ -135,7 +135,12 @@ def ask_for_song(studio: Studio, values: Sequence) -> str:
     """Queue a song, and return its id."""
     tags, lyrics, duration_sec, seed, *sampling = values
     with explained():
-        return studio.songs.generate(", ".join(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
+        return studio.songs.generate(joined(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
+
+
+def joined(tags: Sequence[str]) -> str:
+    """Return the tags as a request has them; those that were typed may have spaces around them, or commas within."""
+    return ", ".join(comma_separated(",".join(tags)))
 
 
 def parsed_seed(text: str) -> int | None:
@@ -201,6 +206,6 @@ def settings_of(studio: Studio, id: str) -> list:
 def form_values(song: Generation) -> list:
     """The values of `SongForm.fields`."""
     request = song.request
-    tags = [tag.strip() for tag in request["tags"].split(",") if tag.strip()]
+    tags = comma_separated(request["tags"])
     sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
     return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling]

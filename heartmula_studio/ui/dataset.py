@@ -8,7 +8,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.dataset_exchange import build_export, build_import
 from heartmula_studio.ui.offers import clear_sent
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.shared import Shared, comma_separated, explained, keyed
 from heartmula_studio.ui.songs import build_songs
 
@@ -80,7 +80,7 @@ def _build_deletion(shared: Shared, deleting: gr.State) -> None:
 
 
 def _build_cards(shared: Shared, editing: gr.State, deleting: gr.State) -> None:
-    @gr.render(shared.dataset_id, moved(shared.changes.datasets, shared.dataset_id), show_progress="hidden")
+    @render_list([shared.dataset_id], moved(shared.changes.datasets, shared.dataset_id))
     def _(chosen: str) -> None:
         datasets = shared.studio.datasets.list()
         if not datasets:

@@ -6,7 +6,7 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_badges, song_lines, song_title
 
@@ -18,7 +18,7 @@ def build_history(shared: Shared) -> None:
     with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>History</h2>")
 
-        @gr.render([shared.song_id, shown], moved(shared.changes.songs, shared.song_id, shown), show_progress="hidden")
+        @render_list([shared.song_id, shown], moved(shared.changes.songs, shared.song_id, shown))
         def _(chosen: str, limit: int) -> None:
             songs = shared.studio.songs.list()[::-1]
             if not songs:

@@ -15,7 +15,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import moved
 from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.shared import Shared, explained, keyed
 
 POLL_SEC = 0.7
@@ -113,7 +113,7 @@ def _build_pane() -> tuple[Pane, gr.Checkbox, gr.Button]:
 def _build_cards(shared: Shared) -> None:
     limit = gr.State(SHOWN_AT_FIRST)
 
-    @gr.render([shared.job_id, limit], moved(shared.changes.jobs, shared.job_id, limit), show_progress="hidden")
+    @render_list([shared.job_id, limit], moved(shared.changes.jobs, shared.job_id, limit))
     def _(remembered: str, shown: int) -> None:
         jobs, selected = shared.studio.jobs.list()[::-1], selected_id(shared.studio, remembered)
         with gr.Column(elem_classes=["cards"]):

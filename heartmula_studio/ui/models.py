@@ -21,7 +21,7 @@ from heartmula_studio.ui.files import served_file, served_stream
 from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_status
 
@@ -73,7 +73,7 @@ def _build_strength(shared: Shared) -> gr.Slider:
 def _build_cards(
     shared: Shared, strength: gr.Slider, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
 ) -> None:
-    @gr.render(None, moved(shared.changes.checkpoints), show_progress="hidden")
+    @render_list(None, moved(shared.changes.checkpoints))
     def _() -> None:
         checkpoints = shared.studio.checkpoints.list()[::-1]
         if not checkpoints:

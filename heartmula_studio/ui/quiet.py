@@ -1,5 +1,7 @@
 """Listeners that show nothing while they work."""
 
+from collections.abc import Callable, Sequence
+
 import gradio as gr
 
 QUIET = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
@@ -8,6 +10,16 @@ QUIET = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "p
 Gradio 6.31 tells every output of every listener so far how far any of them is, hidden or not, and copies all that is
 inside it: on this page that kept a core busy while anything was under way. An empty list leaves nothing to tell.
 """
+
+
+def render_list(
+    inputs: Sequence[gr.components.Component] | None, triggers: Sequence[gr.events.EventListener]
+) -> Callable:
+    """A decorator for what draws a list again after any of `triggers`.
+
+    One list at a time: in Gradio 6.31 two that are drawn at once change the same dict, and one of them fails.
+    """
+    return gr.render(inputs, triggers, show_progress="hidden", concurrency_id="lists", concurrency_limit=1)
 
 
 def quieten_lists(page: gr.Blocks) -> None:

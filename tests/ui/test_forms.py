@@ -4,7 +4,7 @@ import pytest
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.store.records import Generation
-from heartmula_studio.ui.create import form_values, parsed_seed
+from heartmula_studio.ui.create import form_values, joined, parsed_seed
 from heartmula_studio.ui.shared import comma_separated
 
 
@@ -21,6 +21,10 @@ def test_seed_that_is_no_number(text):
 
 def test_styles_are_separated_by_commas():
     assert comma_separated(" Afrobeat ,Highlife,, ") == ["Afrobeat", "Highlife"]
+
+
+def test_tags_that_were_typed_have_no_spaces_around_them():
+    assert joined(["pop", " typed", "lo-fi , calm ", " "]) == "pop, typed, lo-fi, calm"
 
 
 def test_form_of_a_song_made_before():

@@ -11,9 +11,10 @@ from heartmula_studio.ui.players import Players
 from tests.still_studio import settings_for, still_studio
 
 
-@pytest.fixture
-def blocks(tmp_path) -> gr.Blocks:
-    return create_ui(still_studio(settings_for(tmp_path / "data")), Players(tmp_path))
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory) -> gr.Blocks:
+    folder = tmp_path_factory.mktemp("page")
+    return create_ui(still_studio(settings_for(folder / "data")), Players(folder))
 
 
 def test_no_two_listeners_of_an_event_wait_for_their_turn(blocks):
@@ -36,6 +37,13 @@ def test_listeners_without_an_overlay_tell_no_component_how_far_they_are(blocks)
     quiet = [listener for listener in listeners if listener["show_progress"] == "hidden"]
     assert len(quiet) > len(listeners) / 2
     assert [listener["id"] for listener in quiet if listener["show_progress_on"] != []] == []
+
+
+def test_lists_are_drawn_one_at_a_time(blocks):
+    """Two at once failed now and then with "dictionary changed size during iteration", and a list was out of date."""
+    lists = [listener for listener in blocks.fns.values() if listener.renderable]
+    assert len(lists) == 4
+    assert {(listener.concurrency_id, listener.concurrency_limit) for listener in lists} == {("lists", 1)}
 
 
 def test_the_queue_rests_between_two_looks(blocks, monkeypatch):

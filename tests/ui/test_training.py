@@ -81,7 +81,7 @@ def test_a_newer_dataset_does_not_displace_the_one_in_the_form(studio):
     assert chosen("", None) == second.id
     assert chosen("", first.id) == first.id
     assert chosen(second.id, first.id) == second.id
-    studio.delete_dataset(first.id)
+    studio.datasets.delete(first.id)
     assert chosen(first.id, first.id) == second.id
 
 
