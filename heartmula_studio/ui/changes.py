@@ -1,6 +1,6 @@
-"""How an open page hears of what others changed: one timer, and a fingerprint of each kind of record."""
+"""Updates of an open page: one timer, and a fingerprint of each kind of record."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ CHECK_SEC = 5.0
 
 @dataclass(frozen=True)
 class Changes:
-    """States whose `change` event says that records came, went or moved on; what they hold means nothing else."""
+    """States whose `change` event says that records were added, deleted or edited. Their values are fingerprints."""
 
     datasets: gr.State
     jobs: gr.State
@@ -32,24 +32,22 @@ class Changes:
         return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
-        """Look when the page opens, and every few seconds."""
+        """Compare when the page opens, and every few seconds."""
         timer = gr.Timer(CHECK_SEC)
-        look = partial(fingerprints, studio)
-        gr.on([page.load, timer.tick], look, outputs=self.all, **QUIET)
+        gr.on([page.load, timer.tick], partial(fingerprints, studio), outputs=self.all, **QUIET)
 
     def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
-        """Look at once after an event of this page."""
-        look: Callable[[], tuple[str, ...]] = partial(fingerprints, studio)
-        return event.then(look, outputs=self.all, **QUIET)
+        """Compare at once after an event of this page."""
+        return event.then(partial(fingerprints, studio), outputs=self.all, **QUIET)
 
 
-def moved(*values: gr.components.Component) -> list[gr.events.EventListener]:
-    """When one of `values` changes. Those of `Changes` do as the page opens: nobody need listen to that as well."""
+def on_change(*values: gr.components.Component) -> list[gr.events.EventListener]:
+    """Return the triggers for a change of any of `values`. Those of `Changes` change as the page opens, too."""
     return [value.change for value in values]
 
 
 def fingerprints(studio: Studio) -> tuple[str, ...]:
-    """One text for each kind of record, in the order of `Changes.all`."""
+    """Return a fingerprint of each kind of record, in the order of `Changes.all`."""
     jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.jobs.list()]
     songs = [(song.id, song.status) for song in studio.songs.list()]
     return (

@@ -1,4 +1,4 @@
-"""Create: what a song shall be, the making of it, and the songs made before."""
+"""🎵 Create: the request for a song, its result, and the history."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -14,8 +14,8 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
+from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, comma_separated, explained
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 
@@ -44,7 +44,7 @@ class SongForm:
 
 @dataclass(frozen=True)
 class Result:
-    """Where a song appears."""
+    """The components that show a song."""
 
     status: gr.HTML
     cancel: gr.Button
@@ -57,8 +57,8 @@ class Result:
         return list(vars(self).values())
 
 
-def build_create(shared: Shared) -> None:
-    studio = shared.studio
+def build_create(context: PageContext) -> None:
+    studio = context.studio
     with gr.Row():
         with gr.Column(scale=3):
             with gr.Column(elem_classes=["glass"]):
@@ -67,21 +67,21 @@ def build_create(shared: Shared) -> None:
             with gr.Column(elem_classes=["glass"]):
                 result = build_result()
                 downloads, again = build_song_actions(result)
-            build_history(shared)
+            build_history(context)
         with gr.Column(scale=2):
-            build_style_manager(shared, form.tags)
-    asked = generate.click(
-        lambda *values: ask_for_song(studio, values), form.fields, shared.song_id, show_progress_on=[result.status],
+            build_style_manager(context, form.tags)
+    queued = generate.click(
+        lambda *values: queue_song(studio, values), form.fields, context.song_id, show_progress_on=[result.status],
         api_visibility="private",
     )  # fmt: skip
-    shared.refresh(asked)
+    context.refresh_after(queued)
     watching = gr.on(
-        fn=partial(watch_song, studio), inputs=[shared.song_id], outputs=result.outputs,
+        fn=partial(watch_song, studio), inputs=[context.song_id], outputs=result.outputs,
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
     )  # fmt: skip
-    watching.then(lambda id: song_files(studio, id), shared.song_id, downloads, **QUIET)
-    result.cancel.click(lambda id: cancel(studio, id), shared.song_id, **QUIET)
-    again.click(lambda id: settings_of(studio, id), shared.song_id, form.fields, **QUIET)
+    watching.then(lambda id: song_files(studio, id), context.song_id, downloads, **QUIET)
+    result.cancel.click(lambda id: cancel(studio, id), context.song_id, **QUIET)
+    again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
 
 
 def build_form() -> SongForm:
@@ -101,15 +101,17 @@ def build_form() -> SongForm:
         for section in SECTIONS:
             button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
             button.click(None, lyrics, lyrics, js=WITH_SECTION % section, **QUIET)
-    duration = gr.Slider(5, 240, 20, step=1, label="Length in seconds", info="A song may end before.")
+    duration = gr.Slider(5, 240, 20, step=1, label="Length in seconds", info="A song may end earlier.")
     with gr.Row(elem_classes=["field-row"]):
-        seed = gr.Textbox(label="Seed", info="Empty: another song each time.", max_lines=1, scale=3)
-        draw = gr.Button("🎲 Draw one", min_width=110)
-    draw.click(lambda: str(random.randrange(2**31)), outputs=seed, **QUIET)
+        seed = gr.Textbox(label="Seed", info="Leave it empty for a new song each time.", max_lines=1, scale=3)
+        random_seed = gr.Button("🎲 Random seed", min_width=110)
+    random_seed.click(lambda: str(random.randrange(2**31)), outputs=seed, **QUIET)
     with gr.Accordion("Advanced", open=False):
-        temperature = gr.Slider(0.1, 2, 1, step=0.05, label="Temperature", info="Higher is more surprising.")
-        topk = gr.Slider(1, 500, 50, step=1, label="Top-k", info="How many of the likeliest tokens to draw from.")
-        cfg_scale = gr.Slider(1, 5, 1.5, step=0.1, label="Guidance", info="How closely tags and lyrics are followed.")
+        temperature = gr.Slider(0.1, 2, 1, step=0.05, label="Temperature", info="Higher is more varied.")
+        topk = gr.Slider(1, 500, 50, step=1, label="Top-k", info="Sample from this many of the likeliest codes.")
+        cfg_scale = gr.Slider(
+            1, 5, 1.5, step=0.1, label="Guidance (CFG)", info="How closely it follows tags and lyrics."
+        )
     return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale)
 
 
@@ -124,17 +126,17 @@ def build_result() -> Result:
 
 
 def build_song_actions(result: Result) -> tuple[list[gr.DownloadButton], gr.Button]:
-    """What can be done with the finished song: take it away, or make it again."""
+    """Build the actions on a finished song: download it, or use its settings again."""
     with result.song, gr.Row():
         downloads = [gr.DownloadButton(format.upper(), size="sm", min_width=80) for format in FORMATS]
         again = gr.Button("Continue with the same seed", size="sm")
     return downloads, again
 
 
-def ask_for_song(studio: Studio, values: Sequence) -> str:
+def queue_song(studio: Studio, values: Sequence) -> str:
     """Queue a song, and return its id."""
     tags, lyrics, duration_sec, seed, *sampling = values
-    with explained():
+    with user_errors():
         return studio.songs.generate(joined(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
 
 
@@ -154,11 +156,11 @@ def parsed_seed(text: str) -> int | None:
 
 
 async def watch_song(studio: Studio, id: str) -> AsyncIterator[tuple]:
-    """Yield what `Result` shows of a song, as it moves, until it ends."""
+    """Yield the outputs of `Result` whenever a song has changed, until it ends."""
     last = None
     while (song := await to_thread.run_sync(find_song, studio, id)) is not None:
         if song != last:
-            yield shown(studio, song)
+            yield result_values(studio, song)
         if song.status not in UNDER_WAY:
             return
         last = song
@@ -166,15 +168,15 @@ async def watch_song(studio: Studio, id: str) -> AsyncIterator[tuple]:
     yield song_status(None), gr.update(visible=False), gr.update(visible=False), None, None
 
 
-def shown(studio: Studio, song: Generation) -> tuple:
-    """Status, Cancel, the song's place, its sound and its receipt."""
+def result_values(studio: Studio, song: Generation) -> tuple:
+    """Return the values of `Result.outputs`."""
     under_way, is_done = song.status in UNDER_WAY, song.status == "completed"
-    sound = served_file(studio.songs.path(song.id))["path"] if is_done else None
-    return song_status(song), gr.update(visible=under_way), gr.update(visible=is_done), sound, song.receipt
+    audio = served_file(studio.songs.path(song.id))["path"] if is_done else None
+    return song_status(song), gr.update(visible=under_way), gr.update(visible=is_done), audio, song.receipt
 
 
 def find_song(studio: Studio, id: str) -> Generation | None:
-    """A song that a browser remembers may be gone."""
+    """Return a song that a browser remembers, or None when it was deleted."""
     if not id:
         return None
     try:
@@ -184,27 +186,27 @@ def find_song(studio: Studio, id: str) -> Generation | None:
 
 
 def song_files(studio: Studio, id: str) -> list:
-    """The finished song in every format, for the buttons."""
+    """Return the finished song in every format, for the buttons."""
     song = find_song(studio, id)
     if song is None or song.status != "completed":
         return [None] * len(FORMATS)
-    with explained():
+    with user_errors():
         return [served_file(studio.songs.path(id, format))["path"] for format in FORMATS]
 
 
 def cancel(studio: Studio, id: str) -> None:
-    with explained():
+    with user_errors():
         studio.songs.cancel(id)
 
 
 def settings_of(studio: Studio, id: str) -> list:
-    """What a song was asked for, for the form."""
-    with explained():
+    """Return the request of a song as values of the form."""
+    with user_errors():
         return form_values(studio.songs.get(id))
 
 
 def form_values(song: Generation) -> list:
-    """The values of `SongForm.fields`."""
+    """Return the values of `SongForm.fields`."""
     request = song.request
     tags = comma_separated(request["tags"])
     sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]

@@ -1,35 +1,35 @@
-"""📦 Dataset: collections of songs as cards, and the songs of the one that is selected."""
+"""📦 Dataset: datasets as cards, and the tracks of the selected one."""
 
 import gradio as gr
 
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.dataset_exchange import build_export, build_import
 from heartmula_studio.ui.offers import clear_sent
+from heartmula_studio.ui.page_context import PageContext, comma_separated, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
-from heartmula_studio.ui.shared import Shared, comma_separated, explained, keyed
-from heartmula_studio.ui.songs import build_songs
+from heartmula_studio.ui.tracks import build_tracks
 
 FIRST_STEP = "Give your style a name above, then drop at least five songs. Or try it with the example clips."
 
 
-def build_dataset(shared: Shared) -> None:
+def build_dataset(context: PageContext) -> None:
     editing, deleting = gr.State(""), gr.State("")
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            _build_creation(shared)
-            _build_editing(shared, editing)
-            _build_deletion(shared, deleting)
-            _build_cards(shared, editing, deleting)
+            _build_creation(context)
+            _build_editing(context, editing)
+            _build_deletion(context, deleting)
+            _build_cards(context, editing, deleting)
         with gr.Column(scale=5, min_width=320):
-            build_songs(shared)
-            build_export(shared)
-            build_import(shared)
+            build_tracks(context)
+            build_export(context)
+            build_import(context)
 
 
-def _build_creation(shared: Shared) -> None:
+def _build_creation(context: PageContext) -> None:
     with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>New dataset</h2>")
         name = gr.Textbox(label="Name", placeholder="Lagos nights", max_lines=1)
@@ -39,58 +39,58 @@ def _build_creation(shared: Shared) -> None:
     sent = gr.JSON(visible=False)
     created = gr.on(
         [create.click, name.submit, styles.submit],
-        lambda name, styles: create_dataset(shared.studio, name, styles),
+        lambda name, styles: create_dataset(context.studio, name, styles),
         [name, styles],
-        [shared.dataset_id, sent],
+        [context.dataset_id, sent],
         **QUIET,
     )
     clear_sent(created, sent, [name, styles])
-    shared.refresh(created)
-    shared.refresh(examples.click(lambda: create_examples(shared.studio), outputs=shared.dataset_id, **QUIET))
+    context.refresh_after(created)
+    context.refresh_after(examples.click(lambda: create_examples(context.studio), outputs=context.dataset_id, **QUIET))
 
 
-def _build_editing(shared: Shared, editing: gr.State) -> None:
+def _build_editing(context: PageContext, editing: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         gr.HTML("<h2>✏️ Name and styles</h2>")
         name, styles = gr.Textbox(label="Name", max_lines=1), gr.Textbox(label="Styles", max_lines=1)
         with gr.Row():
             save = gr.Button("Save", variant="primary", size="sm")
-            leave = gr.Button("Leave it", size="sm")
-    editing.change(lambda id: edited(shared.studio, id), editing, [panel, name, styles], **QUIET)
+            close = gr.Button("Close", size="sm")
+    editing.change(lambda id: edit_form(context.studio, id), editing, [panel, name, styles], **QUIET)
     saved = gr.on(
         [save.click, name.submit, styles.submit],
-        lambda *values: save_dataset(shared.studio, *values),
+        lambda *values: save_dataset(context.studio, *values),
         [editing, name, styles],
         editing,
         **QUIET,
     )
-    shared.refresh(saved)
-    leave.click(lambda: "", outputs=editing, **QUIET)
+    context.refresh_after(saved)
+    close.click(lambda: "", outputs=editing, **QUIET)
 
 
-def _build_deletion(shared: Shared, deleting: gr.State) -> None:
+def _build_deletion(context: PageContext, deleting: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         warning = gr.HTML()
         with gr.Row():
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
-    deleting.change(lambda id: what_goes(shared.studio, id), deleting, [panel, warning], **QUIET)
-    shared.refresh(confirm.click(lambda id: delete_dataset(shared.studio, id), deleting, deleting, **QUIET))
+    deleting.change(lambda id: deletion_warning(context.studio, id), deleting, [panel, warning], **QUIET)
+    context.refresh_after(confirm.click(lambda id: delete_dataset(context.studio, id), deleting, deleting, **QUIET))
     keep.click(lambda: "", outputs=deleting, **QUIET)
 
 
-def _build_cards(shared: Shared, editing: gr.State, deleting: gr.State) -> None:
-    @render_list([shared.dataset_id], moved(shared.changes.datasets, shared.dataset_id))
+def _build_cards(context: PageContext, editing: gr.State, deleting: gr.State) -> None:
+    @render_list([context.dataset_id], on_change(context.changes.datasets, context.dataset_id))
     def _(chosen: str) -> None:
-        datasets = shared.studio.datasets.list()
+        datasets = context.studio.datasets.list()
         if not datasets:
             gr.HTML(html.empty("🎼", "No datasets yet", FIRST_STEP))
         with gr.Column(elem_classes=["cards"]):
             for dataset in reversed(datasets):
-                _build_card(shared, dataset, dataset.id == chosen, editing, deleting)
+                _build_card(context, dataset, dataset.id == chosen, editing, deleting)
 
 
-def _build_card(shared: Shared, dataset: Dataset, is_chosen: bool, editing: gr.State, deleting: gr.State) -> None:
+def _build_card(context: PageContext, dataset: Dataset, is_chosen: bool, editing: gr.State, deleting: gr.State) -> None:
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
         lines = [", ".join(dataset.styles), count_line(dataset), html.when(dataset.created_at)]
         gr.HTML(html.card(dataset.name, [html.badge(dataset.status)], lines))
@@ -100,7 +100,7 @@ def _build_card(shared: Shared, dataset: Dataset, is_chosen: bool, editing: gr.S
             with gr.Row(elem_classes=["card-actions"]):
                 edit = gr.Button("✏️ Edit", size="sm", min_width=70, **keyed(f"edit {dataset.id}"))
                 delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {dataset.id}"))
-    for button, target in ((choose, shared.dataset_id), (edit, editing), (delete, deleting)):
+    for button, target in ((choose, context.dataset_id), (edit, editing), (delete, deleting)):
         button.click(lambda: dataset.id, outputs=target, key=button.key, **QUIET)
 
 
@@ -113,36 +113,36 @@ def count_line(dataset: Dataset) -> str:
 
 
 def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, list[str]]:
-    """Make an empty dataset; return its id, and what the fields held."""
-    with explained():
+    """Create an empty dataset; return its id, and what the fields held."""
+    with user_errors():
         return studio.datasets.create(name, comma_separated(styles)).id, [name, styles]
 
 
 def create_examples(studio: Studio) -> str:
-    with explained():
+    with user_errors():
         return studio.datasets.create_examples().id
 
 
-def edited(studio: Studio, id: str) -> tuple:
-    """The panel with what can be changed, or no panel without a dataset."""
+def edit_form(studio: Studio, id: str) -> tuple:
+    """Return the panel with a dataset's name and styles; hidden without a dataset."""
     if not id:
         return gr.update(visible=False), "", ""
-    with explained():
+    with user_errors():
         dataset = studio.datasets.get(id)
     return gr.update(visible=True), dataset.name, ", ".join(dataset.styles)
 
 
 def save_dataset(studio: Studio, id: str, name: str, styles: str) -> str:
-    with explained():
+    with user_errors():
         studio.datasets.update(id, name, comma_separated(styles))
     return ""
 
 
-def what_goes(studio: Studio, id: str) -> tuple:
-    """The panel that asks, saying what would be lost."""
+def deletion_warning(studio: Studio, id: str) -> tuple:
+    """Return the panel that asks before a dataset is deleted, and what would be lost."""
     if not id:
         return gr.update(visible=False), ""
-    with explained():
+    with user_errors():
         dataset = studio.datasets.get(id)
     songs, num_bytes = len(dataset.audio_files), sum(song.size_bytes for song in dataset.audio_files)
     text = f"{songs} songs ({html.size(num_bytes)}) go with their lyrics and tokens. Trained styles and songs stay."
@@ -150,6 +150,6 @@ def what_goes(studio: Studio, id: str) -> tuple:
 
 
 def delete_dataset(studio: Studio, id: str) -> str:
-    with explained():
+    with user_errors():
         studio.datasets.delete(id)
     return ""

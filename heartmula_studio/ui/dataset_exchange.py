@@ -11,71 +11,71 @@ from heartmula_studio.ui.files import served_stream
 from heartmula_studio.ui.job_view import counted
 from heartmula_studio.ui.models import SAVE_FILE
 from heartmula_studio.ui.offers import clear_sent
+from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, explained
 
 FORMATS = (("Audio folder (.zip)", "folder"), ("Parquet", "parquet"), ("WebDataset (.tar)", "webdataset"))
 SKIPPED_SHOWN = 50
 
 
-def build_import(shared: Shared) -> None:
+def build_import(context: PageContext) -> None:
     with gr.Accordion("Import a dataset", open=False, elem_classes=["glass"]):
         file = gr.File(
-            label="A .zip or .tar of songs, with metadata or texts beside them, or a .parquet",
+            label="A .zip or .tar of songs, with metadata or lyrics beside them, or a .parquet",
             file_types=[".zip", ".tar", ".gz", ".tgz", ".parquet"],
             height=130,
         )
-        name = gr.Textbox(label="Name", placeholder="that of the file", max_lines=1)
+        name = gr.Textbox(label="Name", placeholder="the name of the file", max_lines=1)
         styles = gr.Textbox(label="Styles", info="Separated by commas.", max_lines=1)
-        take = gr.Button("Import")
+        start = gr.Button("Import")
         report = gr.HTML()
     sent = gr.JSON(visible=False)
-    taken = take.click(
-        lambda *values: import_dataset(shared.studio, *values), [file, name, styles],
-        [shared.dataset_id, report, file, sent], show_progress_on=[file], api_visibility="private",
+    imported = start.click(
+        lambda *values: import_dataset(context.studio, *values), [file, name, styles],
+        [context.dataset_id, report, file, sent], show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
-    clear_sent(taken, sent, [name, styles])
-    shared.refresh(taken)
+    clear_sent(imported, sent, [name, styles])
+    context.refresh_after(imported)
 
 
-def build_export(shared: Shared) -> None:
+def build_export(context: PageContext) -> None:
     download = gr.DownloadButton(visible=False)
     with gr.Accordion("Export this dataset", open=False, elem_classes=["glass"], visible=False) as panel:
         gr.HTML('<p class="hint">Songs with their lyrics, tags and rights, as one file.</p>')
         format = gr.Dropdown(FORMATS, value="folder", label="Format", interactive=True)
         export = gr.Button("Export")
-    shared.dataset_id.change(lambda id: gr.update(visible=bool(id)), shared.dataset_id, panel, **QUIET)
+    context.dataset_id.change(lambda id: gr.update(visible=bool(id)), context.dataset_id, panel, **QUIET)
     packed = export.click(
-        lambda id, format: exported(shared.studio, id, format), [shared.dataset_id, format], download,
+        lambda id, format: exported(context.studio, id, format), [context.dataset_id, format], download,
         show_progress_on=[panel], api_visibility="private",
     )  # fmt: skip
     packed.success(None, download, js=SAVE_FILE, api_visibility="private")
 
 
 def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> tuple:
-    """Take in an uploaded file; return the new dataset's id, the report, no file, and what the other fields held."""
+    """Import an uploaded file; return the new dataset's id, the report, no file, and what the other fields held."""
     if not file:
         raise gr.Error("Choose a file first.", title="No file", print_exception=False)
     path = Path(file)
-    with explained():
+    with user_errors():
         taken = studio.datasets.import_upload(path, path.name, name, styles.split(","))
     path.unlink(missing_ok=True)
     return taken.id, import_report(taken), None, [name, styles]
 
 
 def import_report(taken: ImportedDataset) -> str:
-    """How many songs came in, and what was left out and why."""
-    said = html.notice("success", f"“{taken.name}” has {counted(len(taken.audio_files), 'song')}.")
+    """Return HTML: how many songs were imported, and what was left out and why."""
+    imported = html.notice("success", f"“{taken.name}” has {counted(len(taken.audio_files), 'song')}.")
     if not taken.skipped:
-        return said
+        return imported
     left_out = [f"{item.name}: {item.reason}" for item in taken.skipped[:SKIPPED_SHOWN]]
     more = len(taken.skipped) - len(left_out)
     left_out += [f"… and {more} more"] if more else []
     count = f"{len(taken.skipped)} {'thing was' if len(taken.skipped) == 1 else 'things were'} left out or unclear."
-    return said + html.notice("warning", count) + html.lines("warning", left_out)
+    return imported + html.notice("warning", count) + html.lines("warning", left_out)
 
 
 def exported(studio: Studio, id: str, format: str) -> str:
     """The selected dataset as one file, where a browser can fetch it."""
-    with explained():
+    with user_errors():
         return served_stream(*studio.datasets.export(id, format))["path"]

@@ -27,7 +27,7 @@ def add_endpoints(studio: Studio) -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def user_errors() -> Iterator[None]:
     """Show a StudioError's message and hint to the client."""
     try:
         yield
@@ -36,7 +36,7 @@ def explained() -> Iterator[None]:
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    with explained():
+    with user_errors():
         return await to_thread.run_sync(lambda: function(*arguments, **named))
 
 
@@ -82,7 +82,7 @@ class Endpoints:
         self, file: gr.FileData, name: str = "", styles: list[str] | None = None, split: str = ""
     ) -> dict:
         """Make a dataset of a .zip or .tar of songs, or a .parquet; `skipped` says what could not be used."""
-        with explained():
+        with user_errors():
             path, filename = uploaded_file(file)
         return await _call(self._studio.datasets.import_upload, path, filename, name, styles or [], split)
 
@@ -102,7 +102,7 @@ class Endpoints:
         rights: Literal["own", "licensed", "public_domain", "unknown"] = "unknown",
     ) -> dict | None:
         """Add a song, or a .txt with the lyrics of one; None where the lyrics wait for their song."""
-        with explained():
+        with user_errors():
             path, name = uploaded_file(file)
         return await _call(self._studio.datasets.add_file, dataset_id, path, name, caption, tags or [], rights)
 
@@ -131,7 +131,7 @@ class Endpoints:
         return await _call(self._studio.datasets.validate, dataset_id)
 
     async def preprocess(self, dataset_id: str) -> dict:
-        """Turn the songs into tokens now; training does it by itself where it was not done."""
+        """LatestOnly the songs into tokens now; training does it by itself where it was not done."""
         return await _call(self._studio.datasets.preprocess, dataset_id)
 
     async def start_training(
@@ -164,7 +164,7 @@ class Endpoints:
         return await _call(self._studio.planning.estimate, **named | {"dataset_id": dataset_id, "method": method})
 
     async def watch_job(self, job_id: str) -> AsyncIterator[dict]:
-        """Yield the job, with its progress and losses, whenever it has moved, until it ends."""
+        """Yield the job, with its progress and losses, whenever it has on_change, until it ends."""
         last: Job | None = None
         while last is None or last.status in UNDER_WAY:
             job = await _in_thread(self._studio.jobs.get, job_id)
@@ -228,7 +228,7 @@ class Endpoints:
 
     async def import_checkpoint(self, file: gr.FileData, name: str, styles: list[str] | None = None) -> dict:
         """Take in a style that was trained elsewhere: a .zip with safetensors."""
-        with explained():
+        with user_errors():
             path, filename = uploaded_file(file)
         return await _call(self._studio.checkpoints.import_archive, path, name, styles or [], filename)
 

@@ -1,4 +1,4 @@
-"""Files that come and go through Gradio."""
+"""Uploads and downloads through Gradio."""
 
 import secrets
 import shutil
@@ -13,7 +13,7 @@ from heartmula_studio.errors import InvalidInputError
 
 
 def uploaded_file(file: dict) -> tuple[Path, str]:
-    """Return where an uploaded file lies, and the name it had.
+    """Return the path of an uploaded file, and its original name.
 
     Raises InvalidInputError for anything else: a client may put any path of this machine into a request.
     """

@@ -7,30 +7,30 @@ import gradio as gr
 
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.html import badge
+from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, explained
 
 BRAND = """<h1 class="brand">HeartMuLa Training Studio</h1>
 <p class="tagline">Five songs in, and every song after carries your style.</p>"""
 LOG_OUT = '<form method="post" action="logout"><button class="sm secondary">Log out</button></form>'
 
 
-def build_header(shared: Shared) -> None:
+def build_header(context: PageContext) -> None:
     with gr.Row(elem_classes=["hero", "glass"]):
         gr.HTML(BRAND)
         with gr.Row(elem_classes=["active-style"]):
-            said = gr.HTML()
+            style = gr.HTML()
             off = gr.Button("Switch off", size="sm", visible=False)
-            if shared.studio.settings.token is not None:
+            if context.studio.settings.token is not None:
                 gr.HTML(LOG_OUT)
-    gr.on(moved(shared.changes.checkpoints), partial(active_style, shared.studio), outputs=[said, off], **QUIET)
-    shared.refresh(off.click(lambda: switch_off(shared.studio), **QUIET))
+    gr.on(on_change(context.changes.checkpoints), partial(active_style, context.studio), outputs=[style, off], **QUIET)
+    context.refresh_after(off.click(lambda: switch_off(context.studio), **QUIET))
 
 
 def active_style(studio: Studio) -> tuple[str, dict]:
-    """What is said of the active style, and the button that switches it off."""
+    """Return the active style as HTML, and the button that switches it off."""
     active = find_active(studio)
     if active is None:
         return '<p><span class="hint">Style</span> <b>none, the base model</b></p>', gr.update(visible=False)
@@ -46,5 +46,5 @@ def find_active(studio: Studio) -> Checkpoint | None:
 def switch_off(studio: Studio) -> None:
     """Make songs with the base alone; nothing is wrong where another page was quicker."""
     if active := find_active(studio):
-        with explained():
+        with user_errors():
             studio.checkpoints.deactivate(active.id)

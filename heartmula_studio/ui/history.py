@@ -5,46 +5,46 @@ import gradio as gr
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
-from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_badges, song_lines, song_title
 
 SHOWN_AT_FIRST = 8
 
 
-def build_history(shared: Shared) -> None:
+def build_history(context: PageContext) -> None:
     shown = gr.State(SHOWN_AT_FIRST)
     with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>History</h2>")
 
-        @render_list([shared.song_id, shown], moved(shared.changes.songs, shared.song_id, shown))
+        @render_list([context.song_id, shown], on_change(context.changes.songs, context.song_id, shown))
         def _(chosen: str, limit: int) -> None:
-            songs = shared.studio.songs.list()[::-1]
+            songs = context.studio.songs.list()[::-1]
             if not songs:
                 gr.HTML(html.empty("📼", "No songs yet", "What you generate stays here."))
-            names = {checkpoint.id: checkpoint.name for checkpoint in shared.studio.checkpoints.list()}
+            names = {checkpoint.id: checkpoint.name for checkpoint in context.studio.checkpoints.list()}
             for song in songs[:limit]:
-                _build_song(shared, song, names.get(song.checkpoint_id), song.id == chosen)
+                _build_song(context, song, names.get(song.checkpoint_id), song.id == chosen)
             if len(songs) > limit:
                 more = gr.Button(f"Show all {len(songs)}", size="sm")
                 more.click(lambda: len(songs), outputs=shown, **QUIET)
 
 
-def _build_song(shared: Shared, song: Generation, style_name: str | None, is_chosen: bool) -> None:
+def _build_song(context: PageContext, song: Generation, style_name: str | None, is_chosen: bool) -> None:
     style = style_name or (song.checkpoint_id and "that was deleted")
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
         gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, style)))
         with gr.Row(elem_classes=["card-actions"]):
             words = "Listen" if song.status == "completed" else "Show"
             listen = gr.Button(words, size="sm", min_width=70, **keyed(f"listen {song.id}"))
-            listen.click(lambda: song.id, outputs=shared.song_id, key=listen.key, **QUIET)
+            listen.click(lambda: song.id, outputs=context.song_id, key=listen.key, **QUIET)
             if song.status not in UNDER_WAY:
                 delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {song.id}"))
-                deleted = delete.click(lambda: delete_song(shared.studio, song.id), key=delete.key, **QUIET)
-                shared.refresh(deleted)
+                deleted = delete.click(lambda: delete_song(context.studio, song.id), key=delete.key, **QUIET)
+                context.refresh_after(deleted)
 
 
 def delete_song(studio: Studio, id: str) -> None:
-    with explained():
+    with user_errors():
         studio.songs.delete(id)

@@ -34,7 +34,7 @@ def notice(kind: str, title: str, text: str = "") -> str:
 
 
 def empty(icon: str, title: str, text: str) -> str:
-    """What a list shows while there is nothing in it: what to do first."""
+    """A placeholder for an empty list: what to do first."""
     return (
         f'<div class="empty"><div class="empty-icon" aria-hidden="true">{escape(icon)}</div>'
         f"<h3>{escape(title)}</h3><p>{escape(text)}</p></div>"
@@ -48,7 +48,7 @@ def card(title: str, badges: Iterable[str], lines: Iterable[str]) -> str:
 
 
 def progress(percent: float, label: str) -> str:
-    """A bar that screen readers know as one; `label` says what moves."""
+    """A bar that screen readers know as one; `label` names what progresses."""
     value, text = f"{percent:.0f}", escape(label)
     return (
         f'<div class="progress" role="progressbar" aria-label="{text}" aria-valuemin="0" aria-valuemax="100" '

@@ -1,4 +1,4 @@
-"""What the page says of a training job. Pure: from the job, its measurements and its log to HTML."""
+"""A training job as HTML. Pure functions of the job, its metrics and its log."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ Action = Literal["stop", "cancel", "resume", "clone", "delete"]
 
 METHODS = {"lora": "⚡ LoRA", "full": "🔥 Full"}
 PHASES = {
-    "waiting": "Waits",
-    "tokenising": "Listens to the songs",
-    "training": "Trains",
-    "saving": "Saves",
+    "waiting": "Waiting",
+    "tokenising": "Tokenizing the songs",
+    "training": "Training",
+    "saving": "Saving",
     None: "",
 }
 ACTIONS: dict[str, tuple[Action, ...]] = {
@@ -39,7 +39,7 @@ TREND_WORDS = {"constant": "The loss is constant", "rising": "The loss is rising
 
 @dataclass(frozen=True)
 class JobView:
-    """One selected job, each part by itself: what has not changed need not be sent again."""
+    """The selected job in parts, of which only changed ones are sent again."""
 
     heading: str
     numbers: str
@@ -79,13 +79,13 @@ def heading(job: Job) -> str:
 
 
 def settings_of(job: Job) -> list[str]:
-    """What tells one run from another."""
+    """Return the settings that tell one run from another."""
     rank = [f"rank {job.lora_rank}"] if job.method == "lora" else []
     return [METHODS[job.method], *rank, counted(job.epochs, "epoch"), f"learning rate {plain(job.learning_rate)}"]
 
 
 def numbers(job: Job) -> str:
-    """How far the job is."""
+    """Return progress, loss and time left as HTML."""
     values = {
         "Progress": f"{job.progress:.2f} %",
         "Epoch": f"{job.epoch} of {job.epochs}",
@@ -101,7 +101,7 @@ def numbers(job: Job) -> str:
 
 
 def notices(job: Job, events: Sequence[TrainingEvent]) -> str:
-    """How the job ended, and what the shape of the curve asks for."""
+    """Return the outcome as HTML, with advice on the loss curve."""
     return ending(job) + tip(job, loss_trend(events))
 
 
@@ -116,14 +116,14 @@ def ending(job: Job) -> str:
 
 
 def completed(job: Job) -> str:
-    """Whether there is a style to be glad of, as far as the song that was kept aside tells."""
+    """Return whether the style has learned, as far as the held-out song tells."""
     if job.learned:
         return html.notice("success", "Your style is ready.", job.message)
-    return html.notice("info" if job.learned is None else "warning", "The training is over.", job.message)
+    return html.notice("info" if job.learned is None else "warning", "The training has finished.", job.message)
 
 
 def tip(job: Job, trend: Trend | None) -> str:
-    """The guide's advice for a loss that does not fall."""
+    """Return advice for a loss that does not fall."""
     if trend not in TREND_WORDS:
         return ""
     lower = f"Lower the learning rate, to {plain(job.learning_rate / 2)} for example: "

@@ -1,4 +1,4 @@
-"""📊 Jobs: the training jobs as cards, and the selected one as it moves."""
+"""📊 Jobs: training jobs as cards, and the progress of the selected one."""
 
 import time
 from collections.abc import AsyncIterator
@@ -13,20 +13,20 @@ from heartmula_studio.errors import NotFoundError
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
+from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
-from heartmula_studio.ui.shared import Shared, explained, keyed
 
 POLL_SEC = 0.7
-REST = 10  # a long curve takes long to draw: at least this many times as long is waited before the next look
+PAUSE_FACTOR = 10  # a long curve takes long to draw: wait this many times as long before reading again
 SHOWN_AT_FIRST = 8
-FIRST_STEP = "Choose a dataset and press Start training. What happens then appears here."
+FIRST_STEP = "Choose a dataset and press Start training. Progress and loss appear here."
 
 
 @dataclass(frozen=True)
-class Pane:
-    """Where the selected job is shown, part by part as in `JobView`."""
+class JobPane:
+    """The components that show the selected job, named as in `JobView`."""
 
     heading: gr.HTML
     notices: gr.HTML
@@ -50,49 +50,50 @@ TEXTS = ("heading", "notices", "numbers", "chart", "log")  # in the order of the
 BUTTONS = ("stop", "cancel", "resume", "clone", "delete")
 
 
-class Turn:
-    """Which of a page's looks goes on: the one that began last.
+class LatestOnly:
+    """Lets one generator of a page go on: the one that was started last.
 
     Gradio's own `cancels` misses an event that is being sent, and the browser then complains of it.
     """
 
     def __init__(self) -> None:
-        self.number = 0
+        self.newest = 0
 
-    def take(self) -> int:
-        self.number += 1
-        return self.number
+    def start(self) -> int:
+        """Return a number, which is `newest` until another generator is started."""
+        self.newest += 1
+        return self.newest
 
 
-def build_jobs(shared: Shared, opened: gr.events.EventListener) -> None:
+def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     shown = gr.State("")  # the id of the job in the pane
     with gr.Column(elem_classes=["glass"], visible=False) as nothing:
         gr.HTML(html.empty("📊", "No training yet", FIRST_STEP))
         to_training = gr.Button("Go to Training", variant="primary")
-    shared.show(to_training.click(lambda: None, **QUIET), "training")
+    context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=2, min_width=280):
-            _build_cards(shared)
+            _build_cards(context)
         with gr.Column(scale=5, min_width=300, elem_classes=["glass"]):
             pane, log_scale, open_models = _build_pane()
-            _build_clone(shared, pane, shown)
-            _build_deletion(shared, pane, shown)
+            _build_clone(context, pane, shown)
+            _build_deletion(context, pane, shown)
     # Gradio loses some of what is sent to a tab that is not drawn yet: so once more when it is opened, and `places`
     # with everything that is sent.
     gr.on(
-        [opened, *moved(shared.job_id, log_scale, shared.changes.jobs, shared.changes.checkpoints)],
-        partial(watch_job, shared.studio),
-        inputs=[gr.State(Turn()), shared.job_id, log_scale],
+        [opened, *on_change(context.job_id, log_scale, context.changes.jobs, context.changes.checkpoints)],
+        partial(watch_job, context.studio),
+        inputs=[gr.State(LatestOnly()), context.job_id, log_scale],
         outputs=[shown, nothing, some, *pane.outputs],
         concurrency_limit=None,
         trigger_mode="multiple",
         **QUIET,
     )
-    _connect_buttons(shared, pane, shown)
-    shared.show(open_models.click(lambda: None, **QUIET), "models")
+    _connect_buttons(context, pane, shown)
+    context.open_tab_after(open_models.click(lambda: None, **QUIET), "models")
 
 
-def _build_pane() -> tuple[Pane, gr.Checkbox, gr.Button]:
+def _build_pane() -> tuple[JobPane, gr.Checkbox, gr.Button]:
     heading, notices = gr.HTML(), gr.HTML()
     with gr.Row(visible=False) as done:
         activate = gr.Button("Activate", variant="primary", min_width=120)
@@ -106,90 +107,90 @@ def _build_pane() -> tuple[Pane, gr.Checkbox, gr.Button]:
         delete = gr.Button("🗑️ Delete", size="sm", min_width=80)
     log_scale = gr.Checkbox(label="Log scale", container=False)
     chart, log = gr.HTML(), gr.HTML()
-    pane = Pane(heading, notices, numbers, chart, log, stop, cancel, resume, clone, delete, done, activate)
+    pane = JobPane(heading, notices, numbers, chart, log, stop, cancel, resume, clone, delete, done, activate)
     return pane, log_scale, open_models
 
 
-def _build_cards(shared: Shared) -> None:
+def _build_cards(context: PageContext) -> None:
     limit = gr.State(SHOWN_AT_FIRST)
 
-    @render_list([shared.job_id, limit], moved(shared.changes.jobs, shared.job_id, limit))
+    @render_list([context.job_id, limit], on_change(context.changes.jobs, context.job_id, limit))
     def _(remembered: str, shown: int) -> None:
-        jobs, selected = shared.studio.jobs.list()[::-1], selected_id(shared.studio, remembered)
+        jobs, selected = context.studio.jobs.list()[::-1], selected_id(context.studio, remembered)
         with gr.Column(elem_classes=["cards"]):
             for job in jobs[:shown]:
-                _build_card(shared, job, job.id == selected)
+                _build_card(context, job, job.id == selected)
         if len(jobs) > shown:
             more = gr.Button(f"Show all {len(jobs)}", size="sm")
             more.click(lambda: len(jobs), outputs=limit, **QUIET)
 
 
-def _build_card(shared: Shared, job: Job, is_selected: bool) -> None:
+def _build_card(context: PageContext, job: Job, is_selected: bool) -> None:
     with gr.Column(elem_classes=["card", "selected"] if is_selected else ["card"]):
         gr.HTML(job_card(job))
         show = gr.Button("Selected" if is_selected else "Show", size="sm", **keyed(f"show {job.id}"))
-    show.click(lambda: job.id, outputs=shared.job_id, key=show.key, **QUIET)
+    show.click(lambda: job.id, outputs=context.job_id, key=show.key, **QUIET)
 
 
-def _connect_buttons(shared: Shared, pane: Pane, shown: gr.State) -> None:
-    studio = shared.studio
+def _connect_buttons(context: PageContext, pane: JobPane, shown: gr.State) -> None:
+    studio = context.studio
     for button, action in (
         (pane.stop, lambda id: act(studio.jobs.stop, id, save=True)),
         (pane.cancel, lambda id: act(studio.jobs.stop, id, save=False)),
         (pane.resume, lambda id: act(studio.jobs.resume, id)),
     ):
-        shared.refresh(button.click(action, shown, **QUIET))
+        context.refresh_after(button.click(action, shown, **QUIET))
     activated = pane.activate.click(
         lambda id: activate(studio, id), shown, show_progress_on=[pane.notices], api_visibility="private"
     )
-    shared.refresh(activated)
+    context.refresh_after(activated)
 
 
-def _build_clone(shared: Shared, pane: Pane, shown: gr.State) -> None:
+def _build_clone(context: PageContext, pane: JobPane, shown: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
-        gr.HTML("<h3>Train again with other settings</h3>")
+        gr.HTML("<h3>Clone with other settings</h3>")
         with gr.Row():
             epochs = gr.Number(label="Epochs", precision=0, min_width=110)
             learning_rate = gr.Number(label="Learning rate", step=0.00001, min_width=110)
             rank = gr.Number(label="LoRA rank", precision=0, min_width=110)
         with gr.Row():
-            start = gr.Button("Start the copy", variant="primary", size="sm")
-            leave = gr.Button("Leave it", size="sm")
+            start = gr.Button("Start the clone", variant="primary", size="sm")
+            close = gr.Button("Close", size="sm")
     fields = [epochs, learning_rate, rank]
-    pane.clone.click(lambda id: clone_form(shared.studio, id), shown, [panel, *fields], **QUIET)
+    pane.clone.click(lambda id: clone_form(context.studio, id), shown, [panel, *fields], **QUIET)
     started = start.click(
-        lambda id, *values: clone(shared.studio, id, *values),
+        lambda id, *values: clone(context.studio, id, *values),
         [shown, *fields],
-        [shared.job_id, panel],
+        [context.job_id, panel],
         **QUIET,
     )
-    shared.refresh(started)
-    gr.on([leave.click, shared.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
+    context.refresh_after(started)
+    gr.on([close.click, context.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 
-def _build_deletion(shared: Shared, pane: Pane, shown: gr.State) -> None:
+def _build_deletion(context: PageContext, pane: JobPane, shown: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         gr.HTML(html.notice("warning", "Delete this job?", "Its log and its curve go. The style it made stays."))
         with gr.Row():
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
     pane.delete.click(lambda: gr.update(visible=True), outputs=panel, **QUIET)
-    deleted = confirm.click(lambda id: delete(shared.studio, id), shown, [shared.job_id, panel], **QUIET)
-    shared.refresh(deleted)
-    gr.on([keep.click, shared.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
+    deleted = confirm.click(lambda id: delete(context.studio, id), shown, [context.job_id, panel], **QUIET)
+    context.refresh_after(deleted)
+    gr.on([keep.click, context.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 
 # --- the selected job ------------------------------------------------------------------------------------------------
 
 
 def selected_id(studio: Studio, remembered: str) -> str:
-    """The job that a browser remembers; the newest where that one is gone; "" where there is none."""
+    """Return the job that a browser remembers, else the newest, "" without jobs."""
     ids = [job.id for job in studio.jobs.list()]
     return remembered if remembered in ids else next(reversed(ids), "")
 
 
-class Watched:
-    """One job as one page sees it. Reads again only what has moved."""
+class JobReader:
+    """Reads one job for one page, and only what has changed since."""
 
     def __init__(self, studio: Studio, id: str, log_scale: bool):
         self._studio, self._id, self._log_scale = studio, id, log_scale
@@ -197,8 +198,8 @@ class Watched:
         self._metrics: list[dict] = []
         self.job: Job | None = None
 
-    def look(self) -> JobView:
-        """Raises NotFoundError for a job that is gone."""
+    def read(self) -> JobView:
+        """Return the job as it is now. Raises NotFoundError when it was deleted."""
         job = self._studio.jobs.get(self._id)
         if job != self.job:
             self.job, self._metrics = job, self._studio.jobs.metrics(self._id)
@@ -212,32 +213,32 @@ class Watched:
         return self._log.split("\n")
 
 
-async def watch_job(studio: Studio, turn: Turn, remembered: str, log_scale: bool) -> AsyncIterator[list]:
-    """Yield what the tab shows whenever the selected job has moved: until it ends, or another look begins."""
-    mine, id = turn.take(), selected_id(studio, remembered)
+async def watch_job(studio: Studio, latest: LatestOnly, remembered: str, log_scale: bool) -> AsyncIterator[list]:
+    """Yield the outputs of the tab whenever the selected job has changed, until it ends or is watched anew."""
+    number, id = latest.start(), selected_id(studio, remembered)
     places = [id, gr.update(visible=not id), gr.update(visible=bool(id))]
-    yield [*places, *[gr.skip()] * len(Pane.__annotations__)]
-    watched, last = Watched(studio, id, log_scale), None
+    yield [*places, *[gr.skip()] * len(JobPane.__annotations__)]
+    reader, last = JobReader(studio, id, log_scale), None
     while id:
         started = time.perf_counter()
         try:
-            view = await to_thread.run_sync(watched.look)
+            view = await to_thread.run_sync(reader.read)
         except NotFoundError:
             return
-        if turn.number != mine:
+        if latest.newest != number:
             return
         if view != last:
             yield [*places, *updates(last, view)]
-        if watched.job.status not in UNDER_WAY:
+        if reader.job.status not in UNDER_WAY:
             return
         last = view
-        await anyio.sleep(max(POLL_SEC, REST * (time.perf_counter() - started)))
+        await anyio.sleep(max(POLL_SEC, PAUSE_FACTOR * (time.perf_counter() - started)))
 
 
 def updates(last: JobView | None, view: JobView) -> list:
-    """What the parts of the pane become; those that are as before are left alone."""
-    said = [(getattr(last, part, None), getattr(view, part)) for part in TEXTS]
-    texts = [gr.skip() if new == old else new for old, new in said]
+    """Return updates for the pane; parts that have not changed are skipped."""
+    pairs = [(getattr(last, part, None), getattr(view, part)) for part in TEXTS]
+    texts = [gr.skip() if new == old else new for old, new in pairs]
     if last and (last.actions, last.style) == (view.actions, view.style):
         return texts + [gr.skip()] * (len(BUTTONS) + 2)
     buttons = [gr.update(visible=action in view.actions) for action in BUTTONS]
@@ -246,7 +247,7 @@ def updates(last: JobView | None, view: JobView) -> list:
 
 
 def find_style(studio: Studio, job: Job) -> Checkpoint | None:
-    """What a completed job made; it may have been deleted."""
+    """Return the checkpoint of a completed job; None when it was deleted."""
     if job.checkpoint_id is None:
         return None
     try:
@@ -255,32 +256,32 @@ def find_style(studio: Studio, job: Job) -> Checkpoint | None:
         return None
 
 
-# --- what the buttons do ---------------------------------------------------------------------------------------------
+# --- actions of the buttons ------------------------------------------------------------------------------------------
 
 
 def act(action, id: str, **options: bool) -> None:
-    with explained():
+    with user_errors():
         action(id, **options)
 
 
 def activate(studio: Studio, id: str) -> None:
-    """Make songs in the style that a job made from now on."""
-    with explained():
+    """Make every song from now on in the style that a job trained."""
+    with user_errors():
         studio.checkpoints.activate(studio.jobs.get(id).checkpoint_id)
-    gr.Info("Every song from now on carries this style.", title="Activated")
+    gr.Info("Every song from now on has this style.", title="Activated")
 
 
 def clone_form(studio: Studio, id: str) -> tuple:
-    """The form with the job's own settings."""
-    with explained():
+    """Return the form with the job's own settings."""
+    with user_errors():
         job = studio.jobs.get(id)
     rank = gr.update(value=job.lora_rank, visible=job.method == "lora")
     return gr.update(visible=True), job.epochs, job.learning_rate, rank
 
 
 def clone(studio: Studio, id: str, epochs: int | None, learning_rate: float | None, rank: int | None) -> tuple:
-    """Queue the job again with what was changed; what was not keeps all that depends on it."""
-    with explained():
+    """Queue the job again with the changed settings; those that were not changed are not set."""
+    with user_errors():
         job = studio.jobs.get(id)
         wanted = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": rank}
         changes = {name: value for name, value in wanted.items() if value != getattr(job, name)}
@@ -288,6 +289,6 @@ def clone(studio: Studio, id: str, epochs: int | None, learning_rate: float | No
 
 
 def delete(studio: Studio, id: str) -> tuple:
-    with explained():
+    with user_errors():
         studio.jobs.delete(id)
     return "", gr.update(visible=False)

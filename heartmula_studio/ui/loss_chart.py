@@ -38,20 +38,20 @@ class LossPoints:
         return cls(train, tuple((event.step, event.loss) for event in events if isinstance(event, EvalEvent)))
 
     def above_zero(self) -> "LossPoints":
-        """Those that a logarithm knows."""
+        """Return the positive losses, which have a logarithm."""
         return LossPoints(*(tuple(p for p in points if p[1] > 0) for points in (self.train, self.held_out)))
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from `low` to `high`, spread evenly or by their logarithms."""
+    """An axis from `low` to `high`, linear or logarithmic."""
 
     low: float
     high: float
     is_log: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value lies, from 0 (`low`) to 1 (`high`)."""
+        """Return the position of a value, from 0 (`low`) to 1 (`high`)."""
         low, high, value = map(math.log, (self.low, self.high, value)) if self.is_log else (self.low, self.high, value)
         return (value - low) / (high - low)
 
@@ -70,7 +70,7 @@ def loss_chart(points: LossPoints, log_scale: bool = False) -> str:
 
 
 def described(points: LossPoints) -> str:
-    """What the picture shows, for those who cannot see it."""
+    """Return the curve in words, for screen readers."""
     if not points.train and not points.held_out:
         return f"Loss over steps: {NOTHING_YET}"
     said = []

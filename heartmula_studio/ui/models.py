@@ -1,4 +1,4 @@
-"""📦 Models: the trained styles as cards, comparing one with the base, and taking in one from elsewhere."""
+"""📦 Models: trained styles as cards, a comparison with the base, and the import of a style."""
 
 import secrets
 from collections import Counter
@@ -16,19 +16,19 @@ from heartmula_studio.errors import NotFoundError
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import served_file, served_stream
 from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
+from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
-from heartmula_studio.ui.shared import Shared, explained, keyed
 from heartmula_studio.ui.song_view import song_status
 
 POLL_SEC = 0.5
-FIRST_STEP = "Train on five songs or more, or take in a style that was trained elsewhere."
+FIRST_STEP = "Train on five songs or more, or import a style that was trained elsewhere."
 RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain", "unknown": "of unknown rights"}
-STRENGTH_INFO = "Of the active style, and of the one that you activate next."
+STRENGTH_INFO = "Of the active style, and of the next one that you activate."
 SAVE_FILE = """(file) => {
   const link = document.createElement("a");
   link.href = file.url;
@@ -37,66 +37,68 @@ SAVE_FILE = """(file) => {
 }"""
 
 
-def build_models(shared: Shared) -> None:
+def build_models(context: PageContext) -> None:
     comparing, deleting = gr.State(""), gr.State("")
     download = gr.DownloadButton(visible=False)
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
-            _build_deletion(shared, deleting)
-            _build_comparison(shared, comparing)
-            strength = _build_strength(shared)
-            _build_cards(shared, strength, comparing, deleting, download)
+            _build_deletion(context, deleting)
+            _build_comparison(context, comparing)
+            strength = _build_strength(context)
+            _build_cards(context, strength, comparing, deleting, download)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
-            _build_import(shared)
+            _build_import(context)
 
 
-def _build_strength(shared: Shared) -> gr.Slider:
-    """Build the one field of all cards, which are drawn anew as styles come and go: it is not."""
-    studio, offers = shared.studio, Offers.build()
+def _build_strength(context: PageContext) -> gr.Slider:
+    """Build the one field for all cards. They are redrawn as styles come and go; the field is not."""
+    studio, offers = context.studio, Offers.build()
     with gr.Row(elem_classes=["field-row", "glass"], visible=False) as panel:
         strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", info=STRENGTH_INFO, interactive=True, scale=3)
         set_it = gr.Button("Set strength", min_width=120)
-    looked = gr.on(
-        moved(shared.changes.checkpoints), partial(strength_panel, studio), outputs=[panel, set_it, offers.offered],
+    offered = gr.on(
+        on_change(context.changes.checkpoints),
+        partial(strength_panel, studio),
+        outputs=[panel, set_it, offers.offered],
         **QUIET,
-    )  # fmt: skip
-    offers.take(looked, [strength])
+    )
+    offers.fill(offered, [strength])
     # The arrow keys move the slider without releasing it, so there is a button, too.
     changed = gr.on(
         [set_it.click, strength.release], partial(set_strength, studio), strength,
         show_progress_on=[panel], api_visibility="private",
     )  # fmt: skip
-    shared.refresh(changed)
+    context.refresh_after(changed)
     return strength
 
 
 def _build_cards(
-    shared: Shared, strength: gr.Slider, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
+    context: PageContext, strength: gr.Slider, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
 ) -> None:
-    @render_list(None, moved(shared.changes.checkpoints))
+    @render_list(None, on_change(context.changes.checkpoints))
     def _() -> None:
-        checkpoints = shared.studio.checkpoints.list()[::-1]
+        checkpoints = context.studio.checkpoints.list()[::-1]
         if not checkpoints:
             with gr.Column(elem_classes=["glass"]):
                 gr.HTML(html.empty("📦", "No trained styles yet", FIRST_STEP))
                 to_training = gr.Button("Go to Training", variant="primary")
-            shared.show(to_training.click(lambda: None, **QUIET), "training")
+            context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
         with gr.Column(elem_classes=["cards"]):
             for checkpoint in checkpoints:
-                _build_card(shared, checkpoint, strength, comparing, deleting, download)
+                _build_card(context, checkpoint, strength, comparing, deleting, download)
 
 
 def _build_card(
-    shared: Shared,
+    context: PageContext,
     checkpoint: Checkpoint,
     strength: gr.Slider,
     comparing: gr.State,
     deleting: gr.State,
     download: gr.DownloadButton,
 ) -> None:
-    studio, id, is_active = shared.studio, checkpoint.id, checkpoint.is_active
+    studio, id, is_active = context.studio, checkpoint.id, checkpoint.is_active
     with gr.Column(elem_classes=["card", "selected"] if is_active else ["card"]):
-        said = gr.HTML(checkpoint_card(checkpoint))
+        text = gr.HTML(checkpoint_card(checkpoint))
         activate_it = gr.Button(
             "Activate", variant="primary", visible=not is_active, min_width=110, **keyed(f"activate {id}")
         )
@@ -109,28 +111,28 @@ def _build_card(
             gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
     activated = activate_it.click(
         lambda value: activate(studio, id, value), strength,
-        show_progress_on=[said], api_visibility="private", key=activate_it.key,
+        show_progress_on=[text], api_visibility="private", key=activate_it.key,
     )  # fmt: skip
-    shared.refresh(activated)
-    shared.refresh(deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET))
+    context.refresh_after(activated)
+    context.refresh_after(deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET))
     compare.click(lambda: id, outputs=comparing, key=compare.key, **QUIET)
     delete.click(lambda: id, outputs=deleting, key=delete.key, **QUIET)
-    packed = save.click(lambda: packed_style(studio, id), outputs=download, key=save.key, **QUIET)
+    packed = save.click(lambda: zipped_style(studio, id), outputs=download, key=save.key, **QUIET)
     packed.success(None, download, js=SAVE_FILE, api_visibility="private")
 
 
-def _build_deletion(shared: Shared, deleting: gr.State) -> None:
+def _build_deletion(context: PageContext, deleting: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         warning = gr.HTML()
         with gr.Row():
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
-    deleting.change(lambda id: what_goes(shared.studio, id), deleting, [panel, warning], **QUIET)
-    shared.refresh(confirm.click(lambda id: delete(shared.studio, id), deleting, deleting, **QUIET))
+    deleting.change(lambda id: deletion_warning(context.studio, id), deleting, [panel, warning], **QUIET)
+    context.refresh_after(confirm.click(lambda id: delete(context.studio, id), deleting, deleting, **QUIET))
     keep.click(lambda: "", outputs=deleting, **QUIET)
 
 
-def _build_comparison(shared: Shared, comparing: gr.State) -> None:
+def _build_comparison(context: PageContext, comparing: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         heading = gr.HTML()
         tags = gr.Textbox(label="Tags", placeholder="piano, calm, slow", max_lines=1)
@@ -150,31 +152,31 @@ def _build_comparison(shared: Shared, comparing: gr.State) -> None:
     form = [panel, heading, tags, strength, seed, players]
     fields = [comparing, tags, lyrics, duration, seed, strength]
     shown = [players, base_status, base, style_status, style]
-    making = start.click(partial(compare, shared.studio), fields, shown, concurrency_limit=None, **QUIET)
-    comparing.change(lambda id: comparison_form(shared.studio, id), comparing, form, cancels=[making], **QUIET)
+    making = start.click(partial(compare, context.studio), fields, shown, concurrency_limit=None, **QUIET)
+    comparing.change(lambda id: comparison_form(context.studio, id), comparing, form, cancels=[making], **QUIET)
     close.click(lambda: "", outputs=comparing, **QUIET)
 
 
-def _build_import(shared: Shared) -> None:
+def _build_import(context: PageContext) -> None:
     gr.HTML("<h2>Import a style</h2>")
     file = gr.File(label="A .zip with safetensors", file_types=[".zip"], height=130)
     name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1)
     styles = gr.Textbox(label="Styles", placeholder="synthwave, slow", info="Separated by commas.", max_lines=1)
-    take = gr.Button("Import")
+    start = gr.Button("Import")
     sent = gr.JSON(visible=False)
-    taken = take.click(
-        lambda *values: take_in(shared.studio, *values), [file, name, styles], [file, sent],
+    imported = start.click(
+        lambda *values: import_style(context.studio, *values), [file, name, styles], [file, sent],
         show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
-    clear_sent(taken, sent, [name, styles])
-    shared.refresh(taken)
+    clear_sent(imported, sent, [name, styles])
+    context.refresh_after(imported)
 
 
-# --- what is said ----------------------------------------------------------------------------------------------------
+# --- texts -----------------------------------------------------------------------------------------------------------
 
 
 def checkpoint_card(checkpoint: Checkpoint) -> str:
-    """What a style is, what it came from, and what its songs' owners allow."""
+    """Return a style as HTML: method, base, size, losses, and the rights of its songs."""
     base = checkpoint.base_model.get("name", "")
     lines = [
         ", ".join(checkpoint.styles),
@@ -196,24 +198,24 @@ def losses_line(checkpoint: Checkpoint) -> str:
 def rights_line(checkpoint: Checkpoint) -> str:
     """ "6 songs: 4 own, 2 of unknown rights"."""
     counts = Counter(song.rights for song in checkpoint.rights)
-    said = ", ".join(f"{count} {RIGHTS[rights]}" for rights, count in counts.most_common())
-    return f"{counted(counts.total(), 'song')}: {said}" if said else ""
+    parts = ", ".join(f"{count} {RIGHTS[rights]}" for rights, count in counts.most_common())
+    return f"{counted(counts.total(), 'song')}: {parts}" if parts else ""
 
 
 def strength_of(checkpoint: Checkpoint) -> float:
-    """The strength it is active with, else the usual one."""
+    """Return the strength that a style is active with, else 1."""
     return 1.0 if checkpoint.strength is None else checkpoint.strength
 
 
 def strength_panel(studio: Studio) -> tuple[dict, dict, list[dict]]:
-    """The panel, for which there must be styles; its button, for an active one; and the strength that is in use."""
+    """Return the panel, shown when there are styles; its button, for an active style; and the strength in use."""
     active = find_active(studio)
     offered = [offer("strength", strength_of(active) if active else 1.0)]
     return gr.update(visible=bool(studio.checkpoints.list())), gr.update(interactive=active is not None), offered
 
 
 def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
-    """A style that is asked about may be gone."""
+    """Return a style, or None when it was deleted."""
     if not id:
         return None
     try:
@@ -222,27 +224,27 @@ def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
         return None
 
 
-# --- what the buttons do ---------------------------------------------------------------------------------------------
+# --- actions of the buttons ------------------------------------------------------------------------------------------
 
 
 def activate(studio: Studio, id: str, strength: float) -> None:
-    with explained():
+    with user_errors():
         studio.checkpoints.activate(id, strength)
 
 
 def set_strength(studio: Studio, strength: float) -> None:
-    """Give the active style another strength; without one, it waits for the next."""
+    """Set the strength of the active style, if there is one."""
     if active := find_active(studio):
         activate(studio, active.id, strength)
 
 
 def deactivate(studio: Studio, id: str) -> None:
-    with explained():
+    with user_errors():
         studio.checkpoints.deactivate(id)
 
 
-def what_goes(studio: Studio, id: str) -> tuple:
-    """The panel that asks, saying what would be lost."""
+def deletion_warning(studio: Studio, id: str) -> tuple:
+    """Return the panel that asks before a style is deleted, and what would be lost."""
     checkpoint = find_checkpoint(studio, id)
     if checkpoint is None:
         return gr.update(visible=False), ""
@@ -251,22 +253,22 @@ def what_goes(studio: Studio, id: str) -> tuple:
 
 
 def delete(studio: Studio, id: str) -> str:
-    with explained():
+    with user_errors():
         studio.checkpoints.delete(id)
     return ""
 
 
-def packed_style(studio: Studio, id: str) -> str:
-    """The style as one file, where a browser can fetch it."""
-    with explained():
+def zipped_style(studio: Studio, id: str) -> str:
+    """Return the style as one .zip, where a browser can fetch it."""
+    with user_errors():
         return served_stream(*studio.checkpoints.download(id))["path"]
 
 
-def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, list[str]]:
-    """Keep a style that was trained elsewhere; return no file, and what the other fields held."""
+def import_style(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, list[str]]:
+    """Import a style that was trained elsewhere; return no file, and what the other fields held."""
     if not file:
         raise gr.Error("Choose a .zip file first.", title="No file", print_exception=False)
-    with explained():
+    with user_errors():
         checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","))
     for warning in checkpoint.warnings:
         gr.Warning(escape(warning), title="Imported")
@@ -275,23 +277,23 @@ def take_in(studio: Studio, file: str | None, name: str, styles: str) -> tuple[N
 
 
 def comparison_form(studio: Studio, id: str) -> tuple:
-    """The panel with the style's own tags, or no panel."""
+    """Return the panel with the style's own tags; hidden without a style."""
     checkpoint = find_checkpoint(studio, id)
     if checkpoint is None:
         return gr.update(visible=False), *[gr.skip()] * 5
     title = f'<h2 class="card-title" dir="auto">{html.escape(checkpoint.name)} and the base</h2>'
-    said = '<p class="hint">One song twice, of the same seed: without the style, and with it.</p>'
+    hint = '<p class="hint">One song, made twice with the same seed: without the style, and with it.</p>'
     tags, strength = ", ".join(checkpoint.styles), strength_of(checkpoint)
-    return gr.update(visible=True), title + said, tags, strength, secrets.randbelow(2**31), gr.update(visible=False)
+    return gr.update(visible=True), title + hint, tags, strength, secrets.randbelow(2**31), gr.update(visible=False)
 
 
 async def compare(
     studio: Studio, id: str, tags: str, lyrics: str, duration_sec: float, seed: int | None, strength: float
 ) -> AsyncIterator[list]:
-    """Queue both songs; yield how far they are, and their sound, until both have ended."""
+    """Queue both songs; yield their progress and their audio, until both have ended."""
     checkpoint = find_checkpoint(studio, id)
     wanted = partial(studio.songs.compare, id, tags, lyrics, duration_sec, seed, strength=strength)
-    with explained():
+    with user_errors():
         pair = await to_thread.run_sync(wanted)
     name, last = checkpoint.name if checkpoint else "", None
     while True:
@@ -302,13 +304,13 @@ async def compare(
             return
         last = pair
         await anyio.sleep(POLL_SEC)
-        with explained():
+        with user_errors():
             pair = tuple([await to_thread.run_sync(studio.songs.get, song.id) for song in pair])
 
 
 def song_part(studio: Studio, song: Generation, label: str) -> tuple[str, dict[str, Any]]:
-    """How far one of the two songs is, and its player."""
+    """Return the status of one of the two songs, and its player."""
     title = f'<h3 class="card-title" dir="auto">{html.escape(label)}</h3>'
-    said = f'{title}<p class="hint">Seed {song.request["seed"]}</p>{song_status(song)}'
-    sound = served_file(studio.songs.path(song.id))["path"] if song.status == "completed" else None
-    return said, gr.update(value=sound, label=label, visible=sound is not None)
+    status = f'{title}<p class="hint">Seed {song.request["seed"]}</p>{song_status(song)}'
+    audio = served_file(studio.songs.path(song.id))["path"] if song.status == "completed" else None
+    return status, gr.update(value=audio, label=label, visible=audio is not None)

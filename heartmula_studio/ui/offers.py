@@ -27,7 +27,7 @@ CLEAR_SENT = "(sent, ...shown) => shown.map((value, field) => value === sent[fie
 
 @dataclass(frozen=True)
 class Offers:
-    """Values that only the browser holds; `keys` says whose the fields are, and changes together with them."""
+    """Values that only the browser holds; `keys` names what the fields are of, and changes together with them."""
 
     offered: gr.JSON
     taken: gr.JSON
@@ -37,8 +37,8 @@ class Offers:
     def build(cls) -> "Offers":
         return cls(*(gr.JSON(visible=False) for _ in range(3)))
 
-    def take(self, event: gr.events.Dependency, fields: Sequence[gr.components.Component]) -> None:
-        """Let `fields` take what an event wrote to `offered`: a list of `offer`, all of as many values."""
+    def fill(self, event: gr.events.Dependency, fields: Sequence[gr.components.Component]) -> None:
+        """Fill `fields` with what an event wrote to `offered`: a list of `offer`, all of the same length."""
         holders = [self.taken, self.keys, *fields]
         event.success(None, [self.offered, *holders], holders, js=TAKE, **QUIET)
 

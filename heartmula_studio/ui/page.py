@@ -13,9 +13,9 @@ from heartmula_studio.ui.endpoints import add_endpoints
 from heartmula_studio.ui.header import build_header
 from heartmula_studio.ui.jobs import build_jobs
 from heartmula_studio.ui.models import build_models
+from heartmula_studio.ui.page_context import PageContext, remembered_choice
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import quieten_lists
-from heartmula_studio.ui.shared import Shared, remembered
 from heartmula_studio.ui.training import build_training
 
 CACHE_CHECK_SEC, CACHE_AGE_SEC = 3600, 86400
@@ -33,23 +33,23 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
         fill_width=True,
         delete_cache=(CACHE_CHECK_SEC, CACHE_AGE_SEC),
     ) as page:
-        shared = Shared(
+        context = PageContext(
             studio,
             players,
             Changes.build(),
-            dataset_id=remembered("dataset"),
-            job_id=remembered("job"),
-            song_id=remembered("song"),
+            dataset_id=remembered_choice("dataset"),
+            job_id=remembered_choice("job"),
+            song_id=remembered_choice("song"),
             views=gr.Tabs(overflow_behavior="wrap", render=False),
             tabs=gr.Tabs(overflow_behavior="wrap", render=False),
         )
-        build_header(shared)
-        with placed(shared.views):
+        build_header(context)
+        with rendered(context.views):
             with gr.Tab("🎵 Create", id="create"):
-                build_create(shared)
+                build_create(context)
             with gr.Tab("🎓 Training Studio", id="studio"):
-                build_studio(shared)
-        shared.changes.watch(studio, page)
+                build_studio(context)
+        context.changes.watch(studio, page)
         add_endpoints(studio)
     quieten_lists(page)
     page.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=QUEUE_SIZE)
@@ -58,21 +58,21 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
     return page
 
 
-def build_studio(shared: Shared) -> None:
-    with placed(shared.tabs):
+def build_studio(context: PageContext) -> None:
+    with rendered(context.tabs):
         with gr.Tab("📦 Dataset", id="dataset"):
-            build_dataset(shared)
+            build_dataset(context)
         with gr.Tab("⚙️ Training", id="training"):
-            build_training(shared)
+            build_training(context)
         with gr.Tab("📊 Jobs", id="jobs") as jobs:
-            build_jobs(shared, opened=jobs.select)
+            build_jobs(context, opened=jobs.select)
         with gr.Tab("📦 Models", id="models"):
-            build_models(shared)
+            build_models(context)
 
 
 @contextmanager
-def placed(tabs: gr.Tabs) -> Iterator[None]:
-    """Fill tabs that were made before: buttons in one tab lead to another one that comes later."""
+def rendered(tabs: gr.Tabs) -> Iterator[None]:
+    """Fill tabs that were built before: buttons in one tab open another one that comes later."""
     tabs.render()
     with tabs:
         yield

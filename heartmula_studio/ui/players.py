@@ -1,4 +1,4 @@
-"""Where players of the page find songs: addresses that only the page can make, for files that are served as they lie.
+"""Addresses for the audio players of the page, which only the page can make.
 
 A browser's player sends no token and REST wants one; the page is behind the login, so an address that it signed shows
 that somebody who may has asked. Other files of the data folder have no address.
@@ -19,7 +19,7 @@ ROUTE = "/players"
 
 
 class Players:
-    """The addresses end with the server that made them."""
+    """Signed addresses of audio files, valid as long as this server runs."""
 
     def __init__(self, root: Path):
         """`root`: the folder that all songs are in."""

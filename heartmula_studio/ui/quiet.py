@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import gradio as gr
 
 QUIET = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
-"""How the page's own events are listened to: without an overlay, and not among the named endpoints.
+"""Arguments for the page's own listeners: no overlay, and no named endpoint.
 
 Gradio 6.31 tells every output of every listener so far how far any of them is, hidden or not, and copies all that is
 inside it: on this page that kept a core busy while anything was under way. An empty list leaves nothing to tell.
@@ -23,7 +23,7 @@ def render_list(
 
 
 def quieten_lists(page: gr.Blocks) -> None:
-    """Make the listeners of `gr.render`, which cannot be told where they show progress, like the others."""
+    """Set what cannot be given to `gr.render`: where its listeners show progress."""
     for listener in page.fns.values():
         if listener.renderable:
             listener.show_progress_on = []

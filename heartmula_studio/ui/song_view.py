@@ -1,4 +1,4 @@
-"""What the page says of a song that was asked for."""
+"""A song that was asked for, in the words of the page."""
 
 from heartmula_studio.store.records import Generation
 from heartmula_studio.ui import html
@@ -29,13 +29,13 @@ def song_badges(song: Generation) -> list[str]:
 
 
 def song_title(song: Generation) -> str:
-    """What a song is called: its tags, else how its lyrics begin."""
+    """Return a name for a song: its tags, else how its lyrics begin."""
     words = song.request.get("tags") or song.request.get("lyrics", "").strip().partition("\n")[0]
     return words[:80] or "Without tags"
 
 
 def song_lines(song: Generation, style_name: str | None) -> list[str]:
-    """When it was made, how long it is, from which seed, in which style."""
+    """Return lines with length, seed, style and time of a song."""
     length = html.duration(song.duration_sec or song.request.get("duration_sec", 0))
     style = f"Style {style_name} × {song.strength:g}" if style_name else "Base model"
     return [f"{length} · seed {song.request.get('seed', '?')} · {style}", html.when(song.created_at)]

@@ -1,4 +1,4 @@
-"""The Style Manager: tags to choose from, one's own ones, and trained styles to switch on."""
+"""Style Manager: tags to choose from, own tags, and trained styles to activate."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,11 +6,11 @@ from functools import partial
 import gradio as gr
 
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.header import find_active, switch_off
 from heartmula_studio.ui.offers import clear_sent
+from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, explained
 
 BASE = ""  # the choice that stands for no trained style
 Update = dict
@@ -22,9 +22,9 @@ WITH_TICKED = """(tags, ticked, offered) => {
 TICKED = "(tags, offered) => offered.map(group => group.filter(tag => tags.includes(tag)))"
 
 
-def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
-    """Offer what a song can be asked for; `tags` are those of the song."""
-    studio, changes = shared.studio, shared.changes
+def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
+    """Build the choice of tags and trained styles; `tags` are those of the song."""
+    studio, changes = context.studio, context.changes
     with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>Style Manager</h2>")
         to_studio = gr.Button("🎓 Training Studio", variant="primary")
@@ -37,43 +37,45 @@ def build_style_manager(shared: Shared, tags: gr.Dropdown) -> None:
         with gr.Row(elem_classes=["field-row"]):
             new = gr.Textbox(label="A tag of your own", placeholder="Highlife", max_lines=1, scale=3)
             add = gr.Button("Add", min_width=80)
-            forget = gr.Button("Forget the ticked ones", min_width=120, visible=False)
-    shared.show(to_studio.click(lambda: None, **QUIET), "dataset")
+            remove = gr.Button("Remove the ticked ones", min_width=120, visible=False)
+    context.open_tab_after(to_studio.click(lambda: None, **QUIET), "dataset")
     _keep_in_step(tags, [builtin, own], offered)
     added = gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, sent, **QUIET)
     clear_sent(added, sent, [new])
-    shared.refresh(added)
-    shared.refresh(forget.click(lambda names, tags: forget_tags(studio, names, tags), [own, tags], tags, **QUIET))
-    shared.refresh(trained.input(lambda id: choose_style(studio, id), trained, **QUIET))
-    gr.on(moved(changes.styles), partial(own_tags, studio), outputs=[own, forget, offered], **QUIET)
-    gr.on(moved(changes.checkpoints), partial(trained_styles, studio), outputs=trained, **QUIET)
-    gr.on(moved(changes.styles, changes.checkpoints), partial(suggestions, studio), outputs=tags, **QUIET)
+    context.refresh_after(added)
+    context.refresh_after(
+        remove.click(lambda names, tags: remove_tags(studio, names, tags), [own, tags], tags, **QUIET)
+    )
+    context.refresh_after(trained.input(lambda id: choose_style(studio, id), trained, **QUIET))
+    gr.on(on_change(changes.styles), partial(own_tags, studio), outputs=[own, remove, offered], **QUIET)
+    gr.on(on_change(changes.checkpoints), partial(trained_styles, studio), outputs=trained, **QUIET)
+    gr.on(on_change(changes.styles, changes.checkpoints), partial(suggestions, studio), outputs=tags, **QUIET)
 
 
 def _keep_in_step(tags: gr.Dropdown, groups: Sequence[gr.CheckboxGroup], offered: gr.JSON) -> None:
-    """Ticking a tag adds it to the song's, and the song's tags are ticked: in the browser, faster than anyone ticks."""
+    """Tick the song's tags, and add ticked tags to the song: in the browser, faster than anyone ticks."""
     for number, group in enumerate(groups):
         group.input(None, [tags, group, offered], tags, js=WITH_TICKED % number, **QUIET)
     tags.change(None, [tags, offered], list(groups), js=TICKED, **QUIET)
 
 
 def add_tag(studio: Studio, name: str) -> list[str]:
-    """Keep a tag; return what the field held."""
-    with explained():
+    """Add an own tag; return what the field held."""
+    with user_errors():
         studio.tags.add(name)
     return [name]
 
 
-def forget_tags(studio: Studio, names: Sequence[str], tags: Sequence[str]) -> list[str]:
-    """Forget tags, and return the song's tags without them."""
-    with explained():
+def remove_tags(studio: Studio, names: Sequence[str], tags: Sequence[str]) -> list[str]:
+    """Remove own tags, and return the song's tags without them."""
+    with user_errors():
         for name in names:
             studio.tags.remove(name)
     return [tag for tag in tags if tag not in names]
 
 
 def own_tags(studio: Studio) -> tuple[Update, Update, list[list[str]]]:
-    """A person's own tags, the button that forgets some, and what both groups of tags offer."""
+    """Return the own tags, the button that removes some, and the choices of both groups of tags."""
     styles = studio.tags.list()
     custom = list(styles.custom)
     is_any = gr.update(visible=bool(custom))
@@ -81,7 +83,7 @@ def own_tags(studio: Studio) -> tuple[Update, Update, list[list[str]]]:
 
 
 def trained_styles(studio: Studio) -> Update:
-    """The checkpoints by name, and which of them is active."""
+    """Return the checkpoints by name, with the active one chosen."""
     choices = [("None, the base model", BASE)]
     choices += [(checkpoint.name, checkpoint.id) for checkpoint in studio.checkpoints.list()]
     active = find_active(studio)
@@ -89,16 +91,16 @@ def trained_styles(studio: Studio) -> Update:
 
 
 def choose_style(studio: Studio, id: str) -> None:
-    """Make songs in this trained style from now on, or in none."""
+    """Activate a trained style, or none."""
     if id == BASE:
         switch_off(studio)
         return
-    with explained():
+    with user_errors():
         studio.checkpoints.activate(id)
 
 
 def suggestions(studio: Studio) -> Update:
-    """What the song's tags are completed from: a person's own first, as they meant something by them."""
+    """Return the suggestions for the song's tags: own ones first."""
     styles = studio.tags.list()
     names = [*styles.custom, *(style.name for style in styles.trained), *styles.builtin]
     return gr.update(choices=list(dict.fromkeys(names)))

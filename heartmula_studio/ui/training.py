@@ -1,4 +1,4 @@
-"""⚙️ Training: what to learn from, how, and what that will take."""
+"""⚙️ Training: dataset, method and settings of a job, with an estimate of time, memory and disk."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.views import Estimate
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.changes import moved
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.job_view import METHODS, readings
 from heartmula_studio.ui.offers import Offers, offer
+from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.shared import Shared, explained
 
-FIRST_STEP = "Make a dataset of at least five songs first, or take the six example clips."
+FIRST_STEP = "Make a dataset of at least five songs first, or try the six example clips."
 SMALL_BASE = "nano"
 LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
 LORA_PREFIX = "lora_"
@@ -105,12 +105,12 @@ NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in A
 
 @dataclass(frozen=True)
 class Form:
-    """`base` says what is trained, `settings` are in the order of NAMES."""
+    """`base` names the base model, `settings` are in the order of NAMES."""
 
     dataset: gr.Dropdown
     base: gr.HTML
     method: gr.Radio
-    rate: Offers  # of the learning rate that suits base and method
+    rate: Offers  # default of the learning rate for base and method
     settings: list[gr.components.Component]
 
     @property
@@ -122,27 +122,27 @@ class Form:
         return [self.dataset, self.method, *self.settings]
 
 
-def build_training(shared: Shared) -> None:
-    studio = shared.studio
+def build_training(context: PageContext) -> None:
+    studio = context.studio
     with gr.Column(elem_classes=["glass"]) as nothing:
         gr.HTML(html.empty("⚙️", "Nothing to train on yet", FIRST_STEP))
         to_dataset = gr.Button("Go to Dataset", variant="primary")
-    shared.show(to_dataset.click(lambda: None, **QUIET), "dataset")
+    context.open_tab_after(to_dataset.click(lambda: None, **QUIET), "dataset")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
             form = _build_form(studio)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
-            gr.HTML("<h2>What it will take</h2>")
+            gr.HTML("<h2>Estimate</h2>")
             estimate = gr.HTML()
             start = gr.Button("Start training", variant="primary", size="lg")
-    _keep_datasets(shared, form, [nothing, some])
+    _keep_datasets(context, form, [nothing, some])
     gr.on(
-        moved(shared.changes.datasets, *form.inputs), partial(foresee, studio), form.inputs,
+        on_change(context.changes.datasets, *form.inputs), partial(show_estimate, studio), form.inputs,
         outputs=[estimate, start], trigger_mode="always_last", **QUIET,
     )  # fmt: skip
-    started = start.click(lambda *values: start_training(studio, *values), form.inputs, shared.job_id, **QUIET)
-    shared.refresh(started)
-    shared.show(started, "jobs")
+    started = start.click(lambda *values: start_training(studio, *values), form.inputs, context.job_id, **QUIET)
+    context.refresh_after(started)
+    context.open_tab_after(started, "jobs")
 
 
 def _build_form(studio: Studio) -> Form:
@@ -165,13 +165,13 @@ def _build_form(studio: Studio) -> Form:
         advanced, lora_row = _build_advanced(studio.settings.max_window_sec)
     main = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
-        button.click(partial(choose, studio, preset), method, main, **QUIET)
+        button.click(partial(preset_values, studio, preset), method, main, **QUIET)
     rate = Offers.build()
     changed = method.change(
         lambda method: (offered_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
         method, [rate.offered, rank, lora_row], trigger_mode="multiple", **QUIET,
     )  # fmt: skip
-    rate.take(changed, [learning_rate])
+    rate.fill(changed, [learning_rate])
     return Form(dataset, base, method, rate, [*main, *advanced])
 
 
@@ -187,17 +187,17 @@ def _build_advanced(longest_window_sec: float) -> tuple[list[gr.components.Compo
     return [built[setting.name] for setting in ADVANCED], lora_row
 
 
-def _keep_datasets(shared: Shared, form: Form, places: Sequence[gr.blocks.Block]) -> None:
-    """Offer the datasets there are, and choose the one that is selected on the whole page."""
+def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:
+    """Keep the list of datasets up to date, with the selected one chosen."""
     changed = gr.on(
-        moved(shared.changes.datasets, shared.dataset_id),
-        partial(dataset_field, shared.studio),
-        [shared.dataset_id, form.dataset, form.method],
-        [form.dataset, form.base, form.method, form.rate.offered, *places],
+        on_change(context.changes.datasets, context.dataset_id),
+        partial(dataset_field, context.studio),
+        [context.dataset_id, form.dataset, form.method],
+        [form.dataset, form.base, form.method, form.rate.offered, *panels],
         **QUIET,
     )
-    form.rate.take(changed, [form.learning_rate])
-    form.dataset.input(lambda id: id, form.dataset, shared.dataset_id, **QUIET)
+    form.rate.fill(changed, [form.learning_rate])
+    form.dataset.input(lambda id: id, form.dataset, context.dataset_id, **QUIET)
 
 
 def dataset_field(studio: Studio, remembered: str, shown: str | None, method: str) -> tuple:
@@ -210,20 +210,20 @@ def dataset_field(studio: Studio, remembered: str, shown: str | None, method: st
     chosen = next((id for id in (remembered, shown, *ids) if id in ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
     rate = offered_rate(studio, method) if chosen else gr.skip()
-    return field, *machine(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))
+    return field, *base_and_methods(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))
 
 
 def offered_rate(studio: Studio, method: str) -> list[dict]:
-    """The learning rate that suits method and base; None, which leaves it to the studio, while there is no base."""
+    """Return the default learning rate for method and base; None, which means the default, without a base."""
     try:
         return [offer(method, studio.planning.default_learning_rate(method))]
     except StudioError:
         return [offer(method, None)]
 
 
-def choose(studio: Studio, preset: Preset, method: str) -> tuple[int, float, int]:
-    """The values of a preset for a method, on the base there is."""
-    with explained():
+def preset_values(studio: Studio, preset: Preset, method: str) -> tuple[int, float, int]:
+    """Return the values of a preset for a method on the current base."""
+    with user_errors():
         return preset.values(studio.planning.default_learning_rate(method))
 
 
@@ -233,7 +233,7 @@ def dataset_label(dataset: Dataset) -> str:
 
 
 def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
-    """The form's values as `studio.jobs.start` takes them; what is empty or does not belong is left out."""
+    """Return the form's values as `studio.jobs.start` takes them, without empty ones and those of other methods."""
     left = {setting.name: setting.automatic for setting in ADVANCED}
     given = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, left.get(name))}
     if given.get("lora_target_modules") == "attention":
@@ -245,12 +245,12 @@ def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
 
 def start_training(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> str:
     """Queue the training, and return its id."""
-    with explained():
+    with user_errors():
         return studio.jobs.start(dataset_id or "", method, **settings_from(method, values)).id
 
 
-def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> tuple:
-    """What the training will take, or why it cannot be; and whether Start makes sense."""
+def show_estimate(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> tuple:
+    """Return the estimate, or the reason against it; and whether Start is enabled."""
     if not dataset_id:
         return "", gr.update(interactive=False)
     try:
@@ -258,11 +258,11 @@ def foresee(studio: Studio, dataset_id: str | None, method: str, *values: Any) -
         is_ready = studio.datasets.validate(dataset_id).ready
     except StudioError as error:
         return html.notice("warning", public(error.message), public(error.hint)), gr.update(interactive=False)
-    return said_of(estimate), gr.update(interactive=is_ready)
+    return estimate_html(estimate), gr.update(interactive=is_ready)
 
 
-def said_of(estimate: Estimate) -> str:
-    """HTML: the figures against this machine, and what stands in the way."""
+def estimate_html(estimate: Estimate) -> str:
+    """Return the estimate as HTML: figures, problems, and whether it fits on this machine."""
     figures = readings(
         {
             "Steps": f"{estimate.steps:,}",
@@ -276,17 +276,17 @@ def said_of(estimate: Estimate) -> str:
     return f"{figures}{''.join(notices)}{fits}"
 
 
-def machine(studio: Studio, dataset_id: str | None) -> tuple[str, dict]:
-    """The base model in words, and the two methods with the room they take."""
+def base_and_methods(studio: Studio, dataset_id: str | None) -> tuple[str, dict]:
+    """Return the base model as HTML, and the two methods with the size of their checkpoints."""
     sizes = method_sizes(studio, dataset_id)
     choices = [(f"{name} ({sizes[method]})" if method in sizes else name, method) for method, name in METHODS.items()]
     health = studio.health()
-    said = f'<p class="hint">Base model <b>{html.escape(health.base_model)}</b> on {html.escape(health.device)}</p>'
-    return said, gr.update(choices=choices)
+    base = f'<p class="hint">Base model <b>{html.escape(health.base_model)}</b> on {html.escape(health.device)}</p>'
+    return base, gr.update(choices=choices)
 
 
 def method_sizes(studio: Studio, dataset_id: str | None) -> Mapping[str, str]:
-    """The order of size of what each method keeps on disk; those of the official base are known."""
+    """Return the rough size of each method's checkpoint; those of the official base are known."""
     try:
         estimates = {method: studio.planning.estimate(dataset_id or "", method) for method in METHODS}
     except StudioError:

@@ -38,7 +38,7 @@ OPENED_BY = {
     "Jobs": ["Clone…"],
     "Models": ["Compare"],
 }
-PANELS = {"Dataset": "Save", "Jobs": "Start the copy", "Models": "Make both"}  # the button in a panel that was opened
+PANELS = {"Dataset": "Save", "Jobs": "Start the clone", "Models": "Make both"}  # the button in a panel that was opened
 NUM_SONGS = 6  # of the examples
 TEXTS = {"Seed": "12"}
 NUM_TICKED = 3  # of the seventy tags
@@ -256,8 +256,8 @@ def check_training(page: Page, busy: Busy) -> None:
 
 
 def check_jobs(page: Page, busy: Busy) -> None:
-    start = page.get_by_role("button", name="Start the copy")
-    page.get_by_role("button", name="Leave it").locator("visible=true").click()
+    start = page.get_by_role("button", name="Start the clone")
+    page.get_by_role("button", name="Close").locator("visible=true").last.click()
     expect(start).to_be_hidden()
     see_step_after(page, busy.step())
     expect(start).to_be_hidden()

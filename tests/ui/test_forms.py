@@ -5,7 +5,7 @@ import pytest
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.store.records import Generation
 from heartmula_studio.ui.create import form_values, joined, parsed_seed
-from heartmula_studio.ui.shared import comma_separated
+from heartmula_studio.ui.page_context import comma_separated
 
 
 @pytest.mark.parametrize(("text", "seed"), [("", None), ("  ", None), ("0", 0), (" 42 ", 42), ("-3", -3)])

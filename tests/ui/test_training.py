@@ -12,10 +12,10 @@ from heartmula_studio.ui.training import (
     BALANCED,
     NAMES,
     PRESETS,
-    choose,
     dataset_field,
+    estimate_html,
+    preset_values,
     rough_size,
-    said_of,
     settings_from,
 )
 from tests.still_studio import filled as filled_dataset
@@ -61,8 +61,8 @@ def studio(tmp_path):
 
 
 def test_presets_follow_base_and_method(studio):
-    assert choose(studio, BALANCED, "lora") == (TrainConfig.epochs, RATE_OF_NANO, 8)
-    assert choose(studio, BALANCED, "full") == (TrainConfig.epochs, RATE, 8)
+    assert preset_values(studio, BALANCED, "lora") == (TrainConfig.epochs, RATE_OF_NANO, 8)
+    assert preset_values(studio, BALANCED, "full") == (TrainConfig.epochs, RATE, 8)
 
 
 def test_the_learning_rate_that_suits_the_base_is_offered(studio):
@@ -113,7 +113,7 @@ def test_rough_sizes_have_one_digit(num_bytes, text):
 
 def test_what_stands_in_the_way_is_said_in_its_own_words_alone():
     problem = Problem("night.mp3: it is cut off.", "Remove it from the dataset.")
-    said = said_of(Estimate(9, 60.0, 10, 20, 30, 40, 50, "cpu", (problem,)))
+    said = estimate_html(Estimate(9, 60.0, 10, 20, 30, 40, 50, "cpu", (problem,)))
     assert problem.message in said
     assert problem.hint in said
     assert "fit" not in said

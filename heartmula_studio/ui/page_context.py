@@ -1,4 +1,4 @@
-"""What the tabs of the page have in common."""
+"""Selection, navigation and errors that the tabs of the page share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ STORAGE_SECRET = "heartmula-studio"
 
 
 def keyed(key: str) -> dict:
-    """For buttons that are rendered anew: one that is being pressed just then stays the same to the browser."""
+    """Return arguments for buttons in a rendered list: a button that is being pressed survives a redraw."""
     return {"key": key, "preserved_by_key": []}
 
 
 @dataclass(frozen=True)
-class Shared:
+class PageContext:
     """`dataset_id`, `job_id` and `song_id` are what is selected, "" for nothing; the browser remembers them."""
 
     studio: Studio
@@ -36,19 +36,19 @@ class Shared:
     views: gr.Tabs
     tabs: gr.Tabs
 
-    def show(self, event: gr.events.Dependency, tab: str) -> gr.events.Dependency:
-        """Go to a tab of the Training Studio after an event that succeeded."""
+    def open_tab_after(self, event: gr.events.Dependency, tab: str) -> gr.events.Dependency:
+        """Open a tab of the Training Studio when an event has succeeded."""
         return event.success(
             lambda: (gr.Tabs(selected="studio"), gr.Tabs(selected=tab)), outputs=[self.views, self.tabs], **QUIET
         )
 
-    def refresh(self, event: gr.events.Dependency) -> gr.events.Dependency:
-        """Let the whole page see at once what an event changed."""
+    def refresh_after(self, event: gr.events.Dependency) -> gr.events.Dependency:
+        """Update the whole page at once when an event has ended."""
         return self.changes.after(self.studio, event)
 
 
-def remembered(key: str) -> gr.State:
-    """A choice, "" at first, that the browser keeps under `key`.
+def remembered_choice(key: str) -> gr.State:
+    """A state, "" at first, that the browser keeps under `key`.
 
     Nobody else listens to the browser's own state. Gradio 6.31 answers a change that came while a listener was busy by
     calling all listeners of a component's event again, so that two of them keep each other busy for ever; those of a
@@ -62,7 +62,7 @@ def remembered(key: str) -> gr.State:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def user_errors() -> Iterator[None]:
     """Show a StudioError in the corner of the page. Its text may quote a person, and toasts are HTML."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from heartmula_studio.ui.song_rows import RowContent, Shown, assigned, offers_of, updates
+from heartmula_studio.ui.track_rows import RowContent, Shown, assigned, offers_of, updates
 
 
 def test_songs_stay_in_their_rows_while_others_come_and_go():
