@@ -127,11 +127,11 @@ class Endpoints:
         return await _in_thread(served_file, heard.path), heard.log_mel
 
     async def validate_dataset(self, dataset_id: str) -> dict:
-        """What is missing before the dataset can be trained on."""
+        """Check whether the dataset can be trained on, and what is missing."""
         return await _call(self._studio.datasets.validate, dataset_id)
 
     async def preprocess(self, dataset_id: str) -> dict:
-        """LatestOnly the songs into tokens now; training does it by itself where it was not done."""
+        """Turn the songs into tokens now; training does it by itself where it was not done."""
         return await _call(self._studio.datasets.preprocess, dataset_id)
 
     async def start_training(
@@ -159,7 +159,7 @@ class Endpoints:
         lora_rank: int = 8,
         settings: dict | None = None,
     ) -> dict:
-        """What `start_training` would start: steps, time, memory, disk, and what stands in its way."""
+        """Estimate what `start_training` would take: steps, time, memory, disk, and any problems."""
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
         return await _call(self._studio.planning.estimate, **named | {"dataset_id": dataset_id, "method": method})
 

@@ -73,7 +73,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=2, min_width=280):
-            _build_cards(context)
+            _build_cards(context, shown)
         with gr.Column(scale=5, min_width=300, elem_classes=["glass"]):
             pane, log_scale, open_models = _build_pane()
             _build_clone(context, pane, shown)
@@ -83,7 +83,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     gr.on(
         [opened, *on_change(context.job_id, log_scale, context.changes.jobs, context.changes.checkpoints)],
         partial(watch_job, context.studio),
-        inputs=[gr.State(LatestOnly()), context.job_id, log_scale],
+        inputs=[gr.State(LatestOnly()), context.job_id, shown, log_scale],
         outputs=[shown, nothing, some, *pane.outputs],
         concurrency_limit=None,
         trigger_mode="multiple",
@@ -111,16 +111,16 @@ def _build_pane() -> tuple[JobPane, gr.Checkbox, gr.Button]:
     return pane, log_scale, open_models
 
 
-def _build_cards(context: PageContext) -> None:
+def _build_cards(context: PageContext, shown: gr.State) -> None:
     limit = gr.State(SHOWN_AT_FIRST)
 
-    @render_list([context.job_id, limit], on_change(context.changes.jobs, context.job_id, limit))
-    def _(remembered: str, shown: int) -> None:
-        jobs, selected = context.studio.jobs.list()[::-1], selected_id(context.studio, remembered)
+    @render_list([context.job_id, shown, limit], on_change(context.changes.jobs, context.job_id, limit))
+    def _(remembered: str, shown_id: str, most: int) -> None:
+        jobs, selected = context.studio.jobs.list()[::-1], selected_id(context.studio, remembered, shown_id)
         with gr.Column(elem_classes=["cards"]):
-            for job in jobs[:shown]:
+            for job in jobs[:most]:
                 _build_card(context, job, job.id == selected)
-        if len(jobs) > shown:
+        if len(jobs) > most:
             more = gr.Button(f"Show all {len(jobs)}", size="sm")
             more.click(lambda: len(jobs), outputs=limit, **QUIET)
 
@@ -165,7 +165,7 @@ def _build_clone(context: PageContext, pane: JobPane, shown: gr.State) -> None:
         **QUIET,
     )
     context.refresh_after(started)
-    gr.on([close.click, context.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
+    gr.on([close.click, shown.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 
 def _build_deletion(context: PageContext, pane: JobPane, shown: gr.State) -> None:
@@ -177,16 +177,16 @@ def _build_deletion(context: PageContext, pane: JobPane, shown: gr.State) -> Non
     pane.delete.click(lambda: gr.update(visible=True), outputs=panel, **QUIET)
     deleted = confirm.click(lambda id: delete(context.studio, id), shown, [context.job_id, panel], **QUIET)
     context.refresh_after(deleted)
-    gr.on([keep.click, context.job_id.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
+    gr.on([keep.click, shown.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 
 # --- the selected job ------------------------------------------------------------------------------------------------
 
 
-def selected_id(studio: Studio, remembered: str) -> str:
-    """Return the job that a browser remembers, else the newest, "" without jobs."""
+def selected_id(studio: Studio, remembered: str, shown: str) -> str:
+    """Return the job that a browser remembers, else the one it shows, else the newest; "" without jobs."""
     ids = [job.id for job in studio.jobs.list()]
-    return remembered if remembered in ids else next(reversed(ids), "")
+    return next((id for id in (remembered, shown, *reversed(ids)) if id in ids), "")
 
 
 class JobReader:
@@ -213,9 +213,11 @@ class JobReader:
         return self._log.split("\n")
 
 
-async def watch_job(studio: Studio, latest: LatestOnly, remembered: str, log_scale: bool) -> AsyncIterator[list]:
+async def watch_job(
+    studio: Studio, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
+) -> AsyncIterator[list]:
     """Yield the outputs of the tab whenever the selected job has changed, until it ends or is watched anew."""
-    number, id = latest.start(), selected_id(studio, remembered)
+    number, id = latest.start(), selected_id(studio, remembered, shown)
     places = [id, gr.update(visible=not id), gr.update(visible=bool(id))]
     yield [*places, *[gr.skip()] * len(JobPane.__annotations__)]
     reader, last = JobReader(studio, id, log_scale), None
