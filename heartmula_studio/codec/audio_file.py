@@ -1,7 +1,7 @@
 """Audio files in and out, in blocks: checking, reading as stereo at any rate, writing with tags.
 
-Formats by content, never by name: MP3 and its elders, WAV (8 to 192 kHz, integer or float) and its kin, FLAC and OGG
-(Vorbis, Opus) are read; WAV, FLAC and MP3 are written.
+Formats by content, never by name: MP3 and its elders, WAV (8 to 192 kHz, integer or float) and its kin, FLAC, OGG
+(Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC) and raw AAC are read; WAV, FLAC and MP3 are written.
 """
 
 import math
@@ -22,7 +22,7 @@ from heartmula_studio.codec.decoder import Block, DecodingError, open_part
 from heartmula_studio.codec.downmix import stereo_matrix
 from heartmula_studio.codec.parts import Part, find_parts
 from heartmula_studio.codec.resample import regroup, resample_blocks
-from heartmula_studio.codec.sniff import CUT_HINT, audio_format, open_binary
+from heartmula_studio.codec.sniff import CUT_HINT, audio_format, not_a_song, open_binary
 from heartmula_studio.codec.tags import write_tags
 from heartmula_studio.errors import (
     AudioError,
@@ -45,6 +45,12 @@ AUDIO_SUFFIXES = (
     ".ogg",
     ".opus",
     ".oga",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".caf",
+    ".m4a",
+    ".aac",
     ".mp2",
     ".w64",
     ".au",
@@ -188,7 +194,12 @@ def as_stereo(block: Block) -> Tensor:
 
 
 def check_block(path: Path, block: Block, rate_hz: int | None, samples_before: int) -> None:
-    """Raises AudioRateError where the rate is no longer `rate_hz`, CorruptAudioError at NaN and infinity."""
+    """Raises AudioRateError where the rate is no longer `rate_hz`, CorruptAudioError at NaN and infinity.
+
+    Raises NotAudioError for ambisonic sound, whose channels are no speakers.
+    """
+    if block.speakers[0].startswith("AMBI"):
+        raise not_a_song(path, "an ambisonic recording, made for headsets and rooms of speakers")
     if rate_hz not in (None, block.sample_rate_hz):
         raise AudioRateError(
             f"{path.name} changes its sampling rate at {samples_before / rate_hz:.1f} s, from {rate_hz:,} to "

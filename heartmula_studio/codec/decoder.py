@@ -16,8 +16,11 @@ from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.parts import ContainerPart, Part
 
 MPEG_DECODERS = {"MP1": "mp1float", "MP2": "mp2float", "MP3": "mp3float"}
-EXACT_LENGTHS, TOLD_LENGTHS = ("flac", "au"), ("flac", "au", "wav")
+EXACT_LENGTHS, TOLD_LENGTHS = ("flac", "au"), ("flac", "au", "wav", "mov")
 """Demuxers that take the length from a header and do not guess it; "wav" also where compressed samples may differ."""
+
+PADDED_LENGTHS = ("mov",)
+"""Demuxers that know how many samples are sound, behind which the last frame is only filled up."""
 
 FLAC_OPTIONS = {"err_detect": "crccheck+explode"}
 DECODE_BLOCK_VALUES = 2**17
@@ -148,6 +151,8 @@ def open_container(file: BinaryIO, part: ContainerPart) -> Iterator[DecodedPart]
             blocks = flac_blocks(container, stream, promised)
         else:
             blocks = container_blocks(container, stream, promised)
+        if part.demuxer in PADDED_LENGTHS and told > 0:
+            blocks = trimmed(blocks, 0, told)
         yield DecodedPart(stream.codec_context.sample_rate, told, gathered(blocks))
 
 

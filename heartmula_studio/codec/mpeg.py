@@ -190,12 +190,24 @@ def skip_id3(data: bytes | mmap.mmap, start: int = 0) -> int:
     """The offset behind the ID3v2 tags (there may be several) at `start`."""
     offset = start
     while data[offset : offset + 3] == b"ID3" and len(data) >= offset + ID3_HEADER_BYTES:
-        size = 0
-        for byte in data[offset + 6 : offset + ID3_HEADER_BYTES]:
-            size = size << 7 | byte & 0x7F
-        footer_bytes = ID3_HEADER_BYTES if data[offset + 5] & ID3_HAS_FOOTER else 0
-        offset += ID3_HEADER_BYTES + size + footer_bytes
+        offset = id3_tag_end(data, offset)
     return offset
+
+
+def id3_tag_end(data: bytes | mmap.mmap, start: int) -> int:
+    """Where the tag at `start` ends: as it says itself, unless sound begins before that and not there.
+
+    Some taggers write too large a size, and players then lose the beginning of the song.
+    """
+    size = 0
+    for byte in data[start + 6 : start + ID3_HEADER_BYTES]:
+        size = size << 7 | byte & 0x7F
+    footer_bytes = ID3_HEADER_BYTES if data[start + 5] & ID3_HAS_FOOTER else 0
+    end = start + ID3_HEADER_BYTES + size + footer_bytes
+    if data[end : end + 3] == b"ID3" or begins_stream(data, end, len(data)):
+        return end
+    earlier = find_frame(data, start + ID3_HEADER_BYTES, min(end, len(data)), len(data))
+    return end if earlier is None else earlier
 
 
 def skip_tags(data: mmap.mmap, start: int) -> int:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from heartmula_studio.codec import mpeg, ogg
+from heartmula_studio.codec import adts, mpeg, ogg
+from heartmula_studio.codec.apple_headers import (
+    AIFF_PCM,
+    READ_IN_AIFF,
+    READ_IN_CAF,
+    find_aiff_sound,
+    find_caf_sound,
+    mp4_problem,
+    mp4_refusal,
+)
 from heartmula_studio.codec.completeness import flac_problem, voc_problem
 from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.sniff import CUT_HINT, id3_end, not_a_song, ogg_description, open_binary
@@ -58,6 +67,12 @@ def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
             return audio_format, bounded(path, flac_parts(path, file, data))
         if audio_format == "OGG":
             return audio_format, bounded(path, ogg_parts(path, data, id3_end(file)))
+        if audio_format in ("AIFF", "CAF"):
+            return audio_format, apple_parts(path, file, len(data), audio_format)
+        if audio_format == "M4A":
+            return audio_format, mp4_parts(path, file, len(data))
+        if audio_format == "AAC":
+            return audio_format, adts_parts(path, data, id3_end(file))
         if audio_format == "VOC" and (problem := voc_problem(file)):
             raise cut_off(path, problem)
         return audio_format, (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
@@ -79,6 +94,38 @@ def wave_parts(path: Path, file: BinaryIO, data: mmap.mmap, audio_format: str) -
         options = (("sample_rate", str(wave.format.sample_rate_hz)), ("ch_layout", wave.format.layout))
         return (ContainerPart(wave.start, wave.end, wave.pcm_demuxer, options),)
     return (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
+
+
+def apple_parts(path: Path, file: BinaryIO, end: int, audio_format: str) -> tuple[Part, ...]:
+    """The file itself; its samples alone where an AIFF header does not tell how many they are."""
+    is_aiff = audio_format == "AIFF"
+    sound = find_aiff_sound(file) if is_aiff else find_caf_sound(file)
+    if sound is None:
+        raise cut_off(path, "it ends before its samples begin")
+    if sound.encoding not in (READ_IN_AIFF if is_aiff else READ_IN_CAF):
+        raise not_a_song(path, f"{'an AIFF' if is_aiff else 'a Core Audio'} file with {sound.codec_name} inside")
+    if sound.problem:
+        raise cut_off(path, sound.problem)
+    if is_aiff and sound.promised_bytes is None and sound.encoding in AIFF_PCM:
+        options = (("sample_rate", str(sound.sample_rate_hz)), ("ch_layout", f"{sound.channels}c"))
+        return (ContainerPart(sound.start, end, sound.pcm_demuxer, options),)
+    return (ContainerPart(id3_end(file), end, audio_format.lower()),)
+
+
+def mp4_parts(path: Path, file: BinaryIO, end: int) -> tuple[Part, ...]:
+    """The file itself, whose sound FFmpeg cuts as its edit list says."""
+    if problem := mp4_problem(file):
+        raise cut_off(path, problem)
+    if refusal := mp4_refusal(file):
+        raise not_a_song(path, refusal)
+    return (ContainerPart(0, end, "mov"),)
+
+
+def adts_parts(path: Path, data: mmap.mmap, start: int) -> tuple[Part, ...]:
+    end, problem = adts.find_end(data, start)
+    if problem:
+        raise cut_off(path, problem)
+    return (ContainerPart(start, end, "aac"),)
 
 
 def flac_parts(path: Path, file: BinaryIO, data: mmap.mmap) -> Iterator[ContainerPart]:

@@ -1,10 +1,11 @@
 """What a file really is, by its content: the name and its suffix are never trusted. Decodes nothing."""
 
-from collections.abc import Collection
+import mmap
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from heartmula_studio.codec import ogg
+from heartmula_studio.codec import adts, ogg
 from heartmula_studio.codec.mpeg import HEADER_BYTES, MAX_STRAY_BYTES, FrameHeader, find_frame, skip_id3
 from heartmula_studio.errors import (
     AudioMissingError,
@@ -14,12 +15,13 @@ from heartmula_studio.errors import (
     ProtectedAudioError,
     TruncatedAudioError,
 )
+from heartmula_studio.files.git_lfs import POINTER_START
 
 HEAD_BYTES = 65536
 LARGEST_INDEX_BYTES = 32 * 2**20
 """Enough of an MP4 `moov` box or an ASF header for the sample descriptions of many hours of sound."""
 
-ALLOWED = "Allowed are MP3, WAV, FLAC and OGG (Vorbis, Opus) files."
+ALLOWED = "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF and M4A (AAC, ALAC) files."
 CUT_HINT = "The copy, download or export broke off. Get the whole file again."
 MAGIC = {
     b"fLaC": "FLAC",
@@ -27,6 +29,7 @@ MAGIC = {
     bytes.fromhex("726966662e91cf11a5d628db04c10000"): "W64",
     b".snd": "AU",
     b"Creative Voice File\x1a": "VOC",
+    b"caff": "CAF",
 }
 MIDI = "a MIDI file: notes, not sound"
 TRACKER = "a tracker module: notes and samples, not a recording"
@@ -45,8 +48,7 @@ SIGNATURES = (
     (0, b"IMPM", TRACKER),
     (44, b"SCRM", TRACKER),
     *((1080, tag, TRACKER) for tag in (b"M.K.", b"M!K!", b"FLT4", b"FLT8", b"4CHN", b"6CHN", b"8CHN")),
-    (0, b"FORM", "an AIFF file"),
-    (0, b"caff", "a Core Audio file"),
+    (0, b"FORM", "an Amiga file (IFF)"),
     (0, b"wvpk", "a WavPack file"),
     (0, b"MAC ", "a Monkey's Audio file"),
     (0, b"MPCK", "a Musepack file"),
@@ -75,11 +77,10 @@ ASF_ENCRYPTION_GUIDS = (
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
     bytes.fromhex("b69b077aa4da124ea5ca91d38dc11a8d"),
 )
+MP4_BOX_HEADER_BYTES = 8
 MP4_PROTECTED_BRANDS = (b"M4P ", b"aax ", b"aaxc")
 MP4_PROTECTED_SAMPLES = (b"drms", b"enca", b"aavd")
-MP4_KINDS = {
-    b"M4A ": "an M4A file (AAC or ALAC sound)",
-    b"M4B ": "an M4B audio book",
+MP4_PICTURES = {
     b"heic": "a HEIC picture",
     b"mif1": "a HEIC picture",
     b"avif": "an AVIF picture",
@@ -93,7 +94,7 @@ RIFF_KINDS = {
 
 
 def audio_format(path: Path) -> str:
-    """The kind of sound file by content: "MP3" (all layers of MPEG audio), "WAV" or a value of MAGIC.
+    """The kind of sound file by content: "MP3" (all layers of MPEG audio), "WAV", "AIFF", "M4A", "AAC" or one of MAGIC.
 
     Raises AudioMissingError, AudioUnreadableError, EmptyAudioError (0 bytes), ProtectedAudioError, TruncatedAudioError
     (a tag with nothing behind it) or NotAudioError, which says what the file is instead.
@@ -105,14 +106,16 @@ def audio_format(path: Path) -> str:
             raise EmptyAudioError(f"{path.name} is empty: it has 0 bytes.", "Copy or export the song again.")
         if not head:
             raise TruncatedAudioError(f"{path.name} is cut off: it ends before its first MP3 frame.", CUT_HINT)
-        other = describe_other(head)
-        if other is None and (found := supported_format(file, head, start)) is not None:
-            return found
         if is_protected(file, head):
             raise ProtectedAudioError(
                 f"{path.name} is copy-protected: its sound is encrypted.",
                 f"Use a copy without protection, from a shop that sells one or your own master. {ALLOWED}",
             )
+        if found := marked_format(head):
+            return found
+        other = describe_other(head)
+        if other is None and is_mpeg_file(file, head, start):
+            return "MP3"
     raise not_a_song(path, other or ("a free-format MP3 file" if is_free_format(head) else "data of an unknown kind"))
 
 
@@ -139,10 +142,10 @@ def open_binary(path: Path) -> BinaryIO:
 
 def id3_end(file: BinaryIO) -> int:
     """The offset behind any ID3 tags, which taggers put in front of MP3 and FLAC alike."""
-    start = 0
-    while (tag_bytes := skip_id3(read_at(file, start, HEAD_BYTES))) > 0:
-        start += tag_bytes
-    return start
+    if read_at(file, 0, 3) != b"ID3":
+        return 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return skip_id3(data)
 
 
 def read_at(file: BinaryIO, offset: int, num_bytes: int) -> bytes:
@@ -150,14 +153,22 @@ def read_at(file: BinaryIO, offset: int, num_bytes: int) -> bytes:
     return file.read(num_bytes)
 
 
-def supported_format(file: BinaryIO, head: bytes, start: int) -> str | None:
-    """The format if it is one that we read. MPEG audio may begin behind bytes that some taggers leave there."""
+def marked_format(head: bytes) -> str | None:
+    """The format that a file's first bytes name, if it is one that we read, even if there are no more."""
     if is_wave(head):
         return "WAV"
-    for magic, name in MAGIC.items():
-        if head.startswith(magic):
-            return name
-    return "MP3" if is_mpeg(head) or is_mpeg(read_at(file, start, MAX_STRAY_BYTES)) else None
+    if head[:4] == b"FORM" and any(kind.startswith(head[8:12]) for kind in (b"AIFF", b"AIFC")):
+        return "AIFF"
+    if head[4:8] == b"ftyp" and head[8:12] not in MP4_PICTURES:
+        return "M4A"
+    if adts.begins_stream(head):
+        return "AAC"
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+
+
+def is_mpeg_file(file: BinaryIO, head: bytes, start: int) -> bool:
+    """MPEG audio may begin behind bytes that some taggers leave there."""
+    return is_mpeg(head) or is_mpeg(read_at(file, start, MAX_STRAY_BYTES))
 
 
 def is_mpeg(head: bytes) -> bool:
@@ -175,7 +186,7 @@ def is_free_format(head: bytes) -> bool:
 
 
 def is_wave(head: bytes) -> bool:
-    return head[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64") and head[8:12] == b"WAVE"
+    return head[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64") and b"WAVE".startswith(head[8:12])
 
 
 def ogg_description(kinds: Collection[str]) -> str:
@@ -193,7 +204,7 @@ def describe_other(head: bytes) -> str | None:
     if head.startswith(b"RIFF") and not is_wave(head):
         return RIFF_KINDS.get(head[8:12], "a RIFF file that holds no sound")
     if head[4:8] == b"ftyp":
-        return MP4_KINDS.get(head[8:12], "an MP4 or QuickTime file")
+        return MP4_PICTURES.get(head[8:12])
     if head.startswith(ASF):
         return "a Windows Media (WMA) file"
     if set(head[: 4 * TS_PACKET_BYTES : TS_PACKET_BYTES]) == set(TS_MARK) and len(head) > TS_PACKET_BYTES:
@@ -202,6 +213,8 @@ def describe_other(head: bytes) -> str | None:
 
 
 def describe_text(head: bytes) -> str | None:
+    if head.startswith(POINTER_START):
+        return "a Git LFS pointer, a few lines that stand for the song (`git lfs pull` gets it)"
     start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page (HTML), which broken download links give"
@@ -235,14 +248,22 @@ def is_protected(file: BinaryIO, head: bytes) -> bool:
 
 def mp4_index(file: BinaryIO) -> bytes:
     """The contents of the `moov` box, which describes the samples; empty where there is none."""
-    offset = 0
-    while len(header := read_at(file, offset, 16)) >= 8:
+    for offset, kind, size in mp4_boxes(file):
+        if kind == b"moov":
+            return read_at(file, offset, min(size, LARGEST_INDEX_BYTES))
+    return b""
+
+
+def mp4_boxes(file: BinaryIO) -> Iterator[tuple[int, bytes, int]]:
+    """Offset, kind and size of each box of a file; the last one may be called larger than it is."""
+    end, offset = file.seek(0, 2), 0
+    while offset < end:
+        header = read_at(file, offset, 16)
         size, kind = int.from_bytes(header[:4], "big"), header[4:8]
         if size == 1:
             size = int.from_bytes(header[8:16], "big")
-        if kind == b"moov":
-            return read_at(file, offset, min(size, LARGEST_INDEX_BYTES))
-        if size < 8:
-            break
+        size = end - offset if size == 0 else size
+        yield offset, kind, size
+        if size < MP4_BOX_HEADER_BYTES:
+            return
         offset += size
-    return b""

@@ -22,7 +22,16 @@ from heartmula_studio.store.records import AudioFile
 
 router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
 
-MEDIA_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+MEDIA_TYPES = {
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".aiff": "audio/aiff",
+    ".caf": "audio/x-caf",
+    ".m4a": "audio/mp4",
+    ".aac": "audio/aac",
+}
 
 AUDIO_RESPONSES: Responses = {
     **documented_beside_files(404, 409, 416),

@@ -102,9 +102,10 @@ def with_valid_bits(bits: int) -> Callable[[bytes], bytes]:
     return change
 
 
-def id3(content: bytes = bytes(500), version: int = 3, footer: bool = False) -> bytes:
+def id3(content: bytes = bytes(500), version: int = 3, footer: bool = False, claimed_bytes: int | None = None) -> bytes:
     """An ID3v2 tag; its size is written in seven bits a byte."""
-    size = bytes(len(content) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    num_bytes = len(content) if claimed_bytes is None else claimed_bytes
+    size = bytes(num_bytes >> shift & 0x7F for shift in (21, 14, 7, 0))
     flags = b"\x10" if footer else b"\x00"
     tail = b"3DI" + bytes([version, 0]) + flags + size if footer else b""
     return b"ID3" + bytes([version, 0]) + flags + size + content + tail
@@ -251,6 +252,16 @@ MP3 = (
     Recording("MP3 behind a cover", "lame --quiet -V4 cd.wav $OUT", CD, change=before(id3(COVER))),
     Recording(
         "MP3 behind a tag with footer", "lame --quiet -V4 cd.wav $OUT", CD, change=before(id3(version=4, footer=True))
+    ),
+    Recording(
+        *("MP3 behind a tag of too large a size", "lame --quiet -V4 cd.wav $OUT", CD),
+        change=before(id3(bytes(500), claimed_bytes=20_000)),
+        by_ffmpeg=False,
+    ),
+    Recording(
+        *("joined MP3 with a tag of too large a size between", "lame --quiet -V4 cd.wav $OUT", 2 * CD),
+        change=lambda content: content + id3(bytes(500), claimed_bytes=20_000) + content,
+        by_ffmpeg=False,
     ),
     Recording("MP3 with old tag", "lame --quiet -V4 cd.wav $OUT", CD, change=behind(ID3V1)),
     Recording("MP3 with lyrics", "lame --quiet -V4 cd.wav $OUT", CD, change=behind(LYRICS3 + ID3V1)),
@@ -460,4 +471,60 @@ OTHERS = (
     Recording("P11 VOC by sox", "sox mono.wav -t voc $OUT", None, "mono"),
     Recording("P11 VOC by ffmpeg", f"{FF} cd.wav -f voc $OUT", CD),
 )
-CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS)
+AIFF = (
+    Recording("AIFF by sox", "sox cd.wav -t aiff $OUT", CD),
+    Recording("AIFF by sox, 24 bits", "sox deep.wav -b 24 -t aiff $OUT", CD, "deep"),
+    Recording("AIFF by sox, 8 bits", "sox cd.wav -b 8 -t aiff $OUT", CD),
+    Recording("AIFF by sox, mono", "sox mono.wav -t aiff $OUT", CD, "mono"),
+    Recording("AIFC by sox", "sox cd.wav -t aifc $OUT", CD),
+    Recording("AIFF from sox to a pipe", "sox cd.wav -t aiff - | cat > $OUT", CD, by_ffmpeg=False),
+    Recording("AIFF by ffmpeg", f"{FF} cd.wav -f aiff $OUT", CD),
+    Recording(
+        "AIFF from ffmpeg to a pipe", f"{FF} deep.wav -c:a pcm_s24be -f aiff - | cat > $OUT", CD, by_ffmpeg=False
+    ),
+    Recording("AIFC sowt from a pipe", f"{FF} cd.wav -c:a pcm_s16le -f aiff - | cat > $OUT", CD, by_ffmpeg=False),
+    Recording("AIFF of 8 bits from a pipe", f"{FF} cd.wav -c:a pcm_s8 -f aiff - | cat > $OUT", CD, by_ffmpeg=False),
+    *(
+        Recording(f"AIFC {codec}", f"{FF} {source}.wav -c:a {codec} -f aiff $OUT", CD, source)
+        for codec, source in (
+            *(("pcm_s16le", "cd"), ("pcm_f32be", "float"), ("pcm_f64be", "double"), ("pcm_s32be", "deepest")),
+            *(("pcm_alaw", "cd"), ("pcm_mulaw", "cd")),
+        )
+    ),
+    Recording("AIFC IMA ADPCM", f"{FF} cd.wav -c:a adpcm_ima_qt -f aiff $OUT", None),
+    Recording("AIFF 96 kHz", f"{FF} r96.wav -c:a pcm_s24be -f aiff $OUT", 192000, "r96"),
+    Recording("AIFF six channels", f"{FF} six.wav -f aiff $OUT", DAT, "six"),
+    Recording("AIFF behind a tag", "sox cd.wav -t aiff $OUT", CD, change=before(id3())),
+)
+CAF = (
+    *(
+        Recording(f"CAF {codec}", f"{FF} {source}.wav -c:a {codec} -f caf $OUT", CD, source)
+        for codec, source in (
+            *(("pcm_s16le", "cd"), ("pcm_s16be", "cd"), ("pcm_s24le", "deep"), ("pcm_f32le", "float")),
+            *(("pcm_f64le", "double"), ("pcm_s32be", "deepest"), ("pcm_s8", "cd"), ("pcm_alaw", "cd"), ("alac", "cd")),
+        )
+    ),
+    Recording("CAF IMA ADPCM", f"{FF} cd.wav -c:a adpcm_ima_qt -f caf $OUT", None),
+    Recording("CAF six channels", f"{FF} six.wav -c:a pcm_s16le -f caf $OUT", DAT, "six"),
+    Recording("CAF by sox", "sox cd.wav -t caf $OUT", CD),
+    Recording("CAF from a pipe", f"{FF} cd.wav -f caf - | cat > $OUT", CD),
+)
+M4A = (
+    Recording("M4A AAC", f"{FF} cd.wav -c:a aac -f ipod $OUT", CD),
+    Recording("M4A AAC, index first", f"{FF} cd.wav -c:a aac -movflags faststart -f ipod $OUT", CD),
+    Recording("MP4 AAC", f"{FF} cd.wav -c:a aac -f mp4 $OUT", CD),
+    Recording("MP4 MP3", f"{FF} cd.wav -c:a libmp3lame -f mp4 $OUT", CD),
+    Recording("M4A AAC mono", f"{FF} mono.wav -c:a aac -f ipod $OUT", CD, "mono"),
+    Recording("M4A AAC 8 kHz", f"{FF} r8.wav -c:a aac -f ipod $OUT", 16000, "r8"),
+    Recording("M4A AAC 96 kHz", f"{FF} r96.wav -c:a aac -f ipod $OUT", 192000, "r96"),
+    Recording("M4A AAC six channels", f"{FF} six.wav -c:a aac -f ipod $OUT", DAT, "six"),
+    Recording("MP4 of fragments", f"{FF} cd.wav -c:a aac -movflags frag_keyframe+empty_moov -f mp4 $OUT", 89224, None),
+    Recording("M4A ALAC", f"{FF} cd.wav -c:a alac -f ipod $OUT", CD),
+    Recording("M4A ALAC, 24 bits", f"{FF} deep.wav -c:a alac -f ipod $OUT", CD, "deep"),
+    Recording("QuickTime ALAC", f"{FF} cd.wav -c:a alac -f mov $OUT", CD),
+    Recording("raw AAC", f"{FF} cd.wav -c:a aac -f adts $OUT", None, None),
+    Recording("raw AAC behind a tag", f"{FF} cd.wav -c:a aac -f adts $OUT", None, None, before(id3())),
+    Recording("raw AAC with old tag", f"{FF} cd.wav -c:a aac -f adts $OUT", None, None, behind(ID3V1)),
+    Recording("raw AAC six channels", f"{FF} six.wav -c:a aac -f adts $OUT", None, None),
+)
+CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS, *AIFF, *CAF, *M4A)

@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from heartmula_studio.codec.audio_file import AudioSource, probe
-from tests.codec.corpus import CORPUS, Recording, make, missing_tools, write_sources
+from heartmula_studio.errors import AudioError, NotAudioError, TruncatedAudioError
+from tests.codec.corpus import CORPUS, FF, Recording, make, missing_tools, write_sources
 
 TOLERANCE = 5e-6
 
@@ -53,6 +54,49 @@ def test_a_recording_is_read_whole_and_in_time(sources, recording: Recording):
         source = soundfile.read(sources / f"{recording.source}.wav", always_2d=True)[0]
         assert lateness(np.concatenate([b[0] for b in blocks])[: len(source)], source[:, 0]) == 0
     if recording.by_ffmpeg:
-        expected = by_ffmpeg(path, info.channels)
+        expected = by_ffmpeg(path, info.channels)[:, : recording.samples]  # it fills up the last frame of an M4A
         assert info.samples == expected.shape[1]
         np.testing.assert_allclose(np.concatenate(blocks, axis=1), expected, atol=TOLERANCE, rtol=0)
+
+
+CUT = (
+    *(("AIFF by sox", size) for size in (20, 60, 200_000)),
+    *(("CAF pcm_s16le", size) for size in (20, 60, 200_000)),
+    *(("M4A AAC, index first", size) for size in (20, 500, 20_000)),
+    *(("M4A AAC", 20_000), ("MP4 of fragments", 20_000), ("M4A ALAC", 100_000), ("raw AAC", 20_000), ("raw AAC", 3)),
+)
+
+
+@pytest.mark.parametrize(("name", "size"), CUT)
+def test_a_recording_that_is_cut_off_says_so(sources, name, size):
+    recording = next(recording for recording in CORPUS if recording.name == name)
+    if missing := missing_tools(recording):
+        pytest.skip(f"needs {', '.join(missing)}")
+    path = make(recording, sources)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(TruncatedAudioError if size > 3 else NotAudioError):
+        probe(path)
+
+
+REFUSED = (
+    Recording("MP4 video", f"{FF} cd.wav -f lavfi -i color=s=64x64:d=2 -c:a aac -f mp4 $OUT", None),
+    Recording("MP4 Opus", f"{FF} dat.wav -c:a libopus -f mp4 $OUT", None),
+    Recording("CAF Opus", f"{FF} dat.wav -c:a libopus -f caf $OUT", None),
+    Recording("ambisonic Opus", f"{FF} six.wav -af pan=4c\\|c0=c0\\|c1=c1\\|c2=c2\\|c3=c3 -c:a libopus "
+              "-mapping_family 2 -f ogg $OUT", None),
+    Recording("damaged raw AAC", f"{FF} cd.wav -c:a aac -f adts $OUT", None, change=lambda c: c[:9000] + c[9050:]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recording", "says"),
+    zip(
+        REFUSED, ("a.* video", "with Opus inside", "with Opus inside", "ambisonic", "no AAC frame at byte"), strict=True
+    ),
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_recording_that_would_be_read_wrong_is_refused_by_name(sources, recording, says):
+    if missing := missing_tools(recording):
+        pytest.skip(f"needs {', '.join(missing)}")
+    with pytest.raises(AudioError, match=says):
+        probe(make(recording, sources))

@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from heartmula_studio.codec.audio_file import probe
 from heartmula_studio.codec.sniff import audio_format
 from heartmula_studio.errors import (
+    AudioError,
     AudioMissingError,
     AudioUnreadableError,
     EmptyAudioError,
@@ -41,10 +43,10 @@ NOT_SONGS = {
     "tracker module": b"Extended Module: Bass line" + bytes(100),
     "tracker module: notes": bytes(1080) + b"M.K." + bytes(500),
     "tracker module: notes and samples": b"IMPMI Have No Tomatoes" + bytes(100),
-    "M4A file": mp4(b"M4A ", b"mp4a"),
-    "MP4 or QuickTime file": mp4(b"isom", b"mp4a"),
+    "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n",
+    "HEIC picture": mp4(b"heic", b"hvc1"),
     "Windows Media": ASF_HEADER,
-    "AIFF file": b"FORM\x00\x00\x10\x00AIFFCOMM" + bytes(60),
+    "Amiga file": b"FORM\x00\x00\x10\x008SVXVHDR" + bytes(60),
     "AVI video": b"RIFF\x00\x00\x10\x00AVI LIST" + bytes(60),
     "raw AAC file": b"\xff\xf1\x50\x80" + bytes(60),
     "Matroska": b"\x1a\x45\xdf\xa3" + bytes(60),
@@ -101,6 +103,42 @@ def test_missing_folder_and_empty_file_have_their_own_errors(tmp_path):
         audio_format(tmp_path)
     with pytest.raises(EmptyAudioError, match=r"empty.mp3 is empty: it has 0 bytes"):
         audio_format(tmp_path / "empty.mp3")
+
+
+@pytest.mark.parametrize(
+    ("mark", "kind"),
+    [
+        *[(b"fLaC", "FLAC"), (b"OggS", "OGG"), (b"RIFF", "WAV"), (b"RIFF\x10\x00\x00\x00WA", "WAV"), (b".snd", "AU")],
+        *[
+            (b"FORM", "AIFF"),
+            (b"caff", "CAF"),
+            (b"\x00\x00\x00\x18ftypM4A ", "M4A"),
+            (b"\xff\xf1\x50\x80\x10\x1f\xfc", "AAC"),
+        ],
+    ],
+)
+def test_a_song_of_which_only_the_mark_came_is_called_cut_off_and_no_text(tmp_path, mark, kind):
+    path = tmp_path / "song"
+    path.write_bytes(mark)
+    assert audio_format(path) == kind
+    with pytest.raises(AudioError, match=r"cut off|cannot be decoded|is empty"):
+        probe(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "handler", "what"),
+    [
+        *[(b"avc1", b"vide", "video"), (b"Opus", b"soun", "with Opus inside"), (b"ac-3", b"soun", "with AC-3 inside")],
+        *[(b"mp4a", b"text", "holds no sound"), (b"sowt", b"soun", "with sowt inside")],
+    ],
+)
+def test_an_mp4_file_that_is_no_song_is_named_for_what_it_holds(tmp_path, entry, handler, what):
+    hdlr = box(b"hdlr", bytes(8) + handler + bytes(13))
+    index = box(b"moov", box(b"trak", hdlr + box(b"stsd", bytes(8) + box(entry, bytes(28)))))
+    path = tmp_path / "song.m4a"
+    path.write_bytes(box(b"ftyp", b"isom" + bytes(4)) + index + box(b"mdat", bytes(3000)))
+    with pytest.raises(NotAudioError, match=what):
+        probe(path)
 
 
 def test_recognising_a_file_needs_no_torch():

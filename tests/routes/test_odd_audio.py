@@ -58,6 +58,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 SOUND = (noise(seed=1)[:, 0] * 32767).astype("<i2").tobytes()
 WAV = written(noise(seed=2))
 FLAC = written(noise(5.0, seed=3), format="FLAC")
+AIFF, CAF = (written(noise(seed=40 + i), format=format) for i, format in enumerate(("AIFF", "CAF")))
 OGG = written(noise(5.0, seed=4), format="OGG", subtype="VORBIS")
 OPUS = written(noise(5.0, 48000, seed=5), 48000, "OGG", "OPUS")
 MP3 = written(noise(5.0, seed=6), format="MP3", subtype="MPEG_LAYER_III")
@@ -86,6 +87,8 @@ ACCEPTED: dict[str, Odd] = {
     "picture in the tag": ("cover.mp3", id3(len(JPEG))[: -len(JPEG)] + JPEG + written(noise(seed=34), format="MP3")),
     "two tags": ("twice tagged.mp3", id3(100) + id3(3000) + written(noise(seed=35), format="MP3") + OLD_TAG),
     "garbage before the first frame": ("ripped.mp3", bytes(range(128)) * 8 + written(noise(seed=36), format="MP3")),
+    "AIFF": ("mac.aiff", AIFF),
+    "CAF": ("logic.caf", CAF),
     "hidden on a Mac": ("._song.wav", written(noise(seed=37))),
 }
 
@@ -100,9 +103,13 @@ REFUSED: dict[str, tuple[Odd, str]] = {
     "tracker module": (("tune.mod", bytes(1080) + b"M.K." + bytes(4000)), "not_audio"),
     "Impulse Tracker module": (("tune.it", b"IMPM" + b"title".ljust(4000, b"\x00")), "not_audio"),
     "MIDI": (("notes.mid", b"MThd\x00\x00\x00\x06\x00\x01\x00\x01\x00\x60" + bytes(100)), "not_audio"),
-    "AIFF": (("mac.aiff", written(noise(seed=40), format="AIFF")), "not_audio"),
-    "CAF": (("logic.caf", written(noise(seed=41), format="CAF")), "not_audio"),
-    "M4A": (("phone.m4a", box(b"ftyp", b"M4A \x00\x00\x00\x00") + box(b"moov", bytes(200))), "not_audio"),
+    "AIFF cut in half": (("mac.aiff", AIFF[: len(AIFF) // 2]), "truncated_audio"),
+    "CAF cut in half": (("logic.caf", CAF[: len(CAF) // 2]), "truncated_audio"),
+    "M4A without sound": (("phone.m4a", box(b"ftyp", b"M4A \x00\x00\x00\x00") + box(b"moov", bytes(200))), "not_audio"),
+    "Git LFS pointer": (
+        ("song.wav", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"),
+        "not_audio",
+    ),
     "M4P": (("bought.m4p", box(b"ftyp", b"M4P \x00\x00\x00\x00") + box(b"mdat", bytes(500))), "protected_audio"),
     "encrypted samples": (
         (
@@ -111,7 +118,10 @@ REFUSED: dict[str, tuple[Odd, str]] = {
         ),
         "protected_audio",
     ),
-    "moov box of 4 GB": (("huge.m4a", box(b"ftyp", b"M4A \x00\x00\x00\x00") + b"\xff\xff\xff\xffmoov"), "not_audio"),
+    "moov box of 4 GB": (
+        ("huge.m4a", box(b"ftyp", b"M4A \x00\x00\x00\x00") + b"\xff\xff\xff\xffmoov"),
+        "truncated_audio",
+    ),
     "playlist": (("list.mp3", b"#EXTM3U\n#EXTINF:1,A song\nsong.mp3\n"), "not_audio"),
     "WAV cut in half": (("half.wav", WAV[: len(WAV) // 2]), "truncated_audio"),
     "WAV cut in its header": (("stub.wav", WAV[:30]), "truncated_audio"),
@@ -121,7 +131,7 @@ REFUSED: dict[str, tuple[Odd, str]] = {
     "FLAC with a huge metadata block": (("meta.flac", b"fLaC\x04\xff\xff\xff" + bytes(100)), "truncated_audio"),
     "OGG cut in half": (("half.ogg", OGG[: len(OGG) // 2]), "truncated_audio"),
     "OGG with garbage": (("garbage.ogg", OGG[:200] + np.random.default_rng(9).bytes(len(OGG))), "truncated_audio"),
-    "OGG of nothing but its mark": (("mark.ogg", b"OggS"), "not_audio"),
+    "OGG of nothing but its mark": (("mark.ogg", b"OggS"), "truncated_audio"),
     "OGG video": (
         ("film.ogg", with_right_checksums(b"OggS\x00\x02" + bytes(20) + b"\x01\x2a\x80theora" + bytes(35))),
         "not_audio",
