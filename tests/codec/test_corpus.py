@@ -90,9 +90,7 @@ REFUSED = (
 
 @pytest.mark.parametrize(
     ("recording", "says"),
-    zip(
-        REFUSED, ("a.* video", "with Opus inside", "with Opus inside", "ambisonic", "no AAC frame at byte"), strict=True
-    ),
+    list(zip(REFUSED, ("video", "Opus inside", "Opus inside", "ambisonic", "no AAC frame at"), strict=True)),
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_a_recording_that_would_be_read_wrong_is_refused_by_name(sources, recording, says):
