@@ -4,11 +4,11 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.settings import Settings
@@ -17,6 +17,7 @@ from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
 
 CLIPS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))
+NANO = ASSETS / "nano" / "HeartMuLa-nano"
 WAIT_SEC = 240
 
 
@@ -51,14 +52,28 @@ def tokenized(studio: Studio, dataset: Dataset) -> Dataset:
 
 def zipped_adapter(folder: Path, layer: int = 0, width: int | None = None) -> Path:
     """A LoRA of one linear layer, as PEFT writes it, in a zip; it fits the bundled base unless told otherwise."""
-    base = json.loads((ASSETS / "nano" / "HeartMuLa-nano" / "config.json").read_text())
+    base = json.loads((NANO / "config.json").read_text())
     width = width or base["backbone_flavor"]["embed_dim"]
-    content = folder / "adapter"
-    content.mkdir()
     target = f"backbone.layers.{layer}.attn.q_proj"
-    shapes = {"A": (2, width), "B": (width, 2)}
-    weights = {f"base_model.model.{target}.lora_{side}.weight": torch.ones(shape) for side, shape in shapes.items()}
+    shapes = {"lora_A.weight": (2, width), "lora_B.weight": (width, 2)}
+    return _zipped(folder, target, {part: torch.ones(shape) for part, shape in shapes.items()})
+
+
+def vanishing_adapter(folder: Path) -> Path:
+    """A DoRA of good values that makes a row of the base's weight 0, whose norm it divides by: every logit is NaN."""
+    target = "backbone.layers.0.mlp.w2"
+    weight = load_file(NANO / "model.safetensors")[f"{target}.weight"].float()
+    up = torch.zeros(len(weight), 1)
+    up[0] = -1
+    parts = {"lora_A.weight": weight[:1], "lora_B.weight": up, "lora_magnitude_vector": torch.ones(len(up))}
+    return _zipped(folder, target, parts, use_dora=True)
+
+
+def _zipped(folder: Path, target: str, parts: Mapping[str, torch.Tensor], **settings: object) -> Path:
+    content, rank = folder / "adapter", len(parts["lora_A.weight"])
+    content.mkdir()
+    weights = {f"base_model.model.{target}.{part}": values.contiguous() for part, values in parts.items()}
     save_file(weights, content / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": [target]}
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": [target], **settings}
     (content / "adapter_config.json").write_text(json.dumps(config))
     return Path(shutil.make_archive(str(folder / "style"), "zip", content))

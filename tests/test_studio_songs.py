@@ -19,7 +19,7 @@ from heartmula_studio.errors import (
 )
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.studio import Studio
-from tests.still_studio import settings_for, still_studio, wait_until, zipped_adapter
+from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
 
 TAGS = {"comment": "Made here", "heartmula_receipt": '{"seed": 7, "words": "süß"}'}
 Used = tuple[str, float] | None
@@ -83,6 +83,20 @@ class TestStyles:
         assert failed.error.code == "checkpoint_missing"
         assert gone in failed.error.message
         assert styles_of([styled, plain]) == [(style_id, 1.0), None]
+
+    def test_a_chosen_style_that_no_song_can_be_made_in_is_taken_back(self, studio, tmp_path):
+        """**P**: what passes the check at activation and still gives NaN does not stay chosen for every song."""
+        checkpoint = studio.checkpoints.import_archive(vanishing_adapter(tmp_path), "Vanishing")
+        assert studio.checkpoints.activate(checkpoint.id).is_active
+        songs = [studio.songs.generate(duration_sec=1.0, style=style) for style in (checkpoint.id, "active", "active")]
+        studio.songs.open()
+        named, chosen, plain = made(studio, *songs)
+        assert [song.error.code for song in (named, chosen)] == ["checkpoint_corrupt"] * 2
+        assert "Vanishing" in chosen.error.message
+        assert "active no longer" in chosen.error.hint
+        assert "active" not in named.error.hint
+        assert styles_of([plain]) == [None]
+        assert not studio.checkpoints.get(checkpoint.id).is_active
 
     def test_what_cannot_be_is_refused_at_once(self, studio, style_id):
         foreign = another(studio, style_id, base_model={"name": "3B", "fingerprint": "f" * 16})

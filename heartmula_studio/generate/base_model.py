@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -31,6 +33,11 @@ class BaseModel:
 
 def describe_base(base: BaseFolder) -> BaseModel:
     """Say what a style is checked against without loading the base. Raises CheckpointError as reading its config."""
+    return _describe(base.model, fingerprint(base.model))
+
+
+@lru_cache(maxsize=4)
+def _describe(folder: Path, fingerprint: str) -> BaseModel:
     with torch.device("meta"):
-        network = HeartMuLa(read_heartmula_config(base.model))
-    return BaseModel.of(network, fingerprint(base.model))
+        network = HeartMuLa(read_heartmula_config(folder))
+    return BaseModel.of(network, fingerprint)

@@ -23,20 +23,16 @@ from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
-from heartmula_studio.errors import CheckpointError, InvalidInputError
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.atomic import replaced_file
-from heartmula_studio.files.hashing import fingerprint
-from heartmula_studio.generate.adapter import Adapter
-from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.adaptable_model import AdaptableModel
 from heartmula_studio.generate.decoding.generator import CodeGenerator
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
-from heartmula_studio.generate.finite import require_finite_logits
-from heartmula_studio.generate.full_weights import FullWeights
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.style import ActiveStyle, Style, check_strength, identify_style
+from heartmula_studio.generate.style import ActiveStyle
 from heartmula_studio.settings import BUNDLED_BASE
 
 LOCK_POLL_SEC = 0.2
@@ -68,11 +64,8 @@ class Engine:
         require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
         ids = AudioVocabulary(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
         self._generator = CodeGenerator(model, ids)
-        self._offloader = ModelOffloader(model, codec.heartcodec, offloads, self._generator.reset)
-        self._base_model = BaseModel.of(model, fingerprint(base.model))
-        self._full_weights = FullWeights(model, base.model, self._base_model)
-        self._adapter: Adapter | None = None
-        self._active: ActiveStyle | None = None
+        self._offloader = ModelOffloader(model, codec.heartcodec, offloads, self._generator.release)
+        self._adaptable = AdaptableModel(model, base)
         self._lock = threading.Lock()
 
     @classmethod
@@ -94,7 +87,7 @@ class Engine:
 
     @property
     def active(self) -> ActiveStyle | None:
-        return self._active
+        return self._adaptable.active
 
     def activate(self, folder: str | Path, strength: float = 1.0) -> ActiveStyle:
         """Put a trained style on the base, in place of any other; wait for a song that is being made.
@@ -103,16 +96,9 @@ class Engine:
         Raises CheckpointError, InvalidInputError and OutOfMemoryError. The engine is then as it was or, where the
         previous style cannot be read again (its folder is gone, say), without a style; the error says so.
         """
-        style = identify_style(Path(folder), self._base_model)
-        check_strength(strength, style.method)
-        with self._turn():
-            previous = self._active
-            try:
-                self._take_off()
-                return self._put_on(style, strength)
-            except BaseException as failure:
-                self._go_back(previous, failure)
-                raise
+        style = self._adaptable.identify(Path(folder), strength)
+        with self._exclusive():
+            return self._adaptable.put_on(style, strength)
 
     def deactivate(self) -> None:
         """Give the base back, bit for bit; wait for a song that is being made.
@@ -120,8 +106,8 @@ class Engine:
         No style is active afterwards in any case. Raises CheckpointError where a full checkpoint was and the base
         cannot be read again; whatever needs the base next tries again first, and raises the same.
         """
-        with self._turn():
-            self._take_off()
+        with self._exclusive():
+            self._adaptable.take_off()
 
     def set_strength(self, strength: float) -> ActiveStyle:
         """Change how strong the active LoRA style is, from 0 (the base) to 2; wait for a song that is being made.
@@ -129,11 +115,8 @@ class Engine:
         Raises InvalidInputError without an active style, or for a strength it cannot have; CheckpointCorruptError where
         the model cannot go on at that strength. It is then as it was.
         """
-        with self._turn():
-            if self._active is None:
-                raise InvalidInputError("No style is active.", "Activate one first.")
-            check_strength(strength, self._active.style.method)
-            return self._rescale(self._active, strength) if self._adapter else self._active
+        with self._exclusive():
+            return self._adaptable.set_strength(strength)
 
     def generate(
         self, request: SongRequest, progress: Progress | None = None, cancelled: Cancelled | None = None
@@ -150,7 +133,7 @@ class Engine:
         A GPU takes hardly longer than for one.
         Raises as `CodeGenerator.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
         """
-        with self._turn(cancelled):
+        with self._exclusive(cancelled):
             return self._generate(requests, progress, cancelled)
 
     def make_song(
@@ -170,7 +153,7 @@ class Engine:
         out_path = Path(out_path)
         # Made before the song, so that a wrong suffix is refused before minutes are spent.
         audio_file, level = AudioWriter(out_path, self.codec.sample_rate_hz), LevelMeter()
-        with self._turn(cancelled):
+        with self._exclusive(cancelled):
             [codes] = self._generate([request], progress, cancelled)
             receipt = self._receipt(request, codes.shape[1])
             audio_file.tags = {"comment": MADE_WITH, RECEIPT_TAG: receipt.to_json()}
@@ -183,7 +166,7 @@ class Engine:
         return GeneratedSong(out_path, receipt, level.is_audible)
 
     @contextmanager
-    def _turn(self, cancelled: Cancelled | None = None) -> Iterator[None]:
+    def _exclusive(self, cancelled: Cancelled | None = None) -> Iterator[None]:
         """Hold the lock; a request can be cancelled while it waits for it."""
         while not self._lock.acquire(timeout=LOCK_POLL_SEC):
             check_cancelled(cancelled)
@@ -196,10 +179,9 @@ class Engine:
     def _generate(
         self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None
     ) -> list[Tensor]:
-        if self._active is None:
-            self._full_weights.restore()
+        self._adaptable.require_base()
         prompts = [self._layout.build(request.tags, request.lyrics) for request in requests]
-        return self._generator.generate(prompts, requests, progress, cancelled)
+        return self._generator.generate(prompts, requests, progress, cancelled, self._adaptable.version)
 
     def _decode(
         self, codes: Tensor, seed: int, progress: Progress | None, cancelled: Cancelled | None
@@ -207,59 +189,11 @@ class Engine:
         with self._offloader.codec_on_device():
             yield from self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
 
-    def _put_on(self, style: Style, strength: float) -> ActiveStyle:
-        """Apply a style to the base, and see that the model can go on with it. Raises CheckpointError."""
-        if style.folder.adapter is None:
-            self._active = ActiveStyle(style, strength, self._full_weights.overwrite(style.folder.path))
-        else:
-            self._adapter = Adapter(self.model, style.folder.adapter)
-            self._scale(style, strength)
-        require_finite_logits(self.model, style.folder.path)
-        return self._active
-
-    def _rescale(self, active: ActiveStyle, strength: float) -> ActiveStyle:
-        try:
-            scaled = self._scale(active.style, strength)
-            require_finite_logits(self.model, active.style.folder.path)
-            return scaled
-        except BaseException:
-            self._scale(active.style, active.strength)
-            raise
-
-    def _scale(self, style: Style, strength: float) -> ActiveStyle:
-        was_on = self._active is not None and self._active.strength > 0
-        self._adapter.set_strength(strength)
-        if was_on and strength:
-            self._generator.update_lora()
-        else:
-            self._generator.reset()
-        self._active = ActiveStyle(style, strength, self._adapter.layers_changed if strength else 0)
-        return self._active
-
-    def _take_off(self) -> None:
-        if self._adapter:
-            self._adapter.detach()
-            self._generator.reset()
-        self._adapter = self._active = None
-        self._full_weights.restore()
-
-    def _go_back(self, previous: ActiveStyle | None, failure: BaseException) -> None:
-        """Put the previous style on again after a failure. Raises CheckpointError, with both reasons, if it cannot."""
-        try:
-            self._take_off()
-            if previous:
-                # Checked again: its folder may hold another style by now, which would go by the old one's name.
-                self._put_on(identify_style(previous.style.folder.path, self._base_model), previous.strength)
-        except Exception as error:  # whatever it was, there is no style now
-            raise CheckpointError(
-                f"{failure} Nor can the engine go back to what it was: {error}", "No style is active now."
-            ) from failure
-
     def _receipt(self, request: SongRequest, num_frames: int) -> Receipt:
-        active = self._active
+        active = self._adaptable.active
         return Receipt(
             base=self.base.name,
-            base_fingerprint=self._base_model.fingerprint,
+            base_fingerprint=self._adaptable.base_fingerprint,
             style=active
             and StyleRecord(
                 active.style.id, active.style.method, active.style.sha256, active.strength, active.layers_changed

@@ -67,6 +67,15 @@ class Checkpoints(Collection[Checkpoint]):
             with disk_explained(path), replaced_file(path) as temporary:
                 temporary.write_bytes(ActiveChoice(id, strength).to_json())
 
+    def withdraw(self, id: str) -> bool:
+        """Choose the base if this checkpoint is the chosen one, and return whether it was. Raises StorageError."""
+        with self._locks.hold(CHOICE):
+            active = self.active()
+            is_chosen = active is not None and active[0] == id
+            if is_chosen:
+                self.set_active(None)
+            return is_chosen
+
     def active(self) -> tuple[str, float] | None:
         """The chosen checkpoint and its strength; None for the base. Raises StorageError for a damaged file.
 

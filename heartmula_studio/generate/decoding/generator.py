@@ -4,6 +4,7 @@ Knows a network and prompts; not files, styles or sound.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,11 +13,24 @@ from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt
-from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 from heartmula_studio.generate.decoding.frame_decoder import InferenceModel
 from heartmula_studio.generate.decoding.graphed_decoder import MIN_SONG_FRAMES, GraphedDecoder, is_guided
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
+from heartmula_studio.generate.finite import DIVERGED_HINT
 from heartmula_studio.generate.request import SongRequest
+
+
+@dataclass(frozen=True)
+class WeightsVersion:
+    """How often the model's linear layers were exchanged, and how strong the adapter on them is: 0 is none."""
+
+    num_exchanges: int = 0
+    strength: float = 0.0
+
+    def has_layers_of(self, other: "WeightsVersion") -> bool:
+        """Whether the two differ at most in how strong the same adapter is."""
+        return self.num_exchanges == other.num_exchanges and (self.strength == 0) == (other.strength == 0)
 
 
 class CodeGenerator:
@@ -26,15 +40,11 @@ class CodeGenerator:
         self._model, self._vocabulary = model, vocabulary
         self._network: InferenceModel | None = None
         self._decoder: GraphedDecoder | None = None
+        self._version = WeightsVersion()
 
-    def reset(self) -> None:
-        """To be called once an adapter was attached or detached, or its strength became 0 or is no longer."""
+    def release(self) -> None:
+        """Free the decoder with its KV caches and graphs; the next song gets a new one."""
         self._network = self._decoder = None
-
-    def update_lora(self) -> None:
-        """To be called once the strength of the adapter was changed otherwise."""
-        if self._network:
-            self._network.update_lora()
 
     @torch.inference_mode()
     def generate(
@@ -43,16 +53,20 @@ class CodeGenerator:
         requests: Sequence[SongRequest],
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
+        version: WeightsVersion = WeightsVersion(),
     ) -> list[Tensor]:
         """Generate songs side by side, each int64 [K, T] on the CPU, up to its end frame or `duration_sec`.
 
+        version: of the model's weights; where it is not that of the last call, the decoder takes them over again.
         `progress(frames done, frame limit)` is called after every frame of the longest, `cancelled()` before every
         layer of the network, on a GPU before every frame.
-        Raises InvalidInputError where a request exceeds the model or two cannot be made side by side, CancelledError.
+        Raises InvalidInputError where a request exceeds the model or two cannot be made side by side, CancelledError,
+        and CheckpointCorruptError where what the model computes is not a number.
         """
         limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
         require_alike(requests)
         require_topk(self._model, requests[0].topk)
+        self._take_over(version)
         num_frames = max(limits)
         num_positions = max(len(prompt.tokens) for prompt in prompts) + num_frames
         network, decoder = self._decoder_for(requests, num_positions)
@@ -66,7 +80,16 @@ class CodeGenerator:
                 break
             if progress:
                 progress(index + 1, num_frames)
+        if not decoder.is_finite():
+            raise CheckpointCorruptError("What the model computed for this song is not a number.", DIVERGED_HINT)
         return songs.codes()
+
+    def _take_over(self, version: WeightsVersion) -> None:
+        if not version.has_layers_of(self._version):
+            self.release()
+        elif self._network and version != self._version:
+            self._network.update_lora()
+        self._version = version
 
     def _decoder_for(
         self, requests: Sequence[SongRequest], num_positions: int

@@ -50,6 +50,7 @@ class GraphedDecoder:
         self._valid_tokens = valid_token_mask(config.audio_vocab_size, vocabulary, device)
         self._frame_index = torch.zeros(1, dtype=torch.int64, device=device)
         self._codes = torch.zeros(num_songs, config.audio_num_codebooks, dtype=torch.int64, device=device)
+        self._is_finite = torch.ones((), dtype=torch.bool, device=device)
         self._has_kernels = is_triton_available(device)
         self.uses_cuda_graphs = device.type == "cuda"
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
@@ -63,6 +64,7 @@ class GraphedDecoder:
         self._noise[:, :num_frames] = torch.stack(noise).to(self._noise.device)
         self._temperature.copy_(torch.tensor([request.temperature for request in requests])[:, None])
         self._frame_index.zero_()
+        self._is_finite.fill_(True)
         self._decoder.prefill(prompts, [request.cfg_scale for request in requests])
 
     def next_frame(self) -> Tensor:
@@ -73,6 +75,10 @@ class GraphedDecoder:
         else:
             self._decode_frame(self._decoder.kv_length)
         return self._codes.to("cpu", copy=True)
+
+    def is_finite(self) -> bool:
+        """Whether all logits of the songs so far were numbers."""
+        return bool(self._is_finite)
 
     def _replay(self, kv_length: int) -> None:
         """Run the first frame of a length eagerly, which warms up the libraries; capture the second."""
@@ -101,6 +107,8 @@ class GraphedDecoder:
         _, _, topk = self._graph_key
 
         def choose(k: int, logits: Tensor) -> Tensor:
+            if k == self._codes.shape[1] - 1:  # it attends to all that the frame was made of
+                self._is_finite.logical_and_(logits.isfinite().all())
             cfg_scale, sampling = self._decoder.cfg_scale, (valid_tokens, noise[:, k], self._temperature, topk)
             if self._has_kernels:
                 return triton_kernels.sample_top_k(logits, cfg_scale, *sampling)

@@ -30,7 +30,7 @@ class RoundTripPreview:
     def __init__(self, store: Store, devices: Devices, runtime: Runtime, closing: threading.Event):
         """Once `closing` is set, it stops listening within moments."""
         self._store, self._devices, self._runtime, self._closing = store, devices, runtime, closing
-        self._turn = threading.Lock()
+        self._exclusive = threading.Lock()
 
     def preview_round_trip(self, dataset_id: str, filename: str) -> RoundTrip:
         """Give the first minute of a song as the model hears it, as it was kept or made now.
@@ -42,7 +42,7 @@ class RoundTripPreview:
         wanted = (dataset_id, filename, stored_codebook_id(self._runtime.base.codec))
         if kept := self._kept(*wanted):
             return kept
-        with self._turn:
+        with self._exclusive:
             return self._kept(*wanted) or self._listen(*wanted)
 
     def _kept(self, dataset_id: str, filename: str, codec_id: str) -> RoundTrip | None:
@@ -61,8 +61,8 @@ class RoundTripPreview:
             datasets.get_song(dataset_id, filename).sha256,
         )
         tokens = current_tokens(source, codec_id)
-        with ExitStack() as turn, self._store.scratch() as folder, memory_explained():
-            self._take_device(turn)
+        with ExitStack() as device_lease, self._store.scratch() as folder, memory_explained():
+            self._take_device(device_lease)
             base = self._runtime.base if tokens is None else replace(self._runtime.base, encoder=None)
             codec = Codec.load(base, self._runtime.device)
             tokens = tokens or self._tokenize(dataset_id, filename, source, codec)
@@ -70,13 +70,13 @@ class RoundTripPreview:
             distance = self._play_back(source.audio, tokens, codec, made)
             return RoundTrip(datasets.keep_heard(dataset_id, filename, made), round(distance, DISTANCE_DIGITS))
 
-    def _take_device(self, turn: ExitStack) -> None:
-        """Mark the device as used until `turn` ends. Raises ConflictError where there is no room."""
+    def _take_device(self, device_lease: ExitStack) -> None:
+        """Mark the device as used until `device_lease` ends. Raises ConflictError where there is no room."""
         device = str(self._runtime.device)
         with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
             if reason := self._devices.may_generate(device, self._runtime.base_name, utc_now()):
                 raise ConflictError(f"This song cannot be heard now. {reason}", "Try again when that is done.")
-            turn.enter_context(self._devices.generating(device))
+            device_lease.enter_context(self._devices.generating(device))
 
     def _tokenize(self, dataset_id: str, filename: str, source: TokenizingTask, codec: Codec) -> Tokens:
         tokens = tokenize(source, codec, self._runtime.limits, cancelled=self._closing.is_set)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from heartmula_studio.errors import CheckpointMissingError, InvalidInputError, NotFoundError
+from heartmula_studio.errors import CheckpointError, CheckpointMissingError, InvalidInputError, NotFoundError
 from heartmula_studio.generate.base_model import describe_base
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.runtime import Runtime
@@ -19,7 +19,7 @@ from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
 from heartmula_studio.store.store import Store
 
 DEFAULT_STRENGTH = 1.0
-UNKNOWN = ("", 0.0)  # equal to no style
+NO_LONGER_ACTIVE = "The style is active no longer: songs are made by the base until another one is activated."
 
 
 class ActiveEngine:
@@ -29,7 +29,6 @@ class ActiveEngine:
         self._store, self._runtime = store, runtime
         self._lock = threading.Lock()
         self._engine: Engine | None = None
-        self._in_use: tuple[str, float] | None = None
 
     def choose(self, checkpoint_id: str, strength: float) -> None:
         """Make a checkpoint the style of every song from now on, once it is seen that it can be applied to the base.
@@ -56,17 +55,27 @@ class ActiveEngine:
                 f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
             )
 
-    def get(self, style: str = ACTIVE_STYLE, strength: float | None = None) -> Engine:
-        """Return the engine in a style, loading what is missing.
+    @contextmanager
+    def in_style(self, style: str = ACTIVE_STYLE, strength: float | None = None) -> Iterator[Engine]:
+        """Yield the engine in a style for one song, loading what is missing; others wait.
 
-        Raises CheckpointError, InvalidInputError and OutOfMemoryError; a style that cannot be used stays chosen, so
-        that no song is made in another than the one shown.
+        Raises CheckpointError, InvalidInputError and OutOfMemoryError. Where the engine turns out unable to make a song
+        in the chosen style, in the block too, the choice is taken back, and the error says so.
         """
         with self._lock:
             if self._engine is None:
                 self._engine = Engine.load(self._runtime.base_name, str(self._runtime.device))
-            self._put_on(self._engine, self._wanted(style, strength))
-            return self._engine
+            wanted = self._wanted(style, strength)
+            if wanted is None:
+                self._engine.deactivate()
+                yield self._engine
+                return
+            self._require_there(wanted[0])
+            with self._by_name(wanted[0]) as folder:
+                self._make_way(self._engine, folder)
+                with self._taken_back(wanted[0], style):
+                    self._put_on(self._engine, folder, wanted[1])
+                    yield self._engine
 
     def _check_checkpoint(self, folder: Path, strength: float) -> StyleFolder:
         style = check_fit(folder, describe_base(self._runtime.base))
@@ -85,23 +94,30 @@ class ActiveEngine:
             return self._store.checkpoints.active()
         return None if style == BASE_STYLE else (style, DEFAULT_STRENGTH if strength is None else strength)
 
-    def _put_on(self, engine: Engine, wanted: tuple[str, float] | None) -> None:
-        if wanted == self._in_use:
-            return
-        known, self._in_use = self._in_use, UNKNOWN  # until this is seen to have worked
-        if wanted is None:
-            engine.deactivate()
-        elif known and wanted[0] == known[0]:
-            engine.set_strength(wanted[1])
-        else:
-            self._activate(engine, *wanted)
-        self._in_use = wanted
-
-    def _activate(self, engine: Engine, checkpoint_id: str, strength: float) -> None:
+    def _require_there(self, checkpoint_id: str) -> None:
         try:
             self._store.checkpoints.folder(checkpoint_id)
         except NotFoundError as error:
             message = f"The style {checkpoint_id} was deleted before the song was made."
             raise CheckpointMissingError(message, "Ask for the song in another style.") from error
-        with self._by_name(checkpoint_id) as folder:
+
+    def _make_way(self, engine: Engine, folder: Path) -> None:
+        """Take another style off. What is wrong with the base then is not the fault of the one that comes."""
+        if engine.active and engine.active.style.folder.path != folder:
+            engine.deactivate()
+
+    def _put_on(self, engine: Engine, folder: Path, strength: float) -> None:
+        if engine.active:
+            engine.set_strength(strength)
+        else:
             engine.activate(folder, strength)
+
+    @contextmanager
+    def _taken_back(self, checkpoint_id: str, style: str) -> Iterator[None]:
+        """Choose the base where the chosen style makes the block fail."""
+        try:
+            yield
+        except CheckpointError as error:
+            if style != ACTIVE_STYLE or not self._store.checkpoints.withdraw(checkpoint_id):
+                raise
+            raise type(error)(error.message, f"{error.hint} {NO_LONGER_ACTIVE}".strip()) from error

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -48,7 +48,7 @@ class OwnedSong:
 class GenerationQueue:
     """First come, first served. Any thread may call any method.
 
-    engine_in: returns the engine in a style of a strength, and may raise StudioError. `runtime` says on which device it
+    engine_in: yields the engine in a style of a strength, and may raise StudioError. `runtime` says on which device it
     is, or will be: whether it can be loaded is weighed up before it is.
     """
 
@@ -57,7 +57,7 @@ class GenerationQueue:
         store: Store,
         devices: Devices,
         runtime: "Lazy[Runtime]",
-        engine_in: "Callable[[str, float | None], Engine]",
+        engine_in: "Callable[[str, float | None], AbstractContextManager[Engine]]",
     ):
         self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
         self._claims: deque[OwnedSong] = deque()
@@ -137,8 +137,8 @@ class GenerationQueue:
 
     def _make(self, id: str) -> None:
         try:
-            with ExitStack() as turn:
-                self._wait_for_device(id, turn)
+            with ExitStack() as device_lease:
+                self._wait_for_device(id, device_lease)
                 song = self._change(id, begun)
                 if song.status != "running":
                     return
@@ -159,22 +159,22 @@ class GenerationQueue:
     def _compose(self, song: Generation) -> "GeneratedSong":
         from heartmula_studio.generate.request import SongRequest
 
-        engine = self._engine_in(song.style, song.style_strength)
-        self._is_loaded = True
-        report = Reporter(self._store, song.id)
-        return engine.make_song(
-            SongRequest(**song.request),
-            self._store.generations.song_path(song.id),
-            report.composing,
-            self._stopper(song.id),
-            report.sounding,
-        )
+        with self._engine_in(song.style, song.style_strength) as engine:
+            self._is_loaded = True
+            report = Reporter(self._store, song.id)
+            return engine.make_song(
+                SongRequest(**song.request),
+                self._store.generations.song_path(song.id),
+                report.composing,
+                self._stopper(song.id),
+                report.sounding,
+            )
 
-    def _wait_for_device(self, id: str, turn: ExitStack) -> None:
-        """Enter `turn` with the device marked as used. Raises CancelledError, NotFoundError."""
+    def _wait_for_device(self, id: str, device_lease: ExitStack) -> None:
+        """Enter `device_lease` with the device marked as used. Raises CancelledError, NotFoundError."""
         since, must_stop, said = self._store.generations.get(id).created_at, self._stopper(id), ""
         with ExitStack() as waiting:
-            while reason := self._enter(turn, since):
+            while reason := self._enter(device_lease, since):
                 if not said:
                     waiting.enter_context(self._devices.wanted(str(self._runtime.get().device), since))
                 if reason != said:
@@ -184,13 +184,13 @@ class GenerationQueue:
                     raise CancelledError("The song was stopped while it waited.")
                 time.sleep(POLL_SEC)
 
-    def _enter(self, turn: ExitStack, since: str) -> str | None:
+    def _enter(self, device_lease: ExitStack, since: str) -> str | None:
         runtime = self._runtime.get()
         device = str(runtime.device)
         with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
             reason = self._devices.may_generate(device, runtime.base_name, since, self._is_loaded)
             if reason is None:
-                turn.enter_context(self._devices.generating(device))
+                device_lease.enter_context(self._devices.generating(device))
             return reason
 
     def _stopper(self, id: str) -> Callable[[], bool]:

@@ -22,7 +22,7 @@ class SongService:
 
     def __init__(self, store: Store, devices: Devices, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
         self._store, self._engine = store, engine
-        self._queue = GenerationQueue(store, devices, runtime, lambda *style: engine.get().get(*style))
+        self._queue = GenerationQueue(store, devices, runtime, lambda *style: engine.get().in_style(*style))
 
     def open(self) -> None:
         """Make songs in the background from now on."""

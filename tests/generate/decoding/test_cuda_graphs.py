@@ -13,7 +13,7 @@ from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.adapter_files import describe_adapter
 from heartmula_studio.generate.base_model import BaseModel
 from heartmula_studio.generate.decoding.frame_decoder import InferenceModel
-from heartmula_studio.generate.decoding.generator import CodeGenerator
+from heartmula_studio.generate.decoding.generator import CodeGenerator, WeightsVersion
 from heartmula_studio.generate.decoding.graphed_decoder import GraphedDecoder
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
 from heartmula_studio.generate.engine import Engine
@@ -61,17 +61,18 @@ def test_an_adapter_is_in_the_recording_at_its_strength(model, prompt, save_adap
 def test_a_strength_changed_between_songs_needs_no_new_recording(model, prompt, save_adapter):
     adapter = Adapter(model, describe_adapter(save_adapter(), BaseModel.of(model, "")))
     generator = CodeGenerator(model, IDS)
-    first = generator.generate([prompt], [REQUEST])[0]
+
+    def song(strength: float) -> torch.Tensor:
+        adapter.set_strength(strength)
+        return generator.generate([prompt], [REQUEST], version=WeightsVersion(strength=strength))[0]
+
+    first = song(1.0)
     decoder = generator._decoder
     graphs = dict(decoder._graphs)
-    adapter.set_strength(0.3)
-    generator.update_lora()
-    weaker = generator.generate([prompt], [REQUEST])[0]
+    weaker = song(0.3)
     assert generator._decoder is decoder
     assert graphs == decoder._graphs
-    adapter.set_strength(1.0)
-    generator.update_lora()
-    assert torch.equal(generator.generate([prompt], [REQUEST])[0], first)
+    assert torch.equal(song(1.0), first)
     assert not torch.equal(weaker[:, :12], first[:, :12])
 
 

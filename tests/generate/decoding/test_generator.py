@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from heartmula_studio.dataset.prompt import Prompt
-from heartmula_studio.errors import CancelledError, InvalidInputError
+from heartmula_studio.errors import CancelledError, CheckpointCorruptError, InvalidInputError
 from heartmula_studio.generate.decoding.generator import CodeGenerator
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
 from heartmula_studio.generate.request import SongRequest
@@ -133,6 +133,17 @@ def test_a_prompt_that_leaves_no_room_is_refused(generate):
     long = Prompt(torch.zeros(250, 9, dtype=torch.int64), torch.zeros(250, 9, dtype=torch.bool), 3)
     with pytest.raises(InvalidInputError, match="shorten the lyrics"):
         generate(prompt=long)
+
+
+def test_a_model_that_computes_no_numbers_is_found_out(golden_heartmula, generate):
+    expected = generate()
+    with torch.no_grad():
+        weight = golden_heartmula.audio_head[-1, 0, 0].clone()
+        golden_heartmula.audio_head[-1, 0, 0] = torch.nan
+        with pytest.raises(CheckpointCorruptError, match="not a number"):
+            generate()
+        golden_heartmula.audio_head[-1, 0, 0] = weight
+    assert torch.equal(generate(), expected)
 
 
 def test_topk_beyond_the_vocabulary_is_refused(generate):

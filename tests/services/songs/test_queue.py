@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -58,7 +59,7 @@ def serve(store, engine):
     """serve() → a started queue, as each server has one."""
     queues = []
 
-    def start(engine_in=lambda style, strength: engine):
+    def start(engine_in=lambda style, strength: nullcontext(engine)):
         queues.append(GenerationQueue(store, Devices(store), BUNDLED, engine_in))
         queues[-1].open()
         queues[-1].recover()
@@ -179,7 +180,7 @@ def test_a_song_waits_for_a_training_that_leaves_no_room(store, dataset, queue, 
 
 
 def test_the_real_engine_leaves_a_song_and_its_receipt(store, serve):
-    song = serve(lambda style, strength: Engine.load("nano", "cpu")).submit(REQUEST, "wav")
+    song = serve(lambda style, strength: nullcontext(Engine.load("nano", "cpu"))).submit(REQUEST, "wav")
     done = wait_for(store, song, "completed", "failed", timeout_sec=200)
     assert done.status == "completed", done.error
     assert soundfile.info(store.generations.song_path(song.id)).duration == pytest.approx(done.duration_sec, abs=0.01)
