@@ -66,6 +66,7 @@ class HeartMuLa(nn.Module):
     """K codebooks of V audio tokens, one text column; shapes as documented on each method."""
 
     depth_positions_at_once = 1 << 13  # of the depth decoder: enough to keep a GPU busy, and few enough to fit
+    name_or_path: str  # set by training; PEFT copies it into adapter_config.json
 
     def __init__(self, config: HeartMuLaConfig):
         super().__init__()

@@ -22,7 +22,7 @@ EXP_AVG, EXP_AVG_SQ_ROOT = "mean", "root"
 
 
 def moments_bytes(shape: Sequence[int]) -> int:
-    """What both moments of a parameter take."""
+    """Memory of both moments of a parameter."""
     values = prod(shape)
     return 2 * (values + 4 * values // BLOCK if is_quantizable(shape) else 4 * values)
 
@@ -30,19 +30,19 @@ def moments_bytes(shape: Sequence[int]) -> int:
 class Adam8bit(torch.optim.Optimizer):
     """AdamW (arXiv 1711.05101) with block-wise 8-bit moments (arXiv 2110.02861) and stochastic rounding of the weights.
 
-    Of the second moment the root is kept: it spans half as many decades, so that small ones do not become zero beside
-    large ones, and the updates huge (the zero point problem, arXiv 2309.01507). All is computed in float32.
+    The second moment is stored as its root, which spans half as many decades, so that small ones do not become zero
+    beside large ones, and the updates huge (the zero point problem, arXiv 2309.01507). All is computed in float32.
     The gradients are in `gradients`, never in the parameters. Rounding draws from torch's own generator: a run that
     seeds it before each step repeats itself.
     """
 
-    def __init__(self, params: Iterable, lr: float, betas: tuple[float, float], eps: float = 1e-8):
+    def __init__(self, params: Iterable[dict[str, Any]], lr: float, betas: tuple[float, float], eps: float = 1e-8):
         """params: groups with a `weight_decay` of their own, of contiguous bfloat16 parameters."""
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
         self.gradients = CpuGradientOffload(self._parameters())
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # gradients are gone before a second pass
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter in self.gradients:

@@ -17,18 +17,18 @@ T = TypeVar("T")
 
 def in_every_process(action: Callable[[], T]) -> T:
     """Do something that may fail in some processes only. Raises in all of them what it raised in any."""
-    result, error = None, None
+    error: StudioError | None = None
     try:
         result = action()
     except StudioError as caught:
         error = caught
-    errors = gather_object([error])
-    if error is None and not any(errors):
-        return result
-    if all(errors):
+    errors: list[StudioError | None] = gather_object([error])
+    if error is not None and all(errors):
         raise error
-    number = next(number for number, found in enumerate(errors) if found)
-    raise type(errors[number])(f"In process {number}: {errors[number].message}", errors[number].hint)
+    for number, found in enumerate(errors):
+        if found is not None:
+            raise type(found)(f"In process {number}: {found.message}", found.hint)
+    return result
 
 
 def require_alike(values: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -12,7 +12,7 @@ from heartmula_studio.errors import CheckpointCorruptError
 from heartmula_studio.files.json_file import read_json_object
 
 META_FILE = "meta.json"
-SCHEMA = 1
+SCHEMA: Final = 1
 RECIPE = ("config", "versions", "step", "total_steps", "epochs", "songs", "held_out_songs")
 HINT = "Train again, or copy the folder again."
 

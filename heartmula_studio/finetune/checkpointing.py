@@ -32,7 +32,7 @@ def save_checkpoint(folder: Path, setup: Setup, weights: Mapping[str, Tensor], p
     """Replace `folder` by the trained `weights` of a run's network and meta.json, whole or not at all."""
     with replaced_folder(folder) as temporary:
         if isinstance(setup.network, PeftModel):
-            setup.network.save_pretrained(temporary, save_embedding_layers=False)
+            setup.network.save_pretrained(str(temporary), save_embedding_layers=False)
             (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
         else:
             write_weights(weights, setup.network.config.to_dict(), temporary, DTYPES[setup.config.checkpoint_dtype])

@@ -1,4 +1,4 @@
-"""Who trains on what, and every random draw, as pure functions of (seed, epoch, example).
+"""Data order and all per-example randomness, as pure functions of (seed, epoch, example).
 
 Nothing depends on the process, the place in a batch or what was drawn before. That is what makes a resumed run
 repeat itself bit for bit, and two processes give the losses of one with twice the batch.
@@ -15,7 +15,7 @@ _ORDER, _EXAMPLE, _TORCH = range(3)  # separate random streams under one seed
 
 @dataclass(frozen=True)
 class ExampleDraw:
-    """What chance decides for one example in one epoch."""
+    """Random choices for one example in one epoch."""
 
     unconditional: bool  # the prompt is replaced by the unconditional embedding
     depth_frames: np.ndarray  # sorted indices of the target frames the depth decoder trains on
@@ -29,7 +29,7 @@ class StepPlan:
     examples: tuple[int, ...]
 
     def share(self, micro_step: int, process: int, num_processes: int, batch_size: int) -> tuple[int, ...]:
-        """Return what `process` runs in micro-step `micro_step`; nothing where the last step of an epoch runs out."""
+        """Return the examples of `process` in a micro-step; nothing where the last step of an epoch runs out."""
         start = (micro_step * num_processes + process) * batch_size
         return self.examples[start : start + batch_size]
 

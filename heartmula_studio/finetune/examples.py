@@ -29,7 +29,7 @@ class ExampleSet(Sequence[Example]):
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> Example:  # type: ignore[override]  # no slices
         window = self.windows[index]
         return make_example(self.prompts[index], self.codes[index], self.special, window.ends_song, window.song)
 
@@ -93,8 +93,8 @@ def make_example_set(
         song = TrackInfo(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1])
         for window, prompt in cut_to_fit(song, max_window_sec, layout, max_positions):
             parts.append((window, prompt, codes[:, window.start_frame : window.start_frame + window.num_frames]))
-    windows, prompts, codes = zip(*parts, strict=True) if parts else ((), (), ())
-    examples = ExampleSet(windows, prompts, codes, layout.special)
+    windows, prompts, all_codes = zip(*parts, strict=True) if parts else ((), (), ())
+    examples = ExampleSet(windows, prompts, all_codes, layout.special)
     for index in range(len(examples)):
         examples[index]  # foreign codes are an error now, not in the middle of the run
     return examples

@@ -9,7 +9,7 @@ import torch
 from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 
 class FusedLoraLinear(Linear):
@@ -41,7 +41,7 @@ class FusedLoraLinear(Linear):
 
 
 def computing_dtype(x: Tensor) -> torch.dtype:
-    """What matrix products with `x` are computed in."""
+    """Return the dtype of matrix products with `x`."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
@@ -55,7 +55,7 @@ class LoraFunction(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, dropped: Tensor | None, weight: Tensor, down: Tensor, up: Tensor, scaling: float
+        ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, down: Tensor, up: Tensor, scaling: float
     ) -> Tensor:
         """x, dropped (None: x itself): [N, in]; W [out, in] in any dtype; A [r, in]; B [out, r] → [N, out]."""
         lora_input = x if dropped is None else dropped
@@ -66,7 +66,7 @@ class LoraFunction(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         lora_input, low, down, up = ctx.saved_tensors
         grad_low = scaled_product(grad, up, ctx.scaling)
         grad_down, grad_up = grad_low.T.mm(lora_input), grad.T.mm(low)

@@ -30,12 +30,13 @@ class CpuGradientOffload:
 
     @torch.no_grad()
     def _on_grad_ready(self, parameter: nn.Parameter) -> None:
-        gradient, held = parameter.grad.flatten(), self._buffers[parameter]
+        assert parameter.grad is not None
+        gradient, buffer = parameter.grad.flatten(), self._buffers[parameter]
         if parameter in self:
-            for chunk in chunks(len(held)):
+            for chunk in chunks(len(buffer)):
                 gradient[chunk] = stochastic_round(gradient[chunk].float() + self._upload(parameter, chunk))
-        held.copy_(gradient, non_blocking=True)
-        norms = [gradient[chunk].float().norm() for chunk in chunks(len(held))]
+        buffer.copy_(gradient, non_blocking=True)
+        norms = [gradient[chunk].float().norm() for chunk in chunks(len(buffer))]
         self._norms[parameter] = torch.stack(norms).norm()
         parameter.grad = None
 

@@ -49,7 +49,7 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
 def train_alone(
     folder: RunFolder, on_step: OnStep | None, device: str | None, processes: PartialState, variables: Mapping[str, str]
 ) -> TrainResult:
-    """As `train`, in a folder that no other run is at work in. `variables`: what the environment asked for."""
+    """Do as `train` in a folder that no other run is at work in. `variables`: what the environment asked for."""
     log = RunLog(folder, processes.is_main_process)
     try:
         require_none_refused(variables)

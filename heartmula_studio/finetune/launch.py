@@ -26,7 +26,7 @@ MODULE = "heartmula_studio.finetune"
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes make up a run, and which machine this is. Raises InvalidInputError where it cannot be so."""
+    """The processes of a run, and the number of this machine. Raises InvalidInputError for impossible ones."""
 
     count: int  # on all machines together
     machines: int = 1
@@ -90,7 +90,7 @@ def asked_for(command: Sequence[str]) -> Processes | None:
 
 
 def launch_options(command: Sequence[str]) -> list[str]:
-    """What follows `accelerate launch` on a command line, nothing where it is another command."""
+    """Return the arguments of `accelerate launch` on a command line; nothing for another command."""
     for place, argument in enumerate(command[:4]):
         if Path(argument).name in ("launch", "launch.py", "accelerate-launch", "accelerate.commands.launch"):
             return list(command[place + 1 :])

@@ -3,6 +3,8 @@
 Both end in the same three operations for the trainer: the network, its trained tensors, and its output format.
 """
 
+from typing import Any
+
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) ->
     """Load the base with what `config.method` trains, in training mode. Raises as `load_heartmula` does."""
     model = load_base(base, config.base_dtype, device)
     model.enable_gradient_checkpointing(config.gradient_checkpointing)
-    model.name_or_path = base.name  # PEFT copies it into adapter_config.json
+    model.name_or_path = base.name
     if config.method == "full":
         return model.requires_grad_(True).train()
     torch.manual_seed(config.seed)
@@ -40,7 +42,7 @@ def load_base(base: BaseFolder, dtype: str, device: torch.device) -> HeartMuLa:
 def lora_config(settings: LoraSettings) -> LoraConfig:
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT only divides it
         lora_dropout=settings.dropout,
         target_modules=list(settings.target_modules),
         use_rslora=settings.use_rslora,
@@ -67,7 +69,7 @@ def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
         tensor.copy_(shard_like(weights[name], tensor))
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Group trained parameters for the optimizer: matrices decay, norms and biases do not."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
@@ -78,4 +80,6 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 def unwrap_base(network: HeartMuLa | PeftModel) -> HeartMuLa:
     """Return the HeartMuLa inside, adapter layers included where there are any."""
-    return network.get_base_model() if isinstance(network, PeftModel) else network
+    base = network.get_base_model() if isinstance(network, PeftModel) else network
+    assert isinstance(base, HeartMuLa)
+    return base

@@ -73,7 +73,7 @@ def accumulate_gradients(setup: Setup, step: int, plan: StepPlan, counts: Tensor
         )
         weight = 1.0 if share else 0.0
         is_last = micro_step == micro_steps - 1
-        # Until they are synchronised, the gradients of a sharded network are whole in every process.
+        # Until they are synchronised, the gradients of a sharded network are unsharded in every process.
         is_synchronised = is_last or accelerator.is_fsdp2
         with nullcontext() if is_synchronised else accelerator.no_sync(setup.model):
             parts = batch_loss(setup.model, batch, depth_frames)

@@ -1,4 +1,4 @@
-"""What a finished training has learnt, in the words that page, REST and shell share."""
+"""The verdict on a finished training, in the words that page, REST and shell share."""
 
 import math
 from dataclasses import dataclass

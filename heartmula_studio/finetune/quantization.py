@@ -33,7 +33,7 @@ def stochastic_round(values: Tensor) -> Tensor:
 
 
 def is_quantizable(shape: Sequence[int]) -> bool:
-    """Whether a tensor is cut into whole blocks, and large enough to be worth it."""
+    """Tell whether a tensor can be cut into whole blocks, and is large enough to be worth it."""
     return prod(shape) >= MIN_QUANTIZED_SIZE and prod(shape) % BLOCK == 0
 
 
@@ -55,7 +55,7 @@ def dequantize(codes: Tensor, scales: Tensor, signed: bool) -> Tensor:
 
 @functools.cache
 def code_levels(signed: bool, device: torch.device) -> Tensor:
-    """What the codes 0 to 255 stand for, rising up to 1: finer near 0, over seven decades (arXiv 2110.02861).
+    """Return the values of the codes 0 to 255, rising up to 1: finer near 0, over seven decades (arXiv 2110.02861).
 
     Without a sign there is no 0: divided by it, a value that is merely small would become huge (arXiv 2309.01507).
     """

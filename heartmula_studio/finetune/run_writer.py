@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: events and log, states to resume from, and checkpoints."""
+"""Writes a run's events, log, states and checkpoints."""
 
 import math
 from collections.abc import Sequence

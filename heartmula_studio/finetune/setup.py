@@ -115,7 +115,7 @@ def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Make what updates the trained parameters of a network that was loaded as `config` says."""
+    """Make the optimizer of a network that was loaded as `config` says."""
     make = Adam8bit if config.is_full_in_16_bits else torch.optim.AdamW
     return make(parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=ADAM_BETAS)
 

@@ -1,7 +1,7 @@
-"""Full fine-tunes of a network that no device holds alone: each process keeps a share of every tensor (FSDP 2).
+"""Full fine-tunes of a network that no device holds alone: each process keeps a shard of every tensor (FSDP 2).
 
-Weights, gradients and moments are DTensors then. The rest of the trainer sees them whole, so that what is saved does
-not depend on how many processes there were; whatever runs the network or looks at a whole tensor needs all of them.
+Weights, gradients and moments are DTensors then. States and checkpoints hold full tensors, so that they do not depend
+on the number of processes; running the network and gathering a full tensor need all processes.
 """
 
 import os
@@ -24,7 +24,7 @@ HINT = "Begin with heartmula_studio/finetune/fsdp.yaml."
 
 
 def sharding_plugin(method: str) -> FullyShardedDataParallelPlugin | None:
-    """Read how the launcher's configuration shards; None where it does not, and for a LoRA, whose base stays whole.
+    """Read how the launcher's configuration shards; None where it does not, and for a LoRA, whose base is not sharded.
 
     Raises InvalidInputError for FSDP 1, and for a configuration that Accelerate does not take.
     """
@@ -54,20 +54,26 @@ def prepare(
     """Wrap or shard the network, as the accelerator was told, together with its optimizer."""
     model, optimizer = accelerator.prepare(network, optimizer)
     if isinstance(model, FSDPModule):
-        # Else what is outside the layers would stay whole, and no DTensor, after an evaluation.
-        model.set_reshard_after_forward(True, recurse=False)
-        model.forward = accelerator.autocast()(model.forward)
-        # Every process must run each layer as often as the others, however long its windows are.
-        model.depth_positions_at_once = sys.maxsize
+        adjust_sharded(model, accelerator)
     return model, optimizer
 
 
+def adjust_sharded(model: Any, accelerator: Accelerator) -> None:
+    """Set what a sharded HeartMuLa does otherwise than Accelerate prepares it."""
+    # Else what is outside the layers would stay unsharded, and no DTensor, after an evaluation.
+    model.set_reshard_after_forward(True, recurse=False)
+    model.forward = accelerator.autocast()(model.forward)
+    # Every process must run each layer as often as the others, however long its windows are.
+    model.depth_positions_at_once = sys.maxsize
+
+
 def full_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor unsharded; all processes take part."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def gather_full(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
-    """Make tensors whole, one by one; what was sharded comes to the CPU. Nothing where it is not to be kept."""
+    """Unshard tensors, one by one; what was sharded comes to the CPU. Nothing where it is not to be kept."""
     gathered = {}
     for name, tensor in tensors.items():
         full = full_tensor(tensor)
@@ -78,14 +84,14 @@ def gather_full(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
 
 
 def shard_like(full: Tensor, like: Tensor) -> Tensor:
-    """The reverse of `whole`: what this process keeps of `full` where `like` is sharded."""
+    """Return this process's shard of `full` where `like` is sharded, the reverse of `full_tensor`; else `full`."""
     if not isinstance(like, DTensor):
         return full
     return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def optimizer_state(optimizer: Optimizer, keep: bool) -> dict[str, Any]:
-    """The optimizer's `state_dict` with whole tensors; without them where it is not to be kept."""
+    """Return the optimizer's `state_dict` with full tensors; without any where it is not to be kept."""
     values = optimizer.state_dict()
     return values | {"state": {number: gather_full(state, keep) for number, state in values["state"].items()}}
 

@@ -33,7 +33,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is. Losses are means over the codebooks, in nats; None where not measured."""
+    """Progress of a run. Losses are means over the codebooks, in nats; None where not measured."""
 
     step: int = 0
     evaluated_step: int | None = None

@@ -2,9 +2,13 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from heartmula_studio.finetune.run_folder import RunFolder
+
+SignalHandler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class StopRequest:
@@ -17,7 +21,7 @@ class StopRequest:
     def __init__(self, folder: RunFolder):
         self._file = folder.stop
         self._signalled = False
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, SignalHandler] = {}
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():

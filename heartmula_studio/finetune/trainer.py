@@ -29,7 +29,7 @@ OnStep = Callable[[StepEvent], None]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended. Losses are means over the codebooks in nats, None where no song is held out.
+    """Result of a run. Losses are means over the codebooks in nats, None where no song is held out.
 
     notes: what a person should know about the data and the outcome, a sentence or two each.
     """

@@ -1,4 +1,4 @@
-"""Who may use which device: training and songs share it if both fit; else whoever comes later waits."""
+"""Device leases: training and songs share a device if both fit; else whoever comes later waits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ QUEUE_LOCK = "queue"
 
 
 class Devices:
-    """What runs where, over all servers of one data folder. Any thread may call any method."""
+    """The use of devices by all servers of one data folder. Any thread may call any method."""
 
     def __init__(self, store: Store):
         self._store = store
@@ -95,7 +95,7 @@ class Devices:
         return running or next((job for job in jobs if job.status == "queued" and job.queued_at < since), None)
 
     def _growth(self, job: Job) -> int:
-        """What a training will still take: all of it before its first step, nothing afterwards."""
+        """Return the memory that a training will still take: all of it before its first step, nothing afterwards."""
         folder = JobFolder(self._store.jobs.folder(job.id))
         began = job.status == "running" and isinstance(last_event(folder.metrics), StepEvent)
         return 0 if began else training_need(job.config, folder.path, job.device)
@@ -108,12 +108,12 @@ class Devices:
 
 
 def device_key(device: str) -> str:
-    """One name for one device."""
+    """Return one name for one device."""
     return "cuda:0" if device == "cuda" else device
 
 
 def training_need(config: dict[str, Any], job_dir: Path, device: str) -> int:
-    """Bytes that the job of a folder will take on a device. Raises the errors of its base model."""
+    """Return the bytes that the job of a folder will take on a device. Raises the errors of its base model."""
     # Loaded only here: a server that has nothing to weigh up needs none of it, and it takes seconds.
     from heartmula_studio.arch.checkpoints import find_base
     from heartmula_studio.finetune.config import TrainConfig
@@ -124,7 +124,7 @@ def training_need(config: dict[str, Any], job_dir: Path, device: str) -> int:
 
 
 def song_need(base_name: str, device: str, is_loaded: bool) -> int:
-    """Bytes that making a song will take. Raises the errors of the base model."""
+    """Return the bytes that making a song will take. Raises the errors of the base model."""
     from heartmula_studio.arch.checkpoints import find_base
     from heartmula_studio.generate.memory import generation_bytes
 
@@ -132,7 +132,7 @@ def song_need(base_name: str, device: str, is_loaded: bool) -> int:
 
 
 def free_bytes(device: str) -> int:
-    """What is free on a device: of a GPU its own memory, else that of the computer."""
+    """Return the free memory of a device: of a GPU its own, else that of the computer."""
     if not device.startswith("cuda"):
         return psutil.virtual_memory().available
     import torch
@@ -141,7 +141,7 @@ def free_bytes(device: str) -> int:
 
 
 def total_bytes(device: str) -> int:
-    """What a device has in all: a GPU its own memory, else that of the computer."""
+    """Return all memory of a device: of a GPU its own, else that of the computer."""
     if not device.startswith("cuda"):
         return psutil.virtual_memory().total
     import torch

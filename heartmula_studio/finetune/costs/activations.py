@@ -1,4 +1,4 @@
-"""Memory of saved activations: what a batch takes beside weights, gradients and optimizer states.
+"""Memory of saved activations, beside that of weights, gradients and optimizer states.
 
 The counts are of all allocations that single layers of different widths make on the CPU.
 """
@@ -26,7 +26,7 @@ class ActivationCount:
 
 @dataclass(frozen=True)
 class LayerMemory:
-    """Activations that a layer saves for the backward pass, and all it holds at the peak of that pass."""
+    """Activations that a layer saves for the backward pass, and all that exist at the peak of that pass."""
 
     saved: ActivationCount
     peak: ActivationCount
@@ -70,7 +70,7 @@ def transformer_bytes(flavor: LlamaFlavor, positions: int, config: TrainConfig) 
 
 
 def backward_peak_bytes(flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:
-    """What one layer holds during its backward pass over `positions`, beyond its saved activations."""
+    """Peak memory of one layer's backward pass over `positions`, beyond its saved activations."""
     saved, peak = saved_per_layer(config), layer_memory(config).peak
     return count_bytes(ActivationCount(peak.stream - saved.stream, peak.inner - saved.inner), flavor, positions, config)
 
@@ -79,10 +79,10 @@ def saved_per_layer(config: TrainConfig) -> ActivationCount:
     return CHECKPOINTED if config.gradient_checkpointing else layer_memory(config).saved
 
 
-def count_bytes(held: ActivationCount, flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:
+def count_bytes(count: ActivationCount, flavor: LlamaFlavor, positions: int, config: TrainConfig) -> int:
     """The residual stream has the precision of the base, the inside of the layers that of the matrix products."""
     stream = FLOAT_BYTES if config.base_dtype == "float32" else HALF_BYTES
     inner = stream if config.mixed_precision == "no" else HALF_BYTES
     return math.ceil(
-        positions * (held.stream * stream * flavor.embed_dim + held.inner * inner * flavor.intermediate_dim)
+        positions * (count.stream * stream * flavor.embed_dim + count.inner * inner * flavor.intermediate_dim)
     )

@@ -22,7 +22,7 @@ PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is abo
 WORKSPACE_BYTES = 200 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
 UNPACKED_BYTES = 8  # of each weight in four bits, while torchao looks up what it stands for
 ADAM_STATES = 2
-LARGE_GRADIENTS = 2  # at once on a device that holds none: one that is complete, and a part of another
+LARGE_GRADIENTS = 2  # at once on a device whose gradients are offloaded: one that is complete, and a part of another
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -43,32 +43,32 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
 
 
 def gradient_bytes(shapes: Shapes, config: TrainConfig, device: str) -> int:
-    """What the gradients take on a device, those left aside that go to the computer's memory one by one."""
+    """Gradients on a device, without those that are offloaded to the CPU."""
     if not config.is_full_in_16_bits:
         return trained_parameters(shapes, config) * FLOAT_BYTES
-    held = 0 if device.startswith("cuda") else held_gradient_bytes(shapes, config)
-    return held + LARGE_GRADIENTS * max(map(math.prod, shapes.values())) * HALF_BYTES
+    on_device = 0 if device.startswith("cuda") else offloaded_gradient_bytes(shapes, config)
+    return on_device + LARGE_GRADIENTS * max(map(math.prod, shapes.values())) * HALF_BYTES
 
 
-def held_gradient_bytes(shapes: Shapes, config: TrainConfig) -> int:
-    """What the gradients take in the computer's memory, wherever the run is."""
+def offloaded_gradient_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """Gradients in the computer's memory, wherever the run is."""
     return trained_parameters(shapes, config) * HALF_BYTES if config.is_full_in_16_bits else 0
 
 
 def host_bytes(shapes: Shapes, config: TrainConfig) -> int:
-    """What a run on a GPU takes of the computer's memory: its gradients, and as much again while a state is written."""
-    return PROGRAM_BYTES + 2 * held_gradient_bytes(shapes, config)
+    """The computer's memory for a run on a GPU: its gradients, and as much again while a state is written."""
+    return PROGRAM_BYTES + 2 * offloaded_gradient_bytes(shapes, config)
 
 
 def optimizer_bytes(shapes: Shapes, config: TrainConfig) -> int:
-    """What the moments of all trained weights take."""
+    """Moments of all trained weights."""
     if config.is_full_in_16_bits:
         return sum(map(moments_bytes, shapes.values()))
     return trained_parameters(shapes, config) * FLOAT_BYTES * ADAM_STATES
 
 
 def state_bytes(shapes: Shapes, config: TrainConfig) -> int:
-    """What a resumable state takes on disk: the trained weights and their moments."""
+    """A resumable state on disk: the trained weights and their moments."""
     width = HALF_BYTES if config.is_full_in_16_bits else FLOAT_BYTES
     return trained_parameters(shapes, config) * width + optimizer_bytes(shapes, config)
 
@@ -79,14 +79,14 @@ def trained_parameters(shapes: Shapes, config: TrainConfig) -> int:
 
 
 def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: str) -> int:
-    """What one tensor of the base takes while it is trained on."""
+    """One tensor of the base in memory."""
     if base_dtype == "nf4" and layer_kind(name) in TRANSFORMER_LINEARS and fits_nf4(shape):
         return nf4_bytes(shape)
     return math.prod(shape) * BASE_DTYPES[base_dtype].itemsize
 
 
 def unpacking_bytes(shapes: Shapes, config: TrainConfig) -> int:
-    """What it takes to compute with the largest layer in four bits."""
+    """Workspace for computing with the largest layer in four bits."""
     if config.base_dtype != "nf4":
         return 0
     return UNPACKED_BYTES * max(

@@ -1,4 +1,4 @@
-"""What the model hears of a song: its tokens turned back into sound, kept beside it until it or the codec changes."""
+"""Round trips: a song's tokens turned back into sound, stored beside it until it or the codec changes."""
 
 import threading
 from contextlib import ExitStack

@@ -1,9 +1,9 @@
-"""What a training run would take, before it is started.
+"""Estimates of a training run's time, memory and disk, before it is started.
 
     seconds = start + audio to tokenize x its FLOPs a second / speed + FLOPs of training and evaluation / speed
 
-`speed` is measured, see `speed`; the FLOPs are counted, see `work`. An estimate is right within a factor of two before
-a first job has shown how fast the device is, and better afterwards.
+`speed` is measured, see `throughput`; the FLOPs are counted, see `work`. An estimate is right within a factor of two
+before a first job has shown how fast the device is, and better afterwards.
 """
 
 import shutil
@@ -65,7 +65,7 @@ class Estimator:
         longest_sec = max((song.duration_sec for song in sources), default=0.0)
         estimate = Estimate(
             steps=work.steps,
-            seconds=self._start_sec() + self._tokenising_sec(unheard_sec, speed) + work.flops / speed,
+            seconds=self._start_sec() + self._tokenizing_sec(unheard_sec, speed) + work.flops / speed,
             checkpoint_bytes=self._checkpoint_bytes(config),
             disk_bytes=self._disk_bytes(config, work),
             free_disk_bytes=shutil.disk_usage(self._store.root).free,
@@ -85,7 +85,7 @@ class Estimator:
     def _start_sec(self) -> float:
         return START_SEC + weights_bytes(self._runtime.base.model) / LOAD_BYTES_PER_SEC
 
-    def _tokenising_sec(self, audio_sec: float, speed: float) -> float:
+    def _tokenizing_sec(self, audio_sec: float, speed: float) -> float:
         encoder = self._runtime.base.encoder
         weights = num_parameters(encoder_tensors(encoder)) if encoder else 0
         flops_per_sec = 2 * weights * FRAME_RATE_HZ * LATENTS_PER_FRAME
@@ -102,7 +102,7 @@ class Estimator:
 
 
 def problems_with(dataset: Dataset, config: TrainConfig, processes: int) -> list[Problem]:
-    """What a job would be refused for, and songs that could not be tokenized."""
+    """List the reasons to refuse a job, and songs that could not be tokenized."""
     found = [
         Problem(f"{song.filename}: {song.error}", "Remove it from the dataset, or replace it.")
         for song in dataset.audio_files
@@ -117,7 +117,7 @@ def problems_with(dataset: Dataset, config: TrainConfig, processes: int) -> list
 
 
 def num_processes(accelerate_config: Path | None) -> int:
-    """How many processes a run has. Raises InvalidInputError for a configuration that Accelerate does not take."""
+    """Count the processes of a run. Raises InvalidInputError for a configuration that Accelerate does not take."""
     if accelerate_config is None:
         return 1
     try:

@@ -1,4 +1,4 @@
-"""What a training run has too little of, and which settings would make it fit."""
+"""Shortages of memory or disk for a training run, and settings that would make it fit."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How fast a device trains: what an earlier job reached on it, else a share of what a matrix product reaches."""
+"""The training speed of a device: that of an earlier job on it, else a share of a matrix product's."""
 
 import functools
 import math
@@ -33,7 +33,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """What a job's steps took."""
+    """FLOPs and time of a job's steps."""
 
     step_flops: float
     step_sec: float
@@ -43,14 +43,14 @@ class Measured:
         return self.step_flops / self.step_sec
 
     def distance(self, step_flops: float) -> float:
-        """How unlike steps of another size are."""
+        """Return how unlike steps of another size are."""
         return abs(math.log(self.step_flops / step_flops))
 
 
 def training_speed(
     store: Store, config: TrainConfig, base: BaseFolder, device: str, step_flops: float, num_processes: int
 ) -> float:
-    """FLOPs a second of each process in steps of a size."""
+    """Return the FLOPs a second of each process in steps of a size."""
     alike = [job for job in store.jobs.list() if is_alike(job, config, device)]
     measured = (measure(store, job, base, num_processes) for job in reversed(alike))
     latest = list(islice(filter(None, measured), LATEST_JOBS))
@@ -60,14 +60,14 @@ def training_speed(
 
 
 def is_alike(job: Job, config: TrainConfig, device: str) -> bool:
-    """Whether a job says something about the speed of another one."""
+    """Tell whether a job's speed says something about that of another one."""
     settings = config.to_dict()
     same = all(job.config.get(name) == settings[name] for name in SAME_SPEED)
     return same and device_key(job.device) == device_key(device)
 
 
 def measure(store: Store, job: Job, base: BaseFolder, num_processes: int) -> Measured | None:
-    """What the last steps of a job took; None where it has made none, or is not whole any more."""
+    """Measure the last steps of a job; None where it has taken none, or its folder is damaged."""
     try:
         folder = JobFolder(store.jobs.folder(job.id))
         seconds = [step.step_sec for step in islice(steps_backwards(folder.metrics), LATEST_STEPS)]
@@ -85,18 +85,18 @@ def steps_backwards(metrics: Path) -> Iterator[StepEvent]:
 
 
 def as_track(song: JobTrack, num_frames: int) -> TrackInfo:
-    """A song as the trainer will cut it, named as its tokens are."""
+    """Return a song as the trainer will cut it, named as its tokens are."""
     return track_info(Path(song.tokens).stem, song.tags, song.lyrics, num_frames)
 
 
 def precision(config: TrainConfig) -> torch.dtype:
-    """What most products are computed in."""
+    """Return the dtype of most matrix products."""
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.mixed_precision, BASE_DTYPES[config.base_dtype])
 
 
 @functools.cache
 def matmul_speed(device: str, dtype: torch.dtype) -> float:
-    """FLOPs a second of one matrix product, timed once."""
+    """Return the FLOPs a second of one matrix product, timed once."""
     side = SIDES.get(device.partition(":")[0], SIDES["cpu"])
     # Of random numbers: a GPU multiplies equal ones faster.
     matrix = torch.randn(side, side, device=device, dtype=dtype)

@@ -194,7 +194,7 @@ class GenerationQueue:
             return reason
 
     def _stopper(self, id: str) -> Callable[[], bool]:
-        """Whether to stop: asked before every layer of the network, so the disk is looked at only now and then."""
+        """Tell whether to stop: asked before every layer of the network, so the disk is looked at only now and then."""
         mark = self._store.generations.folder(id) / CANCEL
         looked, found = 0.0, False
 
@@ -231,7 +231,7 @@ class GenerationQueue:
 
 
 class Reporter:
-    """Writes how far a song is into its record, twice a second at most."""
+    """Writes a song's progress into its record, twice a second at most."""
 
     def __init__(self, store: Store, id: str):
         self._store, self._id = store, id

@@ -27,7 +27,7 @@ NO_ROOM = Failure("storage", "The disk is full, or the job's folder cannot be wr
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How a job ended, for its record."""
+    """The end of a job, for its record."""
 
     status: JobStatus
     message: str = ""
@@ -53,7 +53,7 @@ def finish(store: Store, job: Job, outcome: JobOutcome) -> Job:
 
 
 def ended(job: Job, folder: JobFolder, outcome: JobOutcome) -> Job:
-    """The record of a job that ended so."""
+    """Return the record of a job that ended so."""
     return replace(
         with_progress(replace(job, status=outcome.status), folder),
         phase=None,
@@ -68,7 +68,7 @@ def ended(job: Job, folder: JobFolder, outcome: JobOutcome) -> Job:
 
 
 def unsettled(store: Store, job: Job, exit_code: int | None) -> Job:
-    """The true state of a job that cannot be settled yet because the disk refuses. Nothing is written."""
+    """Return the true state of a job that cannot be settled yet because the disk refuses. Nothing is written."""
     folder = JobFolder(store.jobs.folder(job.id))
     if isinstance(last_event(folder.metrics), DoneEvent):
         return replace(with_progress(job, folder), phase="saving", message=STORED_LATER)
@@ -107,7 +107,7 @@ def failed(failure: Failure) -> JobOutcome:
 
 
 def died_silently(folder: JobFolder, exit_code: int | None) -> JobOutcome:
-    """The worker said nothing: killed, most likely, or it could not write."""
+    """Explain the end of a worker that said nothing: killed, most likely, or it could not write."""
     if exit_code == StorageError.exit_code or shutil.disk_usage(folder.path).free < LITTLE_ROOM_BYTES:
         return failed(NO_ROOM)
     last_word = last_words(folder.output)

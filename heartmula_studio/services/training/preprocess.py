@@ -92,7 +92,7 @@ class Tokenizer:
 
 @contextmanager
 def acknowledged(stop: StopRequest) -> Iterator[None]:
-    """Take the request to stop away once it is obeyed, so that the job can be resumed."""
+    """Remove the request to stop once it is obeyed, so that the job can be resumed."""
     try:
         yield
     except CancelledError:
@@ -101,7 +101,7 @@ def acknowledged(stop: StopRequest) -> Iterator[None]:
 
 
 def base_of(folder: JobFolder) -> BaseFolder:
-    """The base model of the job's config. Raises as `TrainConfig.load` and `find_base`."""
+    """Return the base model of the job's config. Raises as `TrainConfig.load` and `find_base`."""
     name = TrainConfig.load(folder.config).base_model
     return find_base(name if name == BUNDLED_BASE else folder.path / name)
 
@@ -111,7 +111,7 @@ def source_of(song: JobTrack) -> TokenizingTask:
 
 
 def named(error: AudioError, filename: str) -> AudioError:
-    """The same error with the song's name, and what can be done about it here."""
+    """Return the same error with the song's name, and what can be done about it here."""
     message = error.message if filename in error.message else f"{filename}: {error.message}"
     hint = f"{error.hint} Remove it from the dataset or replace it, then resume the job."
     return type(error)(message, hint.strip())

@@ -1,4 +1,4 @@
-"""How far a job is, read from the files its worker writes."""
+"""Progress of a job, read from the files its worker writes."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator

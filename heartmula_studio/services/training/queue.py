@@ -290,7 +290,7 @@ class JobQueue:
             self._store.jobs.update(job.id, lambda job: replace(job, phase="training"))
 
     def _never_began(self, job: Job, folder: JobFolder) -> bool:
-        """Whether a server was killed between taking the job and starting its worker."""
+        """Tell whether a server was killed between taking the job and starting its worker."""
         return job.worker is None and job.id not in self._children and folder.read_worker() is None
 
     def _start_or_wait(self, job: Job, at_work: Job | None) -> None:

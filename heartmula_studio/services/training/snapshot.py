@@ -1,4 +1,4 @@
-"""What a job learns from: its dataset as it is now, kept in the job's folder."""
+"""A copy of the dataset as it is now, which a job learns from."""
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.services.training.job_folder import JobTrack, SongList

@@ -1,4 +1,4 @@
-"""How far the songs of a job are tokenized: the lines of its preprocess.jsonl, written and read here only."""
+"""Progress of tokenizing a job's songs: the lines of its preprocess.jsonl, written and read here only."""
 
 import dataclasses
 import functools

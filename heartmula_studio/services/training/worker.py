@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def command(job_dir: Path, device: str, max_song_sec: float, accelerate_config: Path | None) -> list[str]:
-    """The command line that starts this module."""
+    """Return the command line that starts this module."""
     options = ["--device", device, "--max-song-sec", str(max_song_sec)]
     if accelerate_config:
         options += ["--accelerate-config", str(accelerate_config)]
@@ -81,7 +81,7 @@ def command(job_dir: Path, device: str, max_song_sec: float, accelerate_config: 
 
 
 def training_command(job_dir: Path, accelerate_config: Path | None) -> list[str]:
-    """The command line of the training itself.
+    """Return the command line of the training itself.
 
     A person's own configuration decides everything, where there is one. Without it there is one process to start, so
     the launcher, which stays in memory until training ends, is left out.
@@ -94,7 +94,7 @@ def training_command(job_dir: Path, accelerate_config: Path | None) -> list[str]
 
 
 def training_environment(device: str, accelerate_config: Path | None) -> dict[str, str]:
-    """What Accelerate reads from the environment to train on this device, and on no other.
+    """Return the environment that makes Accelerate train on this device, and on no other.
 
     Nothing where a person's own configuration decides: it may name more devices than one.
     """
