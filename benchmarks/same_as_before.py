@@ -1,7 +1,8 @@
-"""Do two checkouts compute the same? Losses of a LoRA and a full run, and songs with and without the adapter.
+"""Do two checkouts compute the same, and does the new one open what the old one wrote?
 
-`python -m benchmarks.same_as_before OLD NEW`: both train nano on the bundled clips and make songs, through the shell.
-Exits with 1 where anything differs.
+`python -m benchmarks.same_as_before OLD NEW`: both train nano on the bundled clips and make songs, through the shell;
+then the server of NEW opens a data folder of OLD's, resumes its jobs and activates its adapters. Exits with 1 where
+anything differs.
 """
 
 import argparse
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import soundfile
+
+from benchmarks.older_data import compare
 
 TAGS = "fast, techno"
 STEPS = "4"
@@ -27,9 +30,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         old = results(arguments.old.resolve(), Path(folder, "old"))
         new = results(arguments.new.resolve(), Path(folder, "new"))
-    for name, value in old.items():
-        print(f"{name:28} {'same' if value == new[name] else 'DIFFERENT'}")
-    return int(old != new)
+        is_same = {name: value == new[name] for name, value in old.items()}
+        is_same |= compare(arguments.old.resolve(), arguments.new.resolve(), Path(folder, "data"))
+    for name, same in is_same.items():
+        print(f"{name:46} {'same' if same else 'DIFFERENT'}")
+    return int(not all(is_same.values()))
 
 
 def results(checkout: Path, folder: Path) -> Mapping[str, object]:

@@ -44,11 +44,11 @@ class StudioProcess:
 
 
 @contextmanager
-def running_studio(data_dir: Path) -> Iterator[StudioProcess]:
-    """Yield a server as soon as it says its address; a request is answered once it is ready."""
+def running_studio(data_dir: Path, checkout: Path = ROOT) -> Iterator[StudioProcess]:
+    """Yield the server of a checkout as soon as it says its address; a request is answered once it is ready."""
     command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", "0"]
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(data_dir), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=checkout, env=environment(data_dir), stdout=subprocess.PIPE, text=True)
     try:
         yield StudioProcess(address_in(process.stdout.readline()), process, began)
     finally:
