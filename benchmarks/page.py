@@ -21,6 +21,8 @@ from benchmarks.report import load_average, machine, table
 from benchmarks.starting import talking_to
 from benchmarks.studio_process import StudioProcess, running_studio
 from benchmarks.training import steps_done, training, wait_for_first_step
+from heartmula_studio.finetune.events import StepEvent, from_line
+from heartmula_studio.finetune.run_folder import RunFolder
 
 MAIN_BUTTON = "Generate"
 JOBS = ("🎓 Training Studio", "📊 Jobs")  # the tabs that lead there
@@ -107,7 +109,7 @@ def parts(browser: Browser, starts: int, seconds: float) -> Iterator[str]:
             training(client, data_dir) as job,
         ):
             wait_for_first_step(client, job.job)
-            yield chart_table(chart_delays(browser, studio, data_dir / "jobs" / job.job / "metrics.jsonl", seconds))
+            yield chart_table(chart_delays(browser, studio, RunFolder(data_dir / "jobs" / job.job).metrics, seconds))
             yield cpu_table(server_loads(browser, studio, seconds))
             steps_done(client, job.job)
 
@@ -166,8 +168,8 @@ def steps_written(metrics: Path, seconds: float) -> dict[int, float]:
             if not (line := file.readline()).endswith(b"\n"):
                 file.seek(-len(line), 1)
                 time.sleep(POLL_SEC)
-            elif (event := json.loads(line))["event"] == "step":
-                seen[event["step"]] = time.time()
+            elif isinstance(event := from_line(json.loads(line)), StepEvent):
+                seen[event.step] = time.time()
     return seen
 
 

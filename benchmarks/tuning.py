@@ -20,6 +20,7 @@ from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import load_examples
 from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
@@ -61,7 +62,7 @@ class Tuning:
         engine = Engine.load(self.runtime.base_name, str(self.runtime.device))
         network = engine.model.config
         sets = {name: load_examples(job / name, engine.base, network, WINDOW_SEC)[0] for name in (KEPT_BACK, OTHER)}
-        self.config.save(job / "config.json")
+        self.config.save(RunFolder(job).config)
         before, started = losses(engine, sets), time.perf_counter()
         result = train(job, None, self.runtime.device.type)
         seconds = time.perf_counter() - started

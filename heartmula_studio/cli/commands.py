@@ -17,6 +17,7 @@ from heartmula_studio.errors import CancelledError, CheckpointMismatchError, Che
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.finetune.job import train as run_training
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
@@ -87,7 +88,7 @@ def train(arguments: Namespace) -> int:
         Runtime.of(Settings.load(), arguments.base, arguments.device),
         arguments.out,
     )
-    config = train_config(arguments, runtime, job / "config.json")
+    config = train_config(arguments, runtime, RunFolder(job).config)
     if ignored := other_files(arguments.songs):
         print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
     for song in songs:
@@ -95,7 +96,7 @@ def train(arguments: Namespace) -> int:
             print(f"{song.name}: not taken for lyrics: {' / '.join(removed)}")
     codec = runtime.load_codec()
     write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
-    config.save(job / "config.json")
+    config.save(RunFolder(job).config)
     with training_progress() as on_step:
         result = run_training(job, on_step, runtime.device.type)
     for note in result.notes:

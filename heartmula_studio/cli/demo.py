@@ -15,6 +15,7 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import mean_loss
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
@@ -55,7 +56,7 @@ def demo(arguments: Namespace) -> int:
     engine.activate(out / "adapter")
     after = losses(engine, sets)
     make_song(engine, request, out / "after.wav")
-    plot_losses(job / "metrics.jsonl", out / "loss.png")
+    plot_losses(RunFolder(job).metrics, out / "loss.png")
     write_results(out, [Comparison(name, before[name], after[name]) for name in before], notes)
     return 0
 
@@ -94,7 +95,7 @@ def losses(engine: Engine, sets: dict[str, ExampleSet]) -> dict[str, float]:
 
 def learn(job: Path, config: TrainConfig, adapter: Path, runtime: Runtime) -> tuple[str, ...]:
     """Train in `job` and copy the best checkpoint to `adapter`; return what the trainer has to say."""
-    config.save(job / "config.json")
+    config.save(RunFolder(job).config)
     with training_progress() as on_step:
         result = train(job, on_step, runtime.device.type)
     if result.status == "stopped":
