@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import httpx
 import soundfile
 
 from benchmarks.studio_process import running_studio
-from benchmarks.training import answer, wait_for_first_step
+from benchmarks.training import answer
 
 SETTINGS = {
     "epochs": 100,
@@ -67,11 +67,11 @@ def write(client: httpx.Client) -> Written:
     answer(client.post(f"/training/checkpoints/{finished['checkpoint_id']}/activate"))
     song = new_song(client)
     stopped = start(client, dataset)
-    wait_for_first_step(client, stopped)
+    begun(client, stopped)
     answer(client.post(f"/training/jobs/{stopped}/cancel", json={"save": True}))
     ended(client, stopped)
     running = start(client, dataset)
-    wait_for_first_step(client, running)
+    begun(client, running)
     records = {path: answer(client.get(path)) for path in RECORDS}
     return Written(finished["id"], stopped, running, records, metrics(client, finished["id"]), song)
 
@@ -102,24 +102,29 @@ def start(client: httpx.Client, dataset: str) -> str:
     return answer(client.post("/training/jobs", json={"dataset_id": dataset, **SETTINGS}))["id"]
 
 
+def begun(client: httpx.Client, job: str) -> dict[str, Any]:
+    """Return a job that has taken a step."""
+    return wait_for(client, f"/training/jobs/{job}", lambda seen: seen["step"] > 0)
+
+
 def ended(client: httpx.Client, job: str) -> dict[str, Any]:
-    return wait_for_end(client, f"/training/jobs/{job}")
+    return wait_for(client, f"/training/jobs/{job}", lambda _: False)
 
 
 def new_song(client: httpx.Client) -> bytes:
     """Make a song and return its samples."""
     id = answer(client.post("/generate/music", json=SONG))["id"]
-    wait_for_end(client, f"/generate/{id}")
+    wait_for(client, f"/generate/{id}", lambda _: False)
     sound = client.get(f"/generate/{id}/audio").raise_for_status().content
     return soundfile.read(io.BytesIO(sound), dtype="int16")[0].tobytes()
 
 
-def wait_for_end(client: httpx.Client, path: str) -> dict[str, Any]:
-    """Return a job or a song that is no longer under way. Raises TimeoutError after ten minutes."""
+def wait_for(client: httpx.Client, path: str, is_reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Return a job or a song as soon as it is so, or no longer under way. Raises TimeoutError after ten minutes."""
     deadline = time.monotonic() + WAIT_SEC
     while time.monotonic() < deadline:
         seen = answer(client.get(path))
-        if seen["status"] not in ("queued", "running"):
+        if is_reached(seen) or seen["status"] not in ("queued", "running"):
             return seen
         time.sleep(POLL_SEC)
     raise TimeoutError(f"{path} is still {seen['status']}: {seen['message']}")

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from heartmula_studio.errors import CheckpointCorruptError
 from heartmula_studio.files.json_file import read_json_object
+from heartmula_studio.finetune.config import Method
 
 META_FILE = "meta.json"
 SCHEMA: Final = 1
@@ -44,7 +45,7 @@ class CheckpointMeta:
     id: str
     schema: Literal[1]
     created_at: str
-    method: Literal["lora", "full"]
+    method: Method
     base_model: BaseId
     step: int
     total_steps: int

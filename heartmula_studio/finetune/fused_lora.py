@@ -28,7 +28,9 @@ class FusedLoraLinear(Linear):
         dropout = self.lora_dropout[name]
         # Never `rows` twice: of a tensor passed twice, compiled code keeps the last place's gradient only.
         dropped = dropout(rows) if dropout.training and not isinstance(dropout, nn.Identity) else None
-        y = LoraFunction.apply(rows, dropped, weight, down, up, self.scaling[name])
+        y: Tensor = LoraFunction.apply(  # type: ignore[no-untyped-call]  # torch has no types for it
+            rows, dropped, weight, down, up, self.scaling[name]
+        )
         with torch.no_grad():
             y.addmm_(rows, weight.to(dtype).T)
         return y.unflatten(0, x.shape[:-1])
