@@ -3,7 +3,7 @@
 PEFT casts the input to the adapter's float32 and back, and passes over the output three more times to scale and add.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora.layer import Linear
@@ -23,7 +23,7 @@ class FusedLoraLinear(Linear):
         if args or kwargs or not self._is_plain(x):
             return super().forward(x, *args, **kwargs)
         (name,), dtype = self.active_adapters, computing_dtype(x)
-        rows, weight = x.to(dtype).flatten(0, -2), self.get_base_layer().weight
+        rows, weight = x.to(dtype).flatten(0, -2), cast(nn.Linear, self.get_base_layer()).weight
         down, up = self.lora_A[name].weight.to(dtype), self.lora_B[name].weight.to(dtype)
         dropout = self.lora_dropout[name]
         # Never `rows` twice: of a tensor passed twice, compiled code keeps the last place's gradient only.

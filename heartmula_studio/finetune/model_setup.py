@@ -13,7 +13,7 @@ from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
-from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, LoraSettings, TrainConfig
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
 from heartmula_studio.finetune.fused_lora import FusedLoraLinear
 from heartmula_studio.finetune.sharding import shard_like
@@ -30,7 +30,7 @@ def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) ->
     return get_peft_model(model, lora_config(config.lora)).train()
 
 
-def load_base(base: BaseFolder, dtype: str, device: torch.device) -> HeartMuLa:
+def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device) -> HeartMuLa:
     """Load the language model as `TrainConfig.base_dtype` says. Raises as `load_heartmula` does."""
     if dtype != "nf4":
         return load_heartmula(base.model, device, BASE_DTYPES[dtype])

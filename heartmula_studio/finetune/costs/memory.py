@@ -14,7 +14,7 @@ from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.stored_weights import stored_tensors
 from heartmula_studio.finetune.adam8bit import moments_bytes
-from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, TrainConfig
 from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES, activation_bytes
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
 
@@ -78,7 +78,7 @@ def trained_parameters(shapes: Shapes, config: TrainConfig) -> int:
     return sum(map(math.prod, shapes.values())) if config.method == "full" else lora_parameters(shapes, config)
 
 
-def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: str) -> int:
+def stored_bytes(name: str, shape: tuple[int, ...], base_dtype: BaseDtype) -> int:
     """One tensor of the base in memory."""
     if base_dtype == "nf4" and layer_kind(name) in TRANSFORMER_LINEARS and fits_nf4(shape):
         return nf4_bytes(shape)
