@@ -18,7 +18,7 @@ from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.pairing import require_encoder_of_codec
-from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors
+from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors, unwrapped
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.files.json_file import config_errors_name, read_json_object
@@ -242,7 +242,7 @@ def open_heartmula(folder: Path) -> StoredNetwork:
     config = read_heartmula_config(folder)
     with config_errors_name(folder / "config.json"), torch.device("meta"):
         model = HeartMuLa(config)
-    return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), str))
+    return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), unwrapped))
 
 
 def open_decoder(folder: Path) -> StoredNetwork:

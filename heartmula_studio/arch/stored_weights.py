@@ -1,6 +1,7 @@
 """Which stored tensors belong into a network, and where they differ from it: one answer for loading and checking."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from heartmula_studio.files.safetensors_reader import DTYPES, TensorFile, Tensor
 
 FLOATS = "floats"
 FLOAT_TYPES = tuple(name for name, dtype in DTYPES.items() if dtype.is_floating_point)
+
+_WRAPPERS = re.compile(r"^module\.|(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
 Naming = Callable[[str], str | None]
 """A name in a file → the network's name of that tensor, or None where it belongs into another network."""
@@ -39,6 +42,11 @@ class Difference:
     path: Path | None
     found: str | None
     expected: str | None
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's or layer's name without what torch.compile, DDP, FSDP and checkpointing put into it."""
+    return _WRAPPERS.sub("", name)
 
 
 def stored_tensors(files: list[Path], naming: Naming) -> dict[str, StoredTensor]:

@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+from heartmula_studio.files.regular_file import open_regular
+
 POINTER_START = b"version https://git-lfs.github.com/"
 
 
 def is_lfs_pointer(path: str | Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(POINTER_START)) == POINTER_START
+    """Whether a file is a pointer; what cannot be read as a file is none."""
+    try:
+        with open_regular(Path(path)) as file:
+            return file.read(len(POINTER_START)) == POINTER_START
+    except OSError:
+        return False
 
 
 def explain_unreadable(path: str | Path, problem: str) -> str:

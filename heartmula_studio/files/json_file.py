@@ -24,7 +24,7 @@ def read_json_object(path: Path, hint: str) -> dict[str, Any]:
     Raises CheckpointMissingError, or CheckpointCorruptError where it is unreadable or holds anything else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise CheckpointMissingError(f"{path} is missing.", hint) from error
     except (OSError, ValueError, RecursionError) as error:

@@ -15,9 +15,11 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
+from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
 from heartmula_studio.files.git_lfs import explain_unreadable
+from heartmula_studio.files.regular_file import open_regular
 
+DOWNLOAD_HINT = "Download it again from where it came."
 BLOCK_BYTES = 16 << 20
 MAX_HEADER_BYTES = 100 << 20
 MAX_DIMENSIONS = 64
@@ -77,12 +79,18 @@ class TensorHeader:
 class TensorFile:
     """One open safetensors file: `headers` and `shapes` by name, `read` one tensor at a time.
 
-    Raises CheckpointCorruptError when the file is cut off, a pointer to the real one, or not safetensors.
+    Raises CheckpointMissingError, or CheckpointCorruptError when the file is cut off, a pointer to the real one, not
+    safetensors, or no file that can be read.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self._file: BinaryIO = path.open("rb")
+        try:
+            self._file: BinaryIO = open_regular(path)
+        except FileNotFoundError as error:
+            raise CheckpointMissingError(f"{path} is missing.", DOWNLOAD_HINT) from error
+        except OSError as error:
+            raise self._corrupt(f"cannot be read: {error.strerror}") from error
         try:
             self.headers, self._data_start = self._read_header()
         except CheckpointCorruptError:
@@ -138,7 +146,7 @@ class TensorFile:
         return headers, 8 + length
 
     def _corrupt(self, reason: str) -> CheckpointCorruptError:
-        return CheckpointCorruptError(explain_unreadable(self.path, reason), "Download it again from where it came.")
+        return CheckpointCorruptError(explain_unreadable(self.path, reason), DOWNLOAD_HINT)
 
 
 def parse_header(content: bytes) -> dict[str, TensorHeader]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heartmula_studio.arch.stored_weights import unwrapped
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
 from heartmula_studio.files.json_file import read_json_object
 from heartmula_studio.generate.layer_patterns import LayerIndices, LayerNames, LayerValues, UnboundedPatternError
@@ -136,8 +137,8 @@ def read_adapter_config(path: Path) -> AdapterConfig:
 def _parse(values: Mapping[str, Any], warnings: list[str]) -> AdapterConfig:
     indices = _listed(values, "layers_to_transform")
     return AdapterConfig(
-        ranks=LayerValues(values.get("rank_pattern") or {}),
-        alphas=LayerValues(values.get("alpha_pattern") or {}),
+        ranks=LayerValues(_by_layer(values, "rank_pattern")),
+        alphas=LayerValues(_by_layer(values, "alpha_pattern")),
         default_rank=values.get("r", 8),
         default_alpha=values.get("lora_alpha", 8),
         uses_rslora=bool(values.get("use_rslora")),
@@ -155,10 +156,14 @@ def _layer_names(values: Mapping[str, Any], setting: str, warnings: list[str]) -
     if not given or (isinstance(given, str) and given.lower() == ALL_LAYERS):
         return None
     try:
-        return LayerNames(given)
+        return LayerNames(unwrapped(given) if isinstance(given, str) else [unwrapped(name) for name in given])
     except UnboundedPatternError:
         warnings.append(f"{setting} is a regular expression that is not compared; the tensors tell the layers.")
         return None
+
+
+def _by_layer(values: Mapping[str, Any], setting: str) -> dict[str, Any]:
+    return {unwrapped(layer): value for layer, value in (values.get(setting) or {}).items()}
 
 
 def _listed(values: Mapping[str, Any], setting: str) -> list:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from heartmula_studio.arch.stored_weights import unwrapped
 from heartmula_studio.errors import (
     CheckpointCorruptError,
     CheckpointError,
@@ -38,6 +39,18 @@ PARTS = {
     "lora_B.weight": "up",
     "lora_magnitude_vector": "magnitude",
     "lora_magnitude_vector.weight": "magnitude",
+}
+OTHER_KINDS = {
+    "lokr_": "LoKr",
+    "hada_": "LoHa",
+    "oft_": "OFT",
+    "vera_": "VeRA",
+    "ia3_": "IA3",
+    "dora_scale": "DoRA as LyCORIS writes it",
+    "lora_down": "LoRA as kohya's scripts write it",
+    "lora_up": "LoRA as kohya's scripts write it",
+    "lora_embedding_": "LoRA on embeddings",
+    "base_layer.": "the base's own weights, saved with the adapter",
 }
 LLAMA_LAYER = re.compile(r".*\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)")
 MAX_OUTPUT = 1e6
@@ -158,14 +171,26 @@ def read_stored_layers(path: Path) -> dict[str, StoredLayer]:
         for name, shape in file.shapes.items():
             suffix = next((suffix for suffix in PARTS if name.endswith(f".{suffix}")), None)
             if suffix is None:
-                raise not_plain(path, f"{name:.120}")
-            layer = layers.setdefault(name.removeprefix(PREFIX).removesuffix(f".{suffix}"), StoredLayer())
+                raise not_plain(path, described(name))
+            layer = layers.setdefault(layer_name(name, suffix), StoredLayer())
             if PARTS[suffix] in layer.names:
                 raise CheckpointMismatchError(f"{path} holds {name:.120} twice, under two names.", COPY_HINT)
             layer.names[PARTS[suffix]], layer.shapes[PARTS[suffix]] = name, shape
     if not layers:
         raise CheckpointMismatchError(f"{path} holds no tensors.", COPY_HINT)
     return layers
+
+
+def layer_name(tensor: str, suffix: str) -> str:
+    """The base's name of the layer that a tensor belongs to, whatever the model was wrapped in when it was saved."""
+    inside = unwrapped(tensor).removeprefix(PREFIX)
+    return unwrapped(inside).removesuffix(f".{suffix}")
+
+
+def described(tensor: str) -> str:
+    """What a tensor belongs to that is no part of a LoRA in PEFT's format, as far as its name tells."""
+    kind = next((kind for mark, kind in OTHER_KINDS.items() if mark in tensor), None)
+    return f"{kind} ({tensor:.120})" if kind else f"{tensor:.120}"
 
 
 def require_fit(folder: Path, name: str, layer: StoredLayer, base: BaseModel) -> None:

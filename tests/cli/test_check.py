@@ -111,6 +111,14 @@ def zeros(name: str, shape: tuple[int, ...], dtype: torch.dtype = torch.float32)
     return lambda state: state.update({name: torch.zeros(shape, dtype=dtype)})
 
 
+def as_folder(name: str) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        (root / name).unlink()
+        (root / name).mkdir()
+
+    return change
+
+
 NORM = "backbone.norm.scale"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     # what happens to the folder, the part that then does not fit, and what is said of it
@@ -121,6 +129,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "LFS config": (lambda root: (root / CODEC / "config.json").write_text(LFS_POINTER), "codec", "Git LFS pointer"),
     "unfinished": (unfinished, "language model", "its download has not finished (1,000 bytes"),
     "no shard": (lambda root: (root / SHARD).unlink(), "language model", "model-00001-of-00002.safetensors is missing"),
+    "shard as a folder": (as_folder(SHARD), "language model", "model-00001-of-00002.safetensors cannot be read"),
+    "config as a folder": (as_folder(f"{CODEC}/config.json"), "codec", "config.json is not valid JSON"),
     "no model": (lambda root: shutil.rmtree(root / MODEL), "language model", "HeartMuLa-oss-3B is missing"),
     "no codec": (lambda root: shutil.rmtree(root / CODEC), "codec", "HeartCodec-oss is missing"),
     "no tokenizer": (lambda root: (root / "tokenizer.json").unlink(), "tokenizer", "tokenizer.json is missing"),

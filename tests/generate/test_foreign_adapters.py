@@ -104,11 +104,19 @@ def test_settings_that_change_nothing_are_no_obstacle(base, folder, settings):
     [
         lambda name: name.removeprefix(PREFIX),
         lambda name: name.removeprefix(PREFIX) if "q_proj" in name else name,
+        lambda name: f"_orig_mod.{name}",
+        lambda name: f"module.{name}",
+        lambda name: f"module._orig_mod.{name}",
+        lambda name: name.replace(PREFIX, f"{PREFIX}_orig_mod."),
+        lambda name: name.replace(PREFIX, f"{PREFIX}module."),
+        lambda name: name.replace("layers.0.", "layers.0._orig_mod."),
+        lambda name: f"_fsdp_wrapped_module.{name.replace('layers.1.', 'layers.1._checkpoint_wrapped_module.')}",
     ],
 )
-def test_names_without_pefts_prefix_are_the_same(base, folder, renamed):
-    """**P**: keys without the `base_model.model.` prefix."""
+def test_names_without_pefts_prefix_or_with_those_of_wrappers_are_the_same(base, folder, renamed):
+    """**P**: keys without the `base_model.model.` prefix; models saved under torch.compile, DDP or FSDP."""
     plain = values_of(folder, base)
+    configure(folder, target_modules=[f"_orig_mod.{layer}" for layer in TARGETS])
     rewrite(folder, lambda weights: {renamed(name): tensor for name, tensor in weights.items()})
     assert values_of(folder, base) == plain
 
@@ -254,8 +262,18 @@ def renamed_as_llama(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         (lambda weights: {name: tensor.to(torch.float8_e4m3fn) for name, tensor in weights.items()}, "F8_E4M3"),
         (lambda weights: {f"x.{name}": tensor for name, tensor in weights.items()}, "no such layer"),
         (renamed_as_llama, "`transformers` Llama.*SimpleTuner"),
+        *(
+            (lambda weights, name=name: weights | {f"{PREFIX}{W1}.{name}": torch.ones(4, 4)}, said)
+            for name, said in (
+                *(("lokr_w1", "LoKr"), ("hada_w1_a", "LoHa"), ("oft_R.weight", "OFT"), ("vera_lambda_b", "VeRA")),
+                *(
+                    ("dora_scale", "DoRA as LyCORIS"),
+                    ("lora_down.weight", "kohya"),
+                    ("base_layer.weight", "own weights"),
+                ),
+            )
+        ),
     ],
-    ids=["half", "only A", "empty", "smaller", "3-D", "bias", "twice", "int32", "float8", "elsewhere", "SimpleTuner"],
 )
 def test_tensors_that_cannot_be_applied_are_refused_by_name(base, folder, change, says):
     """**P**: half of the layers missing, F8 and int32 weights, SimpleTuner's names."""
@@ -275,6 +293,21 @@ def test_values_that_no_song_can_be_made_with_are_refused(base, folder, number, 
     adapter = describe_adapter(folder, base)
     with pytest.raises(CheckpointCorruptError, match=rf"{says}.*{W1}"):
         check_adapter_values(adapter)
+
+
+def test_a_byte_order_mark_before_the_config_is_passed_over(base, folder):
+    plain = values_of(folder, base)
+    path = folder / "adapter_config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert values_of(folder, base) == plain
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_folder_in_place_of_a_file_is_named(base, folder, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(CheckpointError, match=name):
+        describe_adapter(folder, base)
 
 
 def test_a_scale_that_no_song_can_be_made_with_is_refused(base, folder):
