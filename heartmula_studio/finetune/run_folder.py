@@ -13,6 +13,8 @@ run.lock        locked while a run is at work here
 from pathlib import Path
 from typing import Literal
 
+from heartmula_studio.settings import BUNDLED_BASE
+
 CheckpointName = Literal["best", "last"]
 CHECKPOINT_NAMES: tuple[CheckpointName, ...] = ("best", "last")
 STEP_PREFIX = "step-"
@@ -27,6 +29,10 @@ class RunFolder:
         self.metrics, self.logs = path / "metrics.jsonl", path / "logs.txt"
         self.states, self._checkpoints = path / "state", path / "checkpoints"
         self.stop, self.lock = path / "stop", path / "run.lock"
+
+    def base(self, base_model: str) -> str | Path:
+        """Return the base that config.json names, for `find_base`: a relative path starts at the run's folder."""
+        return base_model if base_model == BUNDLED_BASE else self.path / base_model
 
     def checkpoint(self, name: CheckpointName) -> Path:
         return self._checkpoints / name
@@ -44,7 +50,8 @@ class RunFolder:
 
 def state_folders(states: Path) -> list[Path]:
     """List the saved states under `state/`, the oldest first; whatever else lies there is not ours."""
-    return sorted(path for path in states.glob(f"{STEP_PREFIX}*") if path.is_dir())
+    found = [path for path in states.glob(f"{STEP_PREFIX}*") if path.is_dir()]
+    return sorted(path for path in found if path.name.removeprefix(STEP_PREFIX).isdecimal())
 
 
 def state_name(step: int) -> str:

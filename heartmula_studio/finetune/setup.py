@@ -28,7 +28,6 @@ from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.model_setup import load_network, parameter_groups, trainable_weights, unwrap_base
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
-from heartmula_studio.settings import BUNDLED_BASE
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.
@@ -91,7 +90,7 @@ def load(
     Raises CheckpointMismatchError where model and codec are no pair; else as `find_base`, `load_network` and
     `load_examples` do.
     """
-    base = find_base(BUNDLED_BASE if config.base_model == BUNDLED_BASE else folder.path / config.base_model)
+    base = find_base(folder.base(config.base_model))
     audio_eos_id = SpecialTokens.load(base.gen_config).audio_eos_id
     require_codec_of_model(read_heartmula_config(base.model), read_heartcodec_config(base.codec), audio_eos_id)
     network = load_network(base, config, device)

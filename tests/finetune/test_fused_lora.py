@@ -1,4 +1,4 @@
-"""The lean layer beside PEFT's own, on the same weights."""
+"""The fused layer beside PEFT's own, on the same weights."""
 
 import copy
 from collections import OrderedDict
@@ -37,18 +37,18 @@ def make_pair(base_dir) -> Callable[..., tuple[PeftModel, PeftModel]]:
     def make(base_dtype: str = "float32", **lora) -> tuple[PeftModel, PeftModel]:
         base = find_base("nano" if base_dtype == "nf4" else base_dir)  # the golden base's layers are too small for it
         settings = LoraSettings(**lora)
-        lean = load_network(base, TrainConfig(base_dtype=base_dtype, lora=settings), CPU)
+        fused = load_network(base, TrainConfig(base_dtype=base_dtype, lora=settings), CPU)
         config = lora_config(settings)
         config._custom_modules = None
         theirs = get_peft_model(load_base(base, base_dtype, CPU), config).train()
         generator = torch.Generator().manual_seed(0)
         weights = {
             name: weight + 0.05 * torch.randn(weight.shape, generator=generator)
-            for name, weight in trainable_weights(lean).items()
+            for name, weight in trainable_weights(fused).items()
         }
-        for network in (lean, theirs):
+        for network in (fused, theirs):
             restore_weights(network, weights)
-        return lean, theirs
+        return fused, theirs
 
     return make
 
@@ -78,7 +78,7 @@ def distance(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
-def num_lean(network: nn.Module) -> int:
+def num_fused(network: nn.Module) -> int:
     return sum(isinstance(module, FusedLoraLinear) for module in network.modules())
 
 
@@ -86,7 +86,7 @@ def num_lean(network: nn.Module) -> int:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_losses_and_gradients_are_those_of_peft(make_pair, batch, lora, checkpointing):
     pair = make_pair(**lora)
-    assert [num_lean(network) > 0 for network in pair] == [True, False]
+    assert [num_fused(network) > 0 for network in pair] == [True, False]
     for network in pair:
         unwrap_base(network).enable_gradient_checkpointing(checkpointing)
     (loss, gradient), (their_loss, their_gradient) = (loss_and_gradient(network, batch) for network in pair)
@@ -135,17 +135,17 @@ def test_on_a_base_in_four_bits_it_is_close_to_peft(make_pair, make_job, songs):
 
 @torch.no_grad()
 def test_an_adapter_that_is_off_or_merged_is_left_to_peft(make_pair, batch):
-    lean, theirs = make_pair()
-    with lean.disable_adapter(), theirs.disable_adapter():
-        assert torch.equal(batch_loss(lean, batch).sums, batch_loss(theirs, batch).sums)
-    for network in (lean, theirs):
+    fused, theirs = make_pair()
+    with fused.disable_adapter(), theirs.disable_adapter():
+        assert torch.equal(batch_loss(fused, batch).sums, batch_loss(theirs, batch).sums)
+    for network in (fused, theirs):
         network.merge_adapter()
-    assert torch.equal(batch_loss(lean, batch).sums, batch_loss(theirs, batch).sums)
+    assert torch.equal(batch_loss(fused, batch).sums, batch_loss(theirs, batch).sums)
 
 
 def test_it_keeps_less_for_the_way_back(make_pair, batch):
-    lean, theirs = (kept_bytes(network, batch) for network in make_pair("bfloat16"))
-    assert lean < 0.9 * theirs
+    fused, theirs = (kept_bytes(network, batch) for network in make_pair("bfloat16"))
+    assert fused < 0.9 * theirs
 
 
 def kept_bytes(network: nn.Module, batch: Batch) -> int:
@@ -165,9 +165,9 @@ def kept_bytes(network: nn.Module, batch: Batch) -> int:
 
 
 def test_what_it_writes_is_what_peft_writes(make_pair, tmp_path):
-    for name, network in zip(("lean", "theirs"), make_pair(), strict=True):
+    for name, network in zip(("fused", "theirs"), make_pair(), strict=True):
         unwrap_base(network).name_or_path = "base"
         network.peft_config["default"].base_model_name_or_path = "base"
         network.save_pretrained(tmp_path / name, save_embedding_layers=False)
     for file in ("adapter_model.safetensors", "adapter_config.json"):
-        assert (tmp_path / "lean" / file).read_bytes() == (tmp_path / "theirs" / file).read_bytes()
+        assert (tmp_path / "fused" / file).read_bytes() == (tmp_path / "theirs" / file).read_bytes()

@@ -221,12 +221,13 @@ def test_files_that_are_not_ours_disturb_nothing(tmp_path):
     strays = {".DS_Store", "step-notes.txt", ".tmp-step-by-step"}
     for name in strays:
         (tmp_path / name).write_text("")
+    (tmp_path / "step-backup").mkdir()
     recover_states(tmp_path)
     assert load_state(tmp_path) is None
     for step in (1, 2):
         save_state(tmp_path, state_at(step))
     assert load_state(tmp_path).progress.step == 2
-    assert {path.name for path in tmp_path.iterdir()} == strays | {"step-00000002"}
+    assert {path.name for path in tmp_path.iterdir()} == strays | {"step-backup", "step-00000002"}
 
 
 def test_a_checkpoint_a_killed_run_was_about_to_replace_comes_back(make_job):

@@ -1,4 +1,4 @@
-"""What songs are asked for with: tags that come along, a person's own, and trained styles."""
+"""Tags to ask for songs with: those that come along, a person's own, and trained styles."""
 
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import StyleList, TrainedStyle

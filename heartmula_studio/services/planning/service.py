@@ -1,4 +1,4 @@
-"""What a training would take, before it is started."""
+"""Estimates of trainings, before they are started."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

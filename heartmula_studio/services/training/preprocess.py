@@ -20,7 +20,6 @@ from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
 from heartmula_studio.services.training.tokenizing_progress import TokenizingProgress
-from heartmula_studio.settings import BUNDLED_BASE
 
 REPORT_SEC = 0.3
 
@@ -102,8 +101,7 @@ def acknowledged(stop: StopRequest) -> Iterator[None]:
 
 def base_of(folder: JobFolder) -> BaseFolder:
     """Return the base model of the job's config. Raises as `TrainConfig.load` and `find_base`."""
-    name = TrainConfig.load(folder.config).base_model
-    return find_base(name if name == BUNDLED_BASE else folder.path / name)
+    return find_base(folder.base(TrainConfig.load(folder.config).base_model))
 
 
 def source_of(song: JobTrack) -> TokenizingTask:

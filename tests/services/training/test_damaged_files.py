@@ -28,7 +28,7 @@ def store(tmp_path) -> Store:
 
 
 @pytest.mark.parametrize("content", LINES.values(), ids=LINES)
-def test_a_damaged_diary_spoils_no_list(store, content):
+def test_damaged_metrics_spoil_no_list(store, content):
     for id in ("a", "b"):
         store.jobs.create(replace(JOB, id=id, status="running"))
     for name in ("metrics.jsonl", "preprocess.jsonl"):
