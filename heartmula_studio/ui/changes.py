@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 import gradio as gr
 
@@ -41,7 +42,14 @@ class Changes:
         return event.then(partial(fingerprints, studio), outputs=self.all, **QUIET)
 
 
-def on_change(*values: gr.components.Component) -> list[gr.events.EventListener]:
+class Changeable(Protocol):
+    """A component with a `change` event."""
+
+    @property
+    def change(self) -> Any: ...
+
+
+def on_change(*values: Changeable) -> list[gr.events.EventListener]:
     """Return the triggers for a change of any of `values`. Those of `Changes` change as the page opens, too."""
     return [value.change for value in values]
 

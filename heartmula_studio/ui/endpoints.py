@@ -278,7 +278,7 @@ class Endpoints:
         if song.error:
             raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
         path = await _in_thread(self._studio.songs.path, song.id)
-        return await _in_thread(served_file, path), song.receipt | {"audible": song.audible}
+        return await _in_thread(served_file, path), (song.receipt or {}) | {"audible": song.audible}
 
     async def list_songs(self) -> list[dict]:
         """All songs asked for, oldest first."""

@@ -12,15 +12,16 @@ from gradio.utils import get_upload_folder
 from heartmula_studio.errors import InvalidInputError
 
 
-def uploaded_file(file: dict) -> tuple[Path, str]:
+def uploaded_file(file: object) -> tuple[Path, str]:
     """Return the path of an uploaded file, and its original name.
 
     Raises InvalidInputError for anything else: a client may put any path of this machine into a request.
     """
-    path = file.get("path") if isinstance(file, dict) else None
+    given = file if isinstance(file, dict) else {}
+    path = given.get("path")
     if not isinstance(path, str) or "\0" in path or not _is_upload(Path(path)):
         raise InvalidInputError("This is not an uploaded file.", "Give it as gradio_client.handle_file(path).")
-    name = file.get("orig_name")
+    name = given.get("orig_name")
     return Path(path), name if isinstance(name, str) and name else Path(path).name
 
 

@@ -25,7 +25,7 @@ def build_history(context: PageContext) -> None:
                 gr.HTML(html.empty("📼", "No songs yet", "What you generate stays here."))
             names = {checkpoint.id: checkpoint.name for checkpoint in context.studio.checkpoints.list()}
             for song in songs[:limit]:
-                _build_song(context, song, names.get(song.checkpoint_id), song.id == chosen)
+                _build_song(context, song, names.get(song.checkpoint_id or ""), song.id == chosen)
             if len(songs) > limit:
                 more = gr.Button(f"Show all {len(songs)}", size="sm")
                 more.click(lambda: len(songs), outputs=shown, **QUIET)

@@ -196,14 +196,18 @@ class JobReader:
         self._studio, self._id, self._log_scale = studio, id, log_scale
         self._log, self._log_offset = "", 0
         self._metrics: list[dict] = []
-        self.job: Job | None = None
+        self._job: Job | None = None
 
     def read(self) -> JobView:
         """Return the job as it is now. Raises NotFoundError when it was deleted."""
         job = self._studio.jobs.get(self._id)
-        if job != self.job:
-            self.job, self._metrics = job, self._studio.jobs.metrics(self._id)
+        if job != self._job:
+            self._job, self._metrics = job, self._studio.jobs.metrics(self._id)
         return job_view(job, self._metrics, self._log_lines(), self._log_scale, find_style(self._studio, job))
+
+    def is_over(self) -> bool:
+        """Whether the job, as it was last read, has ended."""
+        return self._job is not None and self._job.status not in UNDER_WAY
 
     def _log_lines(self) -> list[str]:
         more = "begin"
@@ -231,7 +235,7 @@ async def watch_job(
             return
         if view != last:
             yield [*places, *updates(last, view)]
-        if reader.job.status not in UNDER_WAY:
+        if reader.is_over():
             return
         last = view
         await anyio.sleep(max(POLL_SEC, PAUSE_FACTOR * (time.perf_counter() - started)))
@@ -269,7 +273,7 @@ def act(action, id: str, **options: bool) -> None:
 def activate(studio: Studio, id: str) -> None:
     """Make every song from now on in the style that a job trained."""
     with user_errors():
-        studio.checkpoints.activate(studio.jobs.get(id).checkpoint_id)
+        studio.checkpoints.activate(studio.jobs.get(id).checkpoint_id or "")
     gr.Info("Every song from now on has this style.", title="Activated")
 
 

@@ -305,7 +305,8 @@ async def compare(
         last = pair
         await anyio.sleep(POLL_SEC)
         with user_errors():
-            pair = tuple([await to_thread.run_sync(studio.songs.get, song.id) for song in pair])
+            base_song, styled_song = [await to_thread.run_sync(studio.songs.get, song.id) for song in pair]
+        pair = base_song, styled_song
 
 
 def song_part(studio: Studio, song: Generation, label: str) -> tuple[str, dict[str, Any]]:

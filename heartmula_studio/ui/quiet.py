@@ -1,10 +1,18 @@
 """Listeners that show nothing while they work."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal, TypedDict
 
 import gradio as gr
 
-QUIET = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+
+class Quiet(TypedDict):
+    show_progress: Literal["hidden"]
+    show_progress_on: list[gr.components.Component]
+    api_visibility: Literal["private"]
+
+
+QUIET: Quiet = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 """Arguments for the page's own listeners: no overlay, and no named endpoint.
 
 Gradio 6.31 tells every output of every listener so far how far any of them is, hidden or not, and copies all that is

@@ -16,13 +16,20 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.offers import Offers, offer
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, Quiet
 
 NUM_ROWS = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
 NO_TRACKS = html.empty("🎤", "Drop your songs here", "Five at least. Songs of one style work best.")
+
+
+class Saving(Quiet):
+    concurrency_id: str
+    concurrency_limit: int
+
+
 # One at a time and in order: an older text never comes after a newer one.
-SAVING = QUIET | {"concurrency_id": "save_track", "concurrency_limit": 1}
+SAVING: Saving = {**QUIET, "concurrency_id": "save_track", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def changed_rows(context: PageContext, id: str, start: int, shown: Shown, round_
     before = shown.rows if (shown.dataset_id, shown.start) == (id, start) else Shown().rows
     wanted = list(tracks)[start : start + NUM_ROWS]
     names = assigned([row.filename for row in before], wanted)
-    rows = tuple(row_content(context, dataset, tracks[name], round_trips) if name else RowContent() for name in names)
+    rows = tuple(row_content(context, id, tracks[name], round_trips) if name else RowContent() for name in names)
     now = Shown(id, start, rows)
     none = NO_TRACKS if dataset and not tracks else ""
     page_text = f'<p class="hint">Songs {start + 1} to {start + len(wanted)} of {len(tracks)}</p>'
@@ -162,11 +169,11 @@ def assigned(before: Sequence[str | None], wanted: Sequence[str]) -> list[str | 
     return [name if name in wanted else next(coming, None) for name in before]
 
 
-def row_content(context: PageContext, dataset: Dataset, track: AudioFile, round_trips: dict[str, str]) -> RowContent:
-    round_trip = round_trips.get(f"{dataset.id}/{track.filename}", "")
+def row_content(context: PageContext, dataset_id: str, track: AudioFile, round_trips: dict[str, str]) -> RowContent:
+    round_trip = round_trips.get(f"{dataset_id}/{track.filename}", "")
     return RowContent(
         track.filename,
-        track_heading(track, track_player(context, dataset.id, track.filename)),
+        track_heading(track, track_player(context, dataset_id, track.filename)),
         round_trip,
         (track.caption, ", ".join(track.tags), track.rights),
     )
@@ -224,12 +231,19 @@ def save_rights(studio: Studio, row: int, tracks: list, rights: str) -> None:
     _save(studio, tracks[row], rights=rights)
 
 
-def _save(studio: Studio, track: list[str] | None, **changes: object) -> None:
+def _save(
+    studio: Studio,
+    track: list[str] | None,
+    caption: str | None = None,
+    tags: list[str] | None = None,
+    rights: str | None = None,
+) -> None:
     """Store what was typed; nothing for a row that has just lost its track."""
     if track is None:
         return
+    dataset_id, filename = track
     with user_errors():
-        studio.datasets.update_audio(*track, **changes)
+        studio.datasets.update_audio(dataset_id, filename, caption, tags, rights)
 
 
 def preview_round_trip(context: PageContext, row: int, tracks: list, round_trips: dict[str, str]) -> int:

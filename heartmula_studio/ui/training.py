@@ -30,6 +30,8 @@ SCHEDULES = (("Falls to zero", "cosine"), ("Stays the same", "constant"))
 BASES = (("As suits this machine", ""), ("32 bits", "float32"), ("16 bits", "bfloat16"), ("4 bits", "nf4"))
 PRECISIONS = (("As suits this machine", ""), ("32 bits", "no"), ("bf16", "bf16"), ("fp16", "fp16"))
 
+SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -45,15 +47,14 @@ class Setting:
     choices: tuple[tuple[str, str], ...] = ()
     automatic: bool | int | str | None = None
 
-    def build(self, default: Any) -> gr.components.Component:
-        named = {"label": self.label, "info": self.info}
+    def build(self, default: Any) -> SettingField:
         with gr.Column(min_width=200):
             if self.choices:
-                return gr.Dropdown(list(self.choices), value=default, **named)
+                return gr.Dropdown(list(self.choices), value=default, label=self.label, info=self.info)
             if isinstance(default, bool):
-                return gr.Checkbox(default, **named)
+                return gr.Checkbox(default, label=self.label, info=self.info)
             precision, step = (0, 1) if isinstance(default, int) else (None, 0.01)
-            return gr.Number(default, precision=precision, step=step, **named)
+            return gr.Number(default, label=self.label, info=self.info, precision=precision, step=step)
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,14 @@ class Form:
     base: gr.HTML
     method: gr.Radio
     rate: Offers  # default of the learning rate for base and method
-    settings: list[gr.components.Component]
+    settings: list[SettingField]
 
     @property
-    def learning_rate(self) -> gr.components.Component:
+    def learning_rate(self) -> SettingField:
         return self.settings[NAMES.index("learning_rate")]
 
     @property
-    def inputs(self) -> list[gr.components.Component]:
+    def inputs(self) -> list[SettingField | gr.Radio]:
         return [self.dataset, self.method, *self.settings]
 
 
@@ -163,7 +164,7 @@ def _build_form(studio: Studio) -> Form:
         rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
         advanced, lora_row = _build_advanced(studio.settings.max_window_sec)
-    main = [epochs, learning_rate, rank]
+    main: list[SettingField] = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(partial(preset_values, studio, preset), method, main, **QUIET)
     rate = Offers.build()
@@ -175,7 +176,7 @@ def _build_form(studio: Studio) -> Form:
     return Form(dataset, base, method, rate, [*main, *advanced])
 
 
-def _build_advanced(longest_window_sec: float) -> tuple[list[gr.components.Component], gr.Row]:
+def _build_advanced(longest_window_sec: float) -> tuple[list[SettingField], gr.Row]:
     defaults = {"max_window_sec": longest_window_sec}
     built = {}
     with gr.Row() as lora_row:
