@@ -80,7 +80,7 @@ class Setting:
     def _annotation(self) -> Any:
         return get_args(self.field.annotation)[0] if self.is_optional else self.field.annotation
 
-    def _limit(self, name: str) -> Any:
+    def _limit(self, name: str) -> float | None:
         return next((getattr(rule, name) for rule in self.field.metadata if hasattr(rule, name)), None)
 
 

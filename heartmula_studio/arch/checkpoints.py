@@ -18,6 +18,7 @@ from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.pairing import require_encoder_of_codec
+from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors, unwrapped
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 from heartmula_studio.files.atomic import replaced_folder
@@ -234,7 +235,7 @@ def weight_files(folder: Path, repo: str, stem: str = "model") -> list[Path]:
     return [require(folder / Path(shard).name, repo, folder) for shard in sorted(set(weight_map.values()))]
 
 
-def open_heartmula(folder: Path) -> StoredNetwork:
+def open_heartmula(folder: Path) -> StoredNetwork[HeartMuLa]:
     """Describe the language model of a folder, reading its config and the headers of its files.
 
     Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file.
@@ -245,7 +246,7 @@ def open_heartmula(folder: Path) -> StoredNetwork:
     return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), unwrapped))
 
 
-def open_decoder(folder: Path) -> StoredNetwork:
+def open_decoder(folder: Path) -> StoredNetwork[HeartCodec]:
     """The same for the codec without its encoder."""
     config = read_heartcodec_config(folder)
     with config_errors_name(folder / "config.json"), torch.device("meta"):
@@ -253,11 +254,19 @@ def open_decoder(folder: Path) -> StoredNetwork:
     return StoredNetwork(codec, folder, decoder_tensors(folder))
 
 
-def open_encoder(folder: Path) -> StoredNetwork:
-    """The same for a codec's encoder, which is called `encoder` in the network. See `read_encoder_config`."""
+class EncoderHolder(nn.Module):
+    """An encoder under the name that it has in a codec."""
+
+    def __init__(self, encoder: WindowEncoder):
+        super().__init__()
+        self.encoder = encoder
+
+
+def open_encoder(folder: Path) -> StoredNetwork[EncoderHolder]:
+    """The same for a codec's encoder. See `read_encoder_config`."""
     config, path = read_encoder_config(folder)
     with config_errors_name(path), torch.device("meta"):
-        holder = nn.ModuleDict({"encoder": build_encoder(config)})
+        holder = EncoderHolder(build_encoder(config))
     return StoredNetwork(holder, folder, encoder_tensors(folder))
 
 
@@ -310,9 +319,9 @@ def load_heartcodec(
     codec = decoder.module
     if encoder_folder is not None:
         encoder = open_encoder(Path(encoder_folder))
-        require_encoder_of_codec(encoder.module["encoder"].feature_width, codec.config)
+        require_encoder_of_codec(encoder.module.encoder.feature_width, codec.config)
         encoder.load(device, torch.float32)
-        codec.encoder = encoder.module["encoder"]
+        codec.encoder = encoder.module.encoder
     return codec.eval()
 
 

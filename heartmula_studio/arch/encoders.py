@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from heartmula_studio.arch.mel_encoder import MelEncoder
+from heartmula_studio.arch.query_encoder import WindowEncoder
 
 OFFICIAL, LIGHT = "vqv12", "mel-v2"
 
 
-def build_encoder(config: Mapping[str, Any]) -> nn.Module:
+def build_encoder(config: Mapping[str, Any]) -> WindowEncoder:
     """Build the encoder that a config's `version` names. Raises ValueError for an unknown one."""
     version = config.get("version", OFFICIAL)
     if version == LIGHT:

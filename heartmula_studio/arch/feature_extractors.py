@@ -1,5 +1,6 @@
 """The four pretrained feature streams of the official encoder, at 25 Hz. Always float32, always in eval mode."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -133,7 +134,7 @@ def layer_inputs(conformer: Wav2Vec2ConformerEncoder, mel: Tensor, front: nn.Mod
     """
     inputs: dict[int, Tensor] = {}
 
-    def keep(index: int):
+    def keep(index: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         return lambda module, args, kwargs: inputs.__setitem__(index, args[0] if args else kwargs["hidden_states"])
 
     hooks = [
@@ -170,8 +171,8 @@ class FeatureExtractors(nn.Module):
         channels = stereo.flatten(0, 1)
         acoustic, semantic = self.muencoder(channels)
         channels_16k = self.to_16k(channels)
-        streams = (acoustic, semantic, self.whisper(channels_16k, content_samples), self.wavlm(channels_16k))
-        return tuple(join_stereo(stream) for stream in streams)
+        whisper, wavlm = self.whisper(channels_16k, content_samples), self.wavlm(channels_16k)
+        return join_stereo(acoustic), join_stereo(semantic), join_stereo(whisper), join_stereo(wavlm)
 
     def whisper(self, waveform_16k: Tensor, content_samples: int) -> Tensor:
         mel = self.whisper_mel(

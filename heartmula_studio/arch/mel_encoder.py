@@ -8,12 +8,12 @@ import torchaudio
 from torch import Tensor, nn
 
 from heartmula_studio.arch.frames import samples_per_window
-from heartmula_studio.arch.query_encoder import QueryTransformer
+from heartmula_studio.arch.query_encoder import QueryTransformer, WindowEncoder
 
 MEL_PER_LATENT = 2  # the mel runs at 50 Hz
 
 
-class MelEncoder(nn.Module):
+class MelEncoder(WindowEncoder):
     """Log-mel of both channels at 50 Hz, convolutions down to 25 Hz, then the query transformer.
 
     What a query gathers from the whole window is added to a linear map of the mel spectrogram at its own place: without
@@ -42,10 +42,6 @@ class MelEncoder(nn.Module):
         self.own_frames = nn.Linear(MEL_PER_LATENT * self.query.interval * 2 * config["n_mels"], dim)
         # Features of fixed scale: otherwise they shrink and drift faster than codebooks can follow in training.
         self.norm = nn.BatchNorm1d(dim, affine=False)
-
-    @property
-    def feature_width(self) -> int:
-        return self.query.cls_token.shape[-1]
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """[B, 2, T] → standardised log-mel of left and right stacked, [B, 2 · n_mels, T / hop_samples]."""

@@ -1,6 +1,7 @@
 """The query encoder: a learned query behind every two 25 Hz frames gathers them into one 12.5 Hz feature.
 
-`QueryTransformer` is the part that both encoders share; `FusionQueryEncoder` adds the official fusion of four streams.
+`QueryTransformer` is the part that every `WindowEncoder` has; `FusionQueryEncoder` adds the official fusion of four
+streams.
 """
 
 import torch
@@ -16,6 +17,8 @@ MIN_ROTARY_WIDTH = 32
 
 class Rotary(nn.Module):
     """Holds the inverse frequencies as a buffer, since the official checkpoint stores them."""
+
+    inv_freq: Tensor
 
     def __init__(self, width: int):
         super().__init__()
@@ -101,6 +104,18 @@ class QueryTransformer(nn.Module):
         queries = self.cls_token.expand(*groups.shape[:2], 1, -1)
         sequence = torch.cat((groups, queries), dim=2).flatten(1, 2)
         return self.encoder_transformers(sequence)[:, self.interval :: self.interval + 1]
+
+
+class WindowEncoder(nn.Module):
+    """A window [B, 2, window_samples] → features [B, 372, feature_width], gathered by a query transformer."""
+
+    sample_rate_hz: int
+    window_samples: int
+    query: QueryTransformer
+
+    @property
+    def feature_width(self) -> int:
+        return self.query.cls_token.shape[-1]
 
 
 class FusionQueryEncoder(QueryTransformer):

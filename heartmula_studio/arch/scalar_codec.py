@@ -3,6 +3,7 @@
 Small numeric drift flips its rounding steps, so it runs in float32 with TF32 off. Tensor names equal the official ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -68,8 +69,8 @@ class TransposedConv(nn.ConvTranspose1d):
         super().__init__(n_in, n_out, kernel, stride, padding=0 if causal else (kernel - stride) // 2)
         self.surplus = kernel - stride if causal else 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = super().forward(x)
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        x = super().forward(x, output_size)
         return x[..., : x.shape[-1] - self.surplus]
 
 
@@ -171,7 +172,7 @@ class ScalarCodec(nn.Module):
         self.encoder = nn.ModuleList(self._encoder_layers(base))
         self.decoder = nn.ModuleList(self._decoder_layers(base))
 
-    def _encoder_layers(self, base: int):
+    def _encoder_layers(self, base: int) -> Iterator[nn.Module]:
         config = self.config
         yield weight_norm(Conv(config.num_bands, base, config.default_kernel_size, causal=config.causal))
         if config.num_samples > 1:
@@ -183,7 +184,7 @@ class ScalarCodec(nn.Module):
         top = base << len(config.downsample_factors)
         yield weight_norm(Conv(top, config.latent_hidden_dim, config.default_kernel_size, causal=config.causal))
 
-    def _decoder_layers(self, base: int):
+    def _decoder_layers(self, base: int) -> Iterator[nn.Module]:
         config = self.config
         top = len(config.upsample_factors)
         yield weight_norm(Conv(config.latent_hidden_dim, base << top, config.delay_kernel_size, causal=False))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ FLOAT_TYPES = tuple(name for name, dtype in DTYPES.items() if dtype.is_floating_
 
 _WRAPPERS = re.compile(r"^module\.|(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
+Network = TypeVar("Network", bound=nn.Module, covariant=True)
 Naming = Callable[[str], str | None]
 """A name in a file → the network's name of that tensor, or None where it belongs into another network."""
 
@@ -78,10 +80,10 @@ def num_parameters(tensors: Mapping[str, StoredTensor]) -> int:
 
 
 @dataclass(frozen=True)
-class StoredNetwork:
+class StoredNetwork(Generic[Network]):
     """A network without its weights (on the meta device), and the tensors in `folder` that belong into it."""
 
-    module: nn.Module
+    module: Network
     folder: Path
     tensors: Mapping[str, StoredTensor]
 

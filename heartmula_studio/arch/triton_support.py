@@ -6,6 +6,8 @@ import logging
 import torch
 from torch import Tensor
 
+__all__ = ["is_triton_available", "tl", "triton"]
+
 try:
     import triton
     import triton.language as tl

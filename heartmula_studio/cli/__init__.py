@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from heartmula_studio.cli.arguments import parse_arguments
 from heartmula_studio.errors import CancelledError, StorageError, StudioError
@@ -12,7 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     for stream in (sys.stdout, sys.stderr):
         # A song's name may hold bytes that are no text.
-        stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Imported late: `--help` and wrong arguments answer without waiting for torch.
     from heartmula_studio.cli.commands import COMMANDS
 

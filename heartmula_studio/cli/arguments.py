@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
@@ -12,6 +13,7 @@ EXIT_CODES = """exit codes:
 """
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 COMMAND = "heartmula-studio" if Path(sys.argv[0]).stem == "heartmula-studio" else "python -m heartmula_studio"
 
 
@@ -29,7 +31,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def add_demo(commands: argparse._SubParsersAction) -> None:
+def add_demo(commands: Commands) -> None:
     parser = add_command(
         commands,
         "demo",
@@ -48,7 +50,7 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
     add_model_options(parser)
 
 
-def add_train(commands: argparse._SubParsersAction) -> None:
+def add_train(commands: Commands) -> None:
     parser = add_command(
         commands,
         "train",
@@ -87,7 +89,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     add_model_options(parser)
 
 
-def add_generate(commands: argparse._SubParsersAction) -> None:
+def add_generate(commands: Commands) -> None:
     parser = add_command(
         commands,
         "generate",
@@ -108,7 +110,7 @@ def add_generate(commands: argparse._SubParsersAction) -> None:
     add_model_options(parser)
 
 
-def add_roundtrip(commands: argparse._SubParsersAction) -> None:
+def add_roundtrip(commands: Commands) -> None:
     parser = add_command(
         commands,
         "roundtrip",
@@ -120,14 +122,14 @@ def add_roundtrip(commands: argparse._SubParsersAction) -> None:
     add_model_options(parser)
 
 
-def add_tokenize(commands: argparse._SubParsersAction) -> None:
+def add_tokenize(commands: Commands) -> None:
     parser = add_command(commands, "tokenize", "turn songs into tokens", "Writes one .pt file of tokens for each song.")
     parser.add_argument("songs", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: beside each song")
     add_model_options(parser)
 
 
-def add_detokenize(commands: argparse._SubParsersAction) -> None:
+def add_detokenize(commands: Commands) -> None:
     parser = add_command(
         commands, "detokenize", "turn tokens back into sound", "Writes .wav, .flac or .mp3, by the name you give."
     )
@@ -137,7 +139,7 @@ def add_detokenize(commands: argparse._SubParsersAction) -> None:
     add_model_options(parser)
 
 
-def add_dataset(commands: argparse._SubParsersAction) -> None:
+def add_dataset(commands: Commands) -> None:
     parser = add_command(
         commands,
         "dataset",
@@ -170,7 +172,7 @@ def add_dataset(commands: argparse._SubParsersAction) -> None:
     )
 
 
-def add_check(commands: argparse._SubParsersAction) -> None:
+def add_check(commands: Commands) -> None:
     parser = add_command(
         commands,
         "check",
@@ -182,9 +184,7 @@ def add_check(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
 
 
-def add_command(
-    commands: argparse._SubParsersAction, name: str, help: str, description: str
-) -> argparse.ArgumentParser:
+def add_command(commands: Commands, name: str, help: str, description: str) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=help, description=description)
 
 

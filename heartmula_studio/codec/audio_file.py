@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 import mutagen
@@ -56,7 +57,7 @@ AUDIO_SUFFIXES = (
     ".au",
     ".voc",
 )  # what songs are called; their content decides
-WRITTEN_FORMATS = {
+WRITTEN_FORMATS: dict[str, dict[str, str | float]] = {
     ".wav": {"format": "WAV", "subtype": "PCM_16"},
     ".flac": {"format": "FLAC", "subtype": "PCM_16"},
     ".mp3": {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE", "compression_level": 0.0},
@@ -287,8 +288,10 @@ class AudioWriter:
         self._file = self._opened.__enter__()
         return self
 
-    def __exit__(self, *failure) -> bool | None:
-        return self._opened.__exit__(*failure)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return self._opened.__exit__(kind, error, traceback)
 
     @contextmanager
     def _open(self) -> Iterator[soundfile.SoundFile]:

@@ -74,7 +74,7 @@ class Codec:
         total = math.ceil(info.duration_sec * encoder.sample_rate_hz / encoder.window_samples)
         codes, samples = [], 0
         for waveform in source.read_blocks(encoder.sample_rate_hz, encoder.window_samples):
-            codes.append(self._encode_window(waveform, cancelled))
+            codes.append(self._encode_window(waveform, encoder.window_samples, cancelled))
             samples += waveform.shape[1]
             if progress is not None:
                 progress(len(codes), max(total, len(codes)))
@@ -82,10 +82,10 @@ class Codec:
         return Tokens(kept, FRAME_RATE_HZ, self.codec_id, file_sha256(info.path), info.duration_sec)
 
     @torch.no_grad()
-    def _encode_window(self, waveform: Tensor, cancelled: Cancelled | None) -> Tensor:
+    def _encode_window(self, waveform: Tensor, window_samples: int, cancelled: Cancelled | None) -> Tensor:
         """[2, up to window_samples] → codes, int16 [K, frames of a whole window]; zeros fill the window."""
         check_cancelled(cancelled)
-        missing = self.heartcodec.encoder.window_samples - waveform.shape[1]
+        missing = window_samples - waveform.shape[1]
         window = torch.nn.functional.pad(waveform, (0, missing))[None].to(self.device)
         with full_precision(), stoppable(self.heartcodec, cancelled):
             codes = self.heartcodec.quantize(self.heartcodec.encode_window(window))

@@ -40,7 +40,7 @@ def stoppable(network: nn.Module, cancelled: Cancelled | None) -> Iterator[None]
 class WithoutTF32:
     """Keeps TF32 off while any thread is inside. The flags are global: the first saves them, the last restores them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
         self._before = (False, False)

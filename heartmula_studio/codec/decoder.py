@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import av
 import numpy as np
@@ -14,6 +14,9 @@ import numpy as np
 from heartmula_studio.codec import mpeg
 from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.parts import ContainerPart, Part
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MPEG_DECODERS = {"MP1": "mp1float", "MP2": "mp2float", "MP3": "mp3float"}
 EXACT_LENGTHS, TOLD_LENGTHS = ("flac", "au"), ("flac", "au", "wav", "mov")
@@ -77,10 +80,11 @@ class FileWindow(io.RawIOBase):
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
-    def readinto(self, buffer: memoryview) -> int:
-        num_bytes = max(0, min(len(buffer), self._size - self._at))
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer)
+        num_bytes = max(0, min(len(target), self._size - self._at))
         data = os.pread(self._descriptor, num_bytes, self._start + self._at)
-        buffer[: len(data)] = data
+        target[: len(data)] = data
         self._at += len(data)
         return len(data)
 
@@ -104,6 +108,7 @@ def open_mpeg(file: BinaryIO, section: MpegSection) -> Iterator[DecodedPart]:
 def mpeg_blocks(data: mmap.mmap, section: MpegSection) -> Iterator[Block]:
     """Yield each frame's block; silence takes the place of a frame that cannot be decoded."""
     decoder = av.CodecContext.create(MPEG_DECODERS[section.format], "r")
+    assert isinstance(decoder, av.AudioCodecContext)
     silence = None
     for offset, header in mpeg.walk(data, section.start, section.end):
         try:
@@ -135,7 +140,7 @@ def open_container(file: BinaryIO, part: ContainerPart) -> Iterator[DecodedPart]
     """Through FFmpeg's demuxer for this format and no other, whatever the content may claim to be."""
     try:
         window = FileWindow(file, part.start, part.end)
-        container = av.open(window, format=part.demuxer, options=dict(part.options))
+        container = av.open(window, "r", part.demuxer, dict(part.options))
     except (av.FFmpegError, ValueError) as error:
         raise DecodingError(reason(error)) from error
     with container:
@@ -161,7 +166,7 @@ def reason(error: Exception) -> str:
 
 
 def told_samples(stream: av.AudioStream) -> int:
-    if stream.duration is None:
+    if stream.duration is None or stream.time_base is None:
         return 0
     return int(stream.duration * stream.time_base * stream.codec_context.sample_rate)
 
@@ -222,7 +227,7 @@ def block_of(frame: av.AudioFrame) -> Block:
     if values.dtype == np.uint8:
         samples = (values.astype(np.float32) - 128) / 128
     elif values.dtype.kind == "i":
-        samples = (values / -float(np.iinfo(values.dtype).min)).astype(np.float32)
+        samples = (values / 2.0 ** (8 * values.itemsize - 1)).astype(np.float32)
     else:
         samples = values.astype(np.float32)
     return Block(samples, frame.sample_rate, tuple(channel.name for channel in frame.layout.channels))

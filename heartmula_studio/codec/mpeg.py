@@ -158,7 +158,7 @@ class MpegSection:
 
     @property
     def promised_frames(self) -> int | None:
-        return self.info and self.info.frames
+        return None if self.info is None else self.info.frames
 
     @property
     def missing_frames(self) -> int:
@@ -230,13 +230,13 @@ def begins_stream(data: bytes | mmap.mmap, offset: int, end: int) -> bool:
     """Whether three frames of one stream follow each other at `offset`, or fewer that reach to the end exactly."""
     first = header = FrameHeader.parse(data[offset : offset + HEADER_BYTES])
     for _ in range(FOLLOWERS):
-        if header is None or not header.same_stream(first):
+        if first is None or header is None or not header.same_stream(first):
             return False
         offset += header.frame_bytes
         if offset >= end:
             return offset == end
         header = FrameHeader.parse(data[offset : offset + HEADER_BYTES])
-    return header is not None and header.same_stream(first)
+    return first is not None and header is not None and header.same_stream(first)
 
 
 def walk(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, FrameHeader]]:
@@ -251,20 +251,22 @@ def walk(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, FrameHead
                 return
             offset, left = found, left - (found - behind_tags)
             header = stream = FrameHeader.parse(data[offset : offset + HEADER_BYTES])
+            assert header is not None, "find_frame has read it"
         yield offset, header
         offset += header.frame_bytes
 
 
 def scan(data: mmap.mmap, start: int, end: int) -> Iterator[MpegSection]:
     """Each encoder run between two offsets, in order; nothing where there is no frame. No frame is decoded."""
-    section_start, first, told = start, None, None
-    frames, behind, cut = 0, start, False
+    first: FrameHeader | None = None
+    told: EncoderInfo | None = None
+    section_start, frames, behind, cut = start, 0, start, False
     for offset, header in walk(data, start, end):
         frame_end = offset + header.frame_bytes
         cut = frame_end > end
         info = EncoderInfo.parse(data[offset:frame_end], header)
         if first is None or info is not None or not header.same_stream(first):
-            if frames > 0:
+            if first is not None and frames > 0:
                 yield MpegSection(section_start, behind, first, frames, told, last_frame_cut=False)
             section_start, first, told = offset if info is None else frame_end, header, info
             frames, behind = 0, section_start

@@ -99,7 +99,8 @@ def has_right_checksum(data: mmap.mmap, page: OggPage) -> bool:
 
 def links(data: mmap.mmap, start: int = 0) -> Iterator[OggLink]:
     """Each link of a chain that begins at `start`. Raises OggDamageError."""
-    end, in_head, kinds = start, True, []
+    end, in_head = start, True
+    kinds: list[str] = []
     for page in pages(data, start):
         if page.begins_stream and not in_head:
             yield OggLink(start, end, tuple(kinds))

@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from heartmula_studio.codec import adts, mpeg, ogg
 from heartmula_studio.codec.apple_headers import (
@@ -50,6 +50,7 @@ class ContainerPart:
 
 
 Part = MpegSection | ContainerPart
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
@@ -180,9 +181,9 @@ def check_ogg_link(path: Path, link: ogg.OggLink) -> None:
         raise not_a_song(path, ogg_description(link.kinds))
 
 
-def bounded(path: Path, parts: Iterator[Part]) -> tuple[Part, ...]:
+def bounded(path: Path, parts: Iterator[AnyPart]) -> tuple[AnyPart, ...]:
     """All parts; a file that is made of absurdly many is refused before they fill the memory."""
-    found = []
+    found: list[AnyPart] = []
     for part in parts:
         if len(found) == MAX_PARTS:
             raise CorruptAudioError(

@@ -80,8 +80,7 @@ def play_back(
 
 def compare(original: Tensor | None, heard: Tensor, sample_rate_hz: int) -> tuple[float, int]:
     """The distance of one stretch and its weight in samples; too short a rest counts nothing."""
-    samples = 0 if original is None else min(original.shape[1], heard.shape[1])
-    if samples < SHORTEST_SAMPLES:
+    if original is None or (samples := min(original.shape[1], heard.shape[1])) < SHORTEST_SAMPLES:
         return 0.0, 0
     return log_mel_distance(original, heard, sample_rate_hz), samples
 

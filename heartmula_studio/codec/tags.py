@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mutagen
-from mutagen.id3 import COMM, ID3, TALB, TIT2, TPE1, TXXX, Encoding
+from mutagen.id3 import COMM, ID3, TALB, TIT2, TPE1, TXXX, Encoding, Frame, TextFrame
 
-ID3_FRAMES = {"title": TIT2, "artist": TPE1, "album": TALB}
+ID3_FRAMES: dict[str, type[TextFrame]] = {"title": TIT2, "artist": TPE1, "album": TALB}
 ID3_COMMENT = "COMM::eng"
 
 
@@ -35,7 +35,7 @@ def read_tags(path: str | Path) -> dict[str, str]:
     return {name.lower(): "\n".join(values) for name, values in file.tags.items()}
 
 
-def id3_frame(name: str, text: str):
+def id3_frame(name: str, text: str) -> Frame:
     if name == "comment":
         return COMM(encoding=Encoding.UTF8, lang="eng", desc="", text=text)
     if name in ID3_FRAMES:

@@ -12,7 +12,13 @@ from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.torch_file import save_torch_file
 
 NUMBER = (int, float)
-KINDS = {"codes": Tensor, "frame_rate": NUMBER, "codec": str, "source_sha256": str, "source_sec": NUMBER}
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "codes": Tensor,
+    "frame_rate": NUMBER,
+    "codec": str,
+    "source_sha256": str,
+    "source_sec": NUMBER,
+}
 KEYS = tuple(KINDS)
 PROCESS_AGAIN = "Tokenize the song again."
 
@@ -31,7 +37,7 @@ class Tokens:
     source_sha256: str
     source_sec: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.codes.dtype == torch.int16, self.codes.dtype
         assert self.codes.ndim == 2, self.codes.shape
 
@@ -63,4 +69,4 @@ class Tokens:
         codes = record["codes"]
         if codes.dtype != torch.int16 or codes.ndim != 2:
             raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", PROCESS_AGAIN)
-        return cls(**dict(zip(("codes", "frame_rate_hz", "codec_id", *KEYS[3:]), map(record.get, KEYS), strict=True)))
+        return cls(codes, record["frame_rate"], record["codec"], record["source_sha256"], record["source_sec"])

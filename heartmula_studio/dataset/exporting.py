@@ -4,6 +4,7 @@ Everything is written front to back and a piece at a time: memory holds a few tr
 in between. Nothing is decoded.
 """
 
+import io
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,7 +54,7 @@ def save_to_folder(tracks: Sequence[OutgoingTrack], folder: Path) -> None:
         (temporary / METADATA).write_bytes(_metadata(tracks))
 
 
-def write_zip(tracks: Sequence[OutgoingTrack], sink: IO[bytes]) -> Iterator[None]:
+def write_zip(tracks: Sequence[OutgoingTrack], sink: io.RawIOBase) -> Iterator[None]:
     """Write a zip of what `save_to_folder` writes; yield after each piece. Audio is not compressed."""
     # Deflate at level 0 keeps the bytes as they are but, unlike a stored entry, tells a stream where it ends.
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive:
@@ -67,7 +68,7 @@ def write_zip(tracks: Sequence[OutgoingTrack], sink: IO[bytes]) -> Iterator[None
     yield
 
 
-def write_webdataset(tracks: Sequence[OutgoingTrack], sink: IO[bytes]) -> Iterator[None]:
+def write_webdataset(tracks: Sequence[OutgoingTrack], sink: io.RawIOBase) -> Iterator[None]:
     """Write one WebDataset shard: of each track its audio, and a .json with the words; yield after each piece.
 
     Raises StorageError for a file that changes meanwhile.
@@ -88,11 +89,12 @@ def write_webdataset(tracks: Sequence[OutgoingTrack], sink: IO[bytes]) -> Iterat
     yield
 
 
-def write_parquet(tracks: Sequence[OutgoingTrack], sink: IO[bytes]) -> Iterator[None]:
+def write_parquet(tracks: Sequence[OutgoingTrack], sink: io.RawIOBase) -> Iterator[None]:
     """Write one parquet file with the audio inside, a row group for each track; yield after each."""
     schema = _FEATURES.arrow_schema
+    file = pa.PythonFile(sink, "w")
     # Statistics and dictionaries would keep copies of the audio.
-    with pq.ParquetWriter(sink, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
+    with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False, write_statistics=False) as writer:
         for track in tracks:
             writer.write_batch(_record_batch(track, schema))
             yield

@@ -168,7 +168,7 @@ def _schema(table: SourceFile) -> pa.Schema:
     if table.suffix == ".parquet":
         with pq.ParquetFile(table.path) as file:
             return file.schema_arrow
-    with pa.memory_map(str(table.path)) as file, _arrow_batches(file) as batches:
+    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as batches:
         return batches.schema
 
 
@@ -188,10 +188,13 @@ def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBat
         with pq.ParquetFile(table.path, buffer_size=COPY_BYTES) as file:
             yield from file.iter_batches(batch_size=1, columns=list(columns))
         return
-    with pa.memory_map(str(table.path)) as file, _arrow_batches(file) as batches:
-        is_file = isinstance(batches, pa.RecordBatchFileReader)
-        for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)) if is_file else batches:
-            yield batch.select(list(columns))
+    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as reader:
+        batches: Iterable[pa.RecordBatch]
+        if isinstance(reader, pa.RecordBatchFileReader):
+            batches = map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            batches = reader
+        yield from (batch.select(list(columns)) for batch in batches)
 
 
 def _arrow_batches(file: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | pa.RecordBatchFileReader:
@@ -219,7 +222,9 @@ def _class_names(kind: Any) -> list[str] | None:
     return kind.get("names") if kind.get("_type") == "ClassLabel" else _class_names(kind.get("feature"))
 
 
-def _row(place: str, values: Mapping[Any, Any], class_names: Mapping[str, Any] | None = None, is_csv=False) -> _Row:
+def _row(
+    place: str, values: Mapping[Any, Any], class_names: Mapping[str, Any] | None = None, is_csv: bool = False
+) -> _Row:
     row = {name.strip().lower(): value for name, value in values.items() if isinstance(name, str)}
     nested = row.get(NESTED_COLUMN)
     if isinstance(nested, Mapping):
@@ -319,10 +324,10 @@ class _Beside:
         record: Mapping[str, Any] = {}
         if file := self._by_place.get((_key(audio.folder), _key(audio.stem), ".json")):
             with _read_errors(file):
-                record = json.loads(_text(file).decode("utf-8-sig"))
-        record = record if isinstance(record, dict) else {}
-        if record:
-            self._used.add(file.name)
+                beside = json.loads(_text(file).decode("utf-8-sig"))
+            if isinstance(beside, dict) and beside:
+                record = beside
+                self._used.add(file.name)
         row = _row("", {**self._fields(audio), **record})
         name = _first_text(row.values, NAME_COLUMNS) or audio.base
         return name, row.words if row.words.lyrics else row.words.or_else(TrackWords(self._lyrics(audio)))

@@ -39,7 +39,8 @@ def _scheduled(lines: Sequence[LyricLine], song_sec: float) -> list[tuple[float,
     anchors = [(-0.5, 0.0)]
     anchors += [(i, min(line.stamps_sec)) for i, line in enumerate(lines) if line.stamps_sec]
     anchors += [(len(lines) - 0.5, max(song_sec, anchors[-1][1]))]
-    between_sec = np.interp(np.arange(len(lines)), *zip(*anchors, strict=True))
+    indices, starts_sec = zip(*anchors, strict=True)
+    between_sec = np.interp(np.arange(len(lines)), indices, starts_sec)
     schedule = [
         (at_sec, line)
         for line, evenly_sec in zip(lines, between_sec.tolist(), strict=True)

@@ -11,7 +11,7 @@ import torch
 from datasets import Audio, Dataset, Features, List, Value
 from torch import Tensor
 
-from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError, NotFoundError
@@ -117,9 +117,9 @@ def song_codes(dataset: Dataset, row: int) -> Tensor:
     return torch.from_numpy(_checked_codes(entry["song"], entry["codes"]))
 
 
-def _checked_codes(song: str, codes: Any) -> np.ndarray:
+def _checked_codes(song: str, values: Any) -> np.ndarray:
     try:
-        codes = np.asarray(codes)
+        codes = np.asarray(values)
     except ValueError as error:
         raise InvalidInputError(f"{song} has codebooks of different lengths.", "Tokenize the song again.") from error
     if codes.ndim != 2 or codes.size == 0 or codes.dtype.kind not in "iu":

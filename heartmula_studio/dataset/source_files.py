@@ -5,6 +5,7 @@ no path in it is ever followed.
 """
 
 import gzip
+import io
 import os
 import re
 import tarfile
@@ -188,7 +189,7 @@ def _tar_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     with path.open("rb") as raw:
         is_packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        file = gzip.GzipFile(fileobj=raw) if is_packed else raw
+        file: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if is_packed else raw
         with tarfile.open(fileobj=_BoundedReads(file), mode="r:") as archive:
             for number, entry in enumerate(archive, start=1):
                 _require_few(number)
@@ -204,15 +205,25 @@ def _plain_name(name: str) -> str | None:
     return None if leads_out else "/".join(part for part in parts if part not in ("", "."))
 
 
-class _BoundedReads:
+class _BoundedReads(io.BufferedIOBase):
     """A file of which no archive's own record takes much memory, whatever size it claims."""
 
-    def __init__(self, file: IO[bytes]):
+    def __init__(self, file: io.BufferedIOBase):
+        super().__init__()
         self._file = file
-        self.seek, self.tell, self.seekable, self.close = file.seek, file.tell, file.seekable, file.close
 
-    def read(self, size: int = -1) -> bytes:
-        content = self._file.read(MAX_READ_BYTES + 1 if size < 0 else min(size, MAX_READ_BYTES + 1))
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        at_most = MAX_READ_BYTES + 1
+        content = self._file.read(at_most if size is None or size < 0 else min(size, at_most))
         if len(content) > MAX_READ_BYTES:
             raise ValueError("its table of contents is too large")
         return content

@@ -93,7 +93,7 @@ def rights_of(text: str) -> tuple[str, str]:
     return ("licensed", "") if _LICENSED.fullmatch(plain) else ("unknown", text)
 
 
-def _listed(text: str) -> list | None:
+def _listed(text: str) -> list[str] | None:
     """The list that a CSV cell spells, as JSON or as Python writes it; None where it is plain text."""
     if not (text.startswith("[") and text.endswith("]")):
         return None

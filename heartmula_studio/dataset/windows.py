@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.dataset.lyrics import is_timed, lyrics_between
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.errors import InvalidInputError

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 from heartmula_studio.errors import (
     CheckpointCorruptError,
@@ -15,7 +15,10 @@ from heartmula_studio.errors import (
 )
 from heartmula_studio.files.git_lfs import explain_unreadable
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
 def read_json_object(path: Path, hint: str) -> dict[str, Any]:

@@ -41,15 +41,15 @@ def _hide(folder: Path, folders: set[str]) -> None:
 
 def _common() -> set[str]:
     folders: set[str] = set()
-    variables = (os.environ.get("GRADIO_TEMP_DIR"), os.environ.get("HF_HOME"))
-    package = Path(__file__).parents[1]
-    for folder in (tempfile.gettempdir(), Path.home(), sys.prefix, package, *filter(None, variables)):
+    programs = (sys.prefix, str(Path(__file__).parents[1]))
+    variables = filter(None, (os.environ.get("GRADIO_TEMP_DIR"), os.environ.get("HF_HOME")))
+    for folder in (tempfile.gettempdir(), str(Path.home()), *programs, *variables):
         _hide(Path(folder), folders)
     return folders
 
 
 @cache
-def _patterns(data_folders: frozenset[str], others: frozenset[str]) -> tuple[re.Pattern, ...]:
+def _patterns(data_folders: frozenset[str], others: frozenset[str]) -> tuple[re.Pattern[str], ...]:
     """One for each folder, the innermost first: a data folder may lie in a home."""
     below = dict.fromkeys(others, rf"(?:{_PART}/)*") | dict.fromkeys(data_folders, r"(?:\.tmp-[^\s/]+/)?")
     return tuple(
@@ -58,5 +58,5 @@ def _patterns(data_folders: frozenset[str], others: frozenset[str]) -> tuple[re.
     )
 
 
-def _shortened(match: re.Match) -> str:
+def _shortened(match: re.Match[str]) -> str:
     return "" if match["below"] else Path(match["folder"]).name

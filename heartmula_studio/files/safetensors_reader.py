@@ -9,8 +9,9 @@ import json
 import math
 import struct
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,11 +87,13 @@ class TensorFile:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self._file: BinaryIO = open_regular(path)
+            file = open_regular(path)
         except FileNotFoundError as error:
             raise CheckpointMissingError(f"{path} is missing.", DOWNLOAD_HINT) from error
         except OSError as error:
             raise self._corrupt(f"cannot be read: {error.strerror}") from error
+        assert isinstance(file, BufferedReader)
+        self._file = file
         try:
             self.headers, self._data_start = self._read_header()
         except CheckpointCorruptError:

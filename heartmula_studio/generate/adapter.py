@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.generate.adapter_files import AdapterDescription, LoraTensors, read_layers
 from heartmula_studio.generate.decoding.fused_linear import LoraWeights
 from heartmula_studio.generate.memory import memory_explained
@@ -19,7 +20,7 @@ class Adapter:
     the model is then as before.
     """
 
-    def __init__(self, model: nn.Module, adapter: AdapterDescription):
+    def __init__(self, model: HeartMuLa, adapter: AdapterDescription):
         self._model = model
         self._layers: dict[str, AdaptedLinear] = {}
         try:
@@ -46,8 +47,9 @@ class Adapter:
             self._model.set_submodule(name, layer.base)
 
     def _attach(self, name: str, tensors: LoraTensors, scale: float) -> None:
-        kind = AdaptedLinear if tensors.magnitude is None else AdaptedDoraLinear
-        self._layers[name] = kind(self._model.get_submodule(name), tensors, scale)
+        kind, base = AdaptedLinear if tensors.magnitude is None else AdaptedDoraLinear, self._model.get_submodule(name)
+        assert isinstance(base, nn.Linear), type(base)
+        self._layers[name] = kind(base, tensors, scale)
         self._model.set_submodule(name, self._layers[name])
 
 
@@ -94,6 +96,7 @@ class AdaptedDoraLinear(AdaptedLinear):
     """
 
     def __init__(self, base: nn.Linear, tensors: LoraTensors, scale: float):
+        assert tensors.magnitude is not None
         self.trained_magnitude = tensors.magnitude
         super().__init__(base, tensors, scale)
 

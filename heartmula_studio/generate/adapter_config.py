@@ -39,7 +39,7 @@ ABSENT_SETTINGS = {
 
 
 def is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) <= MAX_NUMBER
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
 def is_rank(value: object) -> bool:
@@ -166,7 +166,7 @@ def _by_layer(values: Mapping[str, Any], setting: str) -> dict[str, Any]:
     return {unwrapped(layer): value for layer, value in (values.get(setting) or {}).items()}
 
 
-def _listed(values: Mapping[str, Any], setting: str) -> list:
+def _listed(values: Mapping[str, Any], setting: str) -> list[Any]:
     """One value is a list of one; none, and an empty name, are no value."""
     given = values.get(setting)
     return given if isinstance(given, list) else [] if given in (None, "") else [given]

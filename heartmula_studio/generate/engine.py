@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BaseFolder, find_base, load_heartmula
-from heartmula_studio.arch.heartcodec import FRAME_RATE_HZ
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
 from heartmula_studio.codec.audibility import LevelMeter
@@ -194,10 +194,7 @@ class Engine:
         return Receipt(
             base=self.base.name,
             base_fingerprint=self._adaptable.base_fingerprint,
-            style=active
-            and StyleRecord(
-                active.style.id, active.style.method, active.style.sha256, active.strength, active.layers_changed
-            ),
+            style=None if active is None else _style_record(active),
             request=request,
             frames=num_frames,
             duration_sec=num_frames / FRAME_RATE_HZ,
@@ -210,6 +207,11 @@ class Engine:
             versions=package_versions(),
             created_at=utc_now(),
         )
+
+
+def _style_record(active: ActiveStyle) -> StyleRecord:
+    style = active.style
+    return StyleRecord(style.id, style.method, style.sha256, active.strength, active.layers_changed)
 
 
 def pick_device(name: str) -> torch.device:

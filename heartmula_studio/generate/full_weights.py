@@ -5,7 +5,6 @@ holds two models. Going back reads the base from disk again, which can fail; the
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from heartmula_studio.arch.checkpoints import open_heartmula, read_heartmula_config
 from heartmula_studio.arch.heartmula import HeartMuLa
@@ -29,7 +28,7 @@ def check_full(folder: Path, base: BaseModel) -> None:
 
 
 @torch.no_grad()
-def copy_weights(model: nn.Module, folder: Path) -> int:
+def copy_weights(model: HeartMuLa, folder: Path) -> int:
     """Overwrite the model's tensors, one at a time, by those in `folder`; return how many differed.
 
     The folder has passed `check_full`. Raises CheckpointCorruptError, leaving the model half overwritten,

@@ -7,7 +7,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from torch import nn
 
 from heartmula_studio.arch.checkpoints import (
     ENCODER_REPO,
@@ -82,12 +85,14 @@ def inspect_base(base: str | Path) -> BaseReport:
     return BaseReport(found, tuple(parts))
 
 
-def open_part(base: BaseFolder, part: str, open_network: Callable[[Path], StoredNetwork]) -> StoredNetwork:
+def open_part(
+    base: BaseFolder, part: str, open_network: Callable[[Path], StoredNetwork[nn.Module]]
+) -> StoredNetwork[nn.Module]:
     require_part(base, part)
     return open_network(getattr(base, part))
 
 
-def inspect_network(role: str, path: Path, open_network: Callable[[], StoredNetwork]) -> PartReport:
+def inspect_network(role: str, path: Path, open_network: Callable[[], StoredNetwork[nn.Module]]) -> PartReport:
     error: CheckpointError | None = None
     try:
         stored = open_network()
@@ -114,7 +119,7 @@ def inspect_encoder(base: BaseFolder) -> PartReport:
         target = encoder_target(base.codec)
         missing = CheckpointMissingError(f"{target} is missing.", download_hint(ENCODER_REPO, target))
         return PartReport("encoder", target, error=missing, is_needed=False)
-    return inspect_network("encoder", base.encoder, lambda: open_encoder(base.encoder))
+    return inspect_network("encoder", base.encoder, partial(open_encoder, base.encoder))
 
 
 def inspect_texts(base: BaseFolder) -> PartReport:
@@ -146,7 +151,7 @@ def inspect_pairing(base: BaseFolder) -> PartReport:
     try:
         codec = read_heartcodec_config(base.codec)
         if base.encoder:
-            require_encoder_of_codec(open_encoder(base.encoder).module["encoder"].feature_width, codec)
+            require_encoder_of_codec(open_encoder(base.encoder).module.encoder.feature_width, codec)
         end_id = SpecialTokens.load(base.gen_config).audio_eos_id
         require_codec_of_model(read_heartmula_config(base.model), codec, end_id)
     except CheckpointError as caught:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
@@ -70,7 +71,7 @@ def receipt_path(song: Path) -> Path:
     return song.with_name(f"{song.name}.json")
 
 
-def _parse(text: str) -> dict:
+def _parse(text: str) -> dict[str, Any]:
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:

@@ -29,7 +29,7 @@ class SongRequest:
     topk: int = 50
     cfg_scale: float = 1.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("tags", "lyrics"):
             if not isinstance(getattr(self, name), str):
                 raise InvalidInputError(f"`{name}` is not text.", f"Give `{name}` as one string; it may be empty.")

@@ -12,7 +12,7 @@ from heartmula_studio.arch.checkpoints import BaseFolder, find_base, read_heartm
 from heartmula_studio.arch.llama import NAMED_FLAVORS
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.config import Method, TrainConfig
 from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.generate.engine import pick_device
 from heartmula_studio.settings import BUNDLED_BASE, Settings
@@ -45,7 +45,7 @@ class Runtime:
     def load_codec(self) -> Codec:
         return Codec.load(self.base, self.device)
 
-    def train_config(self, method: str, settings: Mapping[str, Any] | None = None) -> TrainConfig:
+    def train_config(self, method: Method, settings: Mapping[str, Any] | None = None) -> TrainConfig:
         """The defaults of a training run here, with `settings` by flat names.
 
         A GPU computes in bfloat16, keeps a frozen base in it, and little else.
@@ -64,7 +64,7 @@ class Runtime:
         )
         return with_settings(config, settings or {})
 
-    def changed_config(self, config: TrainConfig, method: str, changes: Mapping[str, Any]) -> TrainConfig:
+    def changed_config(self, config: TrainConfig, method: Method, changes: Mapping[str, Any]) -> TrainConfig:
         """A run's settings with `changes`; another method brings what suits it. Raises as `train_config`."""
         if method != config.method:
             suits = self.train_config(method)
@@ -74,7 +74,7 @@ class Runtime:
         return with_settings(config, changes)
 
 
-def learning_rate_for(method: str, width: int) -> float:
+def learning_rate_for(method: Method, width: int) -> float:
     """The default for a base whose backbone is `width` wide, to two digits; the trainer's own is that of the 3B.
 
     With Adam, the best rate for the matrices inside falls as 1 / width (Yang et al., 2022, "Tensor Programs V"). A full

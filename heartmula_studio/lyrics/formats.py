@@ -61,7 +61,7 @@ def clock_of(text: str) -> str | None:
 def unclear_stamp(text: str) -> str | None:
     """The stamp of three parts that may mean two times; None where there is none."""
     found = _THREE_PARTS.search(text) if clock_of(text) is None else None
-    return found and found[0]
+    return found[0] if found else None
 
 
 def _rewritten(line: str, clock: str | None) -> str:
@@ -76,7 +76,7 @@ def _rewritten(line: str, clock: str | None) -> str:
     return _THREE_PARTS.sub(lambda match: _two_parts(match, clock), line) if line.count(":") > 1 else line
 
 
-def _two_parts(match: re.Match, clock: str | None) -> str:
+def _two_parts(match: re.Match[str], clock: str | None) -> str:
     a, b, c = match.groups()
     if clock == "hours":
         return stamp(_seconds(a, b, c))

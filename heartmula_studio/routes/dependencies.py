@@ -8,7 +8,8 @@ from heartmula_studio.studio import Studio
 
 
 def _studio(request: Request) -> Studio:
-    return request.app.state.studio
+    studio: Studio = request.app.state.studio
+    return studio
 
 
 StudioDep = Annotated[Studio, Depends(_studio)]

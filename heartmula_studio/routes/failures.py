@@ -71,12 +71,12 @@ def answer(error: StudioError) -> JSONResponse:
 
 
 def handle_failures(app: FastAPI) -> None:
-    app.add_exception_handler(StudioError, _studio_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, http_failure)
-    app.add_exception_handler(ClientDisconnect, _client_left)
-    app.add_exception_handler(OSError, _system_error)
-    app.add_exception_handler(Exception, _fault)
+    app.exception_handler(StudioError)(_studio_error)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(HTTPException)(http_failure)
+    app.exception_handler(ClientDisconnect)(_client_left)
+    app.exception_handler(OSError)(_system_error)
+    app.exception_handler(Exception)(_fault)
 
 
 def _studio_error(_request: Request, error: StudioError) -> JSONResponse:

@@ -1,6 +1,6 @@
 """The bodies of requests. Types are checked here, ranges where the values are used."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,7 +74,7 @@ class TrainingSettings(Body):
     state_every_steps: int | None = Field(None, description="How often a resumable state is saved.")
     seed: int | None = Field(None, description="Same number, same run.")
 
-    def given(self) -> dict:
+    def given(self) -> dict[str, Any]:
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from fastapi import APIRouter, Request
 
 from heartmula_studio.files.disk import disk_explained
-from heartmula_studio.routes.multipart import check_room, streamed_form
+from heartmula_studio.routes.multipart import OpenFile, check_room, streamed_form
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import IMPORT_LIMIT, UPLOAD_LIMIT, Incoming
 from heartmula_studio.store.names import safe_filename
@@ -99,7 +99,7 @@ def upload_router(uploads: Uploads) -> APIRouter:
         finally:
             uploads.progress.set_done(upload_id)
 
-    async def receive(request: Request, open_file) -> list[str]:
+    async def receive(request: Request, open_file: OpenFile) -> list[str]:
         async with streamed_form(request, open_file, uploads.settings.max_import_bytes, FILES_FIELD, MAX_FILES) as form:
             paths = [str(file.path) for file in form.files]
         uploads.kept.update(paths)

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import (
     CheckpointCorruptError,
@@ -22,6 +23,9 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.store.provenance import MAX_BYTES as MAX_META_BYTES
 from heartmula_studio.store.provenance import Provenance, read_provenance
 from heartmula_studio.store.records import Method
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -111,15 +115,15 @@ def unpack(archive: Path, into: Path) -> Unpacked:
 class Pipe(io.RawIOBase):
     """What a writer of archives writes to, taken away piece by piece."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
     def writable(self) -> bool:
         return True
 
-    def write(self, piece: bytes) -> int:
+    def write(self, piece: "ReadableBuffer") -> int:
         self._pieces.append(bytes(piece))
-        return len(piece)
+        return len(self._pieces[-1])
 
     def take(self) -> bytes:
         taken = b"".join(self._pieces)
@@ -130,8 +134,8 @@ class Pipe(io.RawIOBase):
 class _CarefulFile(io.FileIO):
     """An archive of which no huge table of contents is read into memory."""
 
-    def read(self, size: int = -1) -> bytes:
-        if size > MAX_TABLE_BYTES:
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > MAX_TABLE_BYTES:
             raise zipfile.BadZipFile(f"it holds far over {MAX_ENTRIES:,} files")
         return super().read(size)
 

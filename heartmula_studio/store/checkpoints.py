@@ -85,8 +85,9 @@ class Checkpoints(Collection[Checkpoint]):
             choice = ActiveChoice.read(self.root / "active.json")
         except FileNotFoundError:
             return None
-        is_there = choice.id is not None and (self.root / choice.id / META).is_file()
-        return (choice.id, choice.strength) if is_there else None
+        if choice.id is None or not (self.root / choice.id / META).is_file():
+            return None
+        return choice.id, choice.strength
 
     def delete(self, id: str) -> None:
         """As any record. Raises ConflictError for the active one, too."""

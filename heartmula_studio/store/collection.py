@@ -13,15 +13,30 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from heartmula_studio.errors import ConflictError, NotFoundError, StorageError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_file, replaced_folder
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.locks import Locks
-from heartmula_studio.store.records import Record
 
-R = TypeVar("R", bound=Record)
+
+class ListedRecord(Protocol):
+    """A record that is one of many."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> str: ...
+
+    def to_json(self) -> bytes: ...
+
+    @classmethod
+    def read(cls, path: Path) -> Self: ...
+
+
+R = TypeVar("R", bound=ListedRecord)
 Stamp = tuple[int, int, int]
 
 ID_LETTERS = string.ascii_lowercase + string.digits
@@ -42,7 +57,7 @@ class Collection(Generic[R]):
 
     kind: ClassVar[str]  # plural, the folder's name
     noun: ClassVar[str]
-    record_type: ClassVar[type[Record]]
+    record_type: type[R]
     manifest: ClassVar[str] = "manifest.json"
 
     def __init__(self, root: Path, locks: Locks):

@@ -67,12 +67,17 @@ class Datasets(Collection[Dataset]):
 
     def rename(self, id: str, name: str | None = None, styles: Sequence[str] | None = None) -> Dataset:
         """Change the name, the styles or both. Raises as `create_dataset`, and NotFoundError."""
-        changes = {}
-        if name is not None:
-            changes["name"] = checked_name(name, self.noun)
-        if styles is not None:
-            changes["styles"] = checked_tags(styles, "styles")
-        return self.update(id, lambda dataset: replace(dataset, **changes))
+        new_name = None if name is None else checked_name(name, self.noun)
+        new_styles = None if styles is None else checked_tags(styles, "styles")
+
+        def change(dataset: Dataset) -> Dataset:
+            return replace(
+                dataset,
+                name=dataset.name if new_name is None else new_name,
+                styles=dataset.styles if new_styles is None else new_styles,
+            )
+
+        return self.update(id, change)
 
     def get_song(self, id: str, filename: str) -> AudioFile:
         """Raises NotFoundError for an unlisted one."""
@@ -133,15 +138,19 @@ class Datasets(Collection[Dataset]):
         Without a caption, a text that waits for this song becomes it. Raises NotFoundError, InvalidInputError,
         UploadTooLargeError for one song too many, ConflictError for one that is there already, StorageError.
         """
-        details = (checked_lyrics(caption), checked_tags(tags, "tags"), songs.checked_rights(rights))
+        lyrics, known_rights = checked_lyrics(caption), songs.checked_rights(rights)
+        song_tags = checked_tags(tags, "tags")
         with self.locked(id):
             dataset = self.get(id)
             songs.require_room(dataset, self._max_files)
             songs.require_new(dataset, incoming.sha256)
             name = safe_filename(incoming.original_name, info.suffix)
             name = unique_filename(name, map(songs.stem_of, dataset.audio_files))
-            sound = (info.duration_sec, info.sample_rate, info.channels, incoming.size_bytes, incoming.sha256)
-            self._keep(id, incoming, AudioFile(name, *details, *sound, utc_now()))
+            song = AudioFile(
+                name, lyrics, song_tags, known_rights,
+                info.duration_sec, info.sample_rate, info.channels, incoming.size_bytes, incoming.sha256, utc_now(),
+            )  # fmt: skip
+            self._keep(id, incoming, song)
             return self.get_song(id, name)
 
     def add_text(self, id: str, filename: str, text: str) -> AudioFile | None:
@@ -168,14 +177,19 @@ class Datasets(Collection[Dataset]):
         rights: str | None = None,
     ) -> AudioFile:
         """Change what is given. Raises NotFoundError, InvalidInputError, StorageError."""
-        changes = {}
-        if caption is not None:
-            changes["caption"] = checked_lyrics(caption)
-        if tags is not None:
-            changes["tags"] = checked_tags(tags, "tags")
-        if rights is not None:
-            changes["rights"] = songs.checked_rights(rights)
-        return self._change_song(id, filename, lambda song: replace(song, **changes))
+        new_caption = None if caption is None else checked_lyrics(caption)
+        new_tags = None if tags is None else checked_tags(tags, "tags")
+        new_rights = None if rights is None else songs.checked_rights(rights)
+
+        def change(song: AudioFile) -> AudioFile:
+            return replace(
+                song,
+                caption=song.caption if new_caption is None else new_caption,
+                tags=song.tags if new_tags is None else new_tags,
+                rights=song.rights if new_rights is None else new_rights,
+            )
+
+        return self._change_song(id, filename, change)
 
     def set_tokens(self, id: str, filename: str, frames: int | None, error: str | None = None) -> AudioFile:
         """Note how many frames a song's tokens have, or why there are none. Raises NotFoundError, StorageError."""

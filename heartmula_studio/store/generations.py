@@ -7,6 +7,8 @@ from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.records import Generation, SongFormat
 
+FORMATS: tuple[SongFormat, ...] = get_args(SongFormat)
+
 
 class Generations(Collection[Generation]):
     """generations/{id}/manifest.json, the song beside it, and the same song in formats that were asked for later."""
@@ -36,6 +38,7 @@ class Generations(Collection[Generation]):
 
 def checked_format(format: str) -> SongFormat:
     """Raises InvalidInputError for what is none of the three."""
-    if format not in get_args(SongFormat):
-        raise InvalidInputError(f"The format is {format!r}.", f"Allowed: {', '.join(get_args(SongFormat))}.")
-    return format
+    for known in FORMATS:
+        if format == known:
+            return known
+    raise InvalidInputError(f"The format is {format!r}.", f"Allowed: {', '.join(FORMATS)}.")

@@ -20,9 +20,9 @@ UNREADABLE = "The archive's meta.json cannot be read; nothing is known of how th
 
 Loss = Annotated[float, Field(strict=True, ge=0, le=1e6)]
 LOSSES = TypeAdapter(dict[Literal["train", "initial", "eval", "best"], Loss | None])
-TRACKS = TypeAdapter(Annotated[list[dict[str, str]], Field(max_length=MAX_TRACKS)])
-SHA256 = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")])
-RIGHTS = TypeAdapter(Rights)
+TRACKS: TypeAdapter[list[dict[str, str]]] = TypeAdapter(Annotated[list[dict[str, str]], Field(max_length=MAX_TRACKS)])
+SHA256: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")])
+RIGHTS: TypeAdapter[Rights] = TypeAdapter(Rights)
 TEXT, TEXTS = TypeAdapter(str), TypeAdapter(list[str])
 
 
@@ -87,7 +87,8 @@ def _rights(value: Any) -> tuple[TrackRights, ...]:
 def _recipe(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("it is no object")
-    return _plain(value, MAX_DEPTH)
+    recipe: dict[str, Any] = _plain(value, MAX_DEPTH)
+    return recipe
 
 
 def _plain(value: Any, depth: int) -> Any:

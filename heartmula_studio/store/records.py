@@ -1,7 +1,6 @@
 """What is stored: one frozen dataclass a noun, and its JSON form with a schema number."""
 
 import dataclasses
-import functools
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,15 +52,14 @@ Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in secon
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-@functools.cache  # building one takes a hundred times as long as using it
-def _adapter(kind: type) -> TypeAdapter:
-    return TypeAdapter(kind)
+_adapters: dict[type, TypeAdapter[Any]] = {}  # building one takes a hundred times as long as using it
 
 
 def validated(kind: type[T], values: Any, path: Path) -> T:
     """Return the values of a file as a dataclass. Raises StorageError naming `path` where they are none."""
+    adapter: TypeAdapter[T] = _adapters.get(kind) or _adapters.setdefault(kind, TypeAdapter(kind))
     try:
-        return _adapter(kind).validate_python(values)
+        return adapter.validate_python(values)
     except (ValidationError, RecursionError) as error:
         raise StorageError(f"{path} is damaged: {_problems(error)}.", RESTORE) from error
 
@@ -74,6 +72,7 @@ def _problems(error: Exception) -> str:
     return "; ".join(shown)
 
 
+@dataclass(frozen=True)
 class Record:
     """Base of what lies in a folder's JSON file."""
 
@@ -125,7 +124,7 @@ class AudioFile:
     frames: Count | None = None
     error: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "error", self.error and public(self.error))
 
 
@@ -157,7 +156,7 @@ class Failure:
     message: str
     hint: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "message", public(self.message))
         object.__setattr__(self, "hint", public(self.hint))
 

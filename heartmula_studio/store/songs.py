@@ -10,6 +10,8 @@ from heartmula_studio.store.names import name_key, split_suffix
 from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Rights
 from heartmula_studio.store.views import Validation
 
+RIGHTS: tuple[Rights, ...] = get_args(Rights)
+
 MOST_SHOWN, MOST_CHARS = 8, 100  # lines of a report, and characters of each
 
 
@@ -52,9 +54,10 @@ def require_new(dataset: Dataset, sha256: str) -> None:
 
 def checked_rights(rights: str) -> Rights:
     """Raises InvalidInputError for a note that is none of the four."""
-    if rights not in get_args(Rights):
-        raise InvalidInputError(f"The rights are {rights!r}.", f"Allowed: {', '.join(get_args(Rights))}.")
-    return rights
+    for known in RIGHTS:
+        if rights == known:
+            return known
+    raise InvalidInputError(f"The rights are {rights!r}.", f"Allowed: {', '.join(RIGHTS)}.")
 
 
 def with_song(dataset: Dataset, song: AudioFile) -> Dataset:

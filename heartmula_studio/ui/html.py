@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from html import escape
+from html import escape as escape
 
 KIND_ICONS = {"info": "💡", "warning": "⚠️", "error": "⛔", "success": "✅"}
 

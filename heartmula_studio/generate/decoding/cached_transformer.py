@@ -122,8 +122,13 @@ class CachedTransformer:
     def __init__(self, transformer: Transformer):
         self._transformer, self.flavor = transformer, transformer.flavor
         self._rope_table = transformer.rope_table(transformer.norm.scale.device)
-        self._norms = [*(layer.sa_norm for layer in transformer.layers), transformer.norm]
-        self._layers = [CachedLayer(layer, transformer.flavor, self._rope_table) for layer in transformer.layers]
+        self._layers: list[CachedLayer] = []
+        self._norms: list[RMSNorm] = []
+        for layer in transformer.layers:
+            assert isinstance(layer, TransformerLayer), type(layer)
+            self._layers.append(CachedLayer(layer, transformer.flavor, self._rope_table))
+            self._norms.append(layer.sa_norm)
+        self._norms.append(transformer.norm)
         self.before_layer: Callable[[], object] = lambda: None
 
     def update_lora(self) -> None:

@@ -120,8 +120,8 @@ class FrameDecoder:
         tokens = pad_sequence([prompt.tokens for prompt in prompts], batch_first=True)
         mask = pad_sequence([prompt.mask for prompt in prompts], batch_first=True)
         muq_positions = torch.tensor([prompt.muq_index for prompt in prompts])
-        inputs = [self._for_all_rows(values).to(device) for values in (tokens, mask, muq_positions)]
-        return self.network.model.embed(*inputs, self._unconditional)
+        tokens, mask, muq_positions = (self._for_all_rows(x).to(device) for x in (tokens, mask, muq_positions))
+        return self.network.model.embed(tokens, mask, muq_positions, self._unconditional)
 
     def _for_all_rows(self, of_songs: Tensor) -> Tensor:
         """[N, …] → [R, …]: the unconditional rows get what the conditional ones get."""

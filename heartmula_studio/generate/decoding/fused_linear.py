@@ -64,6 +64,9 @@ def divide_by_rms(x: Tensor, mean_square: Tensor | None) -> Tensor:
 class SupportsLora(Protocol):
     """A linear layer with an adapter on it; its `weight` is the base's own."""
 
+    @property
+    def weight(self) -> Tensor: ...
+
     def lora_weights(self) -> LoraWeights | None:
         """Return the adapter at its present strength; None where it adds nothing."""
 
@@ -78,7 +81,7 @@ class FusedLinear:
 
     @torch.inference_mode(False)  # the parameters outlive the song that is being made
     @torch.no_grad()
-    def __init__(self, layers: Sequence[nn.Module]):
+    def __init__(self, layers: Sequence[nn.Linear | SupportsLora]):
         for layer in layers:  # another kind of adapter has a `weight` too, and would be left out silently
             assert isinstance(layer, SupportsLora) or type(layer) is nn.Linear, type(layer)
         weights = [layer.weight for layer in layers]

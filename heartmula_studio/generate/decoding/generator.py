@@ -71,7 +71,8 @@ class CodeGenerator:
         num_positions = max(len(prompt.tokens) for prompt in prompts) + num_frames
         network, decoder = self._decoder_for(requests, num_positions)
         # Nothing may interrupt a capture; a GPU is done with a frame within milliseconds.
-        network.call_before_layers(lambda: decoder.uses_cuda_graphs or check_cancelled(cancelled))
+        asked = None if decoder.uses_cuda_graphs else cancelled
+        network.call_before_layers(lambda: check_cancelled(asked))
         decoder.prefill(prompts, requests, num_frames)
         songs = FrameCollector(limits, self._vocabulary.end_id)
         for index in range(num_frames):

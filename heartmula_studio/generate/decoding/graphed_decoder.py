@@ -93,10 +93,10 @@ class GraphedDecoder:
 
     def _capture(self, kv_length: int) -> torch.cuda.CUDAGraph:
         length, graph = self._decoder.length, torch.cuda.CUDAGraph()
-        captured = next(filter(None, self._graphs.values()), None)
+        pool = next((captured.pool() for captured in self._graphs.values() if captured), None)
         torch.cuda.synchronize()
         # Other threads of a server may use the GPU meanwhile.
-        with torch.cuda.graph(graph, pool=captured and captured.pool(), capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             self._decode_frame(kv_length)
         self._decoder.length = length
         return graph

@@ -73,8 +73,8 @@ class CheckpointService:
 
     def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
         active = self.find_active()
-        is_active = active is not None and active[0] == checkpoint.id
-        return dataclasses.replace(checkpoint, is_active=is_active, strength=active[1] if is_active else None)
+        strength = active[1] if active is not None and active[0] == checkpoint.id else None
+        return dataclasses.replace(checkpoint, is_active=strength is not None, strength=strength)
 
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Checkpoint]:

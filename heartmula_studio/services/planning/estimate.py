@@ -7,7 +7,7 @@ before a first job has shown how fast the device is, and better afterwards.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.tokenizing import current_tokens
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.costs.activations import FLOAT_BYTES
 from heartmula_studio.finetune.costs.memory import (
-    FLOAT_BYTES,
     state_bytes,
     tensor_shapes,
     trained_parameters,
@@ -108,7 +108,11 @@ def problems_with(dataset: Dataset, config: TrainConfig, processes: int) -> list
         for song in dataset.audio_files
         if song.error
     ]
-    for require in (lambda: require_one_process(config, processes), lambda: require_enough(dataset)):
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: require_one_process(config, processes),
+        lambda: require_enough(dataset),
+    )
+    for require in checks:
         try:
             require()
         except InvalidInputError as error:
@@ -121,7 +125,8 @@ def num_processes(accelerate_config: Path | None) -> int:
     if accelerate_config is None:
         return 1
     try:
-        return load_config_from_file(str(accelerate_config)).num_processes
+        count: int = load_config_from_file(str(accelerate_config)).num_processes
+        return count
     except Exception as error:  # the library raises whatever it trips over
         raise InvalidInputError(
             f"{accelerate_config} is no configuration of Accelerate: {error}", "Make one with `accelerate config`."

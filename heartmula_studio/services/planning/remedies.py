@@ -1,6 +1,6 @@
 """Shortages of memory or disk for a training run, and settings that would make it fit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from heartmula_studio.arch.checkpoints import BaseFolder
@@ -24,7 +24,7 @@ def in_four_bits(config: TrainConfig) -> TrainConfig:
     return replace(config, base_dtype="nf4") if is_possible else config
 
 
-REMEDIES = {
+REMEDIES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "weights in 16 bits with checkpointing": in_sixteen_bits,
     "gradient checkpointing": lambda config: replace(config, gradient_checkpointing=True),
     f"windows of {SHORT_WINDOW_SEC:g} s": lambda config: replace(

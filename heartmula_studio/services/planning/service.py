@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.store.records import Method
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Estimate
 
@@ -17,11 +18,11 @@ class PlanningService:
     def __init__(self, store: Store, runtime: "Lazy[Runtime]", accelerate_config: Path | None):
         self._store, self._runtime, self._accelerate_config = store, runtime, accelerate_config
 
-    def default_learning_rate(self, method: str) -> float:
+    def default_learning_rate(self, method: Method) -> float:
         """That of a training here which is given none: it suits the method and the size of the base."""
         return self._runtime.get().train_config(method).learning_rate
 
-    def estimate(self, dataset_id: str, method: str = "lora", **settings: Any) -> Estimate:
+    def estimate(self, dataset_id: str, method: Method = "lora", **settings: Any) -> Estimate:
         """Say what `JobQueue.start` would start: steps, time, memory and disk, and what stands in its way.
 
         Nothing is started. Raises as `JobQueue.start`, but counts too few songs among the problems.

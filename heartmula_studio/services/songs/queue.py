@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
@@ -91,9 +92,11 @@ class GenerationQueue:
             style=style,
             style_strength=strength,
         )
-        held: list[BinaryIO] = []
+        held: list[BinaryIO | None] = []
         song = self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
-        self._add(OwnedSong(song.id, held[0]))
+        owner = held[0]
+        assert owner is not None, "nobody else knows of the folder yet"
+        self._add(OwnedSong(song.id, owner))
         return song
 
     def cancel(self, id: str) -> Generation:
@@ -179,7 +182,7 @@ class GenerationQueue:
                     waiting.enter_context(self._devices.wanted(str(self._runtime.get().device), since))
                 if reason != said:
                     said = reason
-                    self._change(id, lambda song, reason=reason: replace(song, message=reason))
+                    self._change(id, partial(with_message, reason))
                 if must_stop():
                     raise CancelledError("The song was stopped while it waited.")
                 time.sleep(POLL_SEC)
@@ -253,6 +256,10 @@ class Reporter:
         )
 
 
+def with_message(message: str, song: Generation) -> Generation:
+    return replace(song, message=message)
+
+
 def begun(song: Generation) -> Generation:
     """The record of a song whose turn it is, unless it was cancelled."""
     if song.status != "queued":
@@ -271,8 +278,8 @@ def completed(song: Generation, made: "GeneratedSong") -> Generation:
         message="" if made.is_audible else UNHEARD,
         audible=made.is_audible,
         duration_sec=made.receipt.duration_sec,
-        checkpoint_id=style and style.id,
-        strength=style and style.strength,
+        checkpoint_id=None if style is None else style.id,
+        strength=None if style is None else style.strength,
         receipt=dataclasses.asdict(made.receipt),
         finished_at=utc_now(),
     )

@@ -20,7 +20,7 @@ END_SEC = 15.0
 POLL_SEC = 0.05
 
 
-def start_worker(folder: JobFolder, command: Sequence[str]) -> subprocess.Popen:
+def start_worker(folder: JobFolder, command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the job's worker. Raises ConflictError where one lives already, OSError where the disk refuses."""
     output = try_lock(folder.output)
     if output is None:

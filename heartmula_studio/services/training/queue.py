@@ -31,7 +31,7 @@ from heartmula_studio.services.training.outcome import (
 from heartmula_studio.services.training.processes import end_worker, start_worker
 from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.services.training.worker import command
-from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do without
@@ -59,7 +59,7 @@ class JobQueue:
         """`max_song_sec`: longest song allowed. `accelerate_config`: a file that decides how training is launched."""
         self._store, self._devices, self._runtime, self._poll_sec = store, devices, runtime, poll_sec
         self._max_song_sec, self._accelerate_config = max_song_sec, accelerate_config
-        self._children: dict[str, subprocess.Popen] = {}  # workers this server started, for their exit codes
+        self._children: dict[str, subprocess.Popen[bytes]] = {}  # workers this server started, for their exit codes
         self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job queue", daemon=True)
@@ -76,7 +76,7 @@ class JobQueue:
 
     # --- what a person asks for ------------------------------------------------------------------------------------
 
-    def start(self, dataset_id: str, method: str = "lora", **settings: Any) -> Job:
+    def start(self, dataset_id: str, method: Method = "lora", **settings: Any) -> Job:
         """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
 
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
@@ -174,8 +174,7 @@ class JobQueue:
                 name = folder.read_songs().checkpoint_name
                 with disk_explained(folder.songs):
                     folder.write_songs(snapshot(self._store, self._store.datasets.get(job.dataset_id), name))
-            fresh = {"status": "queued", "phase": "waiting", "queued_at": utc_now(), "message": "", "error": None}
-            self._store.jobs.update(id, lambda job: replace(job, **fresh, finished_at=None))
+            self._store.jobs.update(id, queued_again)
         return self.get(id)
 
     def delete(self, id: str) -> None:
@@ -295,6 +294,7 @@ class JobQueue:
 
     def _start_or_wait(self, job: Job, at_work: Job | None) -> None:
         self._unsettled.pop(job.id, None)
+        reason: str | None
         if at_work:
             reason = f"Waits for the training of {at_work.dataset_name} on {at_work.device}."
         else:
@@ -348,7 +348,19 @@ class JobQueue:
         return [self._live(job) for job in self._store.jobs.list()]
 
 
+def queued_again(job: Job) -> Job:
+    """The record of a job that is to go on."""
+    return replace(job, status="queued", phase="waiting", queued_at=utc_now(), message="", error=None, finished_at=None)
+
+
 def begun(job: Job, folder: JobFolder) -> Job:
     """The record of a job whose worker is about to be started."""
-    phase = "training" if folder.dataset.is_dir() else "tokenising"
-    return replace(job, status="running", phase=phase, started_at=utc_now(), finished_at=None, worker=None, message="")
+    return replace(
+        job,
+        status="running",
+        phase="training" if folder.dataset.is_dir() else "tokenising",
+        started_at=utc_now(),
+        finished_at=None,
+        worker=None,
+        message="",
+    )

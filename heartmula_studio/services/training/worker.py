@@ -114,7 +114,7 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.closerange(FIRST_FILE_DESCRIPTOR, os.sysconf("SC_OPEN_MAX"))
-    os.execve(command[0], command, os.environ | environment)
+    os.execve(command[0], list(command), os.environ | environment)
 
 
 def this_process() -> Worker:
