@@ -16,3 +16,5 @@ def test_it_fits_a_telephone(new_page, studio):
     page = new_page(viewport=TELEPHONE, has_touch=True)
     open_page(page, studio)
     assert not scrolls_sideways(page)
+    is_cut_off = "heading => heading.scrollWidth > heading.clientWidth"
+    assert not page.get_by_role("heading", name="HeartMuLa Training Studio").evaluate(is_cut_off)
