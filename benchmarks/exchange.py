@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.report import table
 from heartmula_studio.services.library.dataset_exchange import WRITERS, DatasetExchange
 from heartmula_studio.settings import Settings
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.store import Store
 
 
@@ -32,7 +32,7 @@ def filled(store: Store, count: int, mib: int) -> str:
         with store.datasets.receive(id, f"{number}.wav") as incoming:
             for _ in range(mib):
                 incoming.write(os.urandom(2**20))
-            store.datasets.add_audio(id, incoming, AudioInfo(180.0, 48_000, 2), "la", ("pop",), "own")
+            store.datasets.add_audio(id, incoming, TrackAudio(180.0, 48_000, 2), "la", ("pop",), "own")
     return id
 
 

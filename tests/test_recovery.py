@@ -82,7 +82,7 @@ def test_a_job_outlives_its_server_and_resumes_after_everything_was_killed(tmp_p
         job = wait_for(lambda: client.job(id), lambda job: job["step"] >= 3 or job["status"] != "running")
         assert job["status"] == "running"
         client.kill_server()
-        kill(psutil.Process(job["worker"]["pid"]))
+        kill(psutil.Process(json.loads((data_dir / "jobs" / id / "manifest.json").read_text())["worker"]["pid"]))
 
     with running_server(data_dir) as server:
         client = Client(server)

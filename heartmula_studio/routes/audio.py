@@ -18,7 +18,7 @@ from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
 from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
 from heartmula_studio.routes.requests import SongChange, SongFields
-from heartmula_studio.store.records import AudioFile
+from heartmula_studio.services.answers import AudioFileAnswer
 
 router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
 
@@ -82,7 +82,7 @@ UPLOAD_FORM: dict[str, Any] = {
     },
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD_FORM}}}},
 )
-async def add_audio(id: Id, request: Request, response: Response, studio: StudioDep) -> AudioFile | WaitingText:
+async def add_audio(id: Id, request: Request, response: Response, studio: StudioDep) -> AudioFileAnswer | WaitingText:
     """Add a song, streamed to disk, or the lyrics of one."""
     await run_in_threadpool(studio.datasets.get, id)  # an unknown one is refused before the file is read
     async with streamed_form(request, partial(studio.datasets.receive, id), studio.settings.max_upload_bytes) as form:
@@ -92,7 +92,7 @@ async def add_audio(id: Id, request: Request, response: Response, studio: Studio
     if added is None:
         response.status_code = 202
         return WaitingText(message="The lyrics are kept for the song of the same name.")
-    return added
+    return AudioFileAnswer.of(added)
 
 
 def _song_fields(form: Form) -> SongFields:
@@ -125,9 +125,9 @@ def hear(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
 
 
 @router.put("/{filename}", responses=documented(404))
-def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep) -> AudioFile:
+def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep) -> AudioFileAnswer:
     """Edit lyrics, tags and rights."""
-    return studio.datasets.update_audio(id, filename, body.caption, body.tags, body.rights)
+    return AudioFileAnswer.of(studio.datasets.update_audio(id, filename, body.caption, body.tags, body.rights))
 
 
 @router.delete("/{filename}", status_code=204, responses=documented(404, 409))
@@ -136,7 +136,7 @@ def remove_audio(id: Id, filename: Filename, studio: StudioDep) -> None:
     studio.datasets.remove_audio(id, filename)
 
 
-class SongFile(FileResponse):
+class RangedFile(FileResponse):
     """A file in byte ranges; a range that is none gets the failure shape that everything has."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,6 +155,8 @@ class SongFile(FileResponse):
             await http_failure(Request(scope), refusal)(scope, receive, send)
 
 
-def audio_answer(path: FilePath, filename: str, headers: Mapping[str, str] | None = None) -> SongFile:
+def audio_answer(path: FilePath, filename: str, headers: Mapping[str, str] | None = None) -> RangedFile:
     media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-    return SongFile(path, headers=headers, media_type=media_type, filename=filename, content_disposition_type="inline")
+    return RangedFile(
+        path, headers=headers, media_type=media_type, filename=filename, content_disposition_type="inline"
+    )

@@ -11,7 +11,7 @@ from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison
-from heartmula_studio.store.records import Checkpoint, Generation
+from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
 
 router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"])
 
@@ -33,14 +33,14 @@ IMPORT_FORM = {
 class Compared(BaseModel):
     """The same song by the base model alone, and in a style."""
 
-    base: Generation
-    styled: Generation
+    base: SongAnswer
+    styled: SongAnswer
 
 
 @router.get("", responses=documented())
-def list_checkpoints(studio: StudioDep) -> list[Checkpoint]:
+def list_checkpoints(studio: StudioDep) -> list[CheckpointAnswer]:
     """All trained styles, oldest first."""
-    return studio.checkpoints.list()
+    return [CheckpointAnswer.of(record) for record in studio.checkpoints.list()]
 
 
 @router.post(
@@ -49,19 +49,19 @@ def list_checkpoints(studio: StudioDep) -> list[Checkpoint]:
     responses=documented(404, 409, 415),
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": IMPORT_FORM}}}},
 )
-async def import_checkpoint(request: Request, studio: StudioDep) -> Checkpoint:
+async def import_checkpoint(request: Request, studio: StudioDep) -> CheckpointAnswer:
     """Take in a style that was trained elsewhere."""
     max_bytes = studio.settings.max_import_bytes
     check_room(request.headers, studio.settings.data_dir)
     async with streamed_form(request, lambda name: studio.store.receive(name, max_bytes), max_bytes) as form:
         fields = form.text("name"), form.names("styles"), form.file.original_name
-        return await run_in_threadpool(studio.checkpoints.import_archive, form.file.path, *fields)
+        return CheckpointAnswer.of(await run_in_threadpool(studio.checkpoints.import_archive, form.file.path, *fields))
 
 
 @router.get("/{id}", responses=documented(404))
-def get_checkpoint(id: Id, studio: StudioDep) -> Checkpoint:
+def get_checkpoint(id: Id, studio: StudioDep) -> CheckpointAnswer:
     """One trained style, with all settings it was made with."""
-    return studio.checkpoints.get(id)
+    return CheckpointAnswer.of(studio.checkpoints.get(id))
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
@@ -71,22 +71,22 @@ def delete_checkpoint(id: Id, studio: StudioDep) -> None:
 
 
 @router.post("/{id}/activate", responses=documented(404, 409))
-def activate(id: Id, studio: StudioDep, body: Activation | None = None) -> Checkpoint:
+def activate(id: Id, studio: StudioDep, body: Activation | None = None) -> CheckpointAnswer:
     """Give every song from now on this style."""
-    return studio.checkpoints.activate(id, (body or Activation()).strength)
+    return CheckpointAnswer.of(studio.checkpoints.activate(id, (body or Activation()).strength))
 
 
 @router.post("/{id}/deactivate", responses=documented(404, 409))
-def deactivate(id: Id, studio: StudioDep) -> Checkpoint:
+def deactivate(id: Id, studio: StudioDep) -> CheckpointAnswer:
     """Give the base model back."""
-    return studio.checkpoints.deactivate(id)
+    return CheckpointAnswer.of(studio.checkpoints.deactivate(id))
 
 
 @router.post("/{id}/compare", status_code=202, responses=documented(404, 409))
 def compare(id: Id, studio: StudioDep, body: Comparison | None = None) -> Compared:
     """Queue one song twice with one seed: by the base model alone, and in this style."""
     base, styled = studio.songs.compare(id, **(body or Comparison()).model_dump())
-    return Compared(base=base, styled=styled)
+    return Compared(base=SongAnswer.of(base), styled=SongAnswer.of(styled))
 
 
 @router.get(

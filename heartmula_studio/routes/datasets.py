@@ -11,8 +11,8 @@ from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, NewDataset
-from heartmula_studio.store.records import Dataset
-from heartmula_studio.store.views import ImportedDataset, Validation
+from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer
+from heartmula_studio.store.views import Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
 
@@ -45,21 +45,21 @@ Format = Annotated[
 
 
 @router.get("", responses=documented())
-def list_datasets(studio: StudioDep) -> list[Dataset]:
+def list_datasets(studio: StudioDep) -> list[DatasetAnswer]:
     """All datasets, oldest first."""
-    return studio.datasets.list()
+    return [DatasetAnswer.of(record) for record in studio.datasets.list()]
 
 
 @router.post("", status_code=201, responses=documented())
-def create_dataset(body: NewDataset, studio: StudioDep) -> Dataset:
+def create_dataset(body: NewDataset, studio: StudioDep) -> DatasetAnswer:
     """Make an empty dataset."""
-    return studio.datasets.create(body.name, body.styles)
+    return DatasetAnswer.of(studio.datasets.create(body.name, body.styles))
 
 
 @router.post("/examples", status_code=201, responses=documented())
-def create_example_dataset(studio: StudioDep) -> Dataset:
+def create_example_dataset(studio: StudioDep) -> DatasetAnswer:
     """Make a dataset of the six clips that come along, to try everything with."""
-    return studio.datasets.create_examples()
+    return DatasetAnswer.of(studio.datasets.create_examples())
 
 
 @router.post(
@@ -68,24 +68,24 @@ def create_example_dataset(studio: StudioDep) -> Dataset:
     responses=documented(404, 409, 415),
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": IMPORT_FORM}}}},
 )
-async def import_dataset(request: Request, studio: StudioDep) -> ImportedDataset:
+async def import_dataset(request: Request, studio: StudioDep) -> ImportedDatasetAnswer:
     """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not."""
     check_room(request.headers, studio.settings.data_dir)
     async with streamed_form(request, studio.datasets.receive_import, studio.settings.max_import_bytes) as form:
         named = (form.file.original_name, form.text("name"), form.names("styles"), form.text("split"))
-        return await run_in_threadpool(studio.datasets.import_upload, form.file.path, *named)
+        return ImportedDatasetAnswer.of(await run_in_threadpool(studio.datasets.import_upload, form.file.path, *named))
 
 
 @router.get("/{id}", responses=documented(404))
-def get_dataset(id: Id, studio: StudioDep) -> Dataset:
+def get_dataset(id: Id, studio: StudioDep) -> DatasetAnswer:
     """One dataset with its songs."""
-    return studio.datasets.get(id)
+    return DatasetAnswer.of(studio.datasets.get(id))
 
 
 @router.put("/{id}", responses=documented(404))
-def update_dataset(id: Id, body: DatasetChange, studio: StudioDep) -> Dataset:
+def update_dataset(id: Id, body: DatasetChange, studio: StudioDep) -> DatasetAnswer:
     """Rename or restyle a dataset."""
-    return studio.datasets.update(id, body.name, body.styles)
+    return DatasetAnswer.of(studio.datasets.update(id, body.name, body.styles))
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
@@ -101,9 +101,9 @@ def validate_dataset(id: Id, studio: StudioDep) -> Validation:
 
 
 @router.post("/{id}/preprocess", status_code=202, responses=documented(404, 409))
-def preprocess_dataset(id: Id, studio: StudioDep) -> Dataset:
+def preprocess_dataset(id: Id, studio: StudioDep) -> DatasetAnswer:
     """Turn the songs into tokens now; training does it by itself where it was not done."""
-    return studio.datasets.preprocess(id)
+    return DatasetAnswer.of(studio.datasets.preprocess(id))
 
 
 @router.get(

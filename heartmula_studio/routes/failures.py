@@ -22,7 +22,7 @@ Responses = dict[int | str, dict[str, Any]]
 log = logging.getLogger(__name__)
 
 
-class Failure(BaseModel):
+class FailureBody(BaseModel):
     """What is wrong, and what is allowed or can be done about it. `code` never changes for one kind of failure."""
 
     code: str
@@ -45,7 +45,7 @@ class FailureAnswer(BaseModel):
         }
     )
 
-    error: Failure
+    error: FailureBody
 
 
 def documented(*statuses: int) -> Responses:

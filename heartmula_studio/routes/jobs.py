@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.requests import Cancellation, JobChanges, NewJob
-from heartmula_studio.store.records import Job
+from heartmula_studio.services.answers import JobAnswer
 
 router = APIRouter(prefix="/training/jobs", tags=["jobs"])
 
@@ -23,21 +23,21 @@ EVENT_EXAMPLE = 'id: 412\nevent: step\ndata: {"event": "step", "step": 3, "loss"
 
 
 @router.post("", status_code=202, responses=documented(404, 409))
-def create_job(body: NewJob, studio: StudioDep) -> Job:
+def create_job(body: NewJob, studio: StudioDep) -> JobAnswer:
     """Queue a training; it needs a dataset of five songs or more."""
-    return studio.jobs.start(**body.given())
+    return JobAnswer.of(studio.jobs.start(**body.given()))
 
 
 @router.get("", responses=documented())
-def list_jobs(studio: StudioDep) -> list[Job]:
+def list_jobs(studio: StudioDep) -> list[JobAnswer]:
     """All jobs, oldest first."""
-    return studio.jobs.list()
+    return [JobAnswer.of(record) for record in studio.jobs.list()]
 
 
 @router.get("/{id}", responses=documented(404))
-def get_job(id: Id, studio: StudioDep) -> Job:
+def get_job(id: Id, studio: StudioDep) -> JobAnswer:
     """One job with its progress."""
-    return studio.jobs.get(id)
+    return JobAnswer.of(studio.jobs.get(id))
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
@@ -47,21 +47,21 @@ def delete_job(id: Id, studio: StudioDep) -> None:
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))
-def cancel_job(id: Id, studio: StudioDep, body: Cancellation | None = None) -> Job:
+def cancel_job(id: Id, studio: StudioDep, body: Cancellation | None = None) -> JobAnswer:
     """Stop a job: after its step, saved and resumable, or at once."""
-    return studio.jobs.stop(id, (body or Cancellation()).save)
+    return JobAnswer.of(studio.jobs.stop(id, (body or Cancellation()).save))
 
 
 @router.post("/{id}/resume", status_code=202, responses=documented(404, 409))
-def resume_job(id: Id, studio: StudioDep) -> Job:
+def resume_job(id: Id, studio: StudioDep) -> JobAnswer:
     """Queue a stopped or failed job again; it goes on from its last saved step."""
-    return studio.jobs.resume(id)
+    return JobAnswer.of(studio.jobs.resume(id))
 
 
 @router.post("/{id}/clone", status_code=202, responses=documented(404, 409))
-def clone_job(id: Id, studio: StudioDep, body: JobChanges | None = None) -> Job:
+def clone_job(id: Id, studio: StudioDep, body: JobChanges | None = None) -> JobAnswer:
     """Queue a new job with the settings of this one, and what is changed."""
-    return studio.jobs.clone(id, **(body or JobChanges()).given())
+    return JobAnswer.of(studio.jobs.clone(id, **(body or JobChanges()).given()))
 
 
 @router.get(

@@ -9,7 +9,8 @@ from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewSong
-from heartmula_studio.store.records import Generation, SongFormat
+from heartmula_studio.services.answers import SongAnswer
+from heartmula_studio.store.records import SongFormat
 
 router = APIRouter(prefix="/generate", tags=["songs to make"])
 
@@ -17,21 +18,21 @@ Format = Annotated[SongFormat | None, Query(description="Left out, the one it wa
 
 
 @router.post("/music", status_code=202, responses=documented(404, 409))
-def generate(body: NewSong, studio: StudioDep) -> Generation:
+def generate(body: NewSong, studio: StudioDep) -> SongAnswer:
     """Queue a song, in the active style if there is one, or in the one that is named."""
-    return studio.songs.generate(**body.model_dump())
+    return SongAnswer.of(studio.songs.generate(**body.model_dump()))
 
 
 @router.get("", responses=documented())
-def list_generations(studio: StudioDep) -> list[Generation]:
+def list_generations(studio: StudioDep) -> list[SongAnswer]:
     """All songs asked for, oldest first."""
-    return studio.songs.list()
+    return [SongAnswer.of(record) for record in studio.songs.list()]
 
 
 @router.get("/{id}", responses=documented(404))
-def get_generation(id: Id, studio: StudioDep) -> Generation:
+def get_generation(id: Id, studio: StudioDep) -> SongAnswer:
     """One song with its progress and, once made, its receipt."""
-    return studio.songs.get(id)
+    return SongAnswer.of(studio.songs.get(id))
 
 
 @router.get(
@@ -46,9 +47,9 @@ def get_song(id: Id, studio: StudioDep, format: Format = None) -> FileResponse:
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))
-def cancel_generation(id: Id, studio: StudioDep) -> Generation:
+def cancel_generation(id: Id, studio: StudioDep) -> SongAnswer:
     """Stop making a song."""
-    return studio.songs.cancel(id)
+    return SongAnswer.of(studio.songs.cancel(id))
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class AudioInfo:
+class TrackAudio:
     """What an audio file says of itself. `suffix` is the one its content calls for; None keeps that of its name."""
 
     duration_sec: float
@@ -128,7 +128,7 @@ class Datasets(Collection[Dataset]):
         self,
         id: str,
         incoming: Incoming,
-        info: AudioInfo,
+        info: TrackAudio,
         caption: str = "",
         tags: Sequence[str] = (),
         rights: str = "unknown",

@@ -91,7 +91,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class RoundTrip:
+class RoundTripFile:
     """What the model hears of a song: a FLAC file of at most its first minute. A `log_mel` distance of 0 is perfect."""
 
     path: Path

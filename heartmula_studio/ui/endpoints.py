@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
@@ -41,7 +42,7 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any
 
 
 async def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    return to_jsonable_python(await _in_thread(function, *arguments, **named))
+    return to_jsonable_python(answer(await _in_thread(function, *arguments, **named)))
 
 
 class Endpoints:
@@ -169,7 +170,7 @@ class Endpoints:
         while last is None or last.status in UNDER_WAY:
             job = await _in_thread(self._studio.jobs.get, job_id)
             if job != last:
-                yield to_jsonable_python(job)
+                yield to_jsonable_python(answer(job))
             last = job
             await asyncio.sleep(POLL_SEC)
 

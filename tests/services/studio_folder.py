@@ -15,7 +15,7 @@ from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.records import Dataset, Job
 from heartmula_studio.store.store import Store
 
@@ -30,7 +30,7 @@ ENDED = ("completed", "failed", "cancelled", "interrupted")
 
 def add_song(store: Store, dataset: Dataset, path: Path, name: str | None = None, is_checked: bool = True) -> None:
     info = probe(path) if is_checked else None
-    sound = AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels) if info else AudioInfo(2.0, 44100, 2)
+    sound = TrackAudio(info.duration_sec, info.sample_rate_hz, info.channels) if info else TrackAudio(2.0, 44100, 2)
     with store.datasets.receive(dataset.id, name or path.name) as incoming:
         incoming.write(path.read_bytes())
         store.datasets.add_audio(dataset.id, incoming, sound, "", (), "own")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.records import AudioFile, Checkpoint, Dataset
 from heartmula_studio.store.store import Store
 
@@ -25,7 +25,7 @@ def add_song(store, dataset):
     def add(name: str, content: bytes | None = None, **details) -> AudioFile:
         with store.datasets.receive(dataset.id, name) as incoming:
             incoming.write(b"song %d" % next(count) if content is None else content)
-            return store.datasets.add_audio(dataset.id, incoming, AudioInfo(60.0, 48_000, 2), **details)
+            return store.datasets.add_audio(dataset.id, incoming, TrackAudio(60.0, 48_000, 2), **details)
 
     return add
 

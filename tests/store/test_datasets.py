@@ -13,7 +13,7 @@ from heartmula_studio.errors import (
     NotFoundError,
     UploadTooLargeError,
 )
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.store import Store
 
 FORMS = ["Café", unicodedata.normalize("NFD", "Café"), "CAFÉ", "café"]
@@ -58,7 +58,7 @@ def test_a_song_is_kept_as_it_came(store, dataset, add_song):
 def test_the_suffix_follows_the_content(store, dataset):
     with store.datasets.receive(dataset.id, "song.exe") as incoming:
         incoming.write(b"x")
-        song = store.datasets.add_audio(dataset.id, incoming, AudioInfo(60.0, 48_000, 2, ".flac"))
+        song = store.datasets.add_audio(dataset.id, incoming, TrackAudio(60.0, 48_000, 2, ".flac"))
     assert song.filename == "song.flac"
 
 
@@ -90,7 +90,7 @@ def test_a_long_upload_takes_no_memory(store, dataset):
         for _ in range(200):
             incoming.write(chunk)
             most = max(most, process.memory_info().rss)
-        store.datasets.add_audio(dataset.id, incoming, AudioInfo(60.0, 48_000, 2))
+        store.datasets.add_audio(dataset.id, incoming, TrackAudio(60.0, 48_000, 2))
     assert max(most, process.memory_info().rss) - before < 16 * 2**20
     assert store.datasets.audio_path(dataset.id, "long.wav").stat().st_size == 201_000_000
 
@@ -117,9 +117,9 @@ def test_a_dataset_takes_so_many_songs(tmp_path):
             incoming.write(name.encode())
             if name == "b.mp3":
                 with pytest.raises(UploadTooLargeError, match="holds 1 files, which is the limit"):
-                    store.datasets.add_audio(dataset.id, incoming, AudioInfo(1.0, 48_000, 1))
+                    store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 1))
             else:
-                store.datasets.add_audio(dataset.id, incoming, AudioInfo(1.0, 48_000, 1))
+                store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 1))
     assert files(store, dataset) == ["audio/a.mp3", "manifest.json"]
 
 
@@ -239,7 +239,7 @@ def test_a_dataset_deleted_during_an_upload_takes_it_along(store, dataset):
         store.datasets.delete(dataset.id)
         incoming.write(b"x")
         with pytest.raises(NotFoundError):
-            store.datasets.add_audio(dataset.id, incoming, AudioInfo(1.0, 48_000, 1))
+            store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 1))
     assert list(store.datasets.root.iterdir()) == []
 
 

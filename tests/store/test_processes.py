@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.store import Store
 from tests.store.conftest import checkpoint_record
 
@@ -23,7 +23,7 @@ WRITER = """
 import dataclasses, sys
 from pathlib import Path
 from heartmula_studio.errors import ConflictError
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.store import Store
 
 store, id, me = Store(Path(sys.argv[1])), sys.argv[2], sys.argv[3]
@@ -32,11 +32,11 @@ for number in range(15):
     for name, content in ((f"{me} {number}.mp3", f"{me} {number}"), ("same name.mp3", f"! {me} {number}")):
         with store.datasets.receive(id, name) as incoming:
             incoming.write(content.encode())
-            store.datasets.add_audio(id, incoming, AudioInfo(1.0, 48000, 2))
+            store.datasets.add_audio(id, incoming, TrackAudio(1.0, 48000, 2))
     with store.datasets.receive(id, "shared.mp3") as incoming:
         incoming.write(f"shared {number}".encode())
         try:
-            store.datasets.add_audio(id, incoming, AudioInfo(1.0, 48000, 2))
+            store.datasets.add_audio(id, incoming, TrackAudio(1.0, 48000, 2))
         except ConflictError:
             pass
 """
@@ -106,7 +106,7 @@ def story(store: Store, weights: Path) -> None:
     for name in ("a.mp3", "b.mp3"):
         with store.datasets.receive(dataset.id, name) as incoming:
             incoming.write(name.encode())
-            store.datasets.add_audio(dataset.id, incoming, AudioInfo(1.0, 48_000, 2))
+            store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 2))
         store.datasets.tokens_path(dataset.id, name).write_bytes(b"")
     store.datasets.remove_audio(dataset.id, "a.mp3")
     store.checkpoints.publish(weights, checkpoint_record("abc"))

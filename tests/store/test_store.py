@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from heartmula_studio.errors import ConflictError, StorageError
-from heartmula_studio.store.datasets import AudioInfo
+from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.store import Store
 from tests.store.conftest import checkpoint_record
 
@@ -106,7 +106,7 @@ def test_recovery_leaves_what_is_being_written(store, dataset):
         store.recover()
         assert (folder / "file").read_text() == "x"
         incoming.write(b"y")
-        store.datasets.add_audio(dataset.id, incoming, AudioInfo(1.0, 48_000, 1))
+        store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 1))
     assert store.datasets.audio_path(dataset.id, "a.mp3").read_bytes() == b"xy"
 
 

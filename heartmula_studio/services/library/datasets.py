@@ -14,7 +14,7 @@ from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import validation
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import ImportedDataset, RoundTrip, Validation
+from heartmula_studio.store.views import ImportedDataset, RoundTripFile, Validation
 
 if TYPE_CHECKING:  # they bring torch
     import datasets
@@ -125,7 +125,7 @@ class DatasetService:
         """Tokenize in the background what is not tokenized yet."""
         return self._tokenizer.get().start(id)
 
-    def preview_round_trip(self, id: str, filename: str) -> RoundTrip:
+    def preview_round_trip(self, id: str, filename: str) -> RoundTripFile:
         """Turn a song into tokens and back, at most its first minute; done once for each codec.
 
         Raises NotFoundError, AudioError, and ConflictError while the device has no room for it.

@@ -18,7 +18,7 @@ from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.store.records import utc_now
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import RoundTrip
+from heartmula_studio.store.views import RoundTripFile
 
 MAX_SEC = 60.0
 CODEC_TAG, SOURCE_TAG = "codec_id", "source_sha256"
@@ -32,7 +32,7 @@ class RoundTripPreview:
         self._store, self._devices, self._runtime, self._closing = store, devices, runtime, closing
         self._exclusive = threading.Lock()
 
-    def preview_round_trip(self, dataset_id: str, filename: str) -> RoundTrip:
+    def preview_round_trip(self, dataset_id: str, filename: str) -> RoundTripFile:
         """Give the first minute of a song as the model hears it, as it was kept or made now.
 
         A song that has no tokens gets them, all of it. Raises NotFoundError, AudioError, CheckpointError,
@@ -45,15 +45,15 @@ class RoundTripPreview:
         with self._exclusive:
             return self._kept(*wanted) or self._listen(*wanted)
 
-    def _kept(self, dataset_id: str, filename: str, codec_id: str) -> RoundTrip | None:
+    def _kept(self, dataset_id: str, filename: str, codec_id: str) -> RoundTripFile | None:
         path = self._store.datasets.heard_path(dataset_id, filename)
         if not path.is_file():
             return None
         tags, song = read_tags(path), self._store.datasets.get_song(dataset_id, filename)
         is_current = (tags.get(CODEC_TAG), tags.get(SOURCE_TAG)) == (codec_id, song.sha256)
-        return RoundTrip(path, float(tags[DISTANCE_TAG])) if is_current else None
+        return RoundTripFile(path, float(tags[DISTANCE_TAG])) if is_current else None
 
-    def _listen(self, dataset_id: str, filename: str, codec_id: str) -> RoundTrip:
+    def _listen(self, dataset_id: str, filename: str, codec_id: str) -> RoundTripFile:
         datasets = self._store.datasets
         source = TokenizingTask(
             datasets.audio_path(dataset_id, filename),
@@ -68,7 +68,7 @@ class RoundTripPreview:
             tokens = tokens or self._tokenize(dataset_id, filename, source, codec)
             made = folder / f"{source.name}.flac"
             distance = self._play_back(source.audio, tokens, codec, made)
-            return RoundTrip(datasets.keep_heard(dataset_id, filename, made), round(distance, DISTANCE_DIGITS))
+            return RoundTripFile(datasets.keep_heard(dataset_id, filename, made), round(distance, DISTANCE_DIGITS))
 
     def _take_device(self, device_lease: ExitStack) -> None:
         """Mark the device as used until `device_lease` ends. Raises ConflictError where there is no room."""

@@ -8,7 +8,7 @@ from heartmula_studio.codec.audio_file import AudioLimits, probe
 from heartmula_studio.errors import AudioError, InvalidInputError, NotFoundError
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics
-from heartmula_studio.store.datasets import AudioInfo, Datasets
+from heartmula_studio.store.datasets import Datasets, TrackAudio
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile
 
@@ -48,10 +48,10 @@ class UploadService:
                 incoming.write(chunk)
             return self.add_upload(id, incoming, caption, tags, rights)
 
-    def _listen(self, incoming: Incoming) -> AudioInfo:
+    def _listen(self, incoming: Incoming) -> TrackAudio:
         """Decode a received song once."""
         info = explained(incoming, lambda path: probe(path, self._limits))
-        return AudioInfo(info.duration_sec, info.sample_rate_hz, info.channels, f".{info.format.lower()}")
+        return TrackAudio(info.duration_sec, info.sample_rate_hz, info.channels, f".{info.format.lower()}")
 
 
 def explained(incoming: Incoming, read: Callable[[Path], T]) -> T:

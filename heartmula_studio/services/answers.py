@@ -1,0 +1,188 @@
+"""What REST and `gradio_client` say of records: public models, so that what is stored may change and stay unseen.
+
+A model takes over the fields of the record by name; what it does not name stays here.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from heartmula_studio.files.public_text import public
+from heartmula_studio.store.records import (
+    MINIMUM_FILES,
+    AudioFile,
+    Checkpoint,
+    Count,
+    Dataset,
+    DatasetStatus,
+    Duration,
+    Failure,
+    Filename,
+    Generation,
+    Job,
+    JobStatus,
+    Losses,
+    Method,
+    Percent,
+    Rights,
+    Seconds,
+    SongFormat,
+    SongStatus,
+    Time,
+    TrackRights,
+)
+from heartmula_studio.store.views import ImportedDataset, SkippedItem
+
+
+class Answer(BaseModel):
+    """Base of the models."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    @classmethod
+    def of(cls, record: object) -> Self:
+        return cls.model_validate(record)
+
+
+def _public_config(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: public(value) if isinstance(value, str) else value for name, value in config.items()}
+
+
+class AudioFileAnswer(Answer):
+    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized."""
+
+    filename: Filename
+    caption: str
+    tags: tuple[str, ...]
+    rights: Rights
+    duration_sec: Duration
+    sample_rate: Count
+    channels: Count
+    size_bytes: Count
+    sha256: str
+    added_at: Time
+    frames: Count | None = None
+    error: str | None = None
+
+
+class DatasetAnswer(Answer):
+    """`waiting_texts` are lyrics whose song has not come yet, by the song's stem."""
+
+    id: str
+    name: str
+    styles: tuple[str, ...]
+    created_at: Time
+    status: DatasetStatus = "draft"
+    minimum_files: Annotated[int, Field(ge=1)] = MINIMUM_FILES
+    audio_files: tuple[AudioFileAnswer, ...] = ()
+    waiting_texts: dict[str, str] = {}
+
+
+class ImportedDatasetAnswer(DatasetAnswer):
+    """A dataset as it came in, with what was left out of it."""
+
+    skipped: tuple[SkippedItem, ...] = ()
+
+
+class JobAnswer(Answer):
+    """A training job, with what a running one has done so far.
+
+    `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
+    completed one: whether the held-out loss fell, None where that is not known.
+    """
+
+    id: str
+    dataset_id: str
+    dataset_name: str
+    method: Method
+    epochs: Count
+    learning_rate: float
+    lora_rank: Count
+    base_model: Annotated[str, AfterValidator(public)]
+    device: str
+    config: Annotated[dict[str, Any], AfterValidator(_public_config)]
+    created_at: Time
+    status: JobStatus = "queued"
+    phase: Literal["waiting", "tokenising", "training", "saving"] | None = None
+    progress: Percent = 0.0  # steps done / steps in all
+    epoch: Count = 0
+    step: Count = 0
+    total_steps: Count | None = None
+    loss: float | None = None
+    eval_loss: float | None = None
+    initial_loss: float | None = None
+    eta_sec: Seconds | None = None
+    message: str = ""
+    learned: bool | None = None
+    error: Failure | None = None
+    checkpoint_id: str | None = None
+    queued_at: str = ""
+    started_at: Time | None = None
+    finished_at: Time | None = None
+
+
+class CheckpointAnswer(Answer):
+    """A trained style; `recipe` holds all settings and versions.
+
+    `warnings` are sentences on what was passed over when it was imported.
+    """
+
+    id: str
+    name: str
+    styles: tuple[str, ...]
+    method: Method
+    base_model: dict[str, str]  # {"name", "fingerprint"}; empty for one made elsewhere
+    dataset_id: str | None
+    job_id: str | None
+    size_bytes: Count
+    created_at: Time
+    losses: Losses = Losses()
+    rights: tuple[TrackRights, ...] = ()
+    recipe: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
+    is_active: bool = False
+    strength: float | None = None
+
+
+class SongAnswer(Answer):
+    """A song asked for. `receipt` comes with the song.
+
+    `style` and `style_strength` are what was asked for ("active", "base" or a checkpoint's id), `checkpoint_id` and
+    `strength` what the song was made with. `audible` is False for a finished song that nobody can hear.
+    """
+
+    id: str
+    request: dict[str, Any]
+    format: SongFormat
+    created_at: Time
+    status: SongStatus = "queued"
+    progress: Percent = 0.0
+    message: str = ""
+    duration_sec: Duration | None = None
+    checkpoint_id: str | None = None
+    strength: float | None = None
+    receipt: dict[str, Any] | None = None
+    audible: bool | None = None
+    error: Failure | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    style: str = "active"
+    style_strength: float | None = None
+
+
+ANSWERS: dict[type, type[Answer]] = {
+    AudioFile: AudioFileAnswer,
+    Dataset: DatasetAnswer,
+    ImportedDataset: ImportedDatasetAnswer,
+    Job: JobAnswer,
+    Checkpoint: CheckpointAnswer,
+    Generation: SongAnswer,
+}
+
+
+def answer(value: Any) -> Any:
+    """Return what is said of a record, or of each in a list; anything else as it is."""
+    if isinstance(value, list):
+        return [answer(one) for one in value]
+    kind = ANSWERS.get(type(value))
+    return kind.of(value) if kind else value

@@ -1,0 +1,30 @@
+"""What is said of records: all of them but what concerns this server alone."""
+
+import dataclasses
+
+import pytest
+
+from heartmula_studio.files.public_text import hide_folder
+from heartmula_studio.services.answers import ANSWERS, answer
+from heartmula_studio.store.records import Job, Worker, utc_now
+
+KEPT_BACK = {Job: {"worker"}}
+
+
+@pytest.mark.parametrize("record", ANSWERS)
+def test_an_answer_has_the_fields_of_its_record_but_what_is_kept_back(record):
+    told = list(ANSWERS[record].model_fields)
+    assert told == [field.name for field in dataclasses.fields(record) if field.name not in KEPT_BACK.get(record, ())]
+
+
+def test_a_job_tells_neither_its_process_nor_where_this_server_keeps_its_base(tmp_path):
+    base = str(tmp_path / "3B")
+    hide_folder(tmp_path / "3B")
+    job = Job(
+        *("a1b2", "c3d4", "Mine", "lora", 1, 1e-4, 8, base, "cpu", {"base_model": base, "seed": 1}, utc_now()),
+        worker=Worker(4711, 1.0, "studio-7"),
+    )
+    [told] = [one.model_dump_json() for one in answer([job])]
+    for secret in ("4711", "studio-7", str(tmp_path)):
+        assert secret not in told
+    assert '"base_model":"3B"' in told
