@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from heartmula_studio.device_name import ALLOWED, is_device_name
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 BUNDLED_BASE = "nano"
@@ -122,7 +123,7 @@ def _switch(text: str) -> bool:
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text):
+    if not is_device_name(text):
         raise ValueError(text)
     return text
 
@@ -140,7 +141,7 @@ def _number(kind: Callable[[str], float], low: float, high: float, what: str) ->
 _RULES: Mapping[str, _Rule] = {
     "data_dir": _Rule(_folder, "a folder"),
     "base_model": _Rule(_text, "nano, auto, or a folder in heartlib's ckpt/ layout"),
-    "device": _Rule(_device, "auto, cpu, mps, cuda or cuda:<number>"),
+    "device": _Rule(_device, ALLOWED),
     "checkpoints_dir": _Rule(_optional_path, "a folder in heartlib's ckpt/ layout, or nothing"),
     "max_window_sec": _number(float, 1, 600, "seconds"),
     "max_song_sec": _number(float, 1, 7200, "seconds"),

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "heartmula_studio"
 
-FOUNDATION = ("errors", "definition", "settings", "files", "lyrics")
+FOUNDATION = ("errors", "device_name", "definition", "settings", "files", "lyrics")
 ML_COLUMN = ("arch", "codec", "dataset", "finetune", "generate")
 BEHIND_FRONTS = (*FOUNDATION, *ML_COLUMN, "store", "services", "studio")
 
@@ -20,7 +20,8 @@ ALLOWED = {
     "__init__": (),
     "errors": (),
     "definition": ("errors",),
-    "settings": ("__init__", "errors", "definition"),
+    "device_name": (),
+    "settings": ("__init__", "errors", "definition", "device_name"),
     "files": ("__init__", "errors"),
     "lyrics": ("__init__", "errors", "files"),
     **{name: ("__init__", *FOUNDATION, *ML_COLUMN[:i]) for i, name in enumerate(ML_COLUMN)},
@@ -33,7 +34,7 @@ ALLOWED = {
     "server": ("__init__", *BEHIND_FRONTS, "routes", "ui"),
     "__main__": ("__init__", *BEHIND_FRONTS, "cli", "server"),
 }
-WITHOUT_TORCH = ("errors", "definition", "settings", "lyrics", "store")
+WITHOUT_TORCH = ("errors", "device_name", "definition", "settings", "lyrics", "store")
 LIGHT_MODULES = (  # the server reads them
     "finetune.checkpoint_meta",
     "finetune.events",

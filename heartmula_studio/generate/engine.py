@@ -4,7 +4,6 @@ It knows folders and requests; not the store, jobs or pages. One song or one cha
 second waits until the first is done, so that no song is ever made half in one style.
 """
 
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
+from heartmula_studio.device_name import ALLOWED, AUTO, is_device_name
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.generate.adaptable_model import AdaptableModel
@@ -69,7 +69,7 @@ class Engine:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, base: str | Path = BUNDLED_BASE, device: str = "auto", dtype: torch.dtype | None = None) -> "Engine":
+    def load(cls, base: str | Path = BUNDLED_BASE, device: str = AUTO, dtype: torch.dtype | None = None) -> "Engine":
         """Load a base, the bundled one or a folder in heartlib's layout, and its codec.
 
         `device` as `pick_device`; `dtype` None is bfloat16 on an NVIDIA GPU and float32 elsewhere. The codec is always
@@ -219,10 +219,10 @@ def pick_device(name: str) -> torch.device:
 
     "cuda:1" is the second GPU. Raises InvalidInputError for another name, or a device that is not there.
     """
-    if name == "auto":
+    if name == AUTO:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):
-        raise InvalidInputError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:0, cuda:1, … or mps.")
+    if not is_device_name(name):
+        raise InvalidInputError(f"There is no device {name!r}.", f"Use {ALLOWED}.")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

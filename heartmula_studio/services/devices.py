@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
+from heartmula_studio.device_name import device_key, is_gpu
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
@@ -107,11 +108,6 @@ class Devices:
         return self._store.root / ".locks" / f"{use}-{device_key(device).replace(':', '-')}"
 
 
-def device_key(device: str) -> str:
-    """Return one name for one device."""
-    return "cuda:0" if device == "cuda" else device
-
-
 def training_need(config: dict[str, Any], job_dir: Path, device: str) -> int:
     """Return the bytes that the job of a folder will take on a device. Raises the errors of its base model."""
     # Loaded only here: a server that has nothing to weigh up needs none of it, and it takes seconds.
@@ -133,7 +129,7 @@ def song_need(base_name: str, device: str, is_loaded: bool) -> int:
 
 def free_bytes(device: str) -> int:
     """Return the free memory of a device: of a GPU its own, else that of the computer."""
-    if not device.startswith("cuda"):
+    if not is_gpu(device):
         return psutil.virtual_memory().available
     import torch
 
@@ -142,7 +138,7 @@ def free_bytes(device: str) -> int:
 
 def total_bytes(device: str) -> int:
     """Return all memory of a device: of a GPU its own, else that of the computer."""
-    if not device.startswith("cuda"):
+    if not is_gpu(device):
         return psutil.virtual_memory().total
     import torch
 

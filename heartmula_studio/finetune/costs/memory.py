@@ -13,6 +13,7 @@ from heartmula_studio.arch.checkpoints import (
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
 from heartmula_studio.arch.stored_weights import stored_tensors
+from heartmula_studio.device_name import is_gpu
 from heartmula_studio.finetune.adam8bit import moments_bytes
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, TrainConfig
 from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES, activation_bytes
@@ -38,7 +39,7 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
     stored += lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
     stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
-    own = PROGRAM_BYTES + (WORKSPACE_BYTES if device.startswith("cuda") else 0)
+    own = PROGRAM_BYTES + (WORKSPACE_BYTES if is_gpu(device) else 0)
     return own + stored + unpacking_bytes(shapes, config) + activation_bytes(network, frames, config)
 
 
@@ -46,7 +47,7 @@ def gradient_bytes(shapes: Shapes, config: TrainConfig, device: str) -> int:
     """Gradients on a device, without those that are offloaded to the CPU."""
     if not config.is_full_in_16_bits:
         return trained_parameters(shapes, config) * FLOAT_BYTES
-    on_device = 0 if device.startswith("cuda") else offloaded_gradient_bytes(shapes, config)
+    on_device = 0 if is_gpu(device) else offloaded_gradient_bytes(shapes, config)
     return on_device + LARGE_GRADIENTS * max(map(math.prod, shapes.values())) * HALF_BYTES
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.device_name import is_gpu
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.costs.memory import host_bytes, tensor_shapes, training_bytes
 from heartmula_studio.services.devices import GB, total_bytes
@@ -43,10 +44,10 @@ def shortages(estimate: Estimate, config: TrainConfig, base: BaseFolder, longest
     """Compare what a run takes with what there is. `longest_sec`: of the longest song."""
     if estimate.memory_bytes > estimate.device_memory_bytes:
         there = estimate.device_memory_bytes
-        place = "the GPU" if estimate.device.startswith("cuda") else "this computer"
+        place = "the GPU" if is_gpu(estimate.device) else "this computer"
         lack = f"it needs {in_gb(estimate.memory_bytes)} of memory, and {place} has {in_gb(there)}"
         yield Problem(f"This will not fit: {lack}.", remedy(config, base, longest_sec, estimate.device, there))
-    if estimate.device.startswith("cuda"):
+    if is_gpu(estimate.device):
         yield from host_shortages(config, base)
     if estimate.disk_bytes > estimate.free_disk_bytes:
         lack = f"it needs {in_gb(estimate.disk_bytes)}, and {in_gb(estimate.free_disk_bytes)} are free"

@@ -14,11 +14,11 @@ import torch
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.dataset.windows import TrackInfo
+from heartmula_studio.device_name import device_key, device_kind
 from heartmula_studio.errors import StudioError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
 from heartmula_studio.finetune.events import StepEvent, read_backwards
-from heartmula_studio.services.devices import device_key
 from heartmula_studio.services.planning.work import measure_work, track_info
 from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
 from heartmula_studio.store.records import Job
@@ -97,7 +97,7 @@ def precision(config: TrainConfig) -> torch.dtype:
 @functools.cache
 def matmul_speed(device: str, dtype: torch.dtype) -> float:
     """Return the FLOPs a second of one matrix product, timed once."""
-    side = SIDES.get(device.partition(":")[0], SIDES["cpu"])
+    side = SIDES.get(device_kind(device), SIDES["cpu"])
     # Of random numbers: a GPU multiplies equal ones faster.
     matrix = torch.randn(side, side, device=device, dtype=dtype)
     return 2 * side**3 / min(product_sec(matrix) for _ in range(1 + REPEATS))

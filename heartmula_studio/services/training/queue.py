@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heartmula_studio.device_name import device_key
 from heartmula_studio.errors import ConflictError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
-from heartmula_studio.services.devices import QUEUE_LOCK, Devices, device_key
+from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.job_folder import JobFolder

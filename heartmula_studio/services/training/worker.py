@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from heartmula_studio.device_name import device_kind, gpu_number, is_gpu
 from heartmula_studio.errors import StudioError, TrainingError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.training.job_folder import JobFolder
@@ -100,10 +101,9 @@ def training_environment(device: str, accelerate_config: Path | None) -> dict[st
     """
     if accelerate_config is not None:
         return {}
-    kind, _, number = device.partition(":")
-    if kind == "cpu":
+    if device_kind(device) == "cpu":
         return {"ACCELERATE_USE_CPU": "true"}
-    return {"CUDA_VISIBLE_DEVICES": number or "0"} if kind == "cuda" else {}
+    return {"CUDA_VISIBLE_DEVICES": str(gpu_number(device))} if is_gpu(device) else {}
 
 
 def become(command: Sequence[str], environment: Mapping[str, str]) -> None:
