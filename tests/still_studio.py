@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,8 +15,8 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
+from tests.recordings import SONGS
 
-CLIPS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))
 NANO = ASSETS / "nano" / "HeartMuLa-nano"
 WAIT_SEC = 240
 
@@ -30,10 +30,10 @@ def still_studio(settings: Settings) -> Studio:
     return Studio(settings, Store(settings.data_dir, settings.max_upload_bytes, settings.max_files))
 
 
-def filled(studio: Studio, count: int = 5) -> Dataset:
+def filled(studio: Studio, count: int = 5, songs: Sequence[Path] = SONGS) -> Dataset:
     dataset = studio.datasets.create("Mine", ["Techno"])
-    for clip in CLIPS[:count]:
-        studio.datasets.add_file(dataset.id, clip)
+    for song in songs[:count]:
+        studio.datasets.add_file(dataset.id, song)
     return studio.datasets.get(dataset.id)
 
 

@@ -10,10 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartmula_studio.arch.checkpoints import ASSETS
-
 ROOT = Path(__file__).parent.parent
-SONGS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))
 MAX_UPLOAD_BYTES = 1_200_000_000  # of the server that tests share
 
 

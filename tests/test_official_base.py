@@ -17,8 +17,9 @@ from heartmula_studio.cli import main
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from tests.official_files import nano_parts, newest_heartlib
+from tests.recordings import SONGS
 from tests.routes.test_guide import wait_for
-from tests.studio_server import SONGS, running_server
+from tests.studio_server import running_server
 
 MODEL = "HeartMuLa-oss-3B-happy-new-year"
 

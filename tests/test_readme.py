@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.recordings import SONGS
 from tests.studio_server import ROOT
 
 ADDRESS = "http://127.0.0.1:7860"
@@ -22,8 +23,10 @@ def snippet(language: str, word: str) -> str:
 
 @pytest.fixture
 def run(tmp_path, server):
-    """Runs a command where the clips are found as in the project's folder, and returns what it printed."""
-    (tmp_path / "heartmula_studio").symlink_to(ROOT / "heartmula_studio")
+    """Runs a command where short songs lie in place of the clips, and returns what it printed."""
+    clips = tmp_path / "heartmula_studio" / "assets" / "clips" / "style"
+    clips.parent.mkdir(parents=True)
+    clips.symlink_to(SONGS[0].parent)
 
     def run_in_folder(*command: str) -> str:
         environ = os.environ | {"GRADIO_TEMP_DIR": str(tmp_path / "downloads")}

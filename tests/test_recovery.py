@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from heartmula_studio.services.training.processes import MARK
-from tests.studio_server import SONGS, Server, running_server, temporaries
+from tests.recordings import SONGS
+from tests.studio_server import Server, running_server, temporaries
 
 WAIT_SEC = 240
 STEPS = 40

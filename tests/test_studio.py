@@ -21,7 +21,8 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.datasets import Datasets
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
-from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenized, wait_until, zipped_adapter
+from tests.recordings import SONGS
+from tests.still_studio import filled, settings_for, still_studio, tokenized, wait_until, zipped_adapter
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ class TestSongs:
         dataset = studio.datasets.create("Mine")
         lyrics = tmp_path / "SÜSS.TXT"
         lyrics.write_bytes("Süße Träume".encode("latin-1"))
-        files = [lyrics, shutil.copy(CLIPS[0], tmp_path / "su\u0308ss.ogg")]
+        files = [lyrics, shutil.copy(SONGS[0], tmp_path / "su\u0308ss.ogg")]
         for path in files if text_first else reversed(files):
             studio.datasets.add_file(dataset.id, path)
         assert [song.caption for song in studio.datasets.get(dataset.id).audio_files] == ["Süße Träume"]
@@ -57,15 +58,15 @@ class TestSongs:
 
     def test_the_same_song_twice_is_noticed(self, studio):
         dataset = filled(studio, 1)
-        with pytest.raises(ConflictError, match=CLIPS[0].stem):
-            studio.datasets.add_file(dataset.id, CLIPS[0], "another name.ogg")
+        with pytest.raises(ConflictError, match=SONGS[0].stem):
+            studio.datasets.add_file(dataset.id, SONGS[0], "another name.ogg")
 
     def test_a_corrupt_song_does_not_keep_the_others_from_being_tokenized(self, studio):
         dataset = filled(studio, 3)
-        studio.datasets.audio_path(dataset.id, CLIPS[1].name).write_bytes(b"no music any more")
+        studio.datasets.audio_path(dataset.id, SONGS[1].name).write_bytes(b"no music any more")
         songs = tokenized(studio, dataset).audio_files
         assert [song.frames is not None for song in songs] == [True, False, True]
-        assert CLIPS[1].name in songs[1].error
+        assert SONGS[1].name in songs[1].error
 
     def test_a_dataset_that_nobody_tokenizes_any_more_is_free_after_a_restart(self, studio, settings):
         dataset = filled(studio, 1)
@@ -82,8 +83,8 @@ class TestExchange:
         """ "Rights are lost by export → import of a dataset", in every format and from a folder."""
         dataset = filled(studio, 2)
         edits = {"caption": "[verse]\n\n la\u2028lö, \"x\" ['a'] ", "tags": ["House, deep", "120"], "rights": "own"}
-        studio.datasets.update_audio(dataset.id, CLIPS[1].name, **edits)
-        studio.datasets.update_audio(dataset.id, CLIPS[0].name, tags=["x;y"], rights="public_domain")
+        studio.datasets.update_audio(dataset.id, SONGS[1].name, **edits)
+        studio.datasets.update_audio(dataset.id, SONGS[0].name, tags=["x;y"], rights="public_domain")
         sources = [tmp_path / "folder"]
         studio.datasets.export_to_folder(dataset.id, sources[0])
         for format in ("folder", "parquet", "webdataset"):
@@ -112,7 +113,7 @@ class TestExchange:
         source = tmp_path / "songs"
         source.mkdir()
         for name in ("a.ogg", "b.ogg"):
-            shutil.copy(CLIPS[0], source / name)
+            shutil.copy(SONGS[0], source / name)
         (source / "cover.jpg").write_bytes(b"x")
         lines = [{"file_name": "a.ogg", "license": "All rights reserved"}, {"file_name": "c.ogg"}]
         (source / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -124,7 +125,7 @@ class TestExchange:
         assert "same file as 'a.ogg'" in reasons["b.ogg"]
 
     def test_too_many_tags_are_refused_with_the_song_named(self, studio, tmp_path):
-        shutil.copy(CLIPS[0], tmp_path / "a.ogg")
+        shutil.copy(SONGS[0], tmp_path / "a.ogg")
         row = {"file_name": "a.ogg", "tags": [str(number) for number in range(60)]}
         (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
         with pytest.raises(InvalidInputError, match=r"a\.ogg: There are 60 tags"):
@@ -133,7 +134,7 @@ class TestExchange:
     def test_nobody_sees_half_a_dataset_nor_what_a_kill_leaves_of_it(self, studio, settings):
         """An import is listed at its end; what a killed process had of it goes at the next start."""
         with studio.store.new_dataset("Half") as (unlisted, id):
-            UploadService(unlisted, AudioLimits()).add_file(id, CLIPS[0], None, "", (), "own")
+            UploadService(unlisted, AudioLimits()).add_file(id, SONGS[0], None, "", (), "own")
             assert studio.datasets.list() == []
             killed = shutil.copytree(unlisted.root, unlisted.root.with_name(".tmp-scratch-0123456789abcdef"))
         assert [len(dataset.audio_files) for dataset in studio.datasets.list()] == [1]
@@ -141,7 +142,7 @@ class TestExchange:
         assert not killed.exists()
 
     def test_a_full_disk_leaves_nothing(self, studio, tmp_path, monkeypatch):
-        shutil.copy(CLIPS[0], tmp_path / "a.ogg")
+        shutil.copy(SONGS[0], tmp_path / "a.ogg")
 
         def full_disk(*_):
             raise StorageError("The disk is full.")
@@ -170,7 +171,7 @@ class TestExchange:
         assert (tmp_path / "mine").read_text() == "precious"
 
     def test_all_songs_come_in_or_none(self, studio, tmp_path):
-        shutil.copy(CLIPS[0], tmp_path / "a.ogg")
+        shutil.copy(SONGS[0], tmp_path / "a.ogg")
         (tmp_path / "b.ogg").write_bytes(b"no music")
         with pytest.raises(InvalidInputError, match=r"b\.ogg"):
             studio.datasets.import_local(tmp_path, "Half")
@@ -181,7 +182,7 @@ class TestExchange:
         assert first.id != second.id
         assert (first.name, first.status) == ("Example clips", "ready")
         assert {"techno", "synthesizer"} <= set(first.styles)
-        assert [(song.filename, song.rights) for song in first.audio_files] == [(c.name, "licensed") for c in CLIPS]
+        assert [(song.filename, song.rights) for song in first.audio_files] == [(c.name, "licensed") for c in SONGS]
         assert {song.caption for song in first.audio_files} == {"[instrumental]"}
         assert studio.datasets.validate(first.id).problems == ()
 
@@ -210,12 +211,12 @@ class TestJobs:
         job = studio.jobs.start(dataset.id)
         for delete in (
             lambda: studio.datasets.delete(dataset.id),
-            lambda: studio.datasets.remove_audio(dataset.id, CLIPS[0].name),
+            lambda: studio.datasets.remove_audio(dataset.id, SONGS[0].name),
         ):
             with pytest.raises(ConflictError, match=job.id):
                 delete()
         studio.jobs.stop(job.id)
-        studio.datasets.remove_audio(dataset.id, CLIPS[0].name)
+        studio.datasets.remove_audio(dataset.id, SONGS[0].name)
         studio.datasets.delete(dataset.id)
         assert studio.datasets.list() == []
 

@@ -24,7 +24,8 @@ from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.preprocess import source_of
 from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.studio import Studio
-from tests.still_studio import CLIPS, filled, settings_for, still_studio, tokenized
+from tests.recordings import CLIPS
+from tests.still_studio import filled, settings_for, still_studio, tokenized
 from tests.training_events import lines, step
 
 TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
@@ -46,7 +47,7 @@ def studio(tmp_path_factory) -> Studio:
 
 @pytest.fixture(scope="module")
 def dataset_id(studio) -> str:
-    return filled(studio, 6).id
+    return filled(studio, 6, CLIPS).id
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from heartmula_studio.codec.tags import read_tags, write_tags
 from heartmula_studio.errors import AudioError, CancelledError, ConflictError, NotFoundError
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.studio import Studio
-from tests.still_studio import CLIPS, filled, settings_for, still_studio
+from tests.recordings import SONGS
+from tests.still_studio import filled, settings_for, still_studio
 
-SONG = CLIPS[0].name
+SONG = SONGS[0].name
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def version(path: Path) -> tuple[int, int]:
 
 def test_a_song_is_heard_once_and_kept_beside_it(studio, dataset_id):
     heard = studio.datasets.preview_round_trip(dataset_id, SONG)
-    assert heard.path == heard_folder(studio, dataset_id) / f"{CLIPS[0].stem}.flac"
+    assert heard.path == heard_folder(studio, dataset_id) / f"{SONGS[0].stem}.flac"
     info = soundfile.info(heard.path)
-    assert (info.format, info.duration) == ("FLAC", pytest.approx(soundfile.info(CLIPS[0]).duration, abs=0.1))
+    assert (info.format, info.duration) == ("FLAC", pytest.approx(soundfile.info(SONGS[0]).duration, abs=0.1))
     assert 0.1 < heard.log_mel < 2
     assert studio.datasets.get(dataset_id).audio_files[0].frames == round(info.duration * 12.5)
     made = version(heard.path)

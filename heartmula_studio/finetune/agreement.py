@@ -10,6 +10,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
 from heartmula_studio.files.file_lock import try_lock
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.run_folder import RunFolder
 
 T = TypeVar("T")
@@ -29,6 +30,15 @@ def in_every_process(action: Callable[[], T]) -> T:
         if found is not None:
             raise type(found)(f"In process {number}: {found.message}", found.hint)
     return result
+
+
+def require_one_process(config: TrainConfig, num_processes: int) -> None:
+    """Raise InvalidInputError where several processes would each keep gradients that the others do not see."""
+    if config.is_full_in_16_bits and num_processes > 1:
+        raise InvalidInputError(
+            f"A full fine-tune with base_dtype bfloat16 runs in one process, not in {num_processes}.",
+            'Start one process, or use base_dtype "float32".',
+        )
 
 
 def require_alike(values: Mapping[str, Any]) -> None:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from peft import PeftModel
 from torch import Tensor, nn
 
 import heartmula_studio
 from heartmula_studio.arch.checkpoints import write_weights
+from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.files.atomic import recover_folder, replaced_folder
 from heartmula_studio.files.hashing import fingerprint
@@ -31,11 +31,11 @@ PACKAGES = ("torch", "peft", "accelerate", "datasets")
 def save_checkpoint(folder: Path, setup: Setup, weights: Mapping[str, Tensor], progress: RunProgress) -> None:
     """Replace `folder` by the trained `weights` of a run's network and meta.json, whole or not at all."""
     with replaced_folder(folder) as temporary:
-        if isinstance(setup.network, PeftModel):
+        if isinstance(setup.network, HeartMuLa):
+            write_weights(weights, setup.network.config.to_dict(), temporary, DTYPES[setup.config.checkpoint_dtype])
+        else:
             setup.network.save_pretrained(str(temporary), save_embedding_layers=False)
             (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
-        else:
-            write_weights(weights, setup.network.config.to_dict(), temporary, DTYPES[setup.config.checkpoint_dtype])
         checkpoint_meta(fingerprint(temporary), setup, progress).write(temporary)
 
 

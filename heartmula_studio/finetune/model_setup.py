@@ -1,12 +1,12 @@
 """The two methods: LoRA adds small trained matrices through PEFT, a full fine-tune trains every parameter.
 
 Both end in the same three operations for the trainer: the network, its trained tensors, and its output format.
+PEFT is loaded where a LoRA is made only: it brings transformers along and takes five seconds.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
@@ -15,17 +15,21 @@ from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, LoraSettings, TrainConfig
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
-from heartmula_studio.finetune.fused_lora import FusedLoraLinear
 from heartmula_studio.finetune.sharding import shard_like
 
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
 
-def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> HeartMuLa | PeftModel:
+
+def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> "HeartMuLa | PeftModel":
     """Load the base with what `config.method` trains, in training mode. Raises as `load_heartmula` does."""
     model = load_base(base, config.base_dtype, device)
     model.enable_gradient_checkpointing(config.gradient_checkpointing)
     model.name_or_path = base.name
     if config.method == "full":
         return model.requires_grad_(True).train()
+    from peft import get_peft_model
+
     torch.manual_seed(config.seed)
     return get_peft_model(model, lora_config(config.lora)).train()
 
@@ -39,7 +43,11 @@ def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device) -> Heart
     return model
 
 
-def lora_config(settings: LoraSettings) -> LoraConfig:
+def lora_config(settings: LoraSettings) -> "LoraConfig":
+    from peft import LoraConfig
+
+    from heartmula_studio.finetune.fused_lora import FusedLoraLinear
+
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT only divides it
@@ -78,8 +86,8 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     ]
 
 
-def unwrap_base(network: HeartMuLa | PeftModel) -> HeartMuLa:
+def unwrap_base(network: "HeartMuLa | PeftModel") -> HeartMuLa:
     """Return the HeartMuLa inside, adapter layers included where there are any."""
-    base = network.get_base_model() if isinstance(network, PeftModel) else network
+    base = network if isinstance(network, HeartMuLa) else network.get_base_model()
     assert isinstance(base, HeartMuLa)
     return base

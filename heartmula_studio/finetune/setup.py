@@ -1,12 +1,11 @@
 """Everything a run works with, built once from config and folder: data, network, optimizer, plan."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.optimizer import AcceleratedOptimizer
-from peft import PeftModel
 from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import (
@@ -21,13 +20,16 @@ from heartmula_studio.dataset.prompt import SpecialTokens
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.adam8bit import Adam8bit
-from heartmula_studio.finetune.agreement import in_every_process, require_alike
+from heartmula_studio.finetune.agreement import in_every_process, require_alike, require_one_process
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.data_plan import RunPlan
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.model_setup import load_network, parameter_groups, trainable_weights, unwrap_base
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.
@@ -42,7 +44,7 @@ class Setup:
     accelerator: Accelerator
     base: BaseFolder
     base_fingerprint: str
-    network: HeartMuLa | PeftModel
+    network: "HeartMuLa | PeftModel"
     model: nn.Module  # `network`, wrapped or sharded for several processes where there are any
     optimizer: AcceleratedOptimizer
     train_set: ExampleSet
@@ -84,7 +86,7 @@ def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
 
 def load(
     folder: RunFolder, config: TrainConfig, device: torch.device
-) -> tuple[BaseFolder, HeartMuLa | PeftModel, ExampleSet, ExampleSet]:
+) -> tuple[BaseFolder, "HeartMuLa | PeftModel", ExampleSet, ExampleSet]:
     """Read base, network, training set and held-out set.
 
     Raises CheckpointMismatchError where model and codec are no pair; else as `find_base`, `load_network` and
@@ -117,15 +119,6 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
     """Make the optimizer of a network that was loaded as `config` says."""
     make = Adam8bit if config.is_full_in_16_bits else torch.optim.AdamW
     return make(parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=ADAM_BETAS)
-
-
-def require_one_process(config: TrainConfig, num_processes: int) -> None:
-    """Raise InvalidInputError where several processes would each keep gradients that the others do not see."""
-    if config.is_full_in_16_bits and num_processes > 1:
-        raise InvalidInputError(
-            f"A full fine-tune with base_dtype bfloat16 runs in one process, not in {num_processes}.",
-            'Start one process, or use base_dtype "float32".',
-        )
 
 
 def run_identity(

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 import soundfile
 
-from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.cli import main
 from heartmula_studio.cli.arguments import parse_arguments
 from heartmula_studio.cli.commands import train_config
@@ -17,8 +16,9 @@ from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
+from tests.recordings import SONGS
 
-CLIP = ASSETS / "clips" / "style" / "torus_trooper_tt1.ogg"
+SONG = SONGS[2]
 
 
 def run(*arguments) -> int:
@@ -60,16 +60,16 @@ def test_mistakes_are_explained_and_have_their_exit_code(arguments, exit_code, s
 
 def test_roundtrip_writes_what_the_model_hears(tmp_path, capsys):
     out = tmp_path / "heard.flac"
-    assert run("roundtrip", CLIP, "--out", out) == 0
+    assert run("roundtrip", SONG, "--out", out) == 0
     assert 0.1 < float(re.search(r"original ([0-9.]+)", capsys.readouterr().out)[1]) < 1.5
-    assert soundfile.info(out).duration == pytest.approx(soundfile.info(CLIP).duration, abs=0.09)
+    assert soundfile.info(out).duration == pytest.approx(soundfile.info(SONG).duration, abs=0.09)
 
 
 def test_tokens_there_and_back(tmp_path):
-    assert run("tokenize", CLIP, "--out", tmp_path) == 0
-    tokens = tmp_path / f"{CLIP.stem}.pt"
+    assert run("tokenize", SONG, "--out", tmp_path) == 0
+    tokens = tmp_path / f"{SONG.stem}.pt"
     assert run("detokenize", tokens, tmp_path / "song.mp3") == 0
-    assert soundfile.info(tmp_path / "song.mp3").duration == pytest.approx(soundfile.info(CLIP).duration, abs=0.2)
+    assert soundfile.info(tmp_path / "song.mp3").duration == pytest.approx(soundfile.info(SONG).duration, abs=0.2)
 
 
 def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
@@ -83,10 +83,10 @@ def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
 
 
 def test_train_then_generate_in_the_style(tmp_path):
-    style = ASSETS / "clips" / "style"
+    songs = SONGS[0].parent
     run_folder = tmp_path / "run"
-    options = ("--tags", "techno", "--max-steps", 2, "--rank", 4, "--window", 12)
-    assert run("train", style, "--out", run_folder, *options) == 0
+    options = ("--tags", "techno", "--max-steps", 2, "--rank", 4, "--window", 2)
+    assert run("train", songs, "--out", run_folder, *options) == 0
     checkpoint = run_folder / "checkpoints" / "last"
     assert (checkpoint / "adapter_model.safetensors").is_file()
     assert json.loads((run_folder / "config.json").read_text())["learning_rate"] == 1.2e-3  # nano's
@@ -113,7 +113,7 @@ def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsy
     monkeypatch.setenv("HEARTMULA_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("HEARTMULA_BASE_MODEL", "nano")
     (tmp_path / "songs").mkdir()
-    (tmp_path / "songs" / "a.ogg").write_bytes(CLIP.read_bytes())
+    (tmp_path / "songs" / "a.ogg").write_bytes(SONG.read_bytes())
     (tmp_path / "songs" / "cover.jpg").write_bytes(b"x")
     assert run("dataset", "import", tmp_path / "songs", "--styles", "pop, slow") == 0
     printed = capsys.readouterr().out

@@ -22,9 +22,9 @@ from heartmula_studio.dataset.importing import incoming_tracks
 from heartmula_studio.dataset.source_files import find_files, in_split
 from heartmula_studio.dataset.track_columns import rights_of
 from heartmula_studio.errors import InvalidInputError, NotFoundError, UploadTooLargeError
-from tests.still_studio import CLIPS
+from tests.recordings import SONGS
 
-A, B, C = (clip.read_bytes() for clip in CLIPS[:3])
+A, B, C = (clip.read_bytes() for clip in SONGS[:3])
 Words = tuple[str, tuple[str, ...], str]
 NOTHING: Words = ("", (), "unknown")
 

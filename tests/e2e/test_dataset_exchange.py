@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.acting import go_to
 from tests.e2e.driving import open_page
-from tests.studio_server import SONGS
+from tests.recordings import SONGS
 
 
 def test_a_dataset_comes_in_and_goes_out(page, studio, tmp_path):

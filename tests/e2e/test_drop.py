@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.acting import TRAINING_MS, create_dataset, drop_files
 from tests.e2e.driving import open_page
-from tests.studio_server import SONGS
+from tests.recordings import CLIPS
 
 NUM_GOOD, NUM_BAD = 18, 12
 
@@ -14,7 +14,7 @@ def good_files(folder):
     """Excerpts of real music that differ, in the formats that people have."""
     paths = []
     for number in range(NUM_GOOD):
-        samples, rate = soundfile.read(SONGS[number % len(SONGS)], start=number * 20_000, frames=6 * 44_100)
+        samples, rate = soundfile.read(CLIPS[number % len(CLIPS)], start=number * 20_000, frames=6 * 44_100)
         paths.append(folder / f"good {number}.{('mp3', 'wav', 'flac', 'ogg')[number % 4]}")
         soundfile.write(paths[-1], samples, rate)
     return paths
@@ -22,7 +22,7 @@ def good_files(folder):
 
 def bad_files(folder):
     """Empty, cut off, disguised, foreign."""
-    contents = [b"", b"ID3", b"\xff\xd8\xff\xe0 a picture", b"RIFF\0\0\0\0WAVE", b"<html>", SONGS[0].read_bytes()[:300]]
+    contents = [b"", b"ID3", b"\xff\xd8\xff\xe0 a picture", b"RIFF\0\0\0\0WAVE", b"<html>", CLIPS[0].read_bytes()[:300]]
     paths = []
     for number in range(NUM_BAD):
         paths.append(folder / f"bad {number}.{('mp3', 'wav', 'exe')[number % 3]}")

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.acting import go_to, see_filled
 from tests.e2e.driving import open_page, scrolls_sideways
-from tests.studio_server import SONGS
+from tests.recordings import SONGS
 
 IMAGE = "<img src=x onerror=\"document.title='broken in'\">"
 SCRIPT = "</script><script>document.title='broken in'</script>"

@@ -19,7 +19,8 @@ from tests.e2e.acting import (
     start_quick_training,
 )
 from tests.e2e.driving import open_page
-from tests.studio_server import SONGS, Server, running_server
+from tests.recordings import SONGS
+from tests.studio_server import Server, running_server
 
 AUDIBLE = 1e-3  # root mean square
 

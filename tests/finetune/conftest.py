@@ -45,10 +45,10 @@ def make_job(tmp_path, base_dir):
     return make
 
 
-@pytest.fixture
-def base_without_one_code(base_dir, tmp_path):
+@pytest.fixture(scope="session")
+def base_without_one_code(base_dir, tmp_path_factory):
     """A base that computes NaN where codebook 0 holds RARE_CODE."""
-    root = tmp_path / "damaged"
+    root = tmp_path_factory.mktemp("base") / "damaged"
     shutil.copytree(base_dir, root)
     folder = find_base(root).model
     model = load_heartmula(folder)

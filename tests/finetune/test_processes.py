@@ -11,50 +11,66 @@ from heartmula_studio.errors import CancelledError, ConflictError, TrainingError
 from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.finetune.agreement import LOCK
 from heartmula_studio.finetune.job import train
-from tests.finetune.training_jobs import launch, losses, read_metrics
+from tests.finetune.training_jobs import launch, losses, read_metrics, song_row, start, write_job
+
+TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
 
 
-def run_two_processes(job, timeout_sec: float = 300) -> subprocess.CompletedProcess:
-    return launch(job, "--cpu", "--num_processes", "2", timeout_sec=timeout_sec)
+def test_two_processes_that_are_stopped_end_with_the_code_for_it(make_job):
+    job = make_job(gradient_accumulation_steps=2)
+    (job / "stop").touch()
+    stopped = launch(job, "--cpu", "--num_processes", "2")
+    assert f"exit status {CancelledError.exit_code}." in stopped.stderr
+    assert "ended early" not in stopped.stderr
+    assert (read_metrics(job)[-1]["event"], read_metrics(job)[-1]["step"]) == ("stopped", 1)
 
 
-def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_batch(make_job):
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory, base_dir):
+    """Jobs by name that two processes did, one after another, and what they printed.
+
+    "two" is stopped after a step and resumed; "blocked" cannot save its state.
+    """
+    folder, songs = tmp_path_factory.mktemp("ended"), [song_row(number, 10 + 3 * number) for number in range(6)]
+    settings = {
+        "two": {"gradient_accumulation_steps": 2, **TWICE},
+        "16 bits": {"method": "full", "base_dtype": "bfloat16"},
+        "blocked": {"epochs": 1, "state_every_steps": 1},
+    }
+    jobs = {name: write_job(folder / name, songs, base_model=str(base_dir), **own) for name, own in settings.items()}
+    (jobs["two"] / "stop").touch()
+    (jobs["blocked"] / "state").write_text("in the way")
+    processes = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.finetune.in_turn"]
+    in_turn = [str(jobs[name]) for name in ("two", "two", "16 bits", "blocked")]
+    return jobs, start(*processes, *in_turn, ACCELERATE_USE_CPU="true").stderr
+
+
+def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_batch(ended, make_job):
     """Five songs of different lengths in steps of four: one process has nothing to do in the second step.
 
     Prompts are dropped and depth frames drawn for each example alike, wherever it is run.
     """
-    settings = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
-    two = make_job("two", gradient_accumulation_steps=2, **settings)
-    one = make_job("one", batch_size=4, **settings)
-    (two / "stop").touch()
-    stopped = run_two_processes(two)
-    assert f"exit status {CancelledError.exit_code}." in stopped.stderr
-    assert "ended early" not in stopped.stderr
-    assert (read_metrics(two)[-1]["event"], read_metrics(two)[-1]["step"]) == ("stopped", 1)
-    done = run_two_processes(two)
-    assert done.returncode == 0, done.stderr
+    two, one = ended[0]["two"], make_job(batch_size=4, **TWICE)
     train(one)
+    assert "Resumed after step 1 of 8." in (two / "logs.txt").read_text()
     assert read_metrics(two)[-1]["event"] == "done"
     assert len(losses(two)) == 8 + 5
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
 
 
-def test_a_full_fine_tune_in_16_bits_is_refused_in_two(make_job):
-    job = make_job(method="full", base_dtype="bfloat16")
-    failed = run_two_processes(job)
-    assert f"exit status {TrainingError.exit_code}." in failed.stderr
-    assert read_metrics(job)[-1]["error"]["code"] == "invalid_input"
-    assert "one process, not in 2" in read_metrics(job)[-1]["error"]["message"]
+def test_a_full_fine_tune_in_16_bits_is_refused_in_two(ended):
+    error = read_metrics(ended[0]["16 bits"])[-1]["error"]
+    assert error["code"] == "invalid_input"
+    assert "one process, not in 2" in error["message"]
 
 
-def test_a_failure_to_save_in_one_process_ends_both(make_job):
+def test_a_failure_to_save_in_one_process_ends_both(ended):
     """Only the main process saves; the other would wait for it until the process group's timeout."""
-    job = make_job(epochs=1, state_every_steps=1)
-    (job / "state").write_text("in the way")
-    failed = run_two_processes(job, timeout_sec=300)
-    assert f"exit status {TrainingError.exit_code}." in failed.stderr
-    assert read_metrics(job)[-1]["error"]["code"] == "storage"
-    assert str(job / "state") in read_metrics(job)[-1]["error"]["message"]
+    jobs, printed = ended
+    assert f"exitcode  : {TrainingError.exit_code} " in printed
+    error = read_metrics(jobs["blocked"])[-1]["error"]
+    assert error["code"] == "storage"
+    assert str(jobs["blocked"] / "state") in error["message"]
 
 
 def run_two_machines(*folders) -> list[subprocess.CompletedProcess]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from tests.finetune.training_jobs import (
     read_metrics,
     song_row,
     song_with_rare_code,
+    start,
     write_job,
 )
 
@@ -32,51 +34,73 @@ SETTINGS = {
     "conditioning_dropout": 0.5,
     "depth_frame_fraction": 0.5,
 }
+# In bfloat16 and with checkpointing, which both reach into the layers that come and go.
+HALVES = {**SETTINGS, "mixed_precision": "bf16"}
 
 
-def run_sharded(job, module: str = "heartmula_studio.finetune") -> subprocess.CompletedProcess:
-    return launch(job, "--config_file", str(CONFIG), module=module, ACCELERATE_USE_CPU="true")
+def run_sharded(*command: str) -> subprocess.CompletedProcess:
+    launcher = ["accelerate.commands.launch", "--config_file", str(CONFIG), "-m"]
+    return start(*launcher, *command, ACCELERATE_USE_CPU="true")
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory, base_dir):
+def write(tmp_path_factory, base_dir):
+    """write(name, rows=None, **settings) → a job folder as make_job's, for all tests of this file."""
+
+    def write_songs(name: str, rows: list[dict] | None = None, **settings) -> Path:
+        rows = rows or [song_row(number, 10 + 3 * number) for number in range(6)]
+        return write_job(tmp_path_factory.mktemp(name) / "job", rows, **{"base_model": str(base_dir), **settings})
+
+    return write_songs
+
+
+@pytest.fixture(scope="module")
+def one(write):
     """A job that one process did."""
-    job = write_six_songs(tmp_path_factory.mktemp("one") / "job", base_dir, batch_size=4)
+    job = write("one", batch_size=4, **SETTINGS)
     train(job)
     return job
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory, base_dir):
+def stopped(write):
     """The same job, shared out over two processes and stopped after a step."""
-    job = write_six_songs(tmp_path_factory.mktemp("two") / "job", base_dir, gradient_accumulation_steps=2)
+    job = write("two", gradient_accumulation_steps=2, **SETTINGS)
     (job / "stop").touch()
-    done = run_sharded(job)
+    done = run_sharded("heartmula_studio.finetune", str(job))
     assert f"exitcode  : {CancelledError.exit_code} " in done.stderr
     assert read_metrics(job)[-1]["event"] == "stopped"
     return job
 
 
-@pytest.fixture
-def job(tmp_path, stopped):
-    return shutil.copytree(stopped, tmp_path / "job")
+@pytest.fixture(scope="module")
+def shared_out(write, stopped, base_without_one_code):
+    """Jobs by name that two processes did, one after another."""
+    rows = [song_row(0, 10), song_with_rare_code(1), song_row(2, 11)]
+    jobs = {
+        "halves": write("halves", batch_size=2, gradient_checkpointing=True, **HALVES),
+        "resumed": shutil.copytree(stopped, stopped.with_name("resumed")),
+        "no number": write(
+            "rare", rows, base_model=str(base_without_one_code), gradient_accumulation_steps=2, method="full"
+        ),
+        "lora": write("lora", epochs=1, batch_size=2),
+    }
+    in_turn = [str(job) for name, job in jobs.items() if name != "halves"]
+    done = run_sharded("tests.finetune.in_turn", *in_turn, "--shares-of", str(jobs["halves"]))
+    assert done.returncode == 0, done.stderr
+    return jobs
 
 
-def write_six_songs(folder, base_dir, **settings):
-    rows = [song_row(number, 10 + 3 * number) for number in range(6)]
-    return write_job(folder, rows, base_model=str(base_dir), **SETTINGS, **settings)
-
-
-def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(job, one):
+def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(stopped, one, tmp_path):
     """What is saved does not depend on sharding, so either way continues what the other began."""
+    job = shutil.copytree(stopped, tmp_path / "job")
     whole = launch(job, "--cpu", "--num_processes", "2")
     assert whole.returncode == 0, whole.stderr
     assert losses(job) == pytest.approx(losses(one), abs=1e-5)
 
 
-def test_stopped_and_resumed_shared_out_it_leaves_what_one_process_leaves(job, one):
-    done = run_sharded(job)
-    assert done.returncode == 0, done.stderr
+def test_stopped_and_resumed_shared_out_it_leaves_what_one_process_leaves(shared_out, one):
+    job = shared_out["resumed"]
     assert len(losses(job)) == 6 + 4
     assert losses(job) == pytest.approx(losses(one), abs=1e-5)
     assert_same_tensors(load_heartmula(job / "checkpoints" / "last").state_dict(), load_state(one / "state").weights)
@@ -100,37 +124,26 @@ def assert_same_tensors(found: dict[str, torch.Tensor], expected: dict[str, torc
         )
 
 
-def test_each_process_holds_half_of_weights_and_moments(make_job):
-    """In bfloat16 and with checkpointing, which both reach into the layers that come and go."""
-    settings = {**SETTINGS, "mixed_precision": "bf16"}
-    job = make_job("two", batch_size=2, gradient_checkpointing=True, **settings)
-    one, in_float32 = make_job("one", batch_size=4, **settings), make_job("float32", batch_size=4, **SETTINGS)
-    done = run_sharded(job, "tests.finetune.keep_a_share")
-    assert done.returncode == 0, done.stderr
+def test_each_process_holds_half_of_weights_and_moments(shared_out, make_job, one):
+    job, whole = shared_out["halves"], make_job(batch_size=4, **HALVES)
     for process in range(2):
         shares = json.loads((job / f"share-{process}.json").read_text())
         assert shares == pytest.approx({"weights": 0.5, "moments": 0.5}, abs=0.05)
+    train(whole)
+    assert losses(job) == pytest.approx(losses(whole), abs=5e-3)
+    assert losses(job) != pytest.approx(losses(one), abs=1e-4)  # which was in float32
+
+
+def test_a_loss_that_is_no_number_is_traced_to_its_song(shared_out):
+    error = read_metrics(shared_out["no number"])[-1]["error"]
+    assert error["code"] == "non_finite_loss"
+    assert "step 1, on song 1." in error["message"]
+
+
+def test_a_lora_is_trained_as_without_sharding(shared_out, make_job):
+    one = make_job(epochs=1, batch_size=4)
     train(one)
-    train(in_float32)
-    assert losses(job) == pytest.approx(losses(one), abs=5e-3)
-    assert losses(job) != pytest.approx(losses(in_float32), abs=1e-4)
-
-
-def test_a_loss_that_is_no_number_is_traced_to_its_song(make_job, base_without_one_code):
-    rows = [song_row(0, 10), song_with_rare_code(1), song_row(2, 11)]
-    job = make_job(rows=rows, base_model=str(base_without_one_code), gradient_accumulation_steps=2, method="full")
-    failed = run_sharded(job)
-    assert failed.returncode != 0
-    assert read_metrics(job)[-1]["error"]["code"] == "non_finite_loss"
-    assert "step 1, on song 1." in read_metrics(job)[-1]["error"]["message"]
-
-
-def test_a_lora_is_trained_as_without_sharding(make_job):
-    job, one = make_job("two", epochs=1, batch_size=2), make_job("one", epochs=1, batch_size=4)
-    done = run_sharded(job)
-    assert done.returncode == 0, done.stderr
-    train(one)
-    assert losses(job) == pytest.approx(losses(one), abs=1e-5)
+    assert losses(shared_out["lora"]) == pytest.approx(losses(one), abs=1e-5)
 
 
 @pytest.mark.parametrize(

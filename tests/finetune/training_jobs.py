@@ -66,6 +66,12 @@ def launch(
     **environment: str,
 ) -> subprocess.CompletedProcess:
     """Run a module on a job through `accelerate launch`."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", *options, "-m", module, str(job_dir)]
+    command = ["accelerate.commands.launch", *options, "-m", module, str(job_dir)]
+    return start(*command, timeout_sec=timeout_sec, **environment)
+
+
+def start(module: str, *options: str, timeout_sec: float = 300, **environment: str) -> subprocess.CompletedProcess:
+    """Run a module in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-m", module, *options]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, timeout=timeout_sec, capture_output=True, text=True)

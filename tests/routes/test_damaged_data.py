@@ -9,8 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from heartmula_studio.routes.app import create_app
+from tests.recordings import SONGS
 from tests.routes.test_failures import failure
-from tests.still_studio import CLIPS, filled, settings_for, still_studio
+from tests.still_studio import filled, settings_for, still_studio
 
 LISTS = ("/training/datasets", "/training/jobs", "/training/checkpoints", "/generate", "/styles", "/health")
 MORE_THAN_THREADS = 45  # requests are answered by 40 threads
@@ -58,7 +59,7 @@ def test_a_folder_of_locks_that_is_gone_is_said_by_everything_that_writes(studio
             rest.put(url, json={"name": "x"}),
             rest.delete(url),
             rest.post(f"{url}/preprocess"),
-            rest.post(f"{url}/audio", files={"file": ("a.ogg", CLIPS[5].read_bytes())}),
+            rest.post(f"{url}/audio", files={"file": ("a.ogg", SONGS[5].read_bytes())}),
             rest.post("/training/jobs", json={"dataset_id": dataset.id}),
             rest.post("/styles/custom", json={"name": "x"}),
             rest.post("/generate/music", json={"tags": "x"}),

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.studio_server import SONGS, temporaries
+from tests.recordings import SONGS
+from tests.studio_server import temporaries
 
 FORMATS = ("folder", "parquet", "webdataset")
 

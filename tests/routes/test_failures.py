@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from heartmula_studio.routes.failures import handle_failures
-from tests.studio_server import SONGS
+from tests.recordings import SONGS
 
 
 def failure(answer, status: int, code: str) -> dict:

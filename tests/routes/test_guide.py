@@ -9,7 +9,7 @@ import httpx
 import pytest
 import soundfile
 
-from tests.studio_server import SONGS
+from tests.recordings import SONGS
 
 FINISHED = ("completed", "failed", "cancelled", "interrupted")
 POLL_SEC = 0.1

@@ -21,9 +21,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.recordings import SONGS
 from tests.routes.test_guide import wait_for
 from tests.routes.test_openapi import CALLS as OFFERED
-from tests.studio_server import SONGS
 
 CALLS = [call.strip() for line in OFFERED.splitlines() for call in line.split("·") if call.strip()]
 EXAMPLES_PER_CALL = 12

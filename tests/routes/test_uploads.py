@@ -14,8 +14,9 @@ import psutil
 import pytest
 import soundfile
 
+from tests.recordings import SONGS
 from tests.routes.test_failures import failure
-from tests.studio_server import MAX_UPLOAD_BYTES, SONGS
+from tests.studio_server import MAX_UPLOAD_BYTES
 
 MEGABYTE = 2**20
 SONG = SONGS[0]

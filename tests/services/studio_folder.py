@@ -2,10 +2,9 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from heartmula_studio.arch.checkpoints import ASSETS
 from heartmula_studio.codec.audio_file import probe
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.events import StepEvent, read_events
@@ -18,9 +17,9 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.records import Dataset, Job
 from heartmula_studio.store.store import Store
+from tests.recordings import SONGS
 
 BUNDLED = Lazy(lambda: Runtime.of(Settings.load({}), "nano", "cpu"))
-CLIPS = tuple(sorted((ASSETS / "clips" / "style").glob("*.ogg")))
 CONFIG = TrainConfig(
     epochs=1, max_steps=14, learning_rate=1e-3, lora=LoraSettings(rank=2), max_window_sec=2.0, state_every_steps=1
 )
@@ -36,9 +35,9 @@ def add_song(store: Store, dataset: Dataset, path: Path, name: str | None = None
         store.datasets.add_audio(dataset.id, incoming, sound, "", (), "own")
 
 
-def song_dataset(store: Store, clips: tuple[Path, ...] = CLIPS[:5]) -> Dataset:
+def song_dataset(store: Store, songs: Sequence[Path] = SONGS[:5]) -> Dataset:
     dataset = store.datasets.create_dataset("Arcade", ("electronic", "arcade"))
-    for path in clips:
+    for path in songs:
         add_song(store, dataset, path)
     return store.datasets.get(dataset.id)
 

@@ -6,7 +6,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests.studio_server import SONGS
+from tests.recordings import SONGS
 
 UPLOAD = "/gradio_api/call/upload_audio"
 

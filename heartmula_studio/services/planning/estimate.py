@@ -19,6 +19,7 @@ from heartmula_studio.arch.stored_weights import num_parameters
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.tokenizing import current_tokens
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.finetune.agreement import require_one_process
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.costs.activations import FLOAT_BYTES
 from heartmula_studio.finetune.costs.memory import (
@@ -28,7 +29,6 @@ from heartmula_studio.finetune.costs.memory import (
     training_bytes,
 )
 from heartmula_studio.finetune.dtypes import DTYPES
-from heartmula_studio.finetune.setup import require_one_process
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import total_bytes
 from heartmula_studio.services.planning.remedies import shortages

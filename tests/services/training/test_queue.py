@@ -9,7 +9,8 @@ import pytest
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.processes import processes_of
-from tests.services.studio_folder import CLIPS, folder_of, new_queue, run_until, song_dataset, submit
+from tests.recordings import SONGS
+from tests.services.studio_folder import folder_of, new_queue, run_until, song_dataset, submit
 
 
 def mark(store, job, **changes):
@@ -28,7 +29,7 @@ def test_a_submitted_job_holds_all_it_needs(store, dataset, queue):
 
 
 def test_too_few_songs_are_counted_and_leave_no_job(store, queue):
-    dataset = song_dataset(store, CLIPS[:3])
+    dataset = song_dataset(store, SONGS[:3])
     with pytest.raises(InvalidInputError, match="3 of 5"):
         submit(queue, dataset)
     assert not queue.list()

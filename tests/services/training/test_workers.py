@@ -12,9 +12,9 @@ from heartmula_studio.services.training.processes import processes_of
 from heartmula_studio.services.training.progress import with_progress
 from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.store.store import Store
+from tests.recordings import CLIPS
 from tests.services.studio_folder import (
     BUNDLED,
-    CLIPS,
     add_song,
     folder_of,
     losses,
@@ -31,11 +31,17 @@ def undisturbed(tmp_path_factory):
     """The losses of a job that nothing happens to but that its server goes; made once."""
     store = Store(tmp_path_factory.mktemp("undisturbed"))
     queue = new_queue(store)
-    job = submit(queue, song_dataset(store))
+    job = submit(queue, song_dataset(store, CLIPS[:5]))
     queue.tick()
     assert queue.get(job.id).phase == "tokenising"
     done = run_to_the_end(new_queue(store), job)  # the next server finds the worker and what came of it
     return store, done, losses(store, job)
+
+
+@pytest.fixture
+def dataset(store):
+    """Of songs that take a while to be tokenized."""
+    return song_dataset(store, CLIPS[:5])
 
 
 def launching_queue(store: Store, folder: Path) -> JobQueue:
