@@ -9,8 +9,8 @@ import pytest
 
 from heartmula_studio.errors import CancelledError, ConflictError, TrainingError
 from heartmula_studio.files.file_lock import try_lock
-from heartmula_studio.finetune.agreement import LOCK
 from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.run_folder import RunFolder
 from tests.finetune.training_jobs import launch, losses, read_metrics, song_row, start, write_job
 
 TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
@@ -109,8 +109,9 @@ def test_two_machines_are_one_run_and_must_share_what_is_saved(make_job, tmp_pat
 def test_a_second_run_in_a_folder_is_refused_and_writes_nothing(make_job):
     """P: two runs in one folder both wrote; whoever began it, the second is told so."""
     job = make_job(epochs=1)
-    files = set(job.iterdir()) | {job / LOCK}
-    with try_lock(job / LOCK), pytest.raises(ConflictError, match="Another run is training"):
+    lock = RunFolder(job).lock
+    files = set(job.iterdir()) | {lock}
+    with try_lock(lock), pytest.raises(ConflictError, match="Another run is training"):
         train(job)
     assert set(job.iterdir()) == files
     assert train(job).status == "completed"
