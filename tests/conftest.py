@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests fill the cores by running beside each other; more threads than cores would make each many times slower.
@@ -10,11 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import psutil
 import pytest
-import torch
-from safetensors.torch import load_file
 
-from heartmula_studio.arch.checkpoints import load_heartcodec, load_heartmula
 from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GOLDEN = Path(__file__).parent / "golden"
 MAX_WORKERS = 4  # each holds a gigabyte or two
@@ -49,21 +50,32 @@ def server(tmp_path_factory) -> Iterator[Server]:
         yield server
 
 
+# What these load is imported only here: tests of light parts need none of it, and it takes seconds.
+
+
 @pytest.fixture(scope="session")
-def golden() -> dict[str, torch.Tensor]:
+def golden() -> "dict[str, Tensor]":
+    from safetensors.torch import load_file
+
     return load_file(GOLDEN / "expected.safetensors")
 
 
 @pytest.fixture(scope="session")
-def golden_encoder() -> dict[str, torch.Tensor]:
+def golden_encoder() -> "dict[str, Tensor]":
+    from safetensors.torch import load_file
+
     return load_file(GOLDEN / "expected_encoder.safetensors")
 
 
 @pytest.fixture
 def golden_heartmula():
+    from heartmula_studio.arch.checkpoints import load_heartmula
+
     return load_heartmula(GOLDEN / "heartmula")
 
 
 @pytest.fixture(scope="session")
 def golden_heartcodec():
+    from heartmula_studio.arch.checkpoints import load_heartcodec
+
     return load_heartcodec(GOLDEN / "heartcodec")

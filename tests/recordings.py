@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from heartmula_studio.arch.checkpoints import ASSETS
+import heartmula_studio
 
-CLIPS = sorted((ASSETS / "clips" / "style").glob("*.ogg"))  # of 24 seconds
+CLIPS = sorted((Path(heartmula_studio.__file__).parent / "assets" / "clips" / "style").glob("*.ogg"))  # of 24 seconds
 SONGS = sorted((Path(__file__).parent / "songs").glob("*.ogg"))  # three seconds of each, under the same names
