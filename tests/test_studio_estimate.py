@@ -169,7 +169,7 @@ class TestProblems:
         assert estimate.steps == steps
 
     def test_songs_that_the_trainer_would_refuse_are_named(self, fresh):
-        dataset_id = filled(fresh).id
+        dataset_id = filled(fresh, 5, CLIPS).id
         fresh.datasets.update_audio(dataset_id, CLIPS[2].name, caption="words of a song\n" * 3000)
         fresh.store.datasets.set_tokens(dataset_id, CLIPS[3].name, None, "It is damaged.")
         estimate = fresh.planning.estimate(dataset_id, max_window_sec=10.0)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from heartmula_studio.errors import CancelledError, ConflictError, TrainingError
+from heartmula_studio.errors import CancelledError, ConflictError, StorageError, TrainingError
 from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.run_folder import RunFolder
@@ -67,7 +67,7 @@ def test_a_full_fine_tune_in_16_bits_is_refused_in_two(ended):
 def test_a_failure_to_save_in_one_process_ends_both(ended):
     """Only the main process saves; the other would wait for it until the process group's timeout."""
     jobs, printed = ended
-    assert f"exitcode  : {TrainingError.exit_code} " in printed
+    assert f"exitcode  : {StorageError.exit_code} " in printed
     error = read_metrics(jobs["blocked"])[-1]["error"]
     assert error["code"] == "storage"
     assert str(jobs["blocked"] / "state") in error["message"]
