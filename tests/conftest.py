@@ -17,11 +17,39 @@ from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
 if TYPE_CHECKING:
     from torch import Tensor
 
-GOLDEN = Path(__file__).parent / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
 MAX_WORKERS = 4  # each holds a gigabyte or two
-
-# These begin before all others, so that no worker is still at one when the rest have nothing left to do.
-LONG_FILES = ("test_recovery.py", "test_workers.py", "test_demo.py", "test_codec.py", "test_guide.py", "test_resume.py")
+# What takes longest, the longest first: it begins before all else, so that no worker is still at one of these when the
+# rest have nothing left to do. `-m "not slow"` leaves these out, all tests with a browser, and all with a server.
+LONG_FILES = (
+    "test_recovery.py",
+    "services/training/test_workers.py",
+    "finetune/test_processes.py",
+    "finetune/test_sharding.py",
+    "routes/test_openapi_fuzz.py",
+    "cli/test_demo.py",
+    "ui/test_endpoints.py",
+    "test_readme.py",
+    "test_official_base.py",
+    "test_studio_songs.py",
+    "test_studio_hear.py",
+    "test_studio_estimate.py",
+    "finetune/test_resume.py",
+    "finetune/test_environment.py",
+    "finetune/test_four_bits.py",
+    "finetune/test_train.py",
+    "codec/test_codec.py",
+    "codec/test_corpus.py",
+    "store/test_processes.py",
+    "generate/test_engine.py",
+    "generate/test_offload.py",
+    "generate/decoding/test_triton_kernels.py",
+    "recipes/test_nano_training.py",
+    "cli/test_check.py",
+    "cli/test_commands.py",
+    "test_app.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -34,12 +62,24 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if are_files else min(psutil.cpu_count() + 1, MAX_WORKERS)
 
 
+def place(path: Path) -> int:
+    """The place of a file in LONG_FILES; browser tests come behind these, all others last."""
+    name = os.path.relpath(path, TESTS)
+    return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES) + (not name.startswith("e2e"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even load what `-m "not slow"` leaves out."""
+    is_left_out = config.option.markexpr == "not slow" and place(collection_path) <= len(LONG_FILES)
+    return True if is_left_out else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.name in LONG_FILES or item.path.parent.name == "e2e":
+        if place(item.path) <= len(LONG_FILES) or "server" in item.fixturenames:
             item.add_marker("slow")
-    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def launch(
     job_dir: Path,
     *options: str,
     module: str = "heartmula_studio.finetune",
-    timeout_sec: float = 300,
+    timeout_sec: float = 600,
     **environment: str,
 ) -> subprocess.CompletedProcess:
     """Run a module on a job through `accelerate launch`."""
@@ -70,7 +70,7 @@ def launch(
     return start(*command, timeout_sec=timeout_sec, **environment)
 
 
-def start(module: str, *options: str, timeout_sec: float = 300, **environment: str) -> subprocess.CompletedProcess:
+def start(module: str, *options: str, timeout_sec: float = 600, **environment: str) -> subprocess.CompletedProcess:
     """Run a module in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", module, *options]
