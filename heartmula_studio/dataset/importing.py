@@ -37,18 +37,31 @@ NAMES_SHOWN = 5
 METADATA_HINT = "Name each file in a column file_name, as a path that begins at the metadata file's own folder."
 
 
+class TableCell:
+    """The bytes of a song in a table, which are given out once and then let go: the next row has to fit into memory."""
+
+    def __init__(self, buffer: pa.Buffer):
+        self._buffer: pa.Buffer | None = buffer
+
+    def chunks(self) -> Iterator[bytes]:
+        buffer, self._buffer = self._buffer, None
+        assert buffer is not None, "the bytes were given out before"
+        for start in range(0, buffer.size, COPY_BYTES):
+            yield buffer.slice(start, min(COPY_BYTES, buffer.size - start)).to_pybytes()
+
+
 @dataclass(frozen=True)
 class IncomingTrack:
     """A recording on its way in: its file's name, the bytes or where they lie, and what is said of it."""
 
     filename: str
-    content: bytes | Path
+    content: TableCell | Path
     words: TrackWords
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes of the file. Raises OSError."""
-        if isinstance(self.content, bytes):
-            yield self.content
+        """Yield the bytes of the file, once. Raises OSError."""
+        if isinstance(self.content, TableCell):
+            yield from self.content.chunks()
             return
         with self.content.open("rb") as file:
             while chunk := file.read(COPY_BYTES):
@@ -60,7 +73,7 @@ class _Row:
     """A row of a table, its column names in lower case. `place` says where it stands."""
 
     place: str
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     words: TrackWords
 
 
@@ -132,9 +145,8 @@ def _table_tracks(table: SourceFile, audio: _Audio, skip: Skip) -> Iterator[Inco
             skip(table.name, f"It has no column with audio, only {_shortened(schema.names)}.")
             return
         wanted = [name for name in schema.names if name == column or name.lower() in WORD_COLUMNS]
-        for row in _table_rows(table, schema, wanted):
-            cell = row.values[column.lower()]
-            track = _cell_track(cell, row, table, audio)
+        for row in _table_rows(table, schema, wanted, column):
+            track = _cell_track(row.values.pop(column.lower()), row, table, audio)
             if isinstance(track, str):
                 skip(row.place, track)
             else:
@@ -144,11 +156,11 @@ def _table_tracks(table: SourceFile, audio: _Audio, skip: Skip) -> Iterator[Inco
 def _cell_track(cell: Any, row: _Row, table: SourceFile, audio: _Audio) -> IncomingTrack | str:
     """The track of a cell: the bytes of a file, its path, or a record of both; else why there is none."""
     content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (None, cell)
-    if isinstance(cell, bytes):
+    if isinstance(cell, pa.Buffer):
         content, path = cell, None
-    if content:
+    if content is not None and content.size:
         name = str(path or _first_text(row.values, NAME_COLUMNS) or f"song {row.place.rpartition(' ')[2]}")
-        return IncomingTrack(name.replace("\\", "/").rpartition("/")[2], content, row.words)
+        return IncomingTrack(name.replace("\\", "/").rpartition("/")[2], TableCell(content), row.words)
     if not isinstance(path, str) or not path:
         is_empty = not cell or isinstance(cell, Mapping) and not any(cell.values())
         return "It has no audio." if is_empty else "Its audio is neither a file nor a path."
@@ -172,20 +184,45 @@ def _schema(table: SourceFile) -> pa.Schema:
         return batches.schema
 
 
-def _table_rows(table: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> Iterator[_Row]:
+def _table_rows(table: SourceFile, schema: pa.Schema, columns: Sequence[str], audio: str = "") -> Iterator[_Row]:
+    """Yield the rows; bytes in the column `audio` stay where they were read to, as `pa.Buffer`."""
     class_names = {name.lower(): names for name, kind in _features(schema).items() if (names := _class_names(kind))}
     number = 0
+    for record in _records(table, columns):
+        number += 1
+        values = record.to_pylist()[0] if not audio else _values(record, audio)
+        del record
+        yield _row(f"{table.name}, row {number}", values, class_names)
+        del values
+
+
+def _values(record: pa.RecordBatch, audio: str) -> dict[str, Any]:
+    (values,) = record.drop_columns([audio]).to_pylist() if record.num_columns > 1 else ({},)
+    return {**values, audio: _cell(record.column(audio)[0])}
+
+
+def _cell(value: pa.Scalar) -> Any:
+    if isinstance(value, pa.StructScalar) and value.is_valid:
+        return {name: _cell(part) for name, part in value.items()}
+    is_bytes = isinstance(value, pa.BinaryScalar) and not isinstance(value, pa.StringScalar)
+    return value.as_buffer() if is_bytes and value.is_valid else value.as_py()
+
+
+def _records(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a table, each a batch of its own, of which none outlives its use here."""
     for batch in _batches(table, columns):
         for start in range(batch.num_rows):
-            number += 1
-            (values,) = batch.slice(start, 1).to_pylist()
-            yield _row(f"{table.name}, row {number}", values, class_names)
+            record = batch.slice(start, 1)
+            if start + 1 == batch.num_rows:
+                del batch
+            yield record
+            del record
 
 
 def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Read a table without more of its audio in memory than need be."""
     if table.suffix == ".parquet":
-        with pq.ParquetFile(table.path, buffer_size=COPY_BYTES) as file:
+        with pq.ParquetFile(table.path, buffer_size=COPY_BYTES, pre_buffer=False) as file:  # else it reads all ahead
             yield from file.iter_batches(batch_size=1, columns=list(columns))
         return
     with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as reader:
