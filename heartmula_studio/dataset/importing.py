@@ -5,6 +5,7 @@ Tables are read without the library that wrote them, a row at a time, and withou
 
 import csv
 import io
+import itertools
 import json
 import posixpath
 import unicodedata
@@ -187,12 +188,11 @@ def _schema(table: SourceFile) -> pa.Schema:
 def _table_rows(table: SourceFile, schema: pa.Schema, columns: Sequence[str], audio: str = "") -> Iterator[_Row]:
     """Yield the rows; bytes in the column `audio` stay where they were read to, as `pa.Buffer`."""
     class_names = {name.lower(): names for name, kind in _features(schema).items() if (names := _class_names(kind))}
-    number = 0
+    numbers = itertools.count(1)  # `enumerate` would hold on to the row before
     for record in _records(table, columns):
-        number += 1
         values = record.to_pylist()[0] if not audio else _values(record, audio)
         del record
-        yield _row(f"{table.name}, row {number}", values, class_names)
+        yield _row(f"{table.name}, row {next(numbers)}", values, class_names)
         del values
 
 
