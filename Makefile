@@ -15,6 +15,7 @@ test-fast:
 lint:
 	ruff check .
 	ruff format --check .
+	mypy
 
 format:
 	ruff check --fix .

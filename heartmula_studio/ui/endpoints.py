@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import gradio as gr
 from anyio import to_thread
+from gradio.events import api
 from pydantic_core import to_jsonable_python
 
 from heartmula_studio.errors import StudioError
@@ -24,7 +25,7 @@ def add_endpoints(studio: Studio) -> None:
     """Add every public method of `Endpoints` to the Blocks being built, named as the method is."""
     for name, function in inspect.getmembers(Endpoints(studio), inspect.ismethod):
         if not name.startswith("_"):
-            gr.api(function, api_name=name, concurrency_limit=None)
+            api(function, api_name=name, concurrency_limit=None)
 
 
 @contextmanager

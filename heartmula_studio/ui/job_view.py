@@ -7,14 +7,14 @@ from html import escape
 from typing import Any, Literal
 
 from heartmula_studio.finetune.events import StartEvent, StepEvent, TrainingEvent, from_lines
-from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job
+from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job, Method
 from heartmula_studio.ui import html
 from heartmula_studio.ui.loss_chart import LossPoints, loss_chart
 
 Trend = Literal["falling", "constant", "rising"]
 Action = Literal["stop", "cancel", "resume", "clone", "delete"]
 
-METHODS = {"lora": "⚡ LoRA", "full": "🔥 Full"}
+METHODS: dict[Method, str] = {"lora": "⚡ LoRA", "full": "🔥 Full"}
 PHASES = {
     "waiting": "Waiting",
     "tokenising": "Tokenizing the songs",

@@ -1,7 +1,7 @@
 """📊 Jobs: training jobs as cards, and the progress of the selected one."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -265,7 +265,7 @@ def find_style(studio: Studio, job: Job) -> Checkpoint | None:
 # --- actions of the buttons ------------------------------------------------------------------------------------------
 
 
-def act(action, id: str, **options: bool) -> None:
+def act(action: Callable[..., object], id: str, **options: bool) -> None:
     with user_errors():
         action(id, **options)
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
-from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.records import Dataset, Method
 from heartmula_studio.store.views import Estimate
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
@@ -201,7 +201,7 @@ def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.
     form.dataset.input(lambda id: id, form.dataset, context.dataset_id, **QUIET)
 
 
-def dataset_field(studio: Studio, remembered: str, shown: str | None, method: str) -> tuple:
+def dataset_field(studio: Studio, remembered: str, shown: str | None, method: Method) -> tuple:
     """The datasets to choose from, base and methods, the learning rate, and whether there is anything to train on.
 
     The selected dataset is chosen, else the one that is shown, which a newer one does not displace, else the newest.
@@ -214,7 +214,7 @@ def dataset_field(studio: Studio, remembered: str, shown: str | None, method: st
     return field, *base_and_methods(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))
 
 
-def offered_rate(studio: Studio, method: str) -> list[dict]:
+def offered_rate(studio: Studio, method: Method) -> list[dict]:
     """Return the default learning rate for method and base; None, which means the default, without a base."""
     try:
         return [offer(method, studio.planning.default_learning_rate(method))]
@@ -222,7 +222,7 @@ def offered_rate(studio: Studio, method: str) -> list[dict]:
         return [offer(method, None)]
 
 
-def preset_values(studio: Studio, preset: Preset, method: str) -> tuple[int, float, int]:
+def preset_values(studio: Studio, preset: Preset, method: Method) -> tuple[int, float, int]:
     """Return the values of a preset for a method on the current base."""
     with user_errors():
         return preset.values(studio.planning.default_learning_rate(method))
@@ -233,7 +233,7 @@ def dataset_label(dataset: Dataset) -> str:
     return f"{dataset.name} ({f'{count} of {needed}' if count < needed else count} files)"
 
 
-def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
+def settings_from(method: Method, values: Sequence[Any]) -> dict[str, Any]:
     """Return the form's values as `studio.jobs.start` takes them, without empty ones and those of other methods."""
     left = {setting.name: setting.automatic for setting in ADVANCED}
     given = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, left.get(name))}
@@ -244,13 +244,13 @@ def settings_from(method: str, values: Sequence[Any]) -> dict[str, Any]:
     return given
 
 
-def start_training(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> str:
+def start_training(studio: Studio, dataset_id: str | None, method: Method, *values: Any) -> str:
     """Queue the training, and return its id."""
     with user_errors():
         return studio.jobs.start(dataset_id or "", method, **settings_from(method, values)).id
 
 
-def show_estimate(studio: Studio, dataset_id: str | None, method: str, *values: Any) -> tuple:
+def show_estimate(studio: Studio, dataset_id: str | None, method: Method, *values: Any) -> tuple:
     """Return the estimate, or the reason against it; and whether Start is enabled."""
     if not dataset_id:
         return "", gr.update(interactive=False)
