@@ -55,7 +55,7 @@ def add_train(commands: Commands) -> None:
         commands,
         "train",
         "learn a style from a folder of songs",
-        "Learns from MP3, WAV, FLAC and OGG files. Lyrics are read from a .txt or .lrc file of the same name. "
+        "Learns from MP3, WAV, FLAC, OGG, AIFF, CAF and M4A files. Lyrics are read from a text file of the same name. "
         "Ctrl-C saves and stops; the same command again goes on from there.",
     )
     parser.add_argument("songs", type=Path, metavar="SONGS", help="a folder of songs")

@@ -26,7 +26,7 @@ def build_tracks(context: PageContext) -> None:
         heading = gr.HTML()
         with gr.Column(visible=False) as panel:
             drop = gr.File(
-                label="Drop MP3, WAV or FLAC files, and .txt or .lrc files with their lyrics",
+                label="Drop recordings (MP3, WAV, FLAC, OGG, AIFF, CAF, M4A) and their lyrics (.txt, .lrc)",
                 file_count="multiple", height=150,
             )  # fmt: skip
             report = gr.HTML()
