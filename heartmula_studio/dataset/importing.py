@@ -201,11 +201,12 @@ def _values(record: pa.RecordBatch, audio: str) -> dict[str, Any]:
     return {**values, audio: _cell(record.column(audio)[0])}
 
 
-def _cell(value: pa.Scalar) -> Any:
+def _cell(value: "pa.Scalar[Any]") -> Any:
     if isinstance(value, pa.StructScalar) and value.is_valid:
         return {name: _cell(part) for name, part in value.items()}
-    is_bytes = isinstance(value, pa.BinaryScalar) and not isinstance(value, pa.StringScalar)
-    return value.as_buffer() if is_bytes and value.is_valid else value.as_py()
+    if isinstance(value, pa.BinaryScalar) and not isinstance(value, pa.StringScalar) and value.is_valid:
+        return value.as_buffer()
+    return value.as_py()
 
 
 def _records(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
