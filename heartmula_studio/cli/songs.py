@@ -40,7 +40,9 @@ def find_songs(folder: Path, minimum: int = 1) -> list[SongFile]:
     Raises NotFoundError without the folder, InvalidInputError for too few songs or two of one name.
     """
     if not folder.is_dir():
-        raise NotFoundError(f"There is no folder {folder}.", "Give a folder of MP3, WAV, FLAC, OGG, AIFF, CAF or M4A files.")
+        raise NotFoundError(
+            f"There is no folder {folder}.", "Give a folder of MP3, WAV, FLAC, OGG, AIFF, CAF or M4A files."
+        )
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     lyrics = {(readable(path.stem), path.suffix.lower()): path for path in files}
     songs = [SongFile(path, paired_lyrics(path, lyrics)) for path in files if path.suffix.lower() in AUDIO_SUFFIXES]

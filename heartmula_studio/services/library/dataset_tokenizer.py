@@ -35,7 +35,9 @@ class DatasetTokenizer:
         at once where its lock or record cannot be written.
         """
         if not self._store.datasets.get(dataset_id).audio_files:
-            raise InvalidInputError("This dataset has no songs.", "Add recordings first: MP3, WAV, FLAC, OGG, AIFF, CAF or M4A.")
+            raise InvalidInputError(
+                "This dataset has no songs.", "Add recordings first: MP3, WAV, FLAC, OGG, AIFF, CAF or M4A."
+            )
         started: Future[None] = Future()
         thread = threading.Thread(target=self._run, args=(dataset_id, started), daemon=True)
         thread.start()

@@ -61,7 +61,7 @@ class GenerationQueue:
         engine_in: "Callable[[str, float | None], AbstractContextManager[Engine]]",
     ):
         self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
-        self._claims: deque[OwnedSong] = deque()
+        self._owned: deque[OwnedSong] = deque()
         self._is_loaded = False
         self._work = threading.Event()
         self._closing = threading.Event()
@@ -77,8 +77,8 @@ class GenerationQueue:
         self._work.set()
         if self._thread.is_alive():
             self._thread.join()
-        while self._claims:
-            self._claims.popleft().owner.close()
+        while self._owned:
+            self._owned.popleft().owner.close()
 
     def submit(
         self, request: "SongRequest", format: str = "wav", style: str = ACTIVE_STYLE, strength: float | None = None
@@ -125,18 +125,18 @@ class GenerationQueue:
         while not self._closing.is_set():
             self._work.wait()
             self._work.clear()
-            while self._claims and not self._closing.is_set():
-                self._take(self._claims[0])
+            while self._owned and not self._closing.is_set():
+                self._take(self._owned[0])
 
-    def _take(self, claim: OwnedSong) -> None:
+    def _take(self, owned: OwnedSong) -> None:
         """Make one song; it stays in line if the server closes before its turn."""
         try:
-            self._make(claim.id)
+            self._make(owned.id)
         except Exception:  # of this song, or of the disk: the next one must not wait for ever
-            _log.exception("The song %s cannot be made", claim.id)
-        if not self._closing.is_set() or self._is_over(claim.id):
-            self._claims.popleft()
-            claim.owner.close()
+            _log.exception("The song %s cannot be made", owned.id)
+        if not self._closing.is_set() or self._is_over(owned.id):
+            self._owned.popleft()
+            owned.owner.close()
 
     def _make(self, id: str) -> None:
         try:
@@ -215,8 +215,8 @@ class GenerationQueue:
             return cancelled(song)
         return song if song.status == "queued" else failed(song, STOPPED)
 
-    def _add(self, claim: OwnedSong) -> None:
-        self._claims.append(claim)
+    def _add(self, owned: OwnedSong) -> None:
+        self._owned.append(owned)
         self._work.set()
 
     def _inherit(self, id: str) -> BinaryIO | None:
