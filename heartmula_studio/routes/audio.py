@@ -64,7 +64,7 @@ UPLOAD_FORM: dict[str, Any] = {
         FILE_FIELD: {
             "type": "string",
             "format": "binary",
-            "description": "MP3, WAV, FLAC, OGG, AIFF, CAF or M4A; or lyrics (.txt, .lrc) for the song of the same name.",
+            "description": "MP3, WAV, FLAC, OGG, AIFF, CAF or M4A; or lyrics (.txt, .lrc) of the song of that name.",
         },
         "caption": {"type": "string", "description": "Lyrics, plain or LRC.", "example": "[verse]\nThe sun creeps in"},
         "tags": {"type": "string", "description": "Comma-separated.", "example": "piano, calm"},
