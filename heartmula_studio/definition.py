@@ -28,15 +28,20 @@ class Setting:
     field: FieldInfo
 
     @property
+    def annotation(self) -> Any:
+        """The type, without None."""
+        return get_args(self.field.annotation)[0] if self.is_optional else self.field.annotation
+
+    @property
     def kind(self) -> type:
         """`bool`, `int`, `float`, `str` or `tuple` (of names); another definition's class for a nested one."""
-        annotation = self._annotation
-        return str if get_origin(annotation) is Literal else get_origin(annotation) or annotation
+        origin = get_origin(self.annotation)
+        return str if origin is Literal else origin or self.annotation
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Allowed values, or allowed items of a tuple; empty where any will do."""
-        annotation = self._annotation
+        annotation = self.annotation
         if get_origin(annotation) is tuple:
             annotation = get_args(annotation)[0]
         return get_args(annotation) if get_origin(annotation) is Literal else ()
@@ -48,6 +53,10 @@ class Setting:
     @property
     def maximum(self) -> float | None:
         return self._limit("le")
+
+    @property
+    def max_length(self) -> float | None:
+        return self._limit("max_length")
 
     @property
     def default(self) -> Any:
@@ -72,13 +81,9 @@ class Setting:
             words += f" out of {', '.join(self.choices)}"
         if self.minimum is not None and self.maximum is not None:
             words += f" between {_number(self.minimum)} and {_number(self.maximum)}"
-        if (longest := self._limit("max_length")) is not None:
-            words += f" of at most {longest:,} characters"
+        if self.max_length is not None:
+            words += f" of at most {self.max_length:,} characters"
         return f"{words}, or null" if self.is_optional else words
-
-    @property
-    def _annotation(self) -> Any:
-        return get_args(self.field.annotation)[0] if self.is_optional else self.field.annotation
 
     def _limit(self, name: str) -> float | None:
         return next((getattr(rule, name) for rule in self.field.metadata if hasattr(rule, name)), None)

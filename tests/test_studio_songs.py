@@ -17,6 +17,7 @@ from heartmula_studio.errors import (
     NotFoundError,
     StorageError,
 )
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.studio import Studio
 from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
@@ -65,7 +66,7 @@ class TestStyles:
         studio.checkpoints.activate(style_id, 0.5)
         wanted = [("active", None), ("base", None), (other, None), (other, 2.0), ("active", None)]
         songs = [
-            studio.songs.generate(duration_sec=1.0, seed=1, style=style, strength=strength)
+            studio.songs.generate(SongRequest(duration_sec=1.0, seed=1), style=style, strength=strength)
             for style, strength in wanted
         ]
         assert [(song.style, song.style_strength) for song in songs] == wanted
@@ -76,7 +77,9 @@ class TestStyles:
 
     def test_a_style_that_is_gone_fails_its_song_only(self, studio, style_id):
         gone = another(studio, style_id)
-        songs = [studio.songs.generate(duration_sec=1.0, style=style) for style in (style_id, gone, "base")]
+        songs = [
+            studio.songs.generate(SongRequest(duration_sec=1.0), style=style) for style in (style_id, gone, "base")
+        ]
         studio.checkpoints.delete(gone)
         studio.songs.open()
         styled, failed, plain = made(studio, *songs)
@@ -109,14 +112,14 @@ class TestStyles:
             ("active", 1.0, InvalidInputError),
         ):
             with pytest.raises(error):
-                studio.songs.generate(style=style, strength=strength)
+                studio.songs.generate(SongRequest(), style=style, strength=strength)
         for checkpoint_id in ("none", "base", "active"):
             with pytest.raises(NotFoundError):
-                studio.songs.compare(checkpoint_id)
+                studio.songs.compare(checkpoint_id, SongRequest())
         assert studio.songs.list() == []
 
     def test_songs_from_before_styles_could_be_chosen_can_be_read(self, studio):
-        song = studio.songs.generate()
+        song = studio.songs.generate(SongRequest())
         values = {name: value for name, value in song.to_dict().items() if not name.startswith("style")}
         assert Generation.from_dict(values, studio.store.root) == song
         assert song.style == "active"
@@ -124,7 +127,7 @@ class TestStyles:
 
 class TestComparing:
     def test_base_and_style_differ_in_the_style_only(self, studio, style_id):
-        pair = studio.songs.compare(style_id, "fast", duration_sec=1.0, strength=2.0)
+        pair = studio.songs.compare(style_id, SongRequest("fast", duration_sec=1.0), strength=2.0)
         assert pair[0].request == pair[1].request
         studio.songs.open()
         songs = made(studio, *pair)
@@ -144,7 +147,7 @@ class TestComparing:
 
         monkeypatch.setattr(studio.store.generations, "create", full_disk)
         with pytest.raises(StorageError):
-            studio.songs.compare(style_id)
+            studio.songs.compare(style_id, SongRequest())
         assert studio.songs.get(created[0].id).status == "cancelled"
 
 
@@ -186,4 +189,4 @@ class TestFormats:
 
     def test_there_is_no_format_of_a_song_that_is_not_made(self, studio):
         with pytest.raises(ConflictError, match="queued"):
-            studio.songs.path(studio.songs.generate().id, "mp3")
+            studio.songs.path(studio.songs.generate(SongRequest()).id, "mp3")

@@ -4,8 +4,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from heartmula_studio.definition import Setting, settings_of
+from heartmula_studio.finetune.config import RENAMED, TrainConfig
+from heartmula_studio.finetune.flat_settings import FITTED, FREE
+from heartmula_studio.generate.request import SONG
+
+# Shorter, earlier or plainer ones.
+OTHER_FLAGS = {
+    "lora_rank": ("--rank",),
+    "max_window_sec": ("--window",),
+    "mixed_precision": ("--precision",),
+    "gradient_checkpointing": ("--save-memory",),
+    **{new: (f"--{old.replace('_', '-')}",) for old, new in RENAMED.items()},
+}
+METAVARS = {int: "N", float: "X", str: "TEXT"}
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
   4 a model or style that cannot be used   5 training failed   6 a file that cannot be read or written
@@ -61,31 +75,9 @@ def add_train(commands: Commands) -> None:
     parser.add_argument("songs", type=Path, metavar="SONGS", help="a folder of songs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this training run")
     parser.add_argument("--tags", default="", help="words for their style, such as 'afrobeat, highlife, guitar'")
-    parser.add_argument(
-        "--method", choices=("lora", "full"), help="lora: small and quick (default). full: every weight"
-    )
-    parser.add_argument("--epochs", type=int, help="how often each song is heard (default: 4)")
-    parser.add_argument("--max-steps", type=int, help="stop after this many steps, however many epochs that is")
-    parser.add_argument(
-        "--learning-rate",
-        type=float,
-        help="default: 0.0001, more for a LoRA on a small base; lower it when the loss rises",
-    )
-    parser.add_argument("--rank", type=int, dest="lora_rank", help="size of a LoRA, 8 to 32 is common (default: 8)")
-    parser.add_argument("--batch-size", type=int, help="songs heard at once (default: 1)")
-    parser.add_argument("--window", type=float, dest="max_window_sec", help="longest stretch heard at once, in seconds")
-    parser.add_argument("--precision", dest="mixed_precision", choices=("no", "bf16", "fp16"), help="default: no")
-    parser.add_argument(
-        "--base-dtype", choices=("float32", "bfloat16", "nf4"), help="of the base in memory; nf4 is for a LoRA"
-    )
-    parser.add_argument(
-        "--save-memory",
-        dest="gradient_checkpointing",
-        action="store_const",
-        const=True,
-        help="slower, with less memory: recompute instead of remember (on by itself on a GPU)",
-    )
-    parser.add_argument("--seed", type=int, help="same number, same run (default: 0)")
+    add_setting(parser, settings_of(TrainConfig)["method"], "--method")
+    for name, setting in FREE.items():
+        add_setting(parser, setting, flag(name), *OTHER_FLAGS.get(name, ()))
     add_model_options(parser)
 
 
@@ -97,16 +89,16 @@ def add_generate(commands: Commands) -> None:
         "Writes a song, and beside it a receipt (.json) that says how it was made.",
     )
     parser.add_argument("out", type=Path, metavar="SONG", help="file to write: .wav, .flac or .mp3")
-    parser.add_argument("--tags", required=True, help="words for the music, such as 'piano, slow, calm'")
-    parser.add_argument("--lyrics", default="", help="the words to sing; section marks like [verse] help")
+    add_setting(parser, SONG["tags"], "--tags", required=True)
+    add_setting(parser, SONG["lyrics"], "--lyrics")
     parser.add_argument("--lyrics-file", type=Path, metavar="FILE", help="read the words from a text file")
     parser.add_argument("--style", type=Path, metavar="FOLDER", help="a learnt style, such as DIR/checkpoints/best")
     parser.add_argument("--strength", type=float, default=1.0, help="0 (no style) to 2 (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="the longest it may get (default: %(default)s)")
-    parser.add_argument("--seed", type=int, help="same number, same song (default: a new one each time)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="lower is tamer (default: %(default)s)")
-    parser.add_argument("--top-k", type=int, default=50, help="how many sounds to choose from (default: %(default)s)")
-    parser.add_argument("--guidance", type=float, default=1.5, help="how closely to follow the words (default: 1.5)")
+    add_setting(parser, SONG["duration_sec"], "--seconds")
+    add_setting(parser, SONG["seed"], "--seed")
+    add_setting(parser, SONG["temperature"], "--temperature")
+    add_setting(parser, SONG["topk"], "--top-k")
+    add_setting(parser, SONG["cfg_scale"], "--guidance")
     add_model_options(parser)
 
 
@@ -191,3 +183,25 @@ def add_command(commands: Commands, name: str, help: str, description: str) -> a
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="nano, or a folder with the official checkpoints (default: the best you have)")
     parser.add_argument("--device", help="cpu, cuda, or auto (default: auto)")
+
+
+def add_setting(parser: argparse.ArgumentParser, setting: Setting, *flags: str, **more: Any) -> None:
+    """Add an option for a setting; left out, it is None."""
+    value: dict[str, Any] = {"choices": setting.choices or None}
+    if setting.kind is bool:
+        value = {"action": argparse.BooleanOptionalAction}
+    elif setting.kind is tuple:
+        value |= {"nargs": "+", "metavar": "NAME"}
+    else:
+        value |= {"type": setting.kind, "metavar": None if setting.choices else METAVARS[setting.kind]}
+    parser.add_argument(*flags, dest=setting.name, help=help_of(setting), **value, **more)
+
+
+def help_of(setting: Setting) -> str:
+    """What a setting does, and its default where that is one for all."""
+    is_shown = setting.kind in METAVARS and setting.default not in (None, "") and setting.name not in FITTED
+    return f"{setting.help} Default: {setting.default}." if is_shown else setting.help
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

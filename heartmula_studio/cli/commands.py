@@ -1,6 +1,5 @@
 """The commands: each reads its arguments, calls the pipeline, prints what came of it and returns an exit code."""
 
-import secrets
 from argparse import Namespace
 from pathlib import Path
 
@@ -15,28 +14,15 @@ from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.finetune.flat_settings import with_settings
+from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.finetune.job import train as run_training
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.settings import Settings
-
-TRAIN_OPTIONS = (
-    "epochs",
-    "max_steps",
-    "learning_rate",
-    "lora_rank",
-    "batch_size",
-    "max_window_sec",
-    "mixed_precision",
-    "base_dtype",
-    "gradient_checkpointing",
-    "seed",
-)
 
 
 def tokenize(arguments: Namespace) -> int:
@@ -111,19 +97,14 @@ def train(arguments: Namespace) -> int:
 def train_config(arguments: Namespace, runtime: Runtime, stored: Path) -> TrainConfig:
     """The settings of an earlier run in this folder, else the defaults, with what the command line changes."""
     config = TrainConfig.load(stored) if stored.is_file() else runtime.train_config(arguments.method or "lora")
-    return with_settings(config, {name: getattr(arguments, name) for name in TRAIN_OPTIONS}, arguments.method)
+    return with_settings(config, {name: getattr(arguments, name) for name in FREE}, arguments.method)
 
 
 def generate(arguments: Namespace) -> int:
-    request = SongRequest(
-        tags=arguments.tags,
-        lyrics=read_lyrics(arguments.lyrics_file) if arguments.lyrics_file else arguments.lyrics,
-        duration_sec=arguments.seconds,
-        seed=secrets.randbelow(2**31) if arguments.seed is None else arguments.seed,
-        temperature=arguments.temperature,
-        topk=arguments.top_k,
-        cfg_scale=arguments.guidance,
-    )
+    given = {name: getattr(arguments, name) for name in SONG}
+    if arguments.lyrics_file:
+        given["lyrics"] = read_lyrics(arguments.lyrics_file)
+    request = SongRequest.of(given)
     if arguments.style and not arguments.style.is_dir():
         raise CheckpointMissingError(f"There is no folder {arguments.style}.", "Give the folder of a learnt style.")
     runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)

@@ -40,7 +40,11 @@ class LoraSettings(Definition):
     dropout: Annotated[float, Field(ge=0, le=0.9, description="Forgets a share at random, against overfitting.")] = 0.0
     target_modules: Annotated[
         tuple[TransformerLinear, ...],
-        Field(strict=False, min_length=1, description="Which linear layers a LoRA changes."),
+        Field(
+            strict=False,
+            min_length=1,
+            description=f"Which linear layers a LoRA changes: {', '.join(get_args(TransformerLinear))}.",
+        ),
     ] = TRANSFORMER_LINEARS
     use_rslora: Annotated[bool, Field(description="Keeps high ranks from growing too weak (rsLoRA).")] = False
     use_dora: Annotated[bool, Field(description="Learns direction and magnitude apart (DoRA). Slower.")] = False
@@ -69,7 +73,8 @@ class TrainConfig(Definition):
         Field(
             ge=1e-9,
             le=1,
-            description="By default 0.0001, and more for a LoRA on a base smaller than the 3B.",
+            description="By default 0.0001, and more for a LoRA on a base smaller than the 3B. "
+            "Lower it when the loss rises.",
             examples=[None],
         ),
     ] = 1e-4

@@ -1,17 +1,31 @@
 """What a person asks for: one song."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any
 
-from heartmula_studio.errors import InvalidInputError
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from heartmula_studio.definition import Definition, settings_of
 from heartmula_studio.lyrics.checking import require_readable
 
 NEW_SEEDS = 2**31
-MAX_TAGS_CHARS = 5_000
+MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
+
+
+def new_seed() -> int:
+    return secrets.randbelow(NEW_SEEDS)
+
+
+def _readable(lyrics: str) -> str:
+    require_readable(lyrics)
+    return lyrics
 
 
 @dataclass(frozen=True)
-class SongRequest:
+class SongRequest(Definition):
     """Prompt, length and sampling settings of one song.
 
     `tags` is a comma-separated list; empty `lyrics` give an instrumental. The same request on the same weights
@@ -21,39 +35,43 @@ class SongRequest:
     Raises InvalidInputError when a value is outside what is allowed.
     """
 
-    tags: str
-    lyrics: str = ""
-    duration_sec: float = 60.0
-    seed: int = 0
-    temperature: float = 1.0
-    topk: int = 50
-    cfg_scale: float = 1.5
+    tags: Annotated[
+        str,
+        Field(max_length=5_000, description="Comma-separated words for the music.", examples=["piano, calm, slow"]),
+    ] = ""
+    lyrics: Annotated[
+        str,
+        AfterValidator(_readable),
+        Field(
+            description="The words to sing; section marks like [verse] help. Empty: an instrumental.",
+            examples=["[verse]\nThe sun creeps in across the floor"],
+        ),
+    ] = ""
+    # Long enough for a song that ends by itself; nano makes it within half a minute on two CPU cores.
+    duration_sec: Annotated[
+        float, Field(ge=1, le=600, description="The longest it may get. A song may end earlier.", examples=[30.0])
+    ] = 60.0
+    seed: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_EXACT_INTEGER,
+            description="Same number, same song; left out, a new one each time.",
+            examples=[7],
+        ),
+    ] = field(default_factory=new_seed)
+    temperature: Annotated[float, Field(ge=0.01, le=5, description="Higher is more varied.", examples=[1.0])] = 1.0
+    topk: Annotated[
+        int, Field(ge=1, le=100_000, description="Sample from this many of the likeliest codes.", examples=[50])
+    ] = 50
+    cfg_scale: Annotated[
+        float, Field(ge=1, le=10, description="How closely it follows tags and lyrics.", examples=[1.5])
+    ] = 1.5
 
-    def __post_init__(self) -> None:
-        for name in ("tags", "lyrics"):
-            if not isinstance(getattr(self, name), str):
-                raise InvalidInputError(f"`{name}` is not text.", f"Give `{name}` as one string; it may be empty.")
-        require_readable(self.lyrics)
-        if len(self.tags) > MAX_TAGS_CHARS:
-            raise InvalidInputError(
-                f"The tags have {len(self.tags):,} characters.", f"Give at most {MAX_TAGS_CHARS:,}."
-            )
-        self._check_number("duration_sec", 1.0, 600.0)
-        self._check_number("seed", 0, 2**53 - 1, whole=True)  # 2**53 - 1 is the largest integer JavaScript keeps exact
-        self._check_number("temperature", 0.01, 5.0)
-        self._check_number("topk", 1, 100_000, whole=True)
-        self._check_number("cfg_scale", 1.0, 10.0)
-
-    def _check_number(self, name: str, low: float, high: float, whole: bool = False) -> None:
-        value = getattr(self, name)
-        kind = int if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-            number = "a whole number" if whole else "a number"
-            raise InvalidInputError(
-                f"`{name}` is {value!r}, which is not allowed.", f"Give {number} from {low} to {high}."
-            )
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "SongRequest":
+        """Take the settings in `values`, defaults where there is none or None. Raises InvalidInputError."""
+        return cls(**{name: value for name, value in values.items() if value is not None})
 
 
-def seed_or_new(seed: int | None) -> int:
-    """Return the seed; draw one where there is none."""
-    return secrets.randbelow(NEW_SEEDS) if seed is None else seed
+SONG = settings_of(SongRequest)

@@ -85,7 +85,8 @@ def deactivate(id: Id, studio: StudioDep) -> CheckpointAnswer:
 @router.post("/{id}/compare", status_code=202, responses=documented(404, 409))
 def compare(id: Id, studio: StudioDep, body: Comparison | None = None) -> Compared:
     """Queue one song twice with one seed: by the base model alone, and in this style."""
-    base, styled = studio.songs.compare(id, **(body or Comparison()).model_dump())
+    body = body or Comparison()
+    base, styled = studio.songs.compare(id, body.request(), body.format, body.strength)
     return Compared(base=SongAnswer.of(base), styled=SongAnswer.of(styled))
 
 

@@ -1,9 +1,13 @@
 """The bodies of requests. Types are checked here, ranges where the values are used."""
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from heartmula_studio.definition import Setting
+from heartmula_studio.finetune.config import RENAMED
+from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.store.records import Method, Rights, SongFormat
 
 
@@ -11,6 +15,24 @@ class Body(BaseModel):
     """No unknown names, and no guessing: "3" is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def field_of(setting: Setting, default: Any) -> tuple[Any, Any]:
+    """Type and description of a setting. Its limits are documented here, and checked where it is used."""
+    kind = list[str] if setting.kind is tuple else setting.annotation
+    limits = {"minimum": setting.minimum, "maximum": setting.maximum, "maxLength": setting.max_length}
+    return kind | None if default is None else kind, Field(
+        default,
+        description=setting.help,
+        examples=setting.field.examples,
+        json_schema_extra={name: limit for name, limit in limits.items() if limit is not None},
+    )
+
+
+TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in FREE.items()} | {
+    old: (FREE[new].annotation | None, Field(None, deprecated=f"Say {new}.")) for old, new in RENAMED.items()
+}
+SONG_FIELDS = {name: field_of(setting, setting.default) for name, setting in SONG.items()}
 
 
 class NewDataset(Body):
@@ -41,38 +63,8 @@ class SongFields(Body):
     rights: Rights = "unknown"
 
 
-class TrainingSettings(Body):
+class TrainingSettings(create_model("TrainingSettings", __base__=Body, **TRAINING_FIELDS)):  # type: ignore[misc]  # made
     """What is left out takes the studio's defaults."""
-
-    epochs: int | None = Field(None, description="How often each song is heard.", examples=[4])
-    learning_rate: float | None = Field(
-        None, description="By default 0.0001, and more for a LoRA on a base smaller than the 3B.", examples=[None]
-    )
-    lora_rank: int | None = Field(None, description="Size of a LoRA; 8 to 32 is common.", examples=[8])
-    lora_alpha: float | None = Field(None, description="How strongly a LoRA acts; twice its rank is common.")
-    lora_dropout: float | None = None
-    lora_target_modules: list[str] | None = Field(None, description="Which linear layers a LoRA changes.")
-    lora_use_rslora: bool | None = None
-    lora_use_dora: bool | None = None
-    max_steps: int | None = Field(None, description="Stop after this many steps, however many epochs that is.")
-    schedule: Literal["cosine", "constant"] | None = None
-    warmup_ratio: float | None = None
-    weight_decay: float | None = None
-    max_grad_norm: float | None = None
-    batch_size: int | None = Field(None, description="Windows heard at once.")
-    gradient_accumulation_steps: int | None = None
-    max_window_sec: float | None = Field(None, description="Longer songs are heard in several windows, in seconds.")
-    conditioning_dropout: float | None = None
-    depth_frame_fraction: float | None = None
-    depth_share: float | None = Field(None, deprecated="Say depth_frame_fraction.")
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = None
-    base_dtype: Literal["float32", "bfloat16", "nf4"] | None = Field(
-        None, description="Of the base in memory. nf4 is for a LoRA; bfloat16 brings a full fine-tune to a 24 GB GPU."
-    )
-    save_dtype: Literal["float32", "bfloat16"] | None = None
-    gradient_checkpointing: bool | None = Field(None, description="Slower, with less memory. On by itself on a GPU.")
-    state_every_steps: int | None = Field(None, description="How often a resumable state is saved.")
-    seed: int | None = Field(None, description="Same number, same run.")
 
     def given(self) -> dict[str, Any]:
         return self.model_dump(exclude_unset=True, exclude_none=True)
@@ -97,15 +89,11 @@ class Activation(Body):
     strength: float = Field(1.0, description="0 (the base model) to 2.", examples=[1.0])
 
 
-class SongSettings(Body):
-    tags: str = Field("", description="Comma-separated words for the music.", examples=["piano, calm, slow"])
-    lyrics: str = Field("", examples=["[verse]\nThe sun creeps in across the floor"])
-    duration_sec: float = Field(60.0, description="The longest it may get.", examples=[30.0])
-    seed: int | None = Field(None, description="Same number, same song; left out, a new one each time.", examples=[7])
-    temperature: float = Field(1.0, examples=[1.0])
-    topk: int = Field(50, examples=[50])
-    cfg_scale: float = Field(1.5, description="How closely to follow the words.", examples=[1.5])
+class SongSettings(create_model("SongSettings", __base__=Body, **SONG_FIELDS)):  # type: ignore[misc]  # made
     format: SongFormat = Field("wav", examples=["wav"])
+
+    def request(self) -> SongRequest:
+        return SongRequest.of(self.model_dump(include=set(SONG)))
 
 
 class NewSong(SongSettings):

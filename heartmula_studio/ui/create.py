@@ -1,6 +1,5 @@
 """🎵 Create: the request for a song, its result, and the history."""
 
-import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +9,14 @@ import gradio as gr
 from anyio import to_thread
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.generate.request import SONG, SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 
@@ -27,14 +28,14 @@ POLL_SEC = 0.4
 
 @dataclass(frozen=True)
 class SongForm:
-    """The fields of a song, named as `studio.songs.generate` takes them."""
+    """The fields of a song, named and in the order as `SongRequest` defines them."""
 
     tags: gr.Dropdown
     lyrics: gr.Textbox
     duration_sec: gr.Slider
     seed: gr.Textbox
     temperature: gr.Slider
-    topk: gr.Slider
+    topk: gr.Number
     cfg_scale: gr.Slider
 
     @property
@@ -101,17 +102,15 @@ def build_form() -> SongForm:
         for section in SECTIONS:
             button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
             button.click(None, lyrics, lyrics, js=WITH_SECTION % section, **QUIET)
-    duration = gr.Slider(5, 240, 20, step=1, label="Length in seconds", info="A song may end earlier.")
+    duration = song_slider("duration_sec", "Length in seconds", step=1)
     with gr.Row(elem_classes=["field-row"]):
         seed = gr.Textbox(label="Seed", info="Leave it empty for a new song each time.", max_lines=1, scale=3)
         random_seed = gr.Button("🎲 Random seed", min_width=110)
-    random_seed.click(lambda: str(random.randrange(2**31)), outputs=seed, **QUIET)
+    random_seed.click(lambda: str(new_seed()), outputs=seed, **QUIET)
     with gr.Accordion("Advanced", open=False):
-        temperature = gr.Slider(0.1, 2, 1, step=0.05, label="Temperature", info="Higher is more varied.")
-        topk = gr.Slider(1, 500, 50, step=1, label="Top-k", info="Sample from this many of the likeliest codes.")
-        cfg_scale = gr.Slider(
-            1, 5, 1.5, step=0.1, label="Guidance (CFG)", info="How closely it follows tags and lyrics."
-        )
+        temperature = song_slider("temperature", "Temperature", step=0.01)
+        topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help)
+        cfg_scale = song_slider("cfg_scale", "Guidance (CFG)", step=0.1)
     return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale)
 
 
@@ -135,9 +134,14 @@ def build_song_actions(result: Result) -> tuple[list[gr.DownloadButton], gr.Butt
 
 def queue_song(studio: Studio, values: Sequence) -> str:
     """Queue a song, and return its id."""
-    tags, lyrics, duration_sec, seed, *sampling = values
     with user_errors():
-        return studio.songs.generate(joined(tags), lyrics, duration_sec, parsed_seed(seed), *sampling).id
+        return studio.songs.generate(request_of(values)).id
+
+
+def request_of(values: Sequence) -> SongRequest:
+    """The song that the values of `SongForm.fields` ask for. Raises InvalidInputError."""
+    named = dict(zip(SONG, values, strict=True))
+    return SongRequest.of(named | {"tags": joined(named["tags"]), "seed": parsed_seed(named["seed"])})
 
 
 def joined(tags: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ from pydantic_core import to_jsonable_python
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
@@ -44,6 +46,12 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any
 
 async def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return to_jsonable_python(answer(await _in_thread(function, *arguments, **named)))
+
+
+def _request(*values: Any) -> SongRequest:
+    """Return a song's settings, given in the order of their definition."""
+    with user_errors():
+        return SongRequest.of(dict(zip(SONG, values, strict=True)))
 
 
 class Endpoints:
@@ -140,9 +148,9 @@ class Endpoints:
         self,
         dataset_id: str,
         method: Literal["lora", "full"] = "lora",
-        epochs: int = 4,
+        epochs: int = TrainConfig.epochs,
         learning_rate: float | None = None,
-        lora_rank: int = 8,
+        lora_rank: int = LoraSettings.rank,
         settings: dict | None = None,
     ) -> dict:
         """Queue a training. `settings` may hold any other setting that POST /training/jobs takes.
@@ -156,9 +164,9 @@ class Endpoints:
         self,
         dataset_id: str,
         method: Literal["lora", "full"] = "lora",
-        epochs: int = 4,
+        epochs: int = TrainConfig.epochs,
         learning_rate: float | None = None,
-        lora_rank: int = 8,
+        lora_rank: int = LoraSettings.rank,
         settings: dict | None = None,
     ) -> dict:
         """Estimate what `start_training` would take: steps, time, memory, disk, and any problems."""
@@ -238,11 +246,11 @@ class Endpoints:
         self,
         tags: str = "",
         lyrics: str = "",
-        duration_sec: float = 60.0,
+        duration_sec: float = SongRequest.duration_sec,
         seed: int | None = None,
-        temperature: float = 1.0,
-        topk: int = 50,
-        cfg_scale: float = 1.5,
+        temperature: float = SongRequest.temperature,
+        topk: int = SongRequest.topk,
+        cfg_scale: float = SongRequest.cfg_scale,
         format: Literal["wav", "flac", "mp3"] = "wav",
         style: str = "active",
         strength: float | None = None,
@@ -251,25 +259,25 @@ class Endpoints:
 
         `style` is "active", "base", or the id of a checkpoint, which may have a `strength`.
         """
-        wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format, style, strength)
-        return await self._made(await _in_thread(self._studio.songs.generate, *wanted))
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        return await self._made(await _in_thread(self._studio.songs.generate, request, format, style, strength))
 
     async def compare(
         self,
         checkpoint_id: str,
         tags: str = "",
         lyrics: str = "",
-        duration_sec: float = 60.0,
+        duration_sec: float = SongRequest.duration_sec,
         seed: int | None = None,
-        temperature: float = 1.0,
-        topk: int = 50,
-        cfg_scale: float = 1.5,
+        temperature: float = SongRequest.temperature,
+        topk: int = SongRequest.topk,
+        cfg_scale: float = SongRequest.cfg_scale,
         format: Literal["wav", "flac", "mp3"] = "wav",
         strength: float | None = None,
     ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
         """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
-        wanted = (tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, format, strength)
-        base, styled = await _in_thread(self._studio.songs.compare, checkpoint_id, *wanted)
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        base, styled = await _in_thread(self._studio.songs.compare, checkpoint_id, request, format, strength)
         return *await self._made(base), *await self._made(styled)
 
     async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:

@@ -1,6 +1,5 @@
 """📦 Models: trained styles as cards, a comparison with the base, and the import of a style."""
 
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
@@ -13,6 +12,7 @@ import gradio as gr
 from anyio import to_thread
 
 from heartmula_studio.errors import NotFoundError
+from heartmula_studio.generate.request import SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
@@ -23,6 +23,7 @@ from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
+from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
 
 POLL_SEC = 0.5
@@ -138,7 +139,7 @@ def _build_comparison(context: PageContext, comparing: gr.State) -> None:
         tags = gr.Textbox(label="Tags", placeholder="piano, calm, slow", max_lines=1)
         lyrics = gr.Textbox(label="Lyrics", lines=3, max_lines=12, placeholder="Empty for an instrumental")
         with gr.Row():
-            duration = gr.Slider(5, 240, 20, step=5, label="Length (seconds)", min_width=160)
+            duration = song_slider("duration_sec", "Length (seconds)", step=1, min_width=160)
             strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", min_width=160)
             seed = gr.Number(label="Seed", precision=0, min_width=120)
         with gr.Row():
@@ -284,7 +285,7 @@ def comparison_form(studio: Studio, id: str) -> tuple:
     title = f'<h2 class="card-title" dir="auto">{html.escape(checkpoint.name)} and the base</h2>'
     hint = '<p class="hint">One song, made twice with the same seed: without the style, and with it.</p>'
     tags, strength = ", ".join(checkpoint.styles), strength_of(checkpoint)
-    return gr.update(visible=True), title + hint, tags, strength, secrets.randbelow(2**31), gr.update(visible=False)
+    return gr.update(visible=True), title + hint, tags, strength, new_seed(), gr.update(visible=False)
 
 
 async def compare(
@@ -292,9 +293,9 @@ async def compare(
 ) -> AsyncIterator[list]:
     """Queue both songs; yield their progress and their audio, until both have ended."""
     checkpoint = find_checkpoint(studio, id)
-    wanted = partial(studio.songs.compare, id, tags, lyrics, duration_sec, seed, strength=strength)
     with user_errors():
-        pair = await to_thread.run_sync(wanted)
+        request = SongRequest.of({"tags": tags, "lyrics": lyrics, "duration_sec": duration_sec, "seed": seed})
+        pair = await to_thread.run_sync(partial(studio.songs.compare, id, request, strength=strength))
     name, last = checkpoint.name if checkpoint else "", None
     while True:
         if pair != last:

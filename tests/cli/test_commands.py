@@ -14,6 +14,8 @@ from heartmula_studio.cli.arguments import parse_arguments
 from heartmula_studio.cli.commands import train_config
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
 from tests.recordings import SONGS
@@ -107,6 +109,23 @@ def test_train_goes_on_with_the_lora_that_is_stored(tmp_path):
 
     assert config("--rank", "4").lora == lora
     assert config("--rank", "8", "--epochs", "9").lora == replace(lora, rank=8, alpha=16.0)
+
+
+def test_every_setting_of_a_training_is_an_option():
+    options = ["--depth-share", "0.5", "--lora-target-modules", "q_proj", "w1", "--save-memory", "--no-lora-use-dora"]
+    arguments = vars(parse_arguments(["train", "songs", "--out", "run", *options]))
+    given = {name: arguments[name] for name in FREE if arguments[name] is not None}
+    assert given == {
+        "depth_frame_fraction": 0.5,
+        "lora_target_modules": ["q_proj", "w1"],
+        "gradient_checkpointing": True,
+        "lora_use_dora": False,
+    }
+
+
+def test_what_is_left_out_of_a_song_is_as_everywhere():
+    arguments = vars(parse_arguments(["generate", "song.wav", "--tags", "piano", "--seed", "7"]))
+    assert SongRequest.of({name: arguments[name] for name in SONG}) == SongRequest("piano", seed=7)
 
 
 def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsys):

@@ -216,7 +216,7 @@ def check_create(page: Page, busy: Busy) -> None:
     wait_until(lambda: busy.get("/generate"))
     request = busy.get("/generate")[0]["request"]
     assert request["lyrics"] == " typed\n\n[Chorus]\nla"
-    assert (request["seed"], request["topk"], request["duration_sec"]) == (12, 52, 22)
+    assert (request["seed"], request["topk"], request["duration_sec"]) == (12, 51, 62)
     assert {"typed", "pop", "rock", "electronic"} <= set(request["tags"].split(", "))
     page.get_by_label("A tag of your own").press("Enter")
     wait_until(lambda: any("typed" in name for name in busy.get("/styles")["custom"]))

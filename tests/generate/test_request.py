@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -8,26 +9,28 @@ from heartmula_studio.generate.request import SongRequest
 
 def test_defaults_are_the_published_sampling_settings():
     request = SongRequest(tags="piano")
+    assert request.duration_sec == 60
     assert (request.temperature, request.topk, request.cfg_scale) == (1.0, 50, 1.5)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("duration_sec", 0.5, "from 1.0 to 600.0"),
-        ("duration_sec", 601, "from 1.0 to 600.0"),
-        ("duration_sec", math.nan, "from 1.0 to 600.0"),
-        ("duration_sec", "60", "from 1.0 to 600.0"),
-        ("seed", -1, "from 0 to"),
+        ("duration_sec", 0.5, "number between 1 and 600"),
+        ("duration_sec", 601, "number between 1 and 600"),
+        ("duration_sec", math.nan, "number between 1 and 600"),
+        ("duration_sec", "60", "number between 1 and 600"),
+        ("seed", -1, "between 0 and"),
         ("seed", 1.5, "a whole number"),
         ("seed", True, "a whole number"),
-        ("temperature", 0, "from 0.01 to 5.0"),
-        ("temperature", math.inf, "from 0.01 to 5.0"),
-        ("topk", 0, "a whole number from 1"),
-        ("topk", 50.0, "a whole number from 1"),
-        ("cfg_scale", 0.9, "from 1.0 to 10.0"),
-        ("tags", None, "one string"),
-        ("lyrics", ["la"], "one string"),
+        ("temperature", 0, "between 0.01 and 5"),
+        ("temperature", math.inf, "between 0.01 and 5"),
+        ("topk", 0, "a whole number between 1"),
+        ("topk", 50.0, "a whole number between 1"),
+        ("cfg_scale", 0.9, "between 1 and 10"),
+        ("tags", None, "text"),
+        ("tags", "a" * 5_001, "at most 5,000 characters"),
+        ("lyrics", ["la"], "text"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name, value, allowed):
@@ -35,3 +38,10 @@ def test_a_bad_value_is_named_with_what_is_allowed(name, value, allowed):
         SongRequest(**{"tags": "piano", name: value})
     assert name in caught.value.message
     assert allowed in caught.value.hint
+
+
+def test_a_seed_is_drawn_where_none_is_given():
+    values = {"tags": "piano", "duration_sec": None, "seed": None}
+    first, second = SongRequest.of(values), SongRequest.of(values)
+    assert first.seed != second.seed
+    assert replace(second, seed=first.seed) == first == SongRequest("piano", seed=first.seed)

@@ -1,10 +1,14 @@
 """What the page's fields mean: tags, styles, seeds, section marks."""
 
+from dataclasses import asdict
+
+import gradio as gr
 import pytest
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.generate.request import SONG
 from heartmula_studio.store.records import Generation
-from heartmula_studio.ui.create import form_values, joined, parsed_seed
+from heartmula_studio.ui.create import build_form, form_values, joined, parsed_seed, request_of
 from heartmula_studio.ui.page_context import comma_separated
 
 
@@ -34,3 +38,16 @@ def test_form_of_a_song_made_before():
     }  # fmt: skip
     song = Generation("abc", request, "wav", "2026-11-25T03:00:00.000000+00:00")
     assert form_values(song) == [["pop", "lo-fi"], "[Verse]\nla", 12.0, "7", 0.9, 40, 2.0]
+    assert asdict(request_of(form_values(song))) == request
+
+
+def test_the_form_takes_every_song_that_can_be_asked_for():
+    """A song of REST that was longer than the page's slider could not be made again from the page."""
+    with gr.Blocks():
+        form = build_form()
+    assert list(vars(form)) == list(SONG)
+    for name in ("duration_sec", "temperature", "cfg_scale"):
+        slider = getattr(form, name)
+        assert (slider.minimum, slider.maximum) == (SONG[name].minimum, SONG[name].maximum)
+    for name in ("duration_sec", "temperature", "topk", "cfg_scale"):
+        assert getattr(form, name).value == SONG[name].default

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import ConflictError, StudioError
-from heartmula_studio.generate.request import SongRequest, seed_or_new
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.queue import GenerationQueue
-from heartmula_studio.store.records import BASE_STYLE, UNDER_WAY, Generation
+from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE, UNDER_WAY, Generation
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
@@ -37,46 +37,21 @@ class SongService:
         self._queue.close()
 
     def generate(
-        self,
-        tags: str = "",
-        lyrics: str = "",
-        duration_sec: float = 60.0,
-        seed: int | None = None,
-        temperature: float = 1.0,
-        topk: int = 50,
-        cfg_scale: float = 1.5,
-        format: str = "wav",
-        style: str = "active",
-        strength: float | None = None,
+        self, request: SongRequest, format: str = "wav", style: str = ACTIVE_STYLE, strength: float | None = None
     ) -> Generation:
-        """Queue a song. Without a seed, a new one is drawn.
+        """Queue a song.
 
         style: "active" is what is active when its turn comes, "base" the base alone, else a checkpoint's id, which is
         then used for this song only, at `strength` (1 unless given).
         Raises InvalidInputError, NotFoundError, and CheckpointError where the style does not fit the base.
         """
-        request = SongRequest(tags, lyrics, duration_sec, seed_or_new(seed), temperature, topk, cfg_scale)
         self._engine.get().check(style, strength)
         return self._queue.submit(request, format, style, strength)
 
     def compare(
-        self,
-        checkpoint_id: str,
-        tags: str = "",
-        lyrics: str = "",
-        duration_sec: float = 60.0,
-        seed: int | None = None,
-        temperature: float = 1.0,
-        topk: int = 50,
-        cfg_scale: float = 1.5,
-        format: str = "wav",
-        strength: float | None = None,
+        self, checkpoint_id: str, request: SongRequest, format: str = "wav", strength: float | None = None
     ) -> tuple[Generation, Generation]:
-        """Queue one song twice, of one seed: made by the base alone, and in a style; both or none.
-
-        Raises as `generate`.
-        """
-        request = SongRequest(tags, lyrics, duration_sec, seed_or_new(seed), temperature, topk, cfg_scale)
+        """Queue one song twice: made by the base alone, and in a style; both or none. Raises as `generate`."""
         self._store.checkpoints.folder(checkpoint_id)
         self._engine.get().check(checkpoint_id, strength)
         base = self._queue.submit(request, format, BASE_STYLE)

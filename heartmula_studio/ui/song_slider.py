@@ -1,0 +1,17 @@
+"""Sliders for the settings of a song, wherever the page asks for one."""
+
+from typing import Any
+
+import gradio as gr
+
+from heartmula_studio.generate.request import SONG
+
+
+def song_slider(name: str, label: str, step: float, **more: Any) -> gr.Slider:
+    """Build a slider over everything that a setting may be."""
+    setting = SONG[name]
+    assert setting.minimum is not None
+    assert setting.maximum is not None
+    return gr.Slider(
+        setting.minimum, setting.maximum, setting.default, step=step, label=label, info=setting.help, **more
+    )
