@@ -199,6 +199,8 @@ def add_setting(parser: argparse.ArgumentParser, setting: Setting, *flags: str, 
 
 def help_of(setting: Setting) -> str:
     """What a setting does, and its default where that is one for all."""
+    if setting.kind is tuple:
+        return f"{setting.help} Out of {', '.join(setting.choices)}."
     is_shown = setting.kind in METAVARS and setting.default not in (None, "") and setting.name not in FITTED
     return f"{setting.help} Default: {setting.default}." if is_shown else setting.help
 

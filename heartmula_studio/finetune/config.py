@@ -43,7 +43,7 @@ class LoraSettings(Definition):
         Field(
             strict=False,
             min_length=1,
-            description=f"Which linear layers a LoRA changes: {', '.join(get_args(TransformerLinear))}.",
+            description="Which linear layers a LoRA changes.",
         ),
     ] = TRANSFORMER_LINEARS
     use_rslora: Annotated[bool, Field(description="Keeps high ranks from growing too weak (rsLoRA).")] = False
@@ -93,7 +93,7 @@ class TrainConfig(Definition):
     max_window_sec: Annotated[
         float,
         Field(
-            ge=1, le=600, description="Longer songs are heard in several windows, in seconds. Less takes less memory."
+            ge=1, le=600, description="In seconds. Longer songs are heard in several windows. Less takes less memory."
         ),
     ] = 240.0
     conditioning_dropout: Annotated[Share, Field(description="How often a song is heard without its words.")] = 0.1
@@ -101,12 +101,15 @@ class TrainConfig(Definition):
         float, Field(ge=0.001, le=1, description="The share of frames that the depth decoder learns from.")
     ] = 1.0
     mixed_precision: Annotated[
-        Literal["no", "bf16", "fp16"], Field(description="What is computed in. 16 bits are faster on a GPU.")
+        Literal["no", "bf16", "fp16"], Field(description="What the network computes in. 16 bits are faster on a GPU.")
     ] = "no"
     # Of the base in memory; an adapter itself is float32.
     base_dtype: Annotated[
         BaseDtype,
-        Field(description="Of the base in memory. nf4 is for a LoRA; bfloat16 brings a full fine-tune to a 24 GB GPU."),
+        Field(
+            description="Of the base in memory. 16 bits take half of 32, and bring a full fine-tune to a 24 GB GPU; "
+            "4 bits (nf4) are for a LoRA."
+        ),
     ] = "float32"
     save_dtype: Annotated[
         Dtype, Field(description="Of a full checkpoint's weights, unless they are trained in fewer bits.")
@@ -115,7 +118,7 @@ class TrainConfig(Definition):
         bool, Field(description="Less memory, a third slower. On by itself on a GPU.")
     ] = False
     state_every_steps: Annotated[
-        int, Field(ge=1, le=100_000_000, description="How often a resumable state is saved, in steps.")
+        int, Field(ge=1, le=100_000_000, description="Steps after which a resumable state is saved.")
     ] = 50
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same run.")] = 0
 

@@ -10,6 +10,9 @@ import gradio as gr
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.flat_settings import FREE, LORA_PREFIX
+from heartmula_studio.settings import BUNDLED_BASE
 from heartmula_studio.store.records import Dataset, Method
 from heartmula_studio.store.views import Estimate
 from heartmula_studio.studio import Studio
@@ -21,9 +24,7 @@ from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
 FIRST_STEP = "Make a dataset of at least five songs first, or try the six example clips."
-SMALL_BASE = "nano"
 LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
-LORA_PREFIX = "lora_"
 ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
 LAYERS = (("All linear layers", "all"), ("Attention only", "attention"))
 SCHEDULES = (("Falls to zero", "cosine"), ("Stays the same", "constant"))
@@ -34,27 +35,32 @@ SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A setting of the trainer under Advanced, by its flat name; what it may be is the trainer's to say.
+class AdvancedField:
+    """A field under Advanced for a setting of the trainer, by its flat name. Type, default and help are the trainer's.
 
-    `automatic` is the value that leaves it to the studio.
+    `automatic` is the value that leaves it to the studio; `note` is what only this page has to say.
     """
 
     name: str
     label: str
-    info: str
-    default: bool | int | float | str
     choices: tuple[tuple[str, str], ...] = ()
     automatic: bool | int | str | None = None
+    note: str = ""
+
+    @property
+    def default(self) -> bool | int | float | str:
+        return FREE[self.name].default if self.automatic is None else self.automatic
 
     def build(self, default: Any) -> SettingField:
+        setting = FREE[self.name]
+        info = f"{setting.help} {self.note}".rstrip()
         with gr.Column(min_width=200):
             if self.choices:
-                return gr.Dropdown(list(self.choices), value=default, label=self.label, info=self.info)
-            if isinstance(default, bool):
-                return gr.Checkbox(default, label=self.label, info=self.info)
-            precision, step = (0, 1) if isinstance(default, int) else (None, 0.01)
-            return gr.Number(default, label=self.label, info=self.info, precision=precision, step=step)
+                return gr.Dropdown(list(self.choices), value=default, label=self.label, info=info)
+            if setting.kind is bool:
+                return gr.Checkbox(default, label=self.label, info=info)
+            precision, step = (0, 1) if setting.kind is int else (None, 0.01)
+            return gr.Number(default, label=self.label, info=info, precision=precision, step=step)
 
 
 @dataclass(frozen=True)
@@ -72,34 +78,32 @@ class Preset:
 
 PRESETS = (
     Preset("Quick test", epochs=1, rate=1.0, lora_rank=8),
-    Preset("Balanced", epochs=4, rate=1.0, lora_rank=8),
+    Preset("Balanced", epochs=TrainConfig.epochs, rate=1.0, lora_rank=LoraSettings.rank),
     Preset("High quality", epochs=10, rate=0.5, lora_rank=16),
 )
 BALANCED = PRESETS[1]
 
 ADVANCED = (
-    Setting("lora_alpha", "LoRA alpha", "How strongly the LoRA acts. 0 is twice its rank.", 0.0, automatic=0),
-    Setting("lora_dropout", "LoRA dropout", "Forgets a share at random, against overlearning.", 0.0),
-    Setting("lora_target_modules", "Layers", "Attention alone is smaller, all learns more.", "all", LAYERS, "all"),
-    Setting("lora_use_rslora", "rsLoRA", "Keeps high ranks from growing too weak.", False),
-    Setting("lora_use_dora", "DoRA", "Learns direction and strength apart. Slower.", False),
-    Setting("schedule", "Schedule", "How the learning rate goes on after warming up.", "cosine", SCHEDULES),
-    Setting("warmup_ratio", "Warm-up", "The share of steps in which the rate rises.", 0.05),
-    Setting("weight_decay", "Weight decay", "Pulls what is learnt towards the base.", 0.01),
-    Setting("max_grad_norm", "Gradient limit", "Cuts off single steps that are too large.", 1.0),
-    Setting("batch_size", "Batch size", "Windows heard at once. More takes more memory.", 1),
-    Setting("gradient_accumulation_steps", "Accumulation", "Batches for one step, without more memory.", 1),
-    Setting("max_window_sec", "Longest window", "Seconds heard in one piece. Less takes less memory.", 240.0),
-    Setting("conditioning_dropout", "Prompt dropout", "How often a song is heard without words.", 0.1),
-    Setting("depth_frame_fraction", "Detail share", "The share of moments whose detail is learnt.", 1.0),
-    Setting("mixed_precision", "Precision", "16 bits are faster on a GPU.", "", PRECISIONS, automatic=""),
-    Setting("base_dtype", "Base in memory", "16 bits take half of 32; 4 are for LoRA only.", "", BASES, automatic=""),
-    Setting(
-        "gradient_checkpointing", "Checkpointing", "Less memory, a third slower; a GPU has it on.", False, (), False
-    ),
-    Setting("state_every_steps", "Save every", "Steps after which it can be resumed.", 50),
-    Setting("max_steps", "Most steps", "Stops there, whatever the epochs. 0 is no limit.", 0, automatic=0),
-    Setting("seed", "Seed", "The same number gives the same run.", 0),
+    AdvancedField("lora_alpha", "LoRA alpha", automatic=0, note="0 is twice its rank."),
+    AdvancedField("lora_dropout", "LoRA dropout"),
+    AdvancedField("lora_target_modules", "Layers", LAYERS, "all", "Attention alone is smaller, all learns more."),
+    AdvancedField("lora_use_rslora", "rsLoRA"),
+    AdvancedField("lora_use_dora", "DoRA"),
+    AdvancedField("schedule", "Schedule", SCHEDULES),
+    AdvancedField("warmup_ratio", "Warm-up"),
+    AdvancedField("weight_decay", "Weight decay"),
+    AdvancedField("max_grad_norm", "Gradient limit"),
+    AdvancedField("batch_size", "Batch size"),
+    AdvancedField("gradient_accumulation_steps", "Accumulation"),
+    AdvancedField("max_window_sec", "Longest window"),
+    AdvancedField("conditioning_dropout", "Prompt dropout"),
+    AdvancedField("depth_frame_fraction", "Depth frames"),
+    AdvancedField("mixed_precision", "Precision", PRECISIONS, ""),
+    AdvancedField("base_dtype", "Base in memory", BASES, ""),
+    AdvancedField("gradient_checkpointing", "Checkpointing", (), False),
+    AdvancedField("state_every_steps", "Save every"),
+    AdvancedField("max_steps", "Most steps", automatic=0, note="0 is no limit."),
+    AdvancedField("seed", "Seed"),
 )
 NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in ADVANCED))
 
@@ -292,7 +296,7 @@ def method_sizes(studio: Studio, dataset_id: str | None) -> Mapping[str, str]:
         estimates = {method: studio.planning.estimate(dataset_id or "", method) for method in METHODS}
     except StudioError:
         estimates = {}
-    if studio.health().base_model != SMALL_BASE:
+    if studio.health().base_model != BUNDLED_BASE:
         return LARGE_BASE_SIZES
     return {method: f"~{rough_size(estimate.checkpoint_bytes)}" for method, estimate in estimates.items()}
 

@@ -15,7 +15,8 @@ from heartmula_studio.cli.commands import train_config
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
-from heartmula_studio.generate.request import SONG, SongRequest
+from heartmula_studio.generate.request import SONG as SONG_SETTINGS
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
 from tests.recordings import SONGS
@@ -125,7 +126,7 @@ def test_every_setting_of_a_training_is_an_option():
 
 def test_what_is_left_out_of_a_song_is_as_everywhere():
     arguments = vars(parse_arguments(["generate", "song.wav", "--tags", "piano", "--seed", "7"]))
-    assert SongRequest.of({name: arguments[name] for name in SONG}) == SongRequest("piano", seed=7)
+    assert SongRequest.of({name: arguments[name] for name in SONG_SETTINGS}) == SongRequest("piano", seed=7)
 
 
 def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsys):
