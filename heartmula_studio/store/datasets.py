@@ -138,8 +138,8 @@ class Datasets(Collection[Dataset]):
         Without a caption, a text that waits for this song becomes it. Raises NotFoundError, InvalidInputError,
         UploadTooLargeError for one song too many, ConflictError for one that is there already, StorageError.
         """
-        lyrics, known_rights = checked_lyrics(caption), songs.checked_rights(rights)
-        song_tags = checked_tags(tags, "tags")
+        lyrics, song_tags = checked_lyrics(caption), checked_tags(tags, "tags")
+        known_rights = songs.checked_rights(rights)
         with self.locked(id):
             dataset = self.get(id)
             songs.require_room(dataset, self._max_files)
