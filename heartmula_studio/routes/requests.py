@@ -67,7 +67,8 @@ class TrainingSettings(create_model("TrainingSettings", __base__=Body, **TRAININ
     """What is left out takes the studio's defaults."""
 
     def given(self) -> dict[str, Any]:
-        return self.model_dump(exclude_unset=True, exclude_none=True)
+        given: dict[str, Any] = self.model_dump(exclude_unset=True, exclude_none=True)
+        return given
 
 
 class NewJob(TrainingSettings):
