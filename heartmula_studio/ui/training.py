@@ -27,9 +27,9 @@ FIRST_STEP = "Make a dataset of at least five songs first, or try the six exampl
 LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
 ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
 LAYERS = (("All linear layers", "all"), ("Attention only", "attention"))
-SCHEDULES = (("Falls to zero", "cosine"), ("Stays the same", "constant"))
-BASES = (("As suits this machine", ""), ("32 bits", "float32"), ("16 bits", "bfloat16"), ("4 bits", "nf4"))
-PRECISIONS = (("As suits this machine", ""), ("32 bits", "no"), ("bf16", "bf16"), ("fp16", "fp16"))
+SCHEDULES = (("Cosine, to zero", "cosine"), ("Constant", "constant"))
+BASES = (("Automatic", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("nf4 (4-bit)", "nf4"))
+PRECISIONS = (("Automatic", ""), ("Off (float32)", "no"), ("bf16", "bf16"), ("fp16", "fp16"))
 
 SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider
 
@@ -86,23 +86,23 @@ BALANCED = PRESETS[1]
 ADVANCED = (
     AdvancedField("lora_alpha", "LoRA alpha", automatic=0, note="0 is twice its rank."),
     AdvancedField("lora_dropout", "LoRA dropout"),
-    AdvancedField("lora_target_modules", "Layers", LAYERS, "all", "Attention alone is smaller, all learns more."),
+    AdvancedField("lora_target_modules", "LoRA layers", LAYERS, "all", "Attention alone is smaller, all learns more."),
     AdvancedField("lora_use_rslora", "rsLoRA"),
     AdvancedField("lora_use_dora", "DoRA"),
-    AdvancedField("schedule", "Schedule", SCHEDULES),
-    AdvancedField("warmup_ratio", "Warm-up"),
+    AdvancedField("schedule", "Learning rate schedule", SCHEDULES),
+    AdvancedField("warmup_ratio", "Warm-up ratio"),
     AdvancedField("weight_decay", "Weight decay"),
-    AdvancedField("max_grad_norm", "Gradient limit"),
+    AdvancedField("max_grad_norm", "Gradient clipping"),
     AdvancedField("batch_size", "Batch size"),
-    AdvancedField("gradient_accumulation_steps", "Accumulation"),
-    AdvancedField("max_window_sec", "Longest window"),
+    AdvancedField("gradient_accumulation_steps", "Gradient accumulation"),
+    AdvancedField("max_window_sec", "Window length (s)"),
     AdvancedField("conditioning_dropout", "Prompt dropout"),
-    AdvancedField("depth_frame_fraction", "Depth frames"),
-    AdvancedField("mixed_precision", "Precision", PRECISIONS, ""),
-    AdvancedField("base_dtype", "Base in memory", BASES, ""),
-    AdvancedField("gradient_checkpointing", "Checkpointing", (), False),
-    AdvancedField("state_every_steps", "Save every"),
-    AdvancedField("max_steps", "Most steps", automatic=0, note="0 is no limit."),
+    AdvancedField("depth_frame_fraction", "Depth frame fraction"),
+    AdvancedField("mixed_precision", "Mixed precision", PRECISIONS, ""),
+    AdvancedField("base_dtype", "Base weights", BASES, ""),
+    AdvancedField("gradient_checkpointing", "Gradient checkpointing", (), False),
+    AdvancedField("state_every_steps", "Save every (steps)"),
+    AdvancedField("max_steps", "Max steps", automatic=0, note="0 is no limit."),
     AdvancedField("seed", "Seed"),
 )
 NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in ADVANCED))
