@@ -63,7 +63,7 @@ class SongFields(Body):
     rights: Rights = "unknown"
 
 
-class TrainingSettings(create_model("TrainingSettings", __base__=Body, **TRAINING_FIELDS)):  # type: ignore[misc]  # made
+class TrainingSettings(create_model("TrainingSettings", __base__=Body, **TRAINING_FIELDS)):  # type: ignore[misc]  # dynamic
     """What is left out takes the studio's defaults."""
 
     def given(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Activation(Body):
     strength: float = Field(1.0, description="0 (the base model) to 2.", examples=[1.0])
 
 
-class SongSettings(create_model("SongSettings", __base__=Body, **SONG_FIELDS)):  # type: ignore[misc]  # made
+class SongSettings(create_model("SongSettings", __base__=Body, **SONG_FIELDS)):  # type: ignore[misc]  # dynamic
     format: SongFormat = Field("wav", examples=["wav"])
 
     def request(self) -> SongRequest:
