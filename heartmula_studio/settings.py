@@ -4,15 +4,17 @@ Knows what the values may be, not what they are used for. Imports nothing heavy.
 """
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 from urllib.parse import urlsplit
 
 import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
+from heartmula_studio.definition import Setting
 from heartmula_studio.device_name import ALLOWED, is_device_name
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
@@ -23,27 +25,72 @@ CONFIG_PATH = INSTALLED_CONFIG_PATH if INSTALLED_CONFIG_PATH.is_file() else Path
 SPACE_STORAGE = Path("/data")  # where Hugging Face mounts a Space's persistent storage
 GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
 PATHS = ("data_dir", "checkpoints_dir", "accelerate_config")
+SECRETS = ("token",)
+
+
+def _stripped(text: str) -> str:
+    return text.strip()
+
+
+def _or_none(text: str) -> str | None:
+    return text.strip() or None
+
+
+def _without_slash(text: str) -> str:
+    return text.strip().rstrip("/")
+
+
+def _device(text: str) -> str:
+    if not is_device_name(text):
+        raise ValueError(text)
+    return text
+
+
+Text = Annotated[str, BeforeValidator(_stripped), Field(min_length=1)]
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+Bytes = Annotated[int, Field(ge=1, le=2**40)]
+ROOT_PATH = r"^((https?://[a-z0-9.-]+(:\d{1,5})?)?(/[A-Za-z0-9_~.-]+)*)$"
+VISIBLE_ASCII = r"^[!-~]{8,}$"  # what fits into an HTTP header as it is
 
 
 @dataclass(frozen=True)
 class Settings:
     """One field for each entry under `settings:` in the file; HEARTMULA_<FIELD> overrides it."""
 
-    data_dir: Path  # datasets, jobs, checkpoints and songs
-    base_model: str  # "nano", a folder in heartlib's layout, or "auto"
-    device: str  # a torch device, or "auto"
-    checkpoints_dir: Path | None  # official checkpoints in heartlib's layout
-    max_window_sec: float
-    max_song_sec: float
-    max_upload_bytes: int  # of one song
-    max_files: int  # songs in a dataset
-    max_import_bytes: int  # of a checkpoint or dataset made elsewhere
-    accelerate_config: Path | None  # how training is spread over devices and machines; None is this machine alone
-    host: str  # the address the server listens on
-    port: int  # 0 is any free one
-    root_path: str  # where a proxy serves the studio: "", "/studio", or "https://music.example/studio"
-    token: str | None = field(repr=False)  # what REST and the page ask for; None asks for nothing
-    allow_anonymous: bool  # serve other machines without a token
+    data_dir: Annotated[Folder, BeforeValidator(_or_none), Field(description="a folder")]  # of all that is made
+    base_model: Annotated[Text, Field(description="nano, auto, or a folder in heartlib's ckpt/ layout")]
+    device: Annotated[str, AfterValidator(_device), Field(description=ALLOWED)]
+    checkpoints_dir: Annotated[
+        Folder | None,
+        BeforeValidator(_or_none),
+        Field(description="a folder in heartlib's ckpt/ layout that holds the official checkpoints, or nothing"),
+    ]
+    max_window_sec: Annotated[float, Field(ge=1, le=600)]
+    max_song_sec: Annotated[float, Field(ge=1, le=7200)]
+    max_upload_bytes: Bytes  # of one song
+    max_files: Annotated[int, Field(ge=1, le=100_000)]  # songs in a dataset
+    max_import_bytes: Bytes  # of a checkpoint or dataset made elsewhere
+    accelerate_config: Annotated[  # how training is spread over devices and machines; None is this machine alone
+        Folder | None, BeforeValidator(_or_none), Field(description="a file made by `accelerate config`, or nothing")
+    ]
+    host: Annotated[
+        Text, Field(description="an address or name of this machine: 127.0.0.1 for itself only, 0.0.0.0 for all others")
+    ]
+    port: Annotated[int, Field(ge=0, le=65535)]  # 0 is any free one
+    root_path: Annotated[  # where a proxy serves the studio
+        str,
+        BeforeValidator(_without_slash),
+        Field(
+            pattern=ROOT_PATH,
+            description="a path such as /studio, an address such as https://music.example, or nothing",
+        ),
+    ]
+    token: Annotated[  # what REST and the page ask for; None asks for nothing
+        Annotated[str, Field(pattern=VISIBLE_ASCII)] | None,
+        BeforeValidator(lambda text: text or None),
+        Field(description="8 or more visible ASCII characters without spaces, or nothing"),
+    ] = field(repr=False)
+    allow_anonymous: Annotated[bool, Field(description="true or false")]  # serve other machines without a token
 
     @property
     def path_prefix(self) -> str:
@@ -67,103 +114,31 @@ class Settings:
         Raises NotFoundError without the file; InvalidInputError naming the value, where it stands and what is allowed.
         """
         texts = _read_file(config_path)
-        values = {name: _parse(name, texts[name], f"{name} in {config_path}") for name in _RULES}
+        values = {name: _parse(name, texts[name], f"{name} in {config_path}") for name in _FIELDS}
         folder = Path.cwd() if config_path == INSTALLED_CONFIG_PATH else config_path.parent
         for name in PATHS:
             values[name] = values[name] and folder / values[name]
         if "SPACE_ID" in environ and SPACE_STORAGE.is_dir():
             values["data_dir"] = SPACE_STORAGE
-        for name in _RULES:
+        for name in _FIELDS:
             for variable in (GRADIO_VARIABLES.get(name), f"HEARTMULA_{name.upper()}"):
                 if variable and environ.get(variable):
                     values[name] = _parse(name, environ[variable], variable)
         return cls(**values)
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """How one setting is read, and what is said when that fails with ValueError."""
-
-    parse: Callable[[str], Any]
-    allowed: str
-    is_secret: bool = False
-
-
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError(text)
-    return text.strip()
-
-
-def _folder(text: str) -> Path:
-    return Path(_text(text)).expanduser()
-
-
-def _optional_path(text: str) -> Path | None:
-    return _folder(text) if text.strip() else None
-
-
-def _token(text: str) -> str | None:
-    """Visible ASCII: what fits into an HTTP header as it is."""
-    if text and not re.fullmatch(r"[!-~]{8,}", text):
-        raise ValueError("token")
-    return text or None
-
-
-def _root_path(text: str) -> str:
-    if not re.fullmatch(r"(https?://[a-z0-9.-]+(:\d{1,5})?)?(/[A-Za-z0-9_~.-]+)*/?", text.strip()):
-        raise ValueError(text)
-    return text.strip().rstrip("/")
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in ("0", "false", "no", "1", "true", "yes"):
-        raise ValueError(text)
-    return text.lower() in ("1", "true", "yes")
-
-
-def _device(text: str) -> str:
-    if not is_device_name(text):
-        raise ValueError(text)
-    return text
-
-
-def _number(kind: Callable[[str], float], low: float, high: float, what: str) -> _Rule:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise ValueError(text)
-        return value
-
-    return _Rule(parse, f"{'a whole number' if kind is int else 'a number'} of {what} from {low:,} to {high:,}")
-
-
-_RULES: Mapping[str, _Rule] = {
-    "data_dir": _Rule(_folder, "a folder"),
-    "base_model": _Rule(_text, "nano, auto, or a folder in heartlib's ckpt/ layout"),
-    "device": _Rule(_device, ALLOWED),
-    "checkpoints_dir": _Rule(_optional_path, "a folder in heartlib's ckpt/ layout, or nothing"),
-    "max_window_sec": _number(float, 1, 600, "seconds"),
-    "max_song_sec": _number(float, 1, 7200, "seconds"),
-    "max_upload_bytes": _number(int, 1, 2**40, "bytes"),
-    "max_files": _number(int, 1, 100_000, "songs"),
-    "max_import_bytes": _number(int, 1, 2**40, "bytes"),
-    "accelerate_config": _Rule(_optional_path, "a file made by `accelerate config`, or nothing"),
-    "host": _Rule(_text, "an address or name of this machine: 127.0.0.1 for itself only, 0.0.0.0 for all others too"),
-    "port": _number(int, 0, 65535, "the port"),
-    "root_path": _Rule(_root_path, "a path such as /studio, an address such as https://music.example, or nothing"),
-    "token": _Rule(_token, "8 or more visible ASCII characters without spaces, or nothing", is_secret=True),
-    "allow_anonymous": _Rule(_switch, "true or false"),
-}
+_FIELDS: Mapping[str, Any] = get_type_hints(Settings, include_extras=True)
 
 
 def _parse(name: str, text: str, place: str) -> Any:
-    rule = _RULES[name]
     try:
-        return rule.parse(text)
-    except ValueError as error:
-        shown = "not a token" if rule.is_secret else repr(text)
-        raise InvalidInputError(f"{place} is {shown}.", f"Allowed: {rule.allowed}.") from error
+        return TypeAdapter(_FIELDS[name]).validate_python(text)
+    except ValidationError:
+        info = FieldInfo.from_annotation(_FIELDS[name])
+        shown = "not a token" if name in SECRETS else repr(text)
+        allowed = info.description or Setting(name, info).allowed
+        # The original error would show a secret.
+        raise InvalidInputError(f"{place} is {shown}.", f"Allowed: {allowed}.") from None
 
 
 def _read_file(path: Path) -> dict[str, str]:
@@ -175,7 +150,7 @@ def _read_file(path: Path) -> dict[str, str]:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInputError(f"{path} is not YAML ({error}).", "Restore it from the project.") from error
     values = sections.get("settings") if isinstance(sections, dict) else None
-    if not isinstance(values, dict) or set(values) != set(_RULES):
+    if not isinstance(values, dict) or set(values) != set(_FIELDS):
         found = ", ".join(map(str, values)) if isinstance(values, dict) else "nothing"
-        raise InvalidInputError(f"`settings:` in {path} has {found}.", f"It needs exactly {', '.join(_RULES)}.")
+        raise InvalidInputError(f"`settings:` in {path} has {found}.", f"It needs exactly {', '.join(_FIELDS)}.")
     return {name: "" if value is None else str(value) for name, value in values.items()}
