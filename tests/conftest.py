@@ -39,6 +39,9 @@ LONG_FILES = (
     "finetune/test_environment.py",
     "finetune/test_four_bits.py",
     "finetune/test_train.py",
+    "finetune/test_sixteen_bits.py",
+    "finetune/costs/test_activations.py",
+    "generate/test_adapter.py",
     "codec/test_codec.py",
     "codec/test_corpus.py",
     "store/test_processes.py",
@@ -49,6 +52,16 @@ LONG_FILES = (
     "cli/test_check.py",
     "cli/test_commands.py",
     "test_app.py",
+    "arch/test_checkpoints.py",
+    "finetune/test_fused_lora.py",
+    "finetune/test_checkpointing.py",
+    "generate/test_official_files.py",
+    "generate/decoding/test_generator.py",
+    "codec/test_identity.py",
+    "codec/test_audio_file.py",
+    "codec/test_mpeg.py",
+    "codec/test_roundtrip.py",
+    "test_studio.py",
 )
 
 
