@@ -16,9 +16,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
+from heartmula_studio.dataset.arrow_tables import (
+    TableCell,
+    audio_column,
+    class_names,
+    column_features,
+    is_table,
+    read_records,
+    read_schema,
+    row_values,
+)
 from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile
 from heartmula_studio.dataset.track_columns import (
     AUDIO_COLUMNS,
@@ -36,19 +45,6 @@ MAX_TEXT_BYTES = 2**28  # of a metadata file
 NO_GENRES = ("train", "test", "validation", "valid", "val", "dev", "eval", "data", "audio", "songs", "music", "clips")
 NAMES_SHOWN = 5
 METADATA_HINT = "Name each file in a column file_name, as a path that begins at the metadata file's own folder."
-
-
-class TableCell:
-    """The bytes of a song in a table, which are given out once and then let go: the next row has to fit into memory."""
-
-    def __init__(self, buffer: pa.Buffer):
-        self._buffer: pa.Buffer | None = buffer
-
-    def chunks(self) -> Iterator[bytes]:
-        buffer, self._buffer = self._buffer, None
-        assert buffer is not None, "the bytes were given out before"
-        for start in range(0, buffer.size, COPY_BYTES):
-            yield buffer.slice(start, min(COPY_BYTES, buffer.size - start)).to_pybytes()
 
 
 @dataclass(frozen=True)
@@ -111,7 +107,7 @@ def incoming_tracks(files: Sequence[SourceFile], skip: Skip, is_local: bool = Fa
     """
     audio = _Audio([file for file in files if file.suffix in AUDIO_SUFFIXES], is_local)
     others = [file for file in files if file.suffix not in AUDIO_SUFFIXES]
-    tables = [file for file in others if _is_table(file) and not _is_metadata(file)]
+    tables = [file for file in others if is_table(file) and not _is_metadata(file)]
     count = 0
     for table in tables:
         for track in _table_tracks(table, audio, skip):
@@ -133,15 +129,10 @@ def incoming_tracks(files: Sequence[SourceFile], skip: Skip, is_local: bool = Fa
 # --- tables with a track in each row ---------------------------------------------------------------------------------
 
 
-def _is_table(file: SourceFile) -> bool:
-    # `datasets` leaves its work beside what it saves.
-    return file.suffix == ".parquet" or file.suffix == ".arrow" and not file.base.startswith("cache-")
-
-
 def _table_tracks(table: SourceFile, audio: _Audio, skip: Skip) -> Iterator[IncomingTrack]:
     with _read_errors(table):
-        schema = _schema(table)
-        column = _audio_column(schema)
+        schema = read_schema(table)
+        column = audio_column(schema)
         if column is None:
             skip(table.name, f"It has no column with audio, only {_shortened(schema.names)}.")
             return
@@ -169,95 +160,15 @@ def _cell_track(cell: Any, row: _Row, table: SourceFile, audio: _Audio) -> Incom
     return IncomingTrack(file.base, file.path, row.words) if file else f"There is no file {path[:200]}."
 
 
-def _audio_column(schema: pa.Schema) -> str | None:
-    """The column that is marked as audio, else the first of a usual name."""
-    marked = [name for name, kind in _features(schema).items() if kind.get("_type") == "Audio" and name in schema.names]
-    by_key = {name.lower(): name for name in schema.names}
-    usual = [by_key[name] for name in AUDIO_COLUMNS if name in by_key]
-    return next(iter([*marked, *usual]), None)
-
-
-def _schema(table: SourceFile) -> pa.Schema:
-    if table.suffix == ".parquet":
-        with pq.ParquetFile(table.path) as file:
-            return file.schema_arrow
-    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as batches:
-        return batches.schema
-
-
 def _table_rows(table: SourceFile, schema: pa.Schema, columns: Sequence[str], audio: str = "") -> Iterator[_Row]:
     """Yield the rows; bytes in the column `audio` stay where they were read to, as `pa.Buffer`."""
-    class_names = {name.lower(): names for name, kind in _features(schema).items() if (names := _class_names(kind))}
+    labels = {name.lower(): names for name, kind in column_features(schema).items() if (names := class_names(kind))}
     numbers = itertools.count(1)  # `enumerate` would hold on to the row before
-    for record in _records(table, columns):
-        values = record.to_pylist()[0] if not audio else _values(record, audio)
+    for record in read_records(table, columns):
+        values = record.to_pylist()[0] if not audio else row_values(record, audio)
         del record
-        yield _row(f"{table.name}, row {next(numbers)}", values, class_names)
+        yield _row(f"{table.name}, row {next(numbers)}", values, labels)
         del values
-
-
-def _values(record: pa.RecordBatch, audio: str) -> dict[str, Any]:
-    (values,) = record.drop_columns([audio]).to_pylist() if record.num_columns > 1 else ({},)
-    return {**values, audio: _cell(record.column(audio)[0])}
-
-
-def _cell(value: "pa.Scalar[Any]") -> Any:
-    if isinstance(value, pa.StructScalar) and value.is_valid:
-        return {name: _cell(part) for name, part in value.items()}
-    if isinstance(value, pa.BinaryScalar) and not isinstance(value, pa.StringScalar) and value.is_valid:
-        return value.as_buffer()
-    return value.as_py()
-
-
-def _records(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a table, each a batch of its own, of which none outlives its use here."""
-    for batch in _batches(table, columns):
-        for start in range(batch.num_rows):
-            record = batch.slice(start, 1)
-            if start + 1 == batch.num_rows:
-                del batch
-            yield record
-            del record
-
-
-def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read a table without more of its audio in memory than need be."""
-    if table.suffix == ".parquet":
-        with pq.ParquetFile(table.path, buffer_size=COPY_BYTES, pre_buffer=False) as file:  # else it reads all ahead
-            yield from file.iter_batches(batch_size=1, columns=list(columns))
-        return
-    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as reader:
-        batches: Iterable[pa.RecordBatch]
-        if isinstance(reader, pa.RecordBatchFileReader):
-            batches = map(reader.get_batch, range(reader.num_record_batches))
-        else:
-            batches = reader
-        yield from (batch.select(list(columns)) for batch in batches)
-
-
-def _arrow_batches(file: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | pa.RecordBatchFileReader:
-    is_file = file.read(6) == b"ARROW1"
-    file.seek(0)
-    return pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
-
-
-def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    """The types that `datasets` notes beside the columns; {} where another program wrote them."""
-    note = (schema.metadata or {}).get(b"huggingface", b"{}")
-    try:
-        features = json.loads(note)["info"]["features"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
-
-
-def _class_names(kind: Any) -> list[str] | None:
-    """The names behind the numbers of a `ClassLabel`, or of a list of such."""
-    if isinstance(kind, list) and kind:
-        return _class_names(kind[0])
-    if not isinstance(kind, dict):
-        return None
-    return kind.get("names") if kind.get("_type") == "ClassLabel" else _class_names(kind.get("feature"))
 
 
 def _row(
@@ -320,7 +231,7 @@ def _nothing_named(meta: SourceFile, rows: Sequence[_Row], missing: Sequence[str
 
 def _metadata_rows(meta: SourceFile, skip: Skip) -> Iterator[_Row]:
     if meta.suffix == ".parquet":
-        schema = _schema(meta)
+        schema = read_schema(meta)
         yield from _table_rows(meta, schema, schema.names)
         return
     text = _text(meta).decode("utf-8-sig")

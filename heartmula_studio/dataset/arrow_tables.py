@@ -1,0 +1,111 @@
+"""Tables of the Arrow family: parquet and what `datasets` saves. A row is read at a time; nothing is decoded."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from heartmula_studio.dataset.source_files import COPY_BYTES, SourceFile
+from heartmula_studio.dataset.track_columns import AUDIO_COLUMNS
+
+
+class TableCell:
+    """The bytes of a song in a table, which are given out once and then let go: the next row has to fit into memory."""
+
+    def __init__(self, buffer: pa.Buffer):
+        self._buffer: pa.Buffer | None = buffer
+
+    def chunks(self) -> Iterator[bytes]:
+        buffer, self._buffer = self._buffer, None
+        assert buffer is not None, "the bytes were given out before"
+        for start in range(0, buffer.size, COPY_BYTES):
+            yield buffer.slice(start, min(COPY_BYTES, buffer.size - start)).to_pybytes()
+
+
+def is_table(file: SourceFile) -> bool:
+    # `datasets` leaves its work beside what it saves.
+    return file.suffix == ".parquet" or file.suffix == ".arrow" and not file.base.startswith("cache-")
+
+
+def read_schema(table: SourceFile) -> pa.Schema:
+    if table.suffix == ".parquet":
+        with pq.ParquetFile(table.path) as file:
+            return file.schema_arrow
+    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as batches:
+        return batches.schema
+
+
+def audio_column(schema: pa.Schema) -> str | None:
+    """The column that is marked as audio, else the first of a usual name."""
+    marked = [
+        name for name, kind in column_features(schema).items() if kind.get("_type") == "Audio" and name in schema.names
+    ]
+    by_key = {name.lower(): name for name in schema.names}
+    usual = [by_key[name] for name in AUDIO_COLUMNS if name in by_key]
+    return next(iter([*marked, *usual]), None)
+
+
+def column_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """The types that `datasets` notes beside the columns; {} where another program wrote them."""
+    note = (schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        features = json.loads(note)["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
+
+
+def class_names(kind: Any) -> list[str] | None:
+    """The names behind the numbers of a `ClassLabel`, or of a list of such."""
+    if isinstance(kind, list) and kind:
+        return class_names(kind[0])
+    if not isinstance(kind, dict):
+        return None
+    return kind.get("names") if kind.get("_type") == "ClassLabel" else class_names(kind.get("feature"))
+
+
+def read_records(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a table, each a batch of its own, of which none outlives its use here."""
+    for batch in _batches(table, columns):
+        for start in range(batch.num_rows):
+            record = batch.slice(start, 1)
+            if start + 1 == batch.num_rows:
+                del batch
+            yield record
+            del record
+
+
+def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read a table without more of its audio in memory than need be."""
+    if table.suffix == ".parquet":
+        with pq.ParquetFile(table.path, buffer_size=COPY_BYTES, pre_buffer=False) as file:  # else it reads all ahead
+            yield from file.iter_batches(batch_size=1, columns=list(columns))
+        return
+    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as reader:
+        batches: Iterable[pa.RecordBatch]
+        if isinstance(reader, pa.RecordBatchFileReader):
+            batches = map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            batches = reader
+        yield from (batch.select(list(columns)) for batch in batches)
+
+
+def _arrow_batches(file: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | pa.RecordBatchFileReader:
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(0)
+    return pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
+
+
+def row_values(record: pa.RecordBatch, audio: str) -> dict[str, Any]:
+    (values,) = record.drop_columns([audio]).to_pylist() if record.num_columns > 1 else ({},)
+    return {**values, audio: _cell(record.column(audio)[0])}
+
+
+def _cell(value: "pa.Scalar[Any]") -> Any:
+    if isinstance(value, pa.StructScalar) and value.is_valid:
+        return {name: _cell(part) for name, part in value.items()}
+    if isinstance(value, pa.BinaryScalar) and not isinstance(value, pa.StringScalar) and value.is_valid:
+        return value.as_buffer()
+    return value.as_py()
