@@ -22,7 +22,7 @@ from heartmula_studio.errors import (
     SilentAudioError,
     TruncatedAudioError,
 )
-from tests.codec.corpus import with_right_checksums
+from tests.codec.recording_edits import with_right_checksums
 
 ROOT = Path(__file__).parent.parent.parent
 FORMATS = {

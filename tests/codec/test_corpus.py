@@ -1,5 +1,7 @@
 """Recordings by other people's encoders are read whole, without a delay, sample for sample as FFmpeg decodes them."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,9 +11,39 @@ import soundfile
 
 from heartmula_studio.codec.audio_file import AudioSource, probe
 from heartmula_studio.errors import AudioError, NotAudioError, TruncatedAudioError
-from tests.codec.corpus import CORPUS, FF, Recording, make, missing_tools, write_sources
+from tests.codec.corpus import CORPUS, FF, SECONDS, SOURCES, Recording
 
 TOLERANCE = 5e-6
+
+
+def music(rate_hz: int, channels: int) -> np.ndarray:
+    """Two seconds of chords, breath and rests, [samples, channels]: rests fill an MP3's bit reservoir."""
+    time = np.arange(rate_hz * SECONDS) / rate_hz
+    noise = np.random.default_rng(rate_hz + channels).standard_normal((len(time), channels))
+    tones = [
+        np.sin(2 * np.pi * f * time) + 0.5 * np.sin(6 * np.pi * f * time) for f in 196.0 * (1 + np.arange(channels))
+    ]
+    played = (np.sin(2 * np.pi * 1.7 * time + 1) > -0.3) * 0.98 + 0.001
+    return (0.15 * np.stack(tones, axis=1) + 0.03 * noise) * played[:, None]
+
+
+def write_sources(folder: Path) -> None:
+    for name, (rate_hz, channels, subtype) in SOURCES.items():
+        soundfile.write(folder / f"{name}.wav", music(rate_hz, channels), rate_hz, subtype=subtype)
+
+
+def make(recording: Recording, folder: Path) -> Path:
+    """Make a recording in a folder that holds the sources."""
+    path = folder / recording.name.replace(" ", "_")
+    environment = os.environ | {"OUT": str(path)}
+    command = ["bash", "-euo", "pipefail", "-c", recording.command]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    path.write_bytes(recording.change(path.read_bytes()))
+    return path
+
+
+def missing_tools(recording: Recording) -> list[str]:
+    return [tool for tool in recording.tools if shutil.which(tool) is None]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from heartmula_studio.dataset.batch import Batch, make_example
 from heartmula_studio.dataset.prompt import Prompt, SpecialTokens
 from heartmula_studio.generate.decoding.frame_decoder import FrameDecoder, InferenceModel
 from heartmula_studio.generate.decoding.sampling import apply_cfg
+from heartmula_studio.generate.engine import Engine
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LINEARS = ["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
@@ -34,6 +35,16 @@ def base_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def prompt(golden) -> Prompt:
     return Prompt(golden["prompt.tokens"][0], golden["prompt.tokens_mask"][0].bool(), golden["prompt.muq_idx"].item())
+
+
+@pytest.fixture
+def engine(base_folder) -> Engine:
+    return Engine.load(base_folder, device="cpu")
+
+
+@pytest.fixture
+def logits(engine, forced_logits):
+    return lambda: forced_logits(engine.model)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.codec.corpus import with_right_checksums
+from tests.codec.recording_edits import with_right_checksums
 from tests.routes.test_failures import failure
 from tests.routes.test_uploads import names_of, upload
 from tests.studio_server import temporaries
