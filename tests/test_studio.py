@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,24 @@ class TestExchange:
         assert set(reasons) == {"a.ogg", "b.ogg", "cover.jpg", "metadata.jsonl, line 2"}
         assert "All rights reserved" in reasons["a.ogg"]
         assert "same file as 'a.ogg'" in reasons["b.ogg"]
+
+    def test_what_was_left_out_can_be_sent_whatever_its_name(self, studio, tmp_path):
+        """Half characters in names of files and in metadata."""
+        source = tmp_path / "songs"
+        source.mkdir()
+        shutil.copy(SONGS[0], source / "a.ogg")
+        (source / os.fsdecode(b"\xff.txt")).write_text("la")
+        (source / "metadata.jsonl").write_text('{"file_name": "a.ogg"}\n{"file_name": "\\ud800.ogg"}\n')
+        skipped = studio.datasets.import_local(source, "Mine").skipped
+        assert len(skipped) == 2
+        assert all(f"{item.name} {item.reason}".encode() for item in skipped)
+
+    @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "loop"])
+    def test_sources_that_cannot_be_there_are_not_found(self, studio, tmp_path, name):
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises(NotFoundError):
+            studio.datasets.import_local(tmp_path / name)
+        assert studio.datasets.list() == []
 
     def test_too_many_tags_are_refused_with_the_song_named(self, studio, tmp_path):
         shutil.copy(SONGS[0], tmp_path / "a.ogg")

@@ -39,12 +39,10 @@ def read_schema(table: SourceFile) -> pa.Schema:
 
 def audio_column(schema: pa.Schema) -> str | None:
     """The column that is marked as audio, else the first of a usual name."""
-    marked = [
-        name for name, kind in column_features(schema).items() if kind.get("_type") == "Audio" and name in schema.names
-    ]
+    marked = [name for name, kind in column_features(schema).items() if kind.get("_type") == "Audio"]
     by_key = {name.lower(): name for name in schema.names}
     usual = [by_key[name] for name in AUDIO_COLUMNS if name in by_key]
-    return next(iter([*marked, *usual]), None)
+    return next((name for name in (*marked, *usual) if name in schema.names), None)
 
 
 def column_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
@@ -52,9 +50,9 @@ def column_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
     note = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
         features = json.loads(note)["info"]["features"]
-    except (ValueError, KeyError, TypeError):
+        return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
 
 
 def class_names(kind: Any) -> list[str] | None:
@@ -63,7 +61,10 @@ def class_names(kind: Any) -> list[str] | None:
         return class_names(kind[0])
     if not isinstance(kind, dict):
         return None
-    return kind.get("names") if kind.get("_type") == "ClassLabel" else class_names(kind.get("feature"))
+    if kind.get("_type") != "ClassLabel":
+        return class_names(kind.get("feature"))
+    names = kind.get("names")
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def read_records(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -7,9 +7,11 @@ import csv
 import io
 import itertools
 import json
+import os
 import posixpath
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -28,7 +30,7 @@ from heartmula_studio.dataset.arrow_tables import (
     read_schema,
     row_values,
 )
-from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile
+from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile, in_split, read_text
 from heartmula_studio.dataset.track_columns import (
     AUDIO_COLUMNS,
     NAME_COLUMNS,
@@ -41,8 +43,8 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics
 
-MAX_TEXT_BYTES = 2**28  # of a metadata file
 NO_GENRES = ("train", "test", "validation", "valid", "val", "dev", "eval", "data", "audio", "songs", "music", "clips")
+SAVED_NOTES = ("dataset_dict.json", "dataset_info.json", "state.json")  # what `save_to_disk` says of its tables
 NAMES_SHOWN = 5
 METADATA_HINT = "Name each file in a column file_name, as a path that begins at the metadata file's own folder."
 
@@ -94,39 +96,46 @@ class _Audio:
             if found := self._by_name.get(inside) or self._by_key.get(_key(inside)):
                 self.taken.add(found.name)
                 return found
-        if self.is_local and Path(name).is_absolute() and Path(name).is_file():
+        if self.is_local and Path(name).is_absolute() and os.path.isfile(name):  # which takes any name
             return SourceFile(Path(name).name, Path(name))
         return None
 
 
-def incoming_tracks(files: Sequence[SourceFile], skip: Skip, is_local: bool = False) -> Iterator[IncomingTrack]:
+def incoming_tracks(
+    files: Sequence[SourceFile], skip: Skip, is_local: bool = False, split: str = ""
+) -> Iterator[IncomingTrack]:
     """Yield the tracks of the rows of all tables, else of the audio files, those that metadata names first.
 
     What is left out is told to `skip`. is_local: tables may name files anywhere, which only the machine's owner may do.
-    Raises InvalidInputError for tables that cannot be read, metadata that names no file, and an import without audio.
+    split: take only what is in it; what its tables name, and what is said of its songs, may lie elsewhere.
+    Raises InvalidInputError for tables that cannot be read, metadata that names no file, and an import without audio;
+    NotFoundError for a split that is not there.
     """
-    audio = _Audio([file for file in files if file.suffix in AUDIO_SUFFIXES], is_local)
-    others = [file for file in files if file.suffix not in AUDIO_SUFFIXES]
-    tables = [file for file in others if is_table(file) and not _is_metadata(file)]
+    chosen = in_split(files, split) if split else files
+    audio = _Audio(list(filter(_is_audio, files)), is_local)
     count = 0
-    for table in tables:
+    for table in filter(_is_songs_table, chosen):
         for track in _table_tracks(table, audio, skip):
             count += 1
             yield track
-    if tables and count:
-        for file in audio.files:
-            if file.name not in audio.taken:
+    if count:
+        for file in chosen:
+            if not _is_songs_table(file) and file.name not in audio.taken and file.base not in SAVED_NOTES:
                 skip(file.name, "No table names it.")
-    else:
-        for track in _loose_tracks(audio, others, skip):
-            count += 1
-            yield track
+        return
+    for track in _loose_tracks(audio, files, chosen, skip):
+        count += 1
+        yield track
     if not count:
-        found = _shortened([file.name for file in files]) or "nothing"
+        found = _shortened([file.name for file in chosen]) or "nothing"
         raise InvalidInputError(f"There is no audio in it; it holds {found}.", SOURCE_HINT)
 
 
 # --- tables with a track in each row ---------------------------------------------------------------------------------
+
+
+def _is_songs_table(file: SourceFile) -> bool:
+    return is_table(file) and not _is_metadata(file)
 
 
 def _table_tracks(table: SourceFile, audio: _Audio, skip: Skip) -> Iterator[IncomingTrack]:
@@ -136,6 +145,8 @@ def _table_tracks(table: SourceFile, audio: _Audio, skip: Skip) -> Iterator[Inco
         if column is None:
             skip(table.name, f"It has no column with audio, only {_shortened(schema.names)}.")
             return
+        if schema.names.count(column) > 1:
+            raise ValueError(f"it has several columns {column}.")
         wanted = [name for name in schema.names if name == column or name.lower() in WORD_COLUMNS]
         for row in _table_rows(table, schema, wanted, column):
             track = _cell_track(row.values.pop(column.lower()), row, table, audio)
@@ -184,19 +195,45 @@ def _row(
 # --- audio files with metadata, texts and folders beside them --------------------------------------------------------
 
 
-def _loose_tracks(audio: _Audio, others: Sequence[SourceFile], skip: Skip) -> Iterator[IncomingTrack]:
-    metadata = [file for file in others if _is_metadata(file)]
-    named = {file.name: row for meta in metadata for file, row in _named_files(meta, audio, skip)}
-    beside = _Beside([file for file in others if not _is_metadata(file)])
-    has_genres = not metadata and len({file.folder for file in audio.files}) > 1
-    by_name = {file.name: file for file in audio.files}
-    for file in [by_name[name] for name in named] + [file for file in audio.files if file.name not in named]:
-        words = named[file.name].words if file.name in named else TrackWords()
-        filename, said = beside.said_of(file)
+def _loose_tracks(
+    audio: _Audio, files: Sequence[SourceFile], chosen: Sequence[SourceFile], skip: Skip
+) -> Iterator[IncomingTrack]:
+    names = {file.name for file in chosen}
+    metadata = [file for file in files if _is_metadata(file) and any(file.is_above(other) for other in chosen)]
+    named = _named_songs(metadata, names, audio, skip)
+    songs = [file for file, _ in named.values()]
+    songs += [file for file in audio.files if file.name in names and file.path not in named]
+    beside = _Beside(files, audio.files)
+    has_genres = not metadata and len({file.folder for file in songs}) > 1
+    for file in songs:
+        stated = named[file.path][1].words if file.path in named else TrackWords()
+        filename, words = beside.said_of(file, stated)
         genre = TrackWords(tags=_genre(file)) if has_genres else TrackWords()
-        yield IncomingTrack(filename, file.path, words.or_else(said).or_else(genre))
+        yield IncomingTrack(filename, file.path, words.or_else(genre))
     for file in beside.unused():
-        skip(file.name, _left_out(file))
+        if file.name in names:
+            skip(file.name, beside.why_unused(file))
+
+
+def _named_songs(
+    metadata: Sequence[SourceFile], names: Collection[str], audio: _Audio, skip: Skip
+) -> dict[Path, tuple[SourceFile, _Row]]:
+    """Read which audio files are named by metadata; of several rows for one, the last in the innermost folder holds.
+
+    names: the files of the split; one that is outside it is named by metadata inside it.
+    """
+    named: dict[Path, tuple[SourceFile, _Row]] = {}
+    for meta in sorted(metadata, key=lambda file: file.name.count("/")):
+        for file, row in _named_files(meta, audio, skip):
+            if meta.name in names or file.name in names:
+                if file.path in named:
+                    skip(named[file.path][1].place, f"{row.place} names the same file.")
+                named[file.path] = file, row
+    return named
+
+
+def _is_audio(file: SourceFile) -> bool:
+    return file.suffix in AUDIO_SUFFIXES
 
 
 def _is_metadata(file: SourceFile) -> bool:
@@ -208,6 +245,7 @@ def _named_files(meta: SourceFile, audio: _Audio, skip: Skip) -> Iterator[tuple[
     with _read_errors(meta):
         rows = list(_metadata_rows(meta, skip))
     if not rows:
+        skip(meta.name, "It names no files.")
         return
     missing, found = [], 0
     for row in rows:
@@ -234,9 +272,10 @@ def _metadata_rows(meta: SourceFile, skip: Skip) -> Iterator[_Row]:
         schema = read_schema(meta)
         yield from _table_rows(meta, schema, schema.names)
         return
-    text = _text(meta).decode("utf-8-sig")
+    text = read_text(meta)
     if meta.suffix == ".csv":
-        header = text.partition("\n")[0]
+        text = text.lstrip("\r\n")
+        header = re.split(r"[\r\n]", text, maxsplit=1)[0]
         delimiter = max(",;\t", key=header.count)
         for number, values in enumerate(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter), start=1):
             yield _row(f"{meta.name}, row {number}", values, is_csv=True)
@@ -260,26 +299,29 @@ def _genre(file: SourceFile) -> tuple[str, ...]:
 class _Beside:
     """Texts and records that lie beside audio files: `a.lrc`, `a.txt` and WebDataset's `a.json` belong to `a.mp3`."""
 
-    def __init__(self, files: Sequence[SourceFile]):
-        self._files = files
+    def __init__(self, files: Sequence[SourceFile], songs: Sequence[SourceFile]):
+        self._files = [file for file in files if not (_is_audio(file) or _is_metadata(file) or _is_songs_table(file))]
         self._used: set[str] = set()
-        self._by_place = {(_key(file.folder), _key(file.stem), file.suffix): file for file in files}
+        self._by_place = {(_key(file.folder), _key(file.stem), file.suffix): file for file in self._files}
         self._by_stem: dict[tuple[str, str], list[SourceFile]] = {}
-        for file in files:
+        for file in self._files:
             self._by_stem.setdefault((_key(file.stem), file.suffix), []).append(file)
+        self._song_folders: dict[str, set[str]] = {}
+        for song in songs:
+            self._song_folders.setdefault(_key(song.stem), set()).add(_key(song.folder))
 
-    def said_of(self, audio: SourceFile) -> tuple[str, TrackWords]:
-        """The name a track is known by, and what the files of the same stem say of it."""
-        record: Mapping[str, Any] = {}
+    def said_of(self, audio: SourceFile, stated: TrackWords) -> tuple[str, TrackWords]:
+        """The name a track is known by, and what the files of the same stem add to what is stated of it."""
+        fields = self._fields(audio)
+        row = _row("", fields)
         if file := self._by_place.get((_key(audio.folder), _key(audio.stem), ".json")):
             with _read_errors(file):
-                beside = json.loads(_text(file).decode("utf-8-sig"))
-            if isinstance(beside, dict) and beside:
-                record = beside
-                self._used.add(file.name)
-        row = _row("", {**self._fields(audio), **record})
-        name = _first_text(row.values, NAME_COLUMNS) or audio.base
-        return name, row.words if row.words.lyrics else row.words.or_else(TrackWords(self._lyrics(audio)))
+                beside = json.loads(read_text(file))
+                if isinstance(beside, dict) and beside:
+                    row = _row("", {**fields, **beside})
+                    self._used.add(file.name)
+        name, words = _first_text(row.values, NAME_COLUMNS) or audio.base, stated.or_else(row.words)
+        return name, words if words.lyrics else words.or_else(TrackWords(self._lyrics(audio)))
 
     def _fields(self, audio: SourceFile) -> dict[str, str]:
         """WebDataset's texts of one field each: `a.lyrics.txt`, `a.genre.txt`."""
@@ -291,24 +333,30 @@ class _Beside:
     def unused(self) -> Iterator[SourceFile]:
         return (file for file in self._files if file.name not in self._used)
 
+    def why_unused(self, file: SourceFile) -> str:
+        if file.suffix not in LYRICS_SUFFIXES:
+            return "It is neither audio of a kind that is read nor metadata."
+        folders = self._song_folders.get(_key(file.stem), set())
+        if len(folders) > 1 and _key(file.folder) not in folders:
+            return "Songs in several folders have this name."
+        return "There are other lyrics for its song." if folders else "No song has this name."
+
     def _lyrics(self, audio: SourceFile) -> str:
-        for suffix in LYRICS_SUFFIXES:
-            alone = self._by_stem.get((_key(audio.stem), suffix), [])
-            file = self._by_place.get((_key(audio.folder), _key(audio.stem), suffix))
-            if file := file or (alone[0] if len(alone) == 1 else None):
-                self._used.add(file.name)
-                return self._read(file)
-        return ""
+        """Read the text in the song's own folder, else the only one of its name, if it is the song's only folder."""
+        stem = _key(audio.stem)
+        texts = [self._by_place.get((_key(audio.folder), stem, suffix)) for suffix in LYRICS_SUFFIXES]
+        if len(self._song_folders.get(stem, ())) <= 1:
+            elsewhere = [self._by_stem.get((stem, suffix), []) for suffix in LYRICS_SUFFIXES]
+            texts += [alone[0] for alone in elsewhere if len(alone) == 1]
+        file = next(filter(None, texts), None)
+        if file is None:
+            return ""
+        self._used.add(file.name)
+        return self._read(file)
 
     def _read(self, file: SourceFile) -> str:
         with _read_errors(file):
             return read_lyrics(file.path)
-
-
-def _left_out(file: SourceFile) -> str:
-    if file.suffix in LYRICS_SUFFIXES:
-        return "No song has this name."
-    return "It is neither audio of a kind that is read nor metadata."
 
 
 # --- what they share -------------------------------------------------------------------------------------------------
@@ -316,14 +364,6 @@ def _left_out(file: SourceFile) -> str:
 
 def _first_text(values: Mapping[str, Any], columns: Iterable[str]) -> str:
     return next((values[name] for name in columns if isinstance(values.get(name), str) and values[name]), "")
-
-
-def _text(file: SourceFile) -> bytes:
-    with file.path.open("rb") as opened:
-        raw = opened.read(MAX_TEXT_BYTES + 1)
-    if len(raw) > MAX_TEXT_BYTES:
-        raise ValueError(f"it is over {MAX_TEXT_BYTES:,} bytes")
-    return raw
 
 
 def _key(name: str) -> str:
@@ -344,6 +384,6 @@ def _read_errors(file: SourceFile) -> Iterator[None]:
         yield
     except InvalidInputError as error:
         raise type(error)(error.message.replace(str(file.path), file.name), error.hint) from error
-    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, RecursionError, csv.Error, pa.ArrowException) as error:
         reason = str(error).replace(str(file.path), file.name)
         raise InvalidInputError(f"{file.name} cannot be read as a dataset: {reason}", SOURCE_HINT) from error

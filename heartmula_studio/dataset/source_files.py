@@ -12,16 +12,19 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
 from heartmula_studio.errors import InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.lyrics.decoding import decode_lyrics
 
 MAX_ENTRIES = 20_000
 MAX_READ_BYTES = 2**22  # of an archive's own records; what they claim of their size is not believed
+MAX_TEXT_BYTES = 2**28  # of a metadata file
 COPY_BYTES = 2**20
 SMALL_BYTES = 2**28  # below this an archive may be packed as tightly as it likes
 MAX_RATIO = 20
@@ -48,6 +51,10 @@ class SourceFile:
     def folder(self) -> str:
         return str(PurePosixPath(self.name).parent)
 
+    def is_above(self, other: "SourceFile") -> bool:
+        """Whether the other lies in this one's folder, or deeper."""
+        return self.folder == "." or other.name.startswith(f"{self.folder}/")
+
     @property
     def base(self) -> str:
         return PurePosixPath(self.name).name
@@ -69,9 +76,9 @@ def find_files(source: Path, called: str, scratch: Path, max_bytes: int, skip: S
     Raises NotFoundError, InvalidInputError for a damaged archive, UploadTooLargeError.
     """
     unpacker = _Unpacker(scratch, max_bytes, skip)
-    if source.is_dir():
-        files = [file for found in _walk(source) for file in unpacker.opened(found)]
-    elif source.is_file():
+    if os.path.isdir(source):  # which takes any name
+        files = [file for found in _walk(source, skip) for file in unpacker.opened(found)]
+    elif os.path.isfile(source):
         whole = SourceFile(unicodedata.normalize("NFC", called), source)
         files = list(unpacker.unpack(whole, "")) if _is_archive(source) else [whole]
     else:
@@ -79,7 +86,7 @@ def find_files(source: Path, called: str, scratch: Path, max_bytes: int, skip: S
     return files
 
 
-def in_split(files: list[SourceFile], split: str) -> list[SourceFile]:
+def in_split(files: Sequence[SourceFile], split: str) -> list[SourceFile]:
     """Keep the files of one split: below a folder of that name, or called `train-00000-of-00002.parquet`.
 
     Raises NotFoundError where there are none.
@@ -91,21 +98,62 @@ def in_split(files: list[SourceFile], split: str) -> list[SourceFile]:
     return kept
 
 
-def _walk(folder: Path) -> Iterator[SourceFile]:
+def read_text(file: SourceFile) -> str:
+    """Read metadata in Unicode or, as Excel saves it, in a national encoding.
+
+    Raises InvalidInputError where that cannot be told, ValueError for over `MAX_TEXT_BYTES`, OSError.
+    """
+    with file.path.open("rb") as opened:
+        raw = opened.read(MAX_TEXT_BYTES + 1)
+    if len(raw) > MAX_TEXT_BYTES:
+        raise ValueError(f"it is over {MAX_TEXT_BYTES:,} bytes")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return _decoded(raw, file.name)
+
+
+def _decoded(raw: bytes, name: str) -> str:
+    try:
+        return decode_lyrics(raw).text
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name} cannot be read: {error.message}", error.hint) from error
+
+
+def _walk(folder: Path, skip: Skip) -> Iterator[SourceFile]:
+    def tell(error: OSError) -> None:
+        skip(_name_in(folder, Path(error.filename)), "It cannot be opened.")
+
     count = 0
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=tell):
         folders[:] = sorted(name for name in folders if not _is_clutter(name))
+        for linked in filter(os.path.islink, [Path(parent, name) for name in folders]):
+            skip(_name_in(folder, linked), "It is a link to a folder.")
         for path in sorted(Path(parent, name) for name in names):
-            name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
-            if _is_clutter(name) or not path.is_file():
+            name = _name_in(folder, path)
+            if _is_clutter(name):
                 continue
             count += 1
             _require_few(count)
-            yield SourceFile(name, path)
+            if path.is_file():
+                yield SourceFile(name, path)
+            else:
+                skip(name, "It is not a file, or a link to nothing.")
+
+
+def _name_in(folder: Path, path: Path) -> str:
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
 
 
 def _is_clutter(name: str) -> bool:
-    return any(part.startswith(".") or part.lower() in _CLUTTER for part in name.split("/"))
+    """Whether systems hide it; songs as `.38 Special.mp3` and folders as `...And Justice for All` are none of it."""
+    *folders, base = name.split("/")
+    is_song = PurePosixPath(base).suffix.lower() in AUDIO_SUFFIXES and not base.startswith("._")
+    return any(map(_is_hidden, folders)) or _is_hidden(base) and not is_song
+
+
+def _is_hidden(part: str) -> bool:
+    return part.lower() in _CLUTTER or part.startswith(".") and not part.startswith("..")
 
 
 def _is_archive(path: Path) -> bool:
@@ -182,7 +230,17 @@ def _zip_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
                 raise NotImplementedError(f"{entry.filename[:200]} is packed in an unusual way")
             is_link = (entry.external_attr >> 28) == 0o12
             with archive.open(entry) as content:
-                yield entry.filename, None if is_link else content
+                yield _zip_name(entry), None if is_link else content
+
+
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry: macOS writes UTF-8 without the mark that says so."""
+    if entry.flag_bits & 0x800:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
 
 
 def _tar_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
@@ -216,6 +274,8 @@ class _BoundedReads(io.BufferedIOBase):
         return self._file.seekable()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_SET and offset < 0:
+            raise ValueError("its table of contents leads out of it")
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:

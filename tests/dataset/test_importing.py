@@ -115,8 +115,7 @@ def found(source: Path, tmp_path: Path, split: str = "", is_local: bool = False)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     listed = find_files(source, source.name, scratch, 2**28, skipped.__setitem__)
-    listed = in_split(listed, split) if split else listed
-    tracks = list(incoming_tracks(listed, skipped.__setitem__, is_local))
+    tracks = list(incoming_tracks(listed, skipped.__setitem__, is_local, split))
     words = [(t.filename, (t.words.lyrics, t.words.tags, t.words.rights)) for t in tracks]
     return words, [b"".join(track.chunks()) for track in tracks], skipped
 

@@ -1,5 +1,6 @@
 """Whole datasets going out and coming in."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -103,9 +104,9 @@ class DatasetExchange:
         For the machine's owner only: a local table may name any file on it. Raises as `DatasetImporter.take`.
         """
         path = Path(source)
-        is_local = path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source))
+        is_local = os.path.exists(path) or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source))
         found = path if is_local else download_dataset(str(source))
-        name = name or (_stem(path.name) if path.is_file() else path.resolve().name)
+        name = name or (_stem(path.name) if os.path.isfile(path) else os.path.basename(os.path.abspath(path)))
         return self._importer().take(found, str(source), name, styles, split, is_local)
 
     def create_example_dataset(self) -> Dataset:

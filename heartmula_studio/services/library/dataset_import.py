@@ -11,11 +11,12 @@ from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.dataset.importing import IncomingTrack, incoming_tracks
 from heartmula_studio.dataset.prompt import split_tags
-from heartmula_studio.dataset.source_files import SOURCE_HINT, find_files, in_split
+from heartmula_studio.dataset.source_files import SOURCE_HINT, find_files
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.uploads import UploadService
 from heartmula_studio.store.datasets import Datasets
+from heartmula_studio.store.names import clean_line
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import ImportedDataset, SkippedItem
@@ -42,10 +43,9 @@ class DatasetImporter:
         """
         with self._store.scratch() as scratch, disk_explained(Path(called)):
             files = find_files(source, called, scratch, self._max_bytes, self._skip)
-            files = in_split(files, split) if split else files
             with self._store.new_dataset(name, styles) as (datasets, id):
                 left = self._max_bytes
-                for track in incoming_tracks(files, self._skip, is_local):
+                for track in incoming_tracks(files, self._skip, is_local, split):
                     left -= self._add(datasets, id, track, left)
         dataset = self._store.datasets.get(id)
         values = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
@@ -77,7 +77,7 @@ class DatasetImporter:
     def _skip(self, name: str, reason: str) -> None:
         if len(self._skipped) >= MAX_SKIPPED:
             raise UploadTooLargeError(f"Over {MAX_SKIPPED:,} things in it are no songs.", SOURCE_HINT)
-        self._skipped.append(SkippedItem(name, reason))
+        self._skipped.append(SkippedItem(clean_line(name), clean_line(reason)))
 
 
 def download_dataset(repo_id: str) -> Path:
