@@ -79,7 +79,7 @@ def read_records(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.Recor
 
 
 def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read a table without more of its audio in memory than need be."""
+    """Read a table without more of its audio in memory than need be. Raises ArrowException where it is damaged."""
     if table.suffix == ".parquet":
         with pq.ParquetFile(table.path, buffer_size=COPY_BYTES, pre_buffer=False) as file:  # else it reads all ahead
             yield from file.iter_batches(batch_size=1, columns=list(columns))
@@ -90,7 +90,9 @@ def _batches(table: SourceFile, columns: Sequence[str]) -> Iterator[pa.RecordBat
             batches = map(reader.get_batch, range(reader.num_record_batches))
         else:
             batches = reader
-        yield from (batch.select(list(columns)) for batch in batches)
+        for batch in batches:
+            batch.validate(full=True)  # a memory map is not looked at as it is opened
+            yield batch.select(list(columns))
 
 
 def _arrow_batches(file: pa.MemoryMappedFile) -> pa.RecordBatchStreamReader | pa.RecordBatchFileReader:

@@ -213,3 +213,16 @@ def test_a_zip_that_points_before_itself_is_refused_by_name(tmp_path):
 def test_names_that_no_file_can_have_are_not_found(name, tmp_path):
     with pytest.raises(NotFoundError):
         find_files(tmp_path / name, name, tmp_path, 2**20, print)
+
+
+def test_a_damaged_arrow_table_is_named(tmp_path):
+    """pyarrow reads a mapped table without a look at it, and fails with SystemError where an offset is negative."""
+    table, path = pa.table({"audio": [A, B], "lyrics": ["la la la", "lo lo lo"]}), tmp_path / "songs.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    offsets = b"".join(value.to_bytes(4, "little") for value in (0, 8, 16))
+    damaged = offsets[:4] + (-5).to_bytes(4, "little", signed=True) + offsets[8:]
+    assert offsets in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(offsets, damaged))
+    with pytest.raises(InvalidInputError, match=r"songs\.arrow cannot be read"):
+        found(path, tmp_path)
