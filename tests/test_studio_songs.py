@@ -91,7 +91,8 @@ class TestStyles:
         """**P**: what passes the check at activation and still gives NaN does not stay chosen for every song."""
         checkpoint = studio.checkpoints.import_archive(vanishing_adapter(tmp_path), "Vanishing")
         assert studio.checkpoints.activate(checkpoint.id).is_active
-        songs = [studio.songs.generate(duration_sec=1.0, style=style) for style in (checkpoint.id, "active", "active")]
+        request = SongRequest(duration_sec=1.0)
+        songs = [studio.songs.generate(request, style=style) for style in (checkpoint.id, "active", "active")]
         studio.songs.open()
         named, chosen, plain = made(studio, *songs)
         assert [song.error.code for song in (named, chosen)] == ["checkpoint_corrupt"] * 2
