@@ -46,6 +46,7 @@ LONG_FILES = (
     "codec/test_corpus.py",
     "store/test_processes.py",
     "generate/test_engine.py",
+    "generate/test_engine_refusals.py",
     "generate/test_offload.py",
     "generate/decoding/test_triton_kernels.py",
     "recipes/test_nano_training.py",
