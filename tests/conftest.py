@@ -44,6 +44,8 @@ LONG_FILES = (
     "generate/test_adapter.py",
     "codec/test_codec.py",
     "codec/test_corpus.py",
+    "codec/test_audio_writer.py",
+    "services/songs/test_queue.py",
     "store/test_processes.py",
     "generate/test_engine.py",
     "generate/test_engine_refusals.py",
