@@ -2,8 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 import gradio as gr
@@ -11,14 +10,13 @@ from anyio import to_thread
 from gradio.events import api
 from pydantic_core import to_jsonable_python
 
-from heartmula_studio.errors import StudioError
-from heartmula_studio.files.public_text import public
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
+from heartmula_studio.ui.page_context import user_errors
 
 POLL_SEC = 0.5
 
@@ -30,17 +28,8 @@ def add_endpoints(studio: Studio) -> None:
             api(function, api_name=name, concurrency_limit=None)
 
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Show a StudioError's message and hint to the client."""
-    try:
-        yield
-    except StudioError as error:
-        raise gr.Error(public(str(error)), title=error.code, print_exception=False) from error
-
-
 async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    with user_errors():
+    with user_errors(str):
         return await to_thread.run_sync(lambda: function(*arguments, **named))
 
 
@@ -50,7 +39,7 @@ async def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> 
 
 def _request(*values: Any) -> SongRequest:
     """Return a song's settings, given in the order of their definition."""
-    with user_errors():
+    with user_errors(str):
         return SongRequest.of(dict(zip(SONG, values, strict=True)))
 
 
@@ -92,7 +81,7 @@ class Endpoints:
         self, file: gr.FileData, name: str = "", styles: list[str] | None = None, split: str = ""
     ) -> dict:
         """Make a dataset of a .zip or .tar of songs, or a .parquet; `skipped` says what could not be used."""
-        with user_errors():
+        with user_errors(str):
             path, filename = uploaded_file(file)
         return await _call(self._studio.datasets.import_upload, path, filename, name, styles or [], split)
 
@@ -112,7 +101,7 @@ class Endpoints:
         rights: Literal["own", "licensed", "public_domain", "unknown"] = "unknown",
     ) -> dict | None:
         """Add a song, or a .txt with the lyrics of one; None where the lyrics wait for their song."""
-        with user_errors():
+        with user_errors(str):
             path, name = uploaded_file(file)
         return await _call(self._studio.datasets.add_file, dataset_id, path, name, caption, tags or [], rights)
 
@@ -238,7 +227,7 @@ class Endpoints:
 
     async def import_checkpoint(self, file: gr.FileData, name: str, styles: list[str] | None = None) -> dict:
         """Take in a style that was trained elsewhere: a .zip with safetensors."""
-        with user_errors():
+        with user_errors(str):
             path, filename = uploaded_file(file)
         return await _call(self._studio.checkpoints.import_archive, path, name, styles or [], filename)
 

@@ -1,6 +1,6 @@
 """Selection, navigation and errors that the tabs of the page share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -62,12 +62,15 @@ def remembered_choice(key: str) -> gr.State:
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """Show a StudioError in the corner of the page. Its text may quote a person, and toasts are HTML."""
+def user_errors(shown: Callable[[str], str] = escape) -> Iterator[None]:
+    """Show a StudioError in the corner of the page. Its text may quote a person, and toasts are HTML.
+
+    A client that reads the text as it is takes `str` for `shown`.
+    """
     try:
         yield
     except StudioError as error:
-        raise gr.Error(escape(public(str(error))), title=escape(error.code), print_exception=False) from error
+        raise gr.Error(shown(public(str(error))), title=shown(error.code), print_exception=False) from error
 
 
 def comma_separated(text: str) -> list[str]:
