@@ -173,3 +173,22 @@ def test_light_parts_do_not_load_torch(part):
         pytest.skip(f"there is no {part} yet")
     script = f"import sys, {PACKAGE}.{part}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+
+
+def bare_submodules(path: Path) -> list[str]:
+    """Every submodule of torch or torchaudio that a file imports before the library, as "file:line imports name"."""
+    found, packages = [], set()
+    for line, name in sorted(imported_names(path, ROOT)):
+        library = name.split(".")[0]
+        if library in ("torch", "torchaudio") and name != library and library not in packages:
+            found.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+        packages.add(library)
+    return found
+
+
+def test_torch_is_imported_before_its_submodules():
+    """Threads that first import torchaudio and torchaudio.transforms at once may see a half-made module."""
+    in_a_process_of_its_own = ROOT / PACKAGE / "finetune" / "launch.py"
+    paths = set((ROOT / PACKAGE).rglob("*.py")) - {in_a_process_of_its_own}
+    found = [line for path in sorted(paths) for line in bare_submodules(path)]
+    assert found == []

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F
 
 from heartmula_studio.arch.feature_extractors import SAMPLE_RATE_HZ, TAIL_SAMPLES, FeatureExtractors
 from heartmula_studio.arch.frames import samples_per_window

@@ -1,8 +1,8 @@
 """How far apart two waveforms sound."""
 
 import torch
+import torchaudio
 from torch import Tensor
-from torchaudio.transforms import MelSpectrogram
 
 RESOLUTIONS = ((2048, 96), (1024, 80), (512, 48), (256, 24))
 """(n_fft, number of mel bands); the hop is a quarter of n_fft."""
@@ -23,7 +23,9 @@ def log_mel_distance(a: Tensor, b: Tensor, sample_rate_hz: int) -> float:
     both = torch.stack((a[..., :num_samples], b[..., :num_samples])).float()
     distances = []
     for n_fft, n_mels in RESOLUTIONS:
-        mel = MelSpectrogram(sample_rate_hz, n_fft, hop_length=n_fft // 4, n_mels=n_mels, power=1.0).to(both.device)
-        of_a, of_b = (mel(both) + FLOOR).log()
+        to_mel = torchaudio.transforms.MelSpectrogram(
+            sample_rate_hz, n_fft, hop_length=n_fft // 4, n_mels=n_mels, power=1.0
+        )
+        of_a, of_b = (to_mel.to(both.device)(both) + FLOOR).log()
         distances.append((of_a - of_b).abs().mean())
     return torch.stack(distances).mean().item()

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Iterator
 
 import torch
+import torchaudio
 from torch import Tensor
-from torchaudio.transforms import Resample
 
 COARSEST_STEP_HZ = 25
 """The filter bank has (from / gcd) x (to / gcd) taps: 22,255 → 24,000 Hz would need gigabytes, 22,250 Hz does not."""
@@ -33,7 +33,7 @@ def resample_blocks(blocks: Iterable[Tensor], from_hz: int, to_hz: int) -> Itera
     divisor = math.gcd(from_hz, to_hz)
     step_in, step_out = from_hz // divisor, to_hz // divisor
     # The dtype makes the filter the one of the functional form, which the codec's encoder was trained behind.
-    resample = Resample(from_hz, to_hz, dtype=torch.float32)
+    resample = torchaudio.transforms.Resample(from_hz, to_hz, dtype=torch.float32)
     margin = step_in * math.ceil(resample.width / step_in)
     pending, left = None, 0
     for block in blocks:

@@ -7,8 +7,8 @@ however many frames the depth decoder saw.
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
