@@ -1,5 +1,6 @@
 """The commands: each reads its arguments, calls the pipeline, prints what came of it and returns an exit code."""
 
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from heartmula_studio.codec.audibility import UNHEARD
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
+from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.finetune.job import train as run_training
+from heartmula_studio.finetune.parent import follow_parent
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SONG, SongRequest
@@ -74,7 +77,7 @@ def train(arguments: Namespace) -> int:
         Runtime.of(Settings.load(), arguments.base, arguments.device),
         arguments.out,
     )
-    config = train_config(arguments, runtime, RunFolder(job).config)
+    config = train_config(arguments, runtime, RunFolder(job))
     if ignored := other_files(arguments.songs):
         print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
     for song in songs:
@@ -83,6 +86,7 @@ def train(arguments: Namespace) -> int:
     codec = runtime.load_codec()
     write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
     config.save(RunFolder(job).config)
+    keep_parent(RunFolder(job), config)
     with training_progress() as on_step:
         result = run_training(job, on_step, runtime.device.type)
     for note in result.notes:
@@ -94,10 +98,24 @@ def train(arguments: Namespace) -> int:
     return 0 if result.status == "completed" else CancelledError.exit_code
 
 
-def train_config(arguments: Namespace, runtime: Runtime, stored: Path) -> TrainConfig:
+def train_config(arguments: Namespace, runtime: Runtime, folder: RunFolder) -> TrainConfig:
     """The settings of an earlier run in this folder, else the defaults, with what the command line changes."""
-    config = TrainConfig.load(stored) if stored.is_file() else runtime.train_config(arguments.method or "lora")
-    return with_settings(config, {name: getattr(arguments, name) for name in FREE}, arguments.method)
+    is_new = not folder.config.is_file()
+    config = runtime.train_config(arguments.method or "lora") if is_new else TrainConfig.load(folder.config)
+    given = {name: getattr(arguments, name) for name in FREE}
+    if start_from := given["start_from"] or config.start_from:
+        start_from = str(Path(start_from).resolve())
+        parent = folder.parent if folder.parent.is_dir() else Path(start_from)
+        given = follow_parent(parent, runtime.base.model, arguments.method or config.method, given)
+        given["start_from"] = start_from
+    return with_settings(config, given, arguments.method)
+
+
+def keep_parent(folder: RunFolder, config: TrainConfig) -> None:
+    """Copy the style that a run starts from, which may be gone when the run is resumed."""
+    if config.start_from and not folder.parent.is_dir():
+        with replaced_folder(folder.parent) as temporary:
+            shutil.copytree(config.start_from, temporary, dirs_exist_ok=True)
 
 
 def generate(arguments: Namespace) -> int:

@@ -29,6 +29,14 @@ class BaseId:
 
 
 @dataclass(frozen=True)
+class ParentId:
+    """The checkpoint that a run started from."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class RunLosses:
     """Means over the codebooks in nats, None where not measured: of the last step, and of held-out songs."""
 
@@ -55,6 +63,7 @@ class CheckpointMeta:
     held_out_songs: tuple[str, ...]
     config: dict[str, Any]
     versions: dict[str, str]
+    parent: ParentId | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "CheckpointMeta":

@@ -75,4 +75,5 @@ def checkpoint_meta(id: str, setup: Setup, progress: RunProgress) -> CheckpointM
             "python": platform.python_version(),
             **{package: version(package) for package in PACKAGES},
         },
+        parent=setup.parent,
     )

@@ -62,6 +62,14 @@ class TrainConfig(Definition):
     dataset: str = "dataset"
     method: Annotated[Method, Field(description="lora: small and quick. full: every weight.")] = "lora"
     lora: LoraSettings = dataclasses.field(default_factory=LoraSettings)
+    start_from: Annotated[
+        str,
+        Field(
+            max_length=1000,
+            description="Trains a style further: the id of a stored one; in a shell, its folder. Empty: the base.",
+            examples=[None],
+        ),
+    ] = ""
     epochs: Annotated[int, Field(ge=1, le=100_000, description="How often each song is heard.", examples=[4])] = 4
     max_steps: Annotated[
         int | None,

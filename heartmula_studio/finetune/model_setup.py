@@ -4,9 +4,12 @@ Both end in the same three operations for the trainer: the network, its trained 
 PEFT is loaded where a LoRA is made only: it brings transformers along and takes five seconds.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
@@ -15,14 +18,22 @@ from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, LoraSettings, TrainConfig
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
+from heartmula_studio.finetune.parent import ADAPTER_WEIGHTS, PREFIX
 from heartmula_studio.finetune.sharding import shard_like
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
 
 
-def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) -> "HeartMuLa | PeftModel":
-    """Load the base with what `config.method` trains, in training mode. Raises as `load_heartmula` does."""
+def load_network(
+    base: BaseFolder, config: TrainConfig, device: torch.device, parent: Path | None = None
+) -> "HeartMuLa | PeftModel":
+    """Load the base with what `config.method` trains, in training mode.
+
+    parent: a checkpoint of the same method to start from. Raises as `load_heartmula` and `load_adapter` do.
+    """
+    if config.method == "full" and parent:
+        base = replace(base, model=parent)
     model = load_base(base, config.base_dtype, device)
     model.enable_gradient_checkpointing(config.gradient_checkpointing)
     model.name_or_path = base.name
@@ -31,7 +42,31 @@ def load_network(base: BaseFolder, config: TrainConfig, device: torch.device) ->
     from peft import get_peft_model
 
     torch.manual_seed(config.seed)
-    return get_peft_model(model, lora_config(config.lora)).train()
+    network = get_peft_model(model, lora_config(config.lora)).train()
+    if parent:
+        load_adapter(network, parent)
+    return network
+
+
+def load_adapter(network: "PeftModel", folder: Path) -> None:
+    """Copy a stored adapter into a network. Raises CheckpointMismatchError unless it is of the same kind and size."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    stored = load_file(folder / ADAPTER_WEIGHTS)
+    stored = {PREFIX + name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}
+    shapes = {name: tensor.shape for name, tensor in stored.items()}
+    expected = get_peft_model_state_dict(network, save_embedding_layers=False)
+    unlike = [name for name in sorted({*shapes, *expected}) if shapes.get(name) != _shape(expected.get(name))]
+    if unlike:
+        raise CheckpointMismatchError(
+            f"The adapter in {folder} is not of the kind and size that this run trains: {unlike[0]} differs.",
+            "Train it further with the settings that it was trained with, on the same base.",
+        )
+    set_peft_model_state_dict(network, stored)
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape
 
 
 def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device) -> HeartMuLa:

@@ -6,6 +6,7 @@ metrics.jsonl   its events, for programs, see `events`
 logs.txt        its log, for people
 state/          a folder for each saved step, to resume from, see `state`
 checkpoints/    `best`, where a song is held out, and `last`, see `checkpointing`
+parent/         the checkpoint that it starts from, where config.json names one
 stop            asks the run to save and end; anybody may put it there
 run.lock        locked while a run is at work here
 """
@@ -25,7 +26,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
-        self.config, self.dataset = path / "config.json", path / "dataset"
+        self.config, self.dataset, self.parent = path / "config.json", path / "dataset", path / "parent"
         self.metrics, self.logs = path / "metrics.jsonl", path / "logs.txt"
         self.states, self._checkpoints = path / "state", path / "checkpoints"
         self.stop, self.lock = path / "stop", path / "run.lock"

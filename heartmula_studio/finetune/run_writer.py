@@ -49,6 +49,8 @@ class RunWriter:
             f"{event.windows} windows of {len(event.songs)} songs, {event.total_steps} steps on "
             f"{setup.accelerator.device.type}."
         )
+        if setup.parent:
+            self._log.say(f"It goes on from the style {setup.parent.name} ({setup.parent.id}).")
         if event.held_out_songs:
             self._log.say(f"Held out to measure learning: {', '.join(event.held_out_songs)}.")
         for note in notes:

@@ -1,6 +1,7 @@
 """Everything a run works with, built once from config and folder: data, network, optimizer, plan."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,10 +22,12 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.adam8bit import Adam8bit
 from heartmula_studio.finetune.agreement import in_every_process, require_alike, require_one_process
+from heartmula_studio.finetune.checkpoint_meta import ParentId
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.data_plan import RunPlan
 from heartmula_studio.finetune.examples import ExampleSet, load_examples
 from heartmula_studio.finetune.model_setup import load_network, parameter_groups, trainable_weights, unwrap_base
+from heartmula_studio.finetune.parent import Parent, require_same_base
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
 
@@ -52,6 +55,7 @@ class Setup:
     plan: RunPlan
     num_codebooks: int
     identity: dict[str, Any]  # see `run_identity`
+    parent: ParentId | None  # the checkpoint that it started from
 
     def gather_weights(self) -> dict[str, Tensor]:
         """Return what is trained, unsharded, on the main process; nothing on the others. All processes take part."""
@@ -63,8 +67,10 @@ def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
     accelerator = make_accelerator(config.mixed_precision, config.method)
     require_one_process(config, accelerator.num_processes)
     base, network, train_set, held_out = in_every_process(lambda: load(folder, config, accelerator.device))
-    base_fingerprint = fingerprint(base.model)
+    base_fingerprint, parent = fingerprint(base.model), parent_folder(folder, config, base)
     identity = run_identity(config, base_fingerprint, train_set, held_out, accelerator.num_processes)
+    if parent:
+        identity["parent"] = fingerprint(parent)
     require_alike(identity)
     model, optimizer = prepare(accelerator, network, make_optimizer(network, config))
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
@@ -81,6 +87,7 @@ def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
         plan=RunPlan(len(train_set), step_size, config.epochs, config.max_steps, config.seed),
         num_codebooks=unwrap_base(network).config.audio_num_codebooks,
         identity=identity,
+        parent=Parent.read(parent).id if parent else None,
     )
 
 
@@ -95,10 +102,23 @@ def load(
     base = find_base(folder.base(config.base_model))
     audio_eos_id = SpecialTokens.load(base.gen_config).audio_eos_id
     require_codec_of_model(read_heartmula_config(base.model), read_heartcodec_config(base.codec), audio_eos_id)
-    network = load_network(base, config, device)
+    network = load_network(base, config, device, parent_folder(folder, config, base))
     sizes = unwrap_base(network).config
     train_set, held_out = load_examples(folder.path / config.dataset, base, sizes, config.max_window_sec)
     return base, network, train_set, held_out
+
+
+def parent_folder(folder: RunFolder, config: TrainConfig, base: BaseFolder) -> Path | None:
+    """Return the checkpoint that the run starts from, None for the base alone.
+
+    It is the run's own copy, else what `start_from` names from there. Raises as `Parent.read`, and
+    CheckpointMismatchError for one of another base.
+    """
+    if not config.start_from:
+        return None
+    path = folder.parent if folder.parent.is_dir() else folder.path / config.start_from
+    require_same_base(Parent.read(path), base.model)
+    return path
 
 
 def make_accelerator(mixed_precision: str, method: str) -> Accelerator:

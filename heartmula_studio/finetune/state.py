@@ -19,10 +19,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from heartmula_studio.definition import settings_of
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_folder
 from heartmula_studio.files.torch_file import save_torch_file
-from heartmula_studio.finetune.config import current_names
+from heartmula_studio.finetune.config import TrainConfig, current_names
 from heartmula_studio.finetune.model_setup import restore_weights
 from heartmula_studio.finetune.run_folder import STEP_PREFIX, state_folders, state_name
 from heartmula_studio.finetune.setup import Setup
@@ -107,7 +108,7 @@ def load_state(folder: Path) -> RunState | None:
         if (schema := values.pop("schema")) != SCHEMA:
             raise ValueError(f"it has schema {schema}, this version reads {SCHEMA}")
         return RunState(
-            identity=current_names(values.pop("identity")),
+            identity=with_later_settings(values.pop("identity")),
             progress=RunProgress(**values),
             weights=load_file(saved[-1] / "weights.safetensors"),
             optimizer=torch.load(saved[-1] / "optimizer.pt", map_location="cpu", weights_only=True),
@@ -117,6 +118,13 @@ def load_state(folder: Path) -> RunState | None:
             f"The saved training state {saved[-1]} cannot be read: {error}.",
             "Delete that folder to go on from an older one, or from the start.",
         ) from error
+
+
+def with_later_settings(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's identity with the defaults of settings that a later release than the one that wrote it brought."""
+    settings = settings_of(TrainConfig)
+    known = {name: value for name, value in current_names(identity).items() if name in settings}
+    return current_names(identity) | TrainConfig.from_dict(known).to_dict()
 
 
 def recover_states(folder: Path) -> None:

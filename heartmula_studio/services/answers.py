@@ -23,6 +23,7 @@ from heartmula_studio.store.records import (
     JobStatus,
     Losses,
     Method,
+    Parent,
     Percent,
     Rights,
     Seconds,
@@ -140,6 +141,7 @@ class CheckpointAnswer(Answer):
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
+    parent: Parent | None = None
     is_active: bool = False
     strength: float | None = None
 

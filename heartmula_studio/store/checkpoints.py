@@ -58,6 +58,17 @@ class Checkpoints(Collection[Checkpoint]):
         filename = safe_filename(record.name.replace("/", "-").replace("\\", "-") + ".zip")
         return filename, zipped([folder / META, *weights], split_suffix(filename)[0])
 
+    def copy_to(self, id: str, folder: Path) -> None:
+        """Write a checkpoint's weights and record to a new folder, linked where that is possible.
+
+        Raises NotFoundError, CheckpointMissingError where it holds no weights, StorageError.
+        """
+        source = self.folder(id)
+        with disk_explained(folder):
+            folder.mkdir()
+            _share_weights(source, folder)
+            shutil.copyfile(source / META, folder / META)
+
     def set_active(self, id: str | None, strength: float = 1.0) -> None:
         """Remember the choice for the next start; None is the base. Raises NotFoundError and StorageError."""
         path = self.root / "active.json"

@@ -229,6 +229,14 @@ class TrackRights:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The style that another one was trained further from."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Checkpoint(Record):
     """A trained style. `is_active` is known to the engine and filled in by it; `recipe` holds settings and versions.
 
@@ -248,6 +256,7 @@ class Checkpoint(Record):
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    parent: Parent | None = None
     is_active: bool = False
     strength: float | None = None
 

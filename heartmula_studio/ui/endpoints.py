@@ -10,7 +10,7 @@ from anyio import to_thread
 from gradio.events import api
 from pydantic_core import to_jsonable_python
 
-from heartmula_studio.finetune.config import LoraSettings, TrainConfig
+from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
@@ -139,12 +139,13 @@ class Endpoints:
         method: Literal["lora", "full"] = "lora",
         epochs: int = TrainConfig.epochs,
         learning_rate: float | None = None,
-        lora_rank: int = LoraSettings.rank,
+        lora_rank: int | None = None,
         settings: dict | None = None,
     ) -> dict:
         """Queue a training. `settings` may hold any other setting that POST /training/jobs takes.
 
-        Left out, the learning rate is that which suits the method and the base model.
+        Left out, the learning rate is that which suits the method and the base model, and the rank 8 or, with
+        `start_from`, that of the style which is trained further.
         """
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
         return await _call(self._studio.jobs.start, **named | {"dataset_id": dataset_id, "method": method})
@@ -155,7 +156,7 @@ class Endpoints:
         method: Literal["lora", "full"] = "lora",
         epochs: int = TrainConfig.epochs,
         learning_rate: float | None = None,
-        lora_rank: int = LoraSettings.rank,
+        lora_rank: int | None = None,
         settings: dict | None = None,
     ) -> dict:
         """Estimate what `start_training` would take: steps, time, memory, disk, and any problems."""

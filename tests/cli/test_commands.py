@@ -15,6 +15,7 @@ from heartmula_studio.cli.commands import train_config
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.request import SONG as SONG_SETTINGS
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
@@ -85,24 +86,39 @@ def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
     assert "heartmula_receipt" in read_tags(tmp_path / "one.wav")
 
 
-def test_train_then_generate_in_the_style(tmp_path):
-    songs = SONGS[0].parent
-    run_folder = tmp_path / "run"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a short training."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
     options = ("--tags", "techno", "--max-steps", 2, "--rank", 4, "--window", 2)
-    assert run("train", songs, "--out", run_folder, *options) == 0
-    checkpoint = run_folder / "checkpoints" / "last"
+    assert run("train", SONGS[0].parent, "--out", folder, *options) == 0
+    return folder
+
+
+def test_train_then_generate_in_the_style(trained, tmp_path):
+    checkpoint = trained / "checkpoints" / "last"
     assert (checkpoint / "adapter_model.safetensors").is_file()
-    assert json.loads((run_folder / "config.json").read_text())["learning_rate"] == 1.2e-3  # nano's
+    assert json.loads((trained / "config.json").read_text())["learning_rate"] == 1.2e-3  # nano's
     song = tmp_path / "song.wav"
     assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
     assert json.loads(song.with_name("song.wav.json").read_text())["style"]["layers_changed"] > 0
 
 
+def test_a_style_is_trained_further_in_a_run_of_its_own(trained, tmp_path):
+    parent = trained / "checkpoints" / "last"
+    command = ("train", SONGS[0].parent, "--out", tmp_path / "run", "--window", 2, "--max-steps", 1)
+    assert run(*command, "--start-from", parent, "--rank", 8) == 2
+    assert run(*command, "--start-from", parent) == 0
+    meta = json.loads((tmp_path / "run" / "checkpoints" / "last" / "meta.json").read_text())
+    assert meta["parent"]["id"] == json.loads((parent / "meta.json").read_text())["id"]
+    assert (meta["config"]["lora"]["rank"], meta["config"]["start_from"]) == (4, str(parent))
+
+
 def test_train_goes_on_with_the_lora_that_is_stored(tmp_path):
     """Naming a rank brought back the defaults of all other settings of the LoRA, and with them another run."""
-    stored = tmp_path / "config.json"
+    stored = RunFolder(tmp_path)
     lora = LoraSettings(rank=4, alpha=4.0, dropout=0.2, target_modules=("q_proj",), use_dora=True)
-    TrainConfig(lora=lora).save(stored)
+    TrainConfig(lora=lora).save(stored.config)
     runtime = Runtime.of(Settings.load({}), "nano", "cpu")
 
     def config(*options: str) -> TrainConfig:

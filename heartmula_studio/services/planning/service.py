@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.training.parent import with_parent
 from heartmula_studio.store.records import Method
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Estimate
@@ -30,5 +31,6 @@ class PlanningService:
         from heartmula_studio.services.planning.estimate import Estimator
 
         dataset, runtime = self._store.datasets.get(dataset_id), self._runtime.get()
+        settings = with_parent(self._store, runtime, method, settings)
         estimator = Estimator(self._store, runtime, self._accelerate_config)
         return estimator.estimate(dataset, runtime.train_config(method, settings))

@@ -16,7 +16,7 @@ from heartmula_studio.finetune.outcome import training_outcome
 from heartmula_studio.services.training.job_folder import CANCELLED, JobFolder
 from heartmula_studio.services.training.progress import with_progress
 from heartmula_studio.services.training.tokenizing_progress import read_progress
-from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, utc_now
+from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, Parent, utc_now
 from heartmula_studio.store.store import Store
 
 WEIGHT_SUFFIX = ".safetensors"
@@ -164,6 +164,7 @@ def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path) -
         losses=Losses(**asdict(meta.losses)),
         rights=songs.rights(),
         recipe=meta.recipe(),
+        parent=Parent(meta.parent.id, meta.parent.name) if meta.parent else None,
     )
 
 

@@ -29,6 +29,7 @@ from heartmula_studio.services.training.outcome import (
     record_outcome,
     unsettled,
 )
+from heartmula_studio.services.training.parent import with_parent
 from heartmula_studio.services.training.processes import end_worker, start_worker
 from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.services.training.worker import command
@@ -82,16 +83,18 @@ class JobQueue:
 
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
         """
+        settings = with_parent(self._store, self._runtime.get(), method, settings)
         return self._queue(dataset_id, self._runtime.get().train_config(method, settings))
 
     def clone(self, id: str, /, **changes: Any) -> Job:
         """Queue the same job again, with other settings where `changes` says so."""
         from heartmula_studio.finetune.config import TrainConfig
 
-        job = self.get(id)
+        job, runtime = self.get(id), self._runtime.get()
         dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
-        config = self._runtime.get().changed_config(TrainConfig.from_dict(job.config), method, changes)
-        return self._queue(dataset_id, config)
+        config = TrainConfig.from_dict(job.config)
+        changes = with_parent(self._store, runtime, method, {"start_from": config.start_from} | changes)
+        return self._queue(dataset_id, runtime.changed_config(config, method, changes))
 
     def submit(
         self,
@@ -129,6 +132,8 @@ class JobQueue:
             folder = JobFolder(path)
             config.save(folder.config)
             folder.write_songs(songs)
+            if config.start_from:
+                self._store.checkpoints.copy_to(config.start_from, folder.parent)
 
         return self._store.jobs.create(job, fill)
 

@@ -5,12 +5,31 @@ import json
 import threading
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.finetune.checkpoint_meta import ParentId
+from heartmula_studio.finetune.parent import Parent
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.processes import processes_of
+from heartmula_studio.store.records import Checkpoint, utc_now
 from tests.recordings import SONGS
 from tests.services.studio_folder import folder_of, new_queue, run_until, song_dataset, submit
+
+
+@pytest.fixture
+def style(store, tmp_path):
+    """A stored style of rank 3 on one kind of layer."""
+    layers = [f"base_model.model.backbone.layers.{n}.attn.q_proj" for n in range(2)]
+    tensors = {f"{layer}.lora_A.weight": torch.zeros(3, 4) for layer in layers}
+    folder = tmp_path / "made"
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 3, "lora_alpha": 6}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    record = Checkpoint(store.checkpoints.new_id(), "Night drive", (), "lora", {}, None, None, 0, utc_now())
+    return store.checkpoints.publish(folder, record)
 
 
 def mark(store, job, **changes):
@@ -26,6 +45,28 @@ def test_a_submitted_job_holds_all_it_needs(store, dataset, queue):
     assert [song.filename for song in songs.songs] == [file.filename for file in dataset.audio_files]
     assert songs.songs[0].tags == ("electronic", "arcade")
     assert queue.list() == [job]
+
+
+def test_a_job_that_trains_a_style_further_has_its_kind_and_a_copy_of_it(store, dataset, queue, style):
+    job = queue.start(dataset.id, start_from=style.id)
+    folder = folder_of(store, job)
+    assert (job.lora_rank, job.config["start_from"]) == (3, style.id)
+    assert {path.name for path in folder.parent.iterdir()} == {
+        "adapter_config.json", "adapter_model.safetensors", "meta.json",
+    }  # fmt: skip
+    store.checkpoints.delete(style.id)
+    assert Parent.read(folder.parent).id == ParentId(style.id, style.name)
+    with pytest.raises(NotFoundError):
+        queue.clone(job.id)
+    assert queue.clone(job.id, start_from="", lora_rank=5).lora_rank == 5
+
+
+def test_a_style_is_not_trained_further_with_another_rank(store, dataset, queue, style):
+    with pytest.raises(InvalidInputError, match=f"lora_rank is 8, but the style {style.name}"):
+        queue.start(dataset.id, start_from=style.id, lora_rank=8)
+    with pytest.raises(NotFoundError):
+        queue.start(dataset.id, start_from="../../etc")
+    assert not queue.list()
 
 
 def test_too_few_songs_are_counted_and_leave_no_job(store, queue):
