@@ -1,0 +1,267 @@
+"""Whether a training can be heard: songs made before and after it, told apart by a small classifier.
+
+    python -m benchmarks.audible --work DIR
+
+Fetches music of three styles that nobody tuned to (or takes that in `--music`, one folder a style), trains on six clips
+of each with the settings of the page, and makes songs with the same tags and seeds for all, so that only the training
+can tell. A classifier that learnt real clips after the same codec, and other songs of the base, says of each song where
+it is from. Losses are on songs of the style that were not learnt, and on those of the other styles.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.held_out_music import LEARNT, fetched_clips, given_clips
+from benchmarks.report import load_average, machine, table
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.cli.songs import SongFile, write_dataset
+from heartmula_studio.dataset.songs import load_songs, song_codes
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.evaluate import mean_loss
+from heartmula_studio.finetune.examples import ExampleSet, make_example_set
+from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.run_folder import CheckpointName, RunFolder
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.listening import (
+    ClipJudge,
+    audible_effect,
+    clip_statistics,
+    nearest_copy,
+    nearest_kind,
+    nearness,
+)
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.settings import Settings
+
+TAGS = "instrumental"  # for all, so that only the training can tell
+SONGS = 12
+SHORT_SEC = 20.0
+STRENGTHS = (0.5, 1.0, 1.5, 2.0)
+OTHER_SEEDS = 1000  # of the base songs that the classifiers learn
+
+
+@dataclass(frozen=True)
+class Songs:
+    """Songs of one model: their codes [K, T] and the statistics of their clips [n, F]."""
+
+    codes: list[Tensor]
+    clips: list[Tensor]
+
+    @property
+    def seconds(self) -> list[float]:
+        return [codes.shape[1] / FRAME_RATE_HZ for codes in self.codes]
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style's music: datasets of what is learnt and what judges, the latter's codes and clips after the codec."""
+
+    name: str
+    learnt: Path
+    judging: Path
+    learnt_codes: list[Tensor]
+    judging_codes: list[Tensor]
+    clips: Tensor  # [n, F] of all its songs
+
+
+@dataclass
+class Tuned:
+    """What a training did."""
+
+    style: str
+    train_sec: float
+    steps: int
+    losses: dict[str, float]  # by style
+    songs: dict[float, Songs] = field(default_factory=dict)  # by strength
+
+
+class Bench:
+    def __init__(self, runtime: Runtime, folder: Path, song_sec: float, decode_steps: int):
+        self.runtime, self.folder, self.song_sec, self.decode_steps = runtime, folder, song_sec, decode_steps
+        self.codec = runtime.load_codec()
+        self.engine = Engine.load(runtime.base_name, str(runtime.device))
+
+    def prepare(self, name: str, clips: Sequence[Path]) -> Style:
+        """Tokenize a style's music and hear it after the codec."""
+        parts = {"learnt": clips[:LEARNT], "judging": clips[LEARNT:]}
+        codes: dict[str, list[Tensor]] = {}
+        for part, paths in parts.items():
+            folder = self.folder / "data" / name / part
+            songs = [SongFile(path) for path in paths]
+            write_dataset(songs, TAGS, self.codec, self.runtime.limits, folder.with_name("tokens"), folder)
+            dataset = load_songs(folder)
+            codes[part] = [song_codes(dataset, row) for row in range(len(dataset))]
+        root = self.folder / "data" / name
+        heard = torch.cat(self.hear([*codes["learnt"], *codes["judging"]], root / "clips.pt"))
+        return Style(name, root / "learnt", root / "judging", codes["learnt"], codes["judging"], heard)
+
+    def hear(self, codes: Sequence[Tensor], cache: Path) -> list[Tensor]:
+        """Decode songs and describe their clips, once."""
+        if not cache.exists():
+            clips = [self._clips(song, seed) for seed, song in enumerate(codes)]
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(clips, cache)
+        return torch.load(cache)
+
+    def _clips(self, codes: Tensor, seed: int) -> Tensor:
+        sound = torch.cat(list(self.codec.decode(codes, seed, num_steps=self.decode_steps)), dim=-1)
+        return clip_statistics(sound, self.codec.sample_rate_hz)
+
+    def make_songs(self, cache: Path, first_seed: int = 0) -> Songs:
+        """Make songs with the engine as it is, once."""
+        if not (stored := cache / "codes.pt").exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            seeds = range(first_seed, first_seed + SONGS)
+            requests = [SongRequest(TAGS, duration_sec=self.song_sec, seed=seed) for seed in seeds]
+            torch.save(self.engine.generate_together(requests), stored)
+        codes = torch.load(stored)
+        return Songs(codes, self.hear(codes, cache / "clips.pt"))
+
+    def losses(self, styles: Sequence[Style]) -> dict[str, float]:
+        """Measure the engine's loss on the judging songs of each style."""
+        num_codebooks = self.engine.model.config.audio_num_codebooks
+        examples = {style.name: self._examples(style.judging) for style in styles}
+        return {name: mean_loss(self.engine.model, some, 6, num_codebooks).mean for name, some in examples.items()}
+
+    def _examples(self, folder: Path) -> ExampleSet:
+        sizes = self.engine.model.config
+        dataset, layout = load_songs(folder), self.engine._layout
+        return make_example_set(dataset, set(dataset["song"]), layout, 60.0, sizes.backbone_flavor.max_seq_len)
+
+    def tune(
+        self, style: Style, styles: Sequence[Style], config: TrainConfig, name: CheckpointName, job: Path
+    ) -> Tuned:
+        """Train on one style, in a folder that keeps what was made for it."""
+        config = replace(config, dataset=str(style.learnt))
+        done = job / "seconds.json"
+        if not done.exists():
+            job.mkdir(parents=True, exist_ok=True)
+            config.save(RunFolder(job).config)
+            started = time.perf_counter()
+            result = train(job, None, self.runtime.device.type)
+            done.write_text(json.dumps([time.perf_counter() - started, result.step]))
+        seconds, steps = json.loads(done.read_text())
+        self.engine.activate(RunFolder(job).checkpoint(name))
+        return Tuned(style.name, seconds, steps, self.losses(styles))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder for music, songs and trainings")
+    parser.add_argument("--music", type=Path, help="one folder for each style, of twelve recordings")
+    parser.add_argument("--name", default="defaults", help="of this measurement: what it made is kept under it")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings")
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="last")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of a song")
+    parser.add_argument("--decode-steps", type=int, default=10)
+    parser.add_argument("--strengths", action="store_true", help="also 0.5, 1.5 and 2")
+    parser.add_argument("--base")
+    parser.add_argument("--device")
+    arguments = parser.parse_args()
+    runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
+    config = runtime.train_config("lora", dict(map(as_setting, arguments.set)))
+    bench = Bench(runtime, arguments.work / f"made-{arguments.decode_steps}", arguments.seconds, arguments.decode_steps)
+    music = given_clips(arguments.music) if arguments.music else fetched_clips(arguments.work)
+    styles = [bench.prepare(name, clips) for name, clips in music.items()]
+    print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")
+    before = bench.losses(styles)
+    base = bench.make_songs(bench.folder / "base" / "same")
+    other_base = bench.make_songs(bench.folder / "base" / "other", OTHER_SEEDS)
+    tuned = []
+    for style in styles:
+        job = bench.folder / "trained" / arguments.name / style.name
+        one = bench.tune(style, styles, config, arguments.checkpoint, job)
+        for strength in STRENGTHS if arguments.strengths else (1.0,):
+            bench.engine.set_strength(strength)
+            one.songs[strength] = bench.make_songs(job / f"songs-{arguments.checkpoint}-{strength:g}")
+        bench.engine.deactivate()
+        tuned.append(one)
+    report(styles, before, base, other_base, tuned)
+
+
+def as_setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def report(
+    styles: Sequence[Style], before: Mapping[str, float], base: Songs, other_base: Songs, tuned: Sequence[Tuned]
+) -> None:
+    """Print what a training can be heard by, style by style, and the means."""
+    heads = ("style", "own loss", "others", "told from base", "nearness", "under 20 s", "run (real)", "steps", "s")
+    rows = []
+    for style, one in zip(styles, tuned, strict=True):
+        songs = one.songs[1.0]
+        own = one.losses[style.name] / before[style.name] - 1
+        others = [one.losses[name] / before[name] - 1 for name in before if name != style.name]
+        effect = audible_effect(songs.clips, base.clips, style.clips, torch.cat(other_base.clips))
+        run = max(nearest_copy(codes, style.learnt_codes)[1].changes for codes in songs.codes)
+        real = max(nearest_copy(codes, style.learnt_codes)[1].changes for codes in style.judging_codes)
+        short = sum(seconds < SHORT_SEC for seconds in songs.seconds)
+        rows.append(
+            (style.name, f"{own:+.1%}", f"{mean(others):+.1%} ({max(others):+.1%})", f"{effect.told:.2f}")
+            + (f"{effect.nearness:.2f}", f"{short} of {len(songs.codes)}", f"{run} ({real})")
+            + (str(one.steps), f"{one.train_sec:.0f}")
+        )
+    print(table(heads, rows))
+    short = sum(seconds < SHORT_SEC for seconds in base.seconds)
+    print(f"\nThe base: {short} of {len(base.codes)} songs under 20 s.")
+    pairs = pairs_told(styles, tuned)
+    print(f"Tuned styles told from each other: {told_apart(styles, tuned):.2f} (pairs {pairs:.2f}).")
+    print(f"Tuned songs told from the base's by songs alone: {mean(told_by_songs(one, base) for one in tuned):.2f}.")
+    for strength in sorted({strength for one in tuned for strength in one.songs}):
+        near = [
+            mean(nearness(torch.cat(other_base.clips), style.clips, song) for song in one.songs[strength].clips)
+            for style, one in zip(styles, tuned, strict=True)
+        ]
+        print(f"Strength {strength:g}: nearness {mean(near):.3f} ({', '.join(f'{value:.2f}' for value in near)}).")
+
+
+def told_apart(styles: Sequence[Style], tuned: Sequence[Tuned]) -> float:
+    """The share of songs whose style a logistic regression names, and the same by nearest mean: their mean."""
+    kinds = [style.clips for style in styles]
+    judge = ClipJudge.learn(kinds)
+    songs = [(kind, song) for kind, one in enumerate(tuned) for song in one.songs[1.0].clips]
+    by_judge = mean(judge.kind_of(song) == kind for kind, song in songs)
+    by_centroid = mean(nearest_kind(kinds, song) == kind for kind, song in songs)
+    print(f"(Styles: logistic regression {by_judge:.2f}, nearest centroid {by_centroid:.2f}; of three.)")
+    return (by_judge + by_centroid) / 2
+
+
+def pairs_told(styles: Sequence[Style], tuned: Sequence[Tuned]) -> float:
+    """The share of songs told right, style against style."""
+    shares = []
+    for i, j in combinations(range(len(styles)), 2):
+        judge = ClipJudge.learn([styles[i].clips, styles[j].clips])
+        shares += [judge.kind_of(song) == 0 for song in tuned[i].songs[1.0].clips]
+        shares += [judge.kind_of(song) == 1 for song in tuned[j].songs[1.0].clips]
+    return mean(shares)
+
+
+def told_by_songs(one: Tuned, base: Songs) -> float:
+    """The share of tuned and base songs told apart by what the others of both show, each pair of a seed left out."""
+    right = []
+    songs = one.songs[1.0].clips
+    for left_out in range(len(songs)):
+        rest = [torch.cat([song for i, song in enumerate(kind) if i != left_out]) for kind in (base.clips, songs)]
+        judge = ClipJudge.learn(rest)
+        right += [judge.kind_of(base.clips[left_out]) == 0, judge.kind_of(songs[left_out]) == 1]
+    return mean(right)
+
+
+if __name__ == "__main__":
+    main()
