@@ -46,6 +46,7 @@ class JobPane:
         return list(vars(self).values())
 
 
+PLACES = 3  # outputs before those of the pane: which job is shown, and whether there is any
 TEXTS = ("heading", "notices", "numbers", "chart", "log")  # in the order of the pane
 BUTTONS = ("stop", "cancel", "resume", "clone", "delete")
 
@@ -75,9 +76,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
         with gr.Column(scale=2, min_width=280):
             _build_cards(context, shown)
         with gr.Column(scale=5, min_width=300, elem_classes=["glass"]):
-            pane, log_scale, open_models = _build_pane()
-            _build_clone(context, pane, shown)
-            _build_deletion(context, pane, shown)
+            pane, log_scale, open_models = _build_pane(context, shown)
     # Gradio loses some of what is sent to a tab that is not drawn yet: so once more when it is opened, and `places`
     # with everything that is sent.
     gr.on(
@@ -93,7 +92,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     context.open_tab_after(open_models.click(lambda: None, **QUIET), "models")
 
 
-def _build_pane() -> tuple[JobPane, gr.Checkbox, gr.Button]:
+def _build_pane(context: PageContext, shown: gr.State) -> tuple[JobPane, gr.Checkbox, gr.Button]:
     heading, notices = gr.HTML(), gr.HTML()
     with gr.Row(visible=False) as done:
         activate = gr.Button("Activate", variant="primary", min_width=120)
@@ -105,6 +104,8 @@ def _build_pane() -> tuple[JobPane, gr.Checkbox, gr.Button]:
         resume = gr.Button("Resume", variant="primary", size="sm", min_width=80)
         clone = gr.Button("Clone…", size="sm", min_width=80)
         delete = gr.Button("🗑️ Delete", size="sm", min_width=80)
+    _build_clone(context, clone, shown)
+    _build_deletion(context, delete, shown)
     log_scale = gr.Checkbox(label="Log scale", container=False)
     chart, log = gr.HTML(), gr.HTML()
     pane = JobPane(heading, notices, numbers, chart, log, stop, cancel, resume, clone, delete, done, activate)
@@ -117,7 +118,7 @@ def _build_cards(context: PageContext, shown: gr.State) -> None:
     @render_list([context.job_id, shown, limit], on_change(context.changes.jobs, context.job_id, limit))
     def _(remembered: str, shown_id: str, most: int) -> None:
         jobs, selected = context.studio.jobs.list()[::-1], selected_id(context.studio, remembered, shown_id)
-        with gr.Column(elem_classes=["cards"]):
+        with gr.Column(elem_classes=["cards", "strip"]):
             for job in jobs[:most]:
                 _build_card(context, job, job.id == selected)
         if len(jobs) > most:
@@ -146,7 +147,7 @@ def _connect_buttons(context: PageContext, pane: JobPane, shown: gr.State) -> No
     context.refresh_after(activated)
 
 
-def _build_clone(context: PageContext, pane: JobPane, shown: gr.State) -> None:
+def _build_clone(context: PageContext, opener: gr.Button, shown: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         gr.HTML("<h3>Clone with other settings</h3>")
         with gr.Row():
@@ -157,7 +158,7 @@ def _build_clone(context: PageContext, pane: JobPane, shown: gr.State) -> None:
             start = gr.Button("Start the clone", variant="primary", size="sm")
             close = gr.Button("Close", size="sm")
     fields = [epochs, learning_rate, rank]
-    pane.clone.click(lambda id: clone_form(context.studio, id), shown, [panel, *fields], **QUIET)
+    opener.click(lambda id: clone_form(context.studio, id), shown, [panel, *fields], **QUIET)
     started = start.click(
         lambda id, *values: clone(context.studio, id, *values),
         [shown, *fields],
@@ -168,13 +169,13 @@ def _build_clone(context: PageContext, pane: JobPane, shown: gr.State) -> None:
     gr.on([close.click, shown.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 
-def _build_deletion(context: PageContext, pane: JobPane, shown: gr.State) -> None:
+def _build_deletion(context: PageContext, opener: gr.Button, shown: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
         gr.HTML(html.notice("warning", "Delete this job?", "Its log and its curve go. The style it made stays."))
         with gr.Row():
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
-    pane.delete.click(lambda: gr.update(visible=True), outputs=panel, **QUIET)
+    opener.click(lambda: gr.update(visible=True), outputs=panel, **QUIET)
     deleted = confirm.click(lambda id: delete(context.studio, id), shown, [context.job_id, panel], **QUIET)
     context.refresh_after(deleted)
     gr.on([keep.click, shown.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
@@ -220,10 +221,23 @@ class JobReader:
 async def watch_job(
     studio: Studio, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
 ) -> AsyncIterator[list]:
-    """Yield the outputs of the tab whenever the selected job has changed, until it ends or is watched anew."""
+    """Yield the outputs of the tab whenever the selected job has changed, until it ends or is watched anew.
+
+    The last of them changes nothing. Gradio 6.31 sends it again when a generator has ended, and by then the page may
+    show another job.
+    """
+    async for outputs in _job_outputs(studio, latest, remembered, shown, log_scale):
+        yield outputs
+    yield [gr.skip()] * (PLACES + len(JobPane.__annotations__))
+
+
+async def _job_outputs(
+    studio: Studio, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
+) -> AsyncIterator[list]:
     number, id = latest.start(), selected_id(studio, remembered, shown)
     places = [id, gr.update(visible=not id), gr.update(visible=bool(id))]
-    yield [*places, *[gr.skip()] * len(JobPane.__annotations__)]
+    if not id:
+        yield [*places, *[gr.skip()] * len(JobPane.__annotations__)]
     reader, last = JobReader(studio, id, log_scale), None
     while id:
         started = time.perf_counter()

@@ -28,7 +28,7 @@ from heartmula_studio.ui.song_view import song_status
 
 POLL_SEC = 0.5
 FIRST_STEP = "Train on five songs or more, or import a style that was trained elsewhere."
-RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain", "unknown": "of unknown rights"}
+RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain", "unknown": "not stated"}
 STRENGTH_INFO = "Of the active style, and of the next one that you activate."
 SAVE_FILE = """(file) => {
   const link = document.createElement("a");
@@ -84,7 +84,7 @@ def _build_cards(
                 gr.HTML(html.empty("📦", "No trained styles yet", FIRST_STEP))
                 to_training = gr.Button("Go to Training", variant="primary")
             context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
-        with gr.Column(elem_classes=["cards"]):
+        with gr.Column(elem_classes=["cards", "wide"]):
             for checkpoint in checkpoints:
                 _build_card(context, checkpoint, strength, comparing, deleting, download)
 
@@ -197,10 +197,13 @@ def losses_line(checkpoint: Checkpoint) -> str:
 
 
 def rights_line(checkpoint: Checkpoint) -> str:
-    """ "6 songs: 4 own, 2 of unknown rights"."""
+    """Whose songs it learnt from: "Rights of its 6 songs: 4 own, 2 not stated"."""
     counts = Counter(song.rights for song in checkpoint.rights)
-    parts = ", ".join(f"{count} {RIGHTS[rights]}" for rights, count in counts.most_common())
-    return f"{counted(counts.total(), 'song')}: {parts}" if parts else ""
+    if not counts:
+        return ""
+    several = len(counts) > 1
+    parts = (f"{count} {RIGHTS[rights]}" if several else RIGHTS[rights] for rights, count in counts.most_common())
+    return f"Rights of its {counted(counts.total(), 'song')}: {', '.join(parts)}"
 
 
 def strength_of(checkpoint: Checkpoint) -> float:

@@ -11,7 +11,7 @@ import gradio as gr
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
-from heartmula_studio.finetune.flat_settings import FREE, LORA_PREFIX
+from heartmula_studio.finetune.flat_settings import LORA_PREFIX
 from heartmula_studio.settings import BUNDLED_BASE
 from heartmula_studio.store.records import Dataset, Method
 from heartmula_studio.store.views import Estimate
@@ -22,45 +22,10 @@ from heartmula_studio.ui.job_view import METHODS, readings
 from heartmula_studio.ui.offers import Offers, offer
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.training_fields import ADVANCED, ATTENTION, SettingField, build_advanced
 
 FIRST_STEP = "Make a dataset of at least five songs first, or try the six example clips."
 LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
-ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
-LAYERS = (("All linear layers", "all"), ("Attention only", "attention"))
-SCHEDULES = (("Cosine, to zero", "cosine"), ("Constant", "constant"))
-BASES = (("Automatic", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("nf4 (4-bit)", "nf4"))
-PRECISIONS = (("Automatic", ""), ("Off (float32)", "no"), ("bf16", "bf16"), ("fp16", "fp16"))
-
-SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider
-
-
-@dataclass(frozen=True)
-class AdvancedField:
-    """A field under Advanced for a setting of the trainer, by its flat name. Type, default and help are the trainer's.
-
-    `automatic` is the value that leaves it to the studio; `note` is what only this page has to say.
-    """
-
-    name: str
-    label: str
-    choices: tuple[tuple[str, str], ...] = ()
-    automatic: bool | int | str | None = None
-    note: str = ""
-
-    @property
-    def default(self) -> bool | int | float | str:
-        return FREE[self.name].default if self.automatic is None else self.automatic
-
-    def build(self, default: Any) -> SettingField:
-        setting = FREE[self.name]
-        info = f"{setting.help} {self.note}".rstrip()
-        with gr.Column(min_width=200):
-            if self.choices:
-                return gr.Dropdown(list(self.choices), value=default, label=self.label, info=info)
-            if setting.kind is bool:
-                return gr.Checkbox(default, label=self.label, info=info)
-            precision, step = (0, 1) if setting.kind is int else (None, 0.01)
-            return gr.Number(default, label=self.label, info=info, precision=precision, step=step)
 
 
 @dataclass(frozen=True)
@@ -83,28 +48,6 @@ PRESETS = (
 )
 BALANCED = PRESETS[1]
 
-ADVANCED = (
-    AdvancedField("lora_alpha", "LoRA alpha", automatic=0, note="0 is twice its rank."),
-    AdvancedField("lora_dropout", "LoRA dropout"),
-    AdvancedField("lora_target_modules", "LoRA layers", LAYERS, "all", "Attention alone is smaller, all learns more."),
-    AdvancedField("lora_use_rslora", "rsLoRA"),
-    AdvancedField("lora_use_dora", "DoRA"),
-    AdvancedField("schedule", "Learning rate schedule", SCHEDULES),
-    AdvancedField("warmup_ratio", "Warm-up ratio"),
-    AdvancedField("weight_decay", "Weight decay"),
-    AdvancedField("max_grad_norm", "Gradient clipping"),
-    AdvancedField("batch_size", "Batch size"),
-    AdvancedField("gradient_accumulation_steps", "Gradient accumulation"),
-    AdvancedField("max_window_sec", "Window length (s)"),
-    AdvancedField("conditioning_dropout", "Prompt dropout"),
-    AdvancedField("depth_frame_fraction", "Depth frame fraction"),
-    AdvancedField("mixed_precision", "Mixed precision", PRECISIONS, ""),
-    AdvancedField("base_dtype", "Base weights", BASES, ""),
-    AdvancedField("gradient_checkpointing", "Gradient checkpointing", (), False),
-    AdvancedField("state_every_steps", "Save every (steps)"),
-    AdvancedField("max_steps", "Max steps", automatic=0, note="0 is no limit."),
-    AdvancedField("seed", "Seed"),
-)
 NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in ADVANCED))
 
 
@@ -167,29 +110,17 @@ def _build_form(studio: Studio) -> Form:
         learning_rate = gr.Number(label="Learning rate", step=0.00001, min_width=120)
         rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
-        advanced, lora_row = _build_advanced(studio.settings.max_window_sec)
+        advanced, lora_column = build_advanced(studio.settings.max_window_sec)
     main: list[SettingField] = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(partial(preset_values, studio, preset), method, main, **QUIET)
     rate = Offers.build()
     changed = method.change(
         lambda method: (offered_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
-        method, [rate.offered, rank, lora_row], trigger_mode="multiple", **QUIET,
+        method, [rate.offered, rank, lora_column], trigger_mode="multiple", **QUIET,
     )  # fmt: skip
     rate.fill(changed, [learning_rate])
     return Form(dataset, base, method, rate, [*main, *advanced])
-
-
-def _build_advanced(longest_window_sec: float) -> tuple[list[SettingField], gr.Row]:
-    defaults = {"max_window_sec": longest_window_sec}
-    built = {}
-    with gr.Row() as lora_row:
-        for setting in (setting for setting in ADVANCED if setting.name.startswith(LORA_PREFIX)):
-            built[setting.name] = setting.build(setting.default)
-    with gr.Row():
-        for setting in (setting for setting in ADVANCED if not setting.name.startswith(LORA_PREFIX)):
-            built[setting.name] = setting.build(defaults.get(setting.name, setting.default))
-    return [built[setting.name] for setting in ADVANCED], lora_row
 
 
 def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:

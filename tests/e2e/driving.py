@@ -11,6 +11,20 @@ MAIN_BUTTON = "Generate"
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa"]}, "resultTypes": ["violations"]}
 SERIOUS = ("serious", "critical")
 
+BROKEN_WORDS = """() => [...document.querySelectorAll("button")].filter(button => button.checkVisibility())
+  .flatMap(button => {
+    const texts = document.createTreeWalker(button, NodeFilter.SHOW_TEXT), found = [];
+    while (texts.nextNode()) for (const word of texts.currentNode.data.matchAll(/\\p{L}\\S*/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      const edges = button.getBoundingClientRect(), lines = [...range.getClientRects()];
+      const isOutside = lines.some(line => line.left < edges.left - 1 || line.right > edges.right + 1);
+      if (isOutside || new Set(lines.map(line => Math.round(line.top))).size > 1) found.push(word[0]);
+    }
+    return found;
+  })"""
+
 
 def open_page(page: Page, server: Server, theme: str = "light") -> None:
     """Open the studio in a theme ("light" or "dark") and wait until it can be used."""
@@ -35,6 +49,11 @@ def scrolls_sideways(page: Page) -> bool:
     return page.evaluate(
         "[document.documentElement, document.body].some(element => element.scrollWidth > window.innerWidth)"
     )
+
+
+def broken_words(page: Page) -> list[str]:
+    """Words on buttons that go on in the next line, or that their button does not hold."""
+    return page.evaluate(BROKEN_WORDS)
 
 
 def drawn(page: Page) -> None:

@@ -1,4 +1,5 @@
-"""Every tab, dark and light, at three widths: no barriers that axe knows, nothing wider than the window.
+"""Every tab, dark and light, at three widths: no barriers that axe knows, nothing wider than the window, no
+button that breaks a word.
 
 HEARTMULA_SCREENSHOTS=FOLDER keeps a picture of each.
 """
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.acting import go_to, see_filled
-from tests.e2e.driving import drawn, open_page, scrolls_sideways, serious_violations
+from tests.e2e.driving import broken_words, drawn, open_page, scrolls_sideways, serious_violations
 
 TABS = ("Create", "Dataset", "Training", "Jobs", "Models")
 NUM_SONGS = 6  # of the examples
@@ -36,6 +37,7 @@ def test_every_tab(new_page, studio, example_dataset, theme):
             drawn(page)
             keep_picture(page, f"{tab.lower()}-{width}-{theme}")
             assert not scrolls_sideways(page), f"{tab} at {width}"
+            assert broken_words(page) == [], f"{tab} at {width}"
         page.set_viewport_size({"width": 1280, "height": 900})
 
 

@@ -1,6 +1,10 @@
 """The job that the Jobs tab shows."""
 
-from heartmula_studio.ui.jobs import selected_id
+import asyncio
+
+import gradio as gr
+
+from heartmula_studio.ui.jobs import LatestOnly, selected_id, watch_job
 from tests.still_studio import filled, settings_for, still_studio
 
 
@@ -15,3 +19,19 @@ def test_a_newer_job_does_not_displace_the_one_shown(tmp_path):
     assert selected_id(studio, second.id, first.id) == second.id
     studio.jobs.delete(first.id)
     assert selected_id(studio, "", first.id) == second.id
+
+
+def test_a_watch_that_ends_says_nothing_of_its_job_again(tmp_path):
+    """Gradio sends the last outputs of a generator again: a queued job showed another one's log and heading."""
+    studio = still_studio(settings_for(tmp_path / "data"))
+    dataset = filled(studio)
+    first, second = (studio.jobs.start(dataset.id, "lora").id for _ in range(2))
+    latest = LatestOnly()
+
+    async def outputs_of_two() -> tuple[list, list, list]:
+        old, new = (watch_job(studio, latest, id, "", False) for id in (first, second))
+        return await anext(old), await anext(new), [outputs async for outputs in old]
+
+    of_first, of_second, last = asyncio.run(outputs_of_two())
+    assert (of_first[0], of_second[0]) == (first, second)
+    assert last == [[gr.skip()] * len(of_first)]

@@ -7,8 +7,6 @@ from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.store.views import Estimate, Problem
 from heartmula_studio.ui.offers import offer
 from heartmula_studio.ui.training import (
-    ADVANCED,
-    ATTENTION,
     BALANCED,
     NAMES,
     PRESETS,
@@ -18,6 +16,7 @@ from heartmula_studio.ui.training import (
     rough_size,
     settings_from,
 )
+from heartmula_studio.ui.training_fields import ADVANCED, ATTENTION
 from tests.still_studio import filled as filled_dataset
 from tests.still_studio import settings_for, still_studio
 
