@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from heartmula_studio.errors import CheckpointCorruptError
+from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.json_file import read_json_object
 from heartmula_studio.finetune.config import Method
+from heartmula_studio.finetune.figures import Figures
 
 META_FILE = "meta.json"
 SCHEMA: Final = 1
@@ -64,6 +66,7 @@ class CheckpointMeta:
     config: dict[str, Any]
     versions: dict[str, str]
     parent: ParentId | None = None
+    figures: Figures | None = None  # of a rung, see `figures`
 
     @classmethod
     def read(cls, folder: Path) -> "CheckpointMeta":
@@ -82,4 +85,5 @@ class CheckpointMeta:
 
     def write(self, folder: Path) -> None:
         text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-        (folder / META_FILE).write_text(text, encoding="utf-8")
+        with replaced_file(folder / META_FILE) as temporary:
+            temporary.write_text(text, encoding="utf-8")

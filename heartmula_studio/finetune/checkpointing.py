@@ -1,4 +1,4 @@
-"""Checkpoints of a run: `checkpoints/best` and `checkpoints/last`, each with a meta.json on how it was made.
+"""Checkpoints of a run: `best`, `last` and the rungs under `checkpoints/`, each with a meta.json on how it was made.
 
 A LoRA run writes PEFT's own format, a full fine-tune `model.safetensors` and `config.json`.
 """
@@ -19,6 +19,7 @@ from heartmula_studio.files.atomic import recover_folder, replaced_folder
 from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.checkpoint_meta import SCHEMA, BaseId, CheckpointMeta, RunLosses
 from heartmula_studio.finetune.dtypes import DTYPES
+from heartmula_studio.finetune.figures import Figures
 from heartmula_studio.finetune.model_setup import trainable_weights
 from heartmula_studio.finetune.run_folder import CHECKPOINT_NAMES, RunFolder
 from heartmula_studio.finetune.setup import Setup
@@ -28,7 +29,9 @@ from heartmula_studio.finetune.state import RunProgress
 PACKAGES = ("torch", "peft", "accelerate", "datasets")
 
 
-def save_checkpoint(folder: Path, setup: Setup, weights: Mapping[str, Tensor], progress: RunProgress) -> None:
+def save_checkpoint(
+    folder: Path, setup: Setup, weights: Mapping[str, Tensor], progress: RunProgress, figures: Figures | None = None
+) -> None:
     """Replace `folder` by the trained `weights` of a run's network and meta.json, whole or not at all."""
     with replaced_folder(folder) as temporary:
         if isinstance(setup.network, HeartMuLa):
@@ -36,7 +39,7 @@ def save_checkpoint(folder: Path, setup: Setup, weights: Mapping[str, Tensor], p
         else:
             setup.network.save_pretrained(str(temporary), save_embedding_layers=False)
             (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
-        checkpoint_meta(fingerprint(temporary), setup, progress).write(temporary)
+        checkpoint_meta(fingerprint(temporary), setup, progress, figures).write(temporary)
 
 
 def recover_checkpoints(folder: RunFolder) -> None:
@@ -55,7 +58,7 @@ def require_finite_weights(network: nn.Module, step: int) -> None:
         )
 
 
-def checkpoint_meta(id: str, setup: Setup, progress: RunProgress) -> CheckpointMeta:
+def checkpoint_meta(id: str, setup: Setup, progress: RunProgress, figures: Figures | None) -> CheckpointMeta:
     """Describe how the weights came about."""
     return CheckpointMeta(
         id=id,
@@ -76,4 +79,5 @@ def checkpoint_meta(id: str, setup: Setup, progress: RunProgress) -> CheckpointM
             **{package: version(package) for package in PACKAGES},
         },
         parent=setup.parent,
+        figures=figures,
     )

@@ -128,6 +128,17 @@ class TrainConfig(Definition):
     state_every_steps: Annotated[
         int, Field(ge=1, le=100_000_000, description="Steps after which a resumable state is saved.")
     ] = 50
+    ladder_rungs: Annotated[
+        int, Field(ge=0, le=50, description="Checkpoints to keep along the way, to choose from by ear. 0: none.")
+    ] = 5
+    ladder_max_gb: Annotated[
+        float, Field(ge=0, le=1000, description="In GB. All of them together take no more than this on the disk.")
+    ] = 2.0
+    preview_songs: Annotated[
+        int, Field(ge=0, le=8, description="Songs rendered with the base and each of these checkpoints. 0: none.")
+    ] = 2
+    preview_sec: Annotated[float, Field(ge=2, le=120, description="In seconds. How long these songs are.")] = 10.0
+    preview_seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same prompts and songs.")] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same run.")] = 0
 
     def __post_init__(self) -> None:

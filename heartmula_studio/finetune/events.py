@@ -53,6 +53,7 @@ class StepEvent:
     step_sec: Number
     elapsed_sec: Number
     eta_sec: Number
+    preview_eta_sec: Number = 0.0  # of `eta_sec`: what rendering songs to listen to will take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,49 @@ class EvalEvent:
     split: Literal["held_out"] = "held_out"
     loss: Number
     per_codebook: tuple[Number, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungEvent:
+    """A checkpoint to listen to is kept; where none is, `reason` says why."""
+
+    event: Literal["rung"] = "rung"
+    step: Count
+    size_bytes: Count
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewEvent:
+    """A song of a rung is there; step 0 is the base. `ended`: by itself."""
+
+    event: Literal["preview"] = "preview"
+    step: Count
+    number: Count
+    seed: Count
+    tags: str
+    lyrics: str
+    duration_sec: Number
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewsSkippedEvent:
+    """No songs were rendered for a rung."""
+
+    event: Literal["previews_skipped"] = "previews_skipped"
+    step: Count
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiguresEvent:
+    """The figures of a rung are known, see `figures.Figures`. `seconds`: what its songs and figures took."""
+
+    event: Literal["figures"] = "figures"
+    step: Count
+    figures: dict[str, Any]
+    seconds: Number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +158,18 @@ class FailedEvent:
         return cls(error=FailureReason(error.code, error.message, error.hint))
 
 
-TrainingEvent = StartEvent | StepEvent | EvalEvent | StoppedEvent | DoneEvent | FailedEvent
+TrainingEvent = (
+    StartEvent
+    | StepEvent
+    | EvalEvent
+    | RungEvent
+    | PreviewEvent
+    | PreviewsSkippedEvent
+    | FiguresEvent
+    | StoppedEvent
+    | DoneEvent
+    | FailedEvent
+)
 ENDINGS = (StoppedEvent, DoneEvent, FailedEvent)
 
 

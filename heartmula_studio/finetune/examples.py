@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from torch import Tensor
 
@@ -79,6 +80,20 @@ def notes_on(train_set: ExampleSet, held_out: ExampleSet) -> tuple[str, ...]:
     if spread := sorted({window.song for window in train_set.windows if window.lyrics_timing == "spread"}):
         notes.append(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
     return tuple(notes)
+
+
+def with_other_captions(examples: ExampleSet, others: ExampleSet, max_positions: int) -> ExampleSet | None:
+    """Give each example the prompt of another track, taken in turn from `others`; None where none differs and fits.
+
+    A loss that this does not raise says that tags and lyrics are not listened to.
+    """
+    prompts = []
+    for number, (own, window) in enumerate(zip(examples.prompts, examples.windows, strict=True)):
+        turned = [*others.prompts[number % len(others) :], *others.prompts[: number % len(others)]] if others else []
+        fitting = (p for p in turned if not torch.equal(p.tokens, own.tokens))
+        prompts.append(next((p for p in fitting if p.num_positions(window.num_frames) <= max_positions), None))
+    found = tuple(prompt for prompt in prompts if prompt is not None)
+    return replace(examples, prompts=found) if found and len(found) == len(prompts) else None
 
 
 def make_example_set(

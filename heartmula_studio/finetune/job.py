@@ -13,6 +13,7 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError, StorageErr
 from heartmula_studio.finetune.agreement import in_every_process, sole_run
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.environment import full_float32, ignored_notes, require_none_refused, take_variables
+from heartmula_studio.finetune.previews import Listener
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
@@ -21,11 +22,13 @@ from heartmula_studio.finetune.trainer import OnStep, Trainer, TrainResult
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
-def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None) -> TrainResult:
+def train(
+    job_dir: str | Path, on_step: OnStep | None = None, device: str | None = None, listener: Listener | None = None
+) -> TrainResult:
     """Train until the job in `job_dir` is complete or asked to stop; go on from its last saved state if it has one.
 
     on_step: called on the main process with the event of every step. device: "cpu" or a kind of GPU
-    ("cuda", "mps"); None takes a GPU where there is one.
+    ("cuda", "mps"); None takes a GPU where there is one. listener: renders songs to listen to along the way.
     Raises the errors of config, dataset and base model; ConflictError where another run is at work in the folder;
     InvalidInputError where there is no such device, or the environment asks for what a run cannot do; StorageError
     where the disk refuses; and TrainingError (NonFiniteLossError among them) where the run cannot go on. Whatever goes
@@ -38,7 +41,7 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
     try:
         in_every_process(lambda: require_folder(folder))
         with sole_run(folder, processes), full_float32():
-            return train_alone(folder, on_step, device, processes, variables)
+            return train_alone(folder, on_step, device, processes, variables, listener)
     except OSError as error:
         raise as_studio_error(error, folder) from error
     finally:
@@ -47,7 +50,12 @@ def train(job_dir: str | Path, on_step: OnStep | None = None, device: str | None
 
 
 def train_alone(
-    folder: RunFolder, on_step: OnStep | None, device: str | None, processes: PartialState, variables: Mapping[str, str]
+    folder: RunFolder,
+    on_step: OnStep | None,
+    device: str | None,
+    processes: PartialState,
+    variables: Mapping[str, str],
+    listener: Listener | None,
 ) -> TrainResult:
     """Do as `train` in a folder that no other run is at work in. `variables`: what the environment asked for."""
     log = RunLog(folder, processes.is_main_process)
@@ -59,7 +67,7 @@ def train_alone(
             log.say(note)
         config = in_every_process(lambda: TrainConfig.load(folder.config))
         with StopRequest(folder) as stop:
-            return Trainer(folder, config, log, stop, on_step).run()
+            return Trainer(folder, config, log, stop, on_step, listener).run()
     except StudioError as error:
         log.fail(error)
         # All processes raise it. Were one to exit earlier, the launcher would kill the others while they write.

@@ -2,10 +2,22 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from heartmula_studio.finetune.checkpointing import recover_checkpoints, require_finite_weights, save_checkpoint
 from heartmula_studio.finetune.evaluate import MeanLoss
-from heartmula_studio.finetune.events import DoneEvent, EvalEvent, StartEvent, StepEvent, StoppedEvent
+from heartmula_studio.finetune.events import (
+    DoneEvent,
+    EvalEvent,
+    FiguresEvent,
+    PreviewEvent,
+    PreviewsSkippedEvent,
+    RungEvent,
+    StartEvent,
+    StepEvent,
+    StoppedEvent,
+)
+from heartmula_studio.finetune.figures import Figures
 from heartmula_studio.finetune.model_setup import trainable_weights
 from heartmula_studio.finetune.optimizer_step import StepResult
 from heartmula_studio.finetune.run_folder import CheckpointName, RunFolder
@@ -26,7 +38,8 @@ class RunWriter:
         """Tidy up what a killed run was writing."""
         if self._is_main:
             recover_checkpoints(self._folder)
-            recover_states(self._folder.states)
+            for folder in (self._folder.states, self._folder.checkpoints, self._folder.previews):
+                recover_states(folder)
         self._setup.accelerator.wait_for_everyone()
 
     # --- events and log --------------------------------------------------------------------------------------------
@@ -61,7 +74,7 @@ class RunWriter:
         self._log.rewind(progress.metrics_bytes)
         self._log.say(f"Resumed after step {progress.step} of {self._total_steps}.")
 
-    def step(self, result: StepResult, progress: RunProgress, eta_sec: float) -> StepEvent:
+    def step(self, result: StepResult, progress: RunProgress, eta_sec: float, preview_eta_sec: float) -> StepEvent:
         event = StepEvent(
             step=progress.step,
             total_steps=self._total_steps,
@@ -74,6 +87,7 @@ class RunWriter:
             step_sec=round(result.seconds, 4),
             elapsed_sec=round(progress.elapsed_sec, 2),
             eta_sec=round(eta_sec, 1),
+            preview_eta_sec=round(preview_eta_sec, 1),
         )
         self._log.record(event)
         self._log.say(
@@ -85,6 +99,22 @@ class RunWriter:
         step, epoch = progress.step, self._setup.plan.epochs_done(progress.step)
         self._log.record(EvalEvent(step=step, epoch=epoch, loss=loss.mean, per_codebook=loss.per_codebook))
         self._log.say(f"Held-out loss after {step} steps, {epoch} epochs: {loss.mean:.4f}.")
+
+    def rung(self, event: RungEvent) -> None:
+        self._log.record(event)
+        kept = event.reason or f"The checkpoint is kept, {event.size_bytes:,} bytes."
+        self._log.say(f"Step {event.step} to listen to: {kept}")
+
+    def preview(self, event: PreviewEvent) -> None:
+        self._log.record(event)
+
+    def previews_skipped(self, event: PreviewsSkippedEvent) -> None:
+        self._log.record(event)
+        self._log.say(f"No songs were rendered after step {event.step}: {event.reason}")
+
+    def figures(self, event: FiguresEvent, num_songs: int) -> None:
+        self._log.record(event)
+        self._log.say(f"{num_songs} songs rendered after step {event.step}, in {event.seconds:.0f} s.")
 
     def end(self, is_complete: bool, progress: RunProgress, notes: Sequence[str]) -> None:
         """Say that all is saved. `notes`: on the outcome."""
@@ -117,9 +147,16 @@ class RunWriter:
         if self._is_main:
             save_state(self._folder.states, state)
 
+    def save_rung(self, progress: RunProgress, figures: Figures) -> None:
+        """Keep the checkpoint of a step. Raises as `save_state`."""
+        self._save(self._folder.rung(progress.step), progress, figures)
+
     def save_checkpoint(self, name: CheckpointName, progress: RunProgress) -> None:
         """Replace a checkpoint. Raises as `save_state`."""
+        self._save(self._folder.checkpoint(name), progress)
+
+    def _save(self, folder: Path, progress: RunProgress, figures: Figures | None = None) -> None:
         require_finite_weights(self._setup.network, progress.step)
         weights = self._setup.gather_weights()
         if self._is_main:
-            save_checkpoint(self._folder.checkpoint(name), self._setup, weights, progress)
+            save_checkpoint(folder, self._setup, weights, progress, figures)

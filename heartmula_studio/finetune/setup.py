@@ -36,7 +36,18 @@ if TYPE_CHECKING:
 
 ADAM_BETAS = (0.9, 0.95)
 # Settings that say where things lie, what is written or how memory is used, not what is computed.
-_FREE_SETTINGS = ("base_model", "dataset", "state_every_steps", "save_dtype", "gradient_checkpointing")
+_FREE_SETTINGS = (
+    "base_model",
+    "dataset",
+    "state_every_steps",
+    "save_dtype",
+    "gradient_checkpointing",
+    "ladder_rungs",
+    "ladder_max_gb",
+    "preview_songs",
+    "preview_sec",
+    "preview_seed",
+)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, repl
 from heartmula_studio.files.torch_file import save_torch_file
 from heartmula_studio.finetune.config import TrainConfig, current_names
 from heartmula_studio.finetune.model_setup import restore_weights
-from heartmula_studio.finetune.run_folder import STEP_PREFIX, state_folders, state_name
+from heartmula_studio.finetune.run_folder import STEP_PREFIX, step_folders, step_name
 from heartmula_studio.finetune.setup import Setup
 from heartmula_studio.finetune.sharding import load_optimizer_state, optimizer_state
 
@@ -44,6 +44,7 @@ class RunProgress:
     eval_loss: float | None = None
     best_loss: float | None = None
     metrics_bytes: int = 0  # length of metrics.jsonl when the state was saved
+    rung_step: int | None = None  # the last rung whose figures are known
 
     def after_step(self, loss: float, seconds: float) -> "RunProgress":
         return replace(self, step=self.step + 1, train_loss=loss, elapsed_sec=self.elapsed_sec + seconds)
@@ -53,6 +54,9 @@ class RunProgress:
         if self.step == 0:
             return replace(self, eval_loss=loss, initial_loss=loss)
         return replace(self, eval_loss=loss, best_loss=loss if self.best_loss is None else min(loss, self.best_loss))
+
+    def after_rung(self, seconds: float) -> "RunProgress":
+        return replace(self, rung_step=self.step, elapsed_sec=self.elapsed_sec + seconds)
 
     def after_evaluation(self, seconds: float) -> "RunProgress":
         return replace(self, evaluated_step=self.step, elapsed_sec=self.elapsed_sec + seconds)
@@ -87,20 +91,20 @@ def restore_state(setup: Setup, state: RunState) -> None:
 
 def save_state(folder: Path, state: RunState) -> None:
     """Write `state` under `folder`, then remove the older ones."""
-    target = folder / state_name(state.progress.step)
+    target = folder / step_name(state.progress.step)
     with replaced_folder(target) as temporary:
         save_file(state.weights, temporary / "weights.safetensors")
         save_torch_file(state.optimizer, temporary / "optimizer.pt")
         values = {"schema": SCHEMA, **asdict(state.progress), "identity": state.identity}
         (temporary / "progress.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    for other in state_folders(folder):
+    for other in step_folders(folder):
         if other != target:
             shutil.rmtree(other)
 
 
 def load_state(folder: Path) -> RunState | None:
     """Read the newest state under `folder`, None without one. Raises CheckpointCorruptError where it is damaged."""
-    saved = state_folders(folder)
+    saved = step_folders(folder)
     if not saved:
         return None
     try:
@@ -128,10 +132,10 @@ def with_later_settings(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recover_states(folder: Path) -> None:
-    """Tidy up under `folder` what a killed run was writing; a state it was about to replace comes back."""
+    """Tidy up what a killed run was writing, folders of steps, under `folder`; what one was to replace comes back."""
     for path in list(folder.glob(f"{TEMPORARY_PREFIX}{STEP_PREFIX}*")):
         name = path.name.removeprefix(TEMPORARY_PREFIX)
-        recover_folder(folder / name[: len(state_name(0))])
+        recover_folder(folder / name[: len(step_name(0))])
 
 
 def check_identity(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:

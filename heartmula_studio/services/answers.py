@@ -89,7 +89,8 @@ class JobAnswer(Answer):
     """A training job, with what a running one has done so far.
 
     `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
-    completed one: whether the held-out loss fell, None where that is not known.
+    completed one: whether the held-out loss fell, `is_audible`: whether its songs can be told from the base's, None
+    where that is not known. `recommended_step` is the rung that became its checkpoint.
     """
 
     id: str
@@ -115,6 +116,8 @@ class JobAnswer(Answer):
     eta_sec: Seconds | None = None
     message: str = ""
     learned: bool | None = None
+    is_audible: bool | None = None
+    recommended_step: Count | None = None
     error: Failure | None = None
     checkpoint_id: str | None = None
     queued_at: str = ""
@@ -123,7 +126,7 @@ class JobAnswer(Answer):
 
 
 class CheckpointAnswer(Answer):
-    """A trained style; `recipe` holds all settings and versions.
+    """A trained style; `recipe` holds all settings and versions, `figures` what was measured of its songs.
 
     `warnings` are sentences on what was passed over when it was imported.
     """
@@ -140,6 +143,7 @@ class CheckpointAnswer(Answer):
     losses: Losses = Losses()
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
     parent: Parent | None = None
     is_active: bool = False

@@ -35,6 +35,7 @@ class Provenance:
     losses: Losses = Losses()
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -84,11 +85,11 @@ def _rights(value: Any) -> tuple[TrackRights, ...]:
     )
 
 
-def _recipe(value: Any) -> dict[str, Any]:
+def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("it is no object")
-    recipe: dict[str, Any] = _plain(value, MAX_DEPTH)
-    return recipe
+    values: dict[str, Any] = _plain(value, MAX_DEPTH)
+    return values
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -111,5 +112,6 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "styles": _styles,
     "losses": _losses,
     "rights": _rights,
-    "recipe": _recipe,
+    "recipe": _object,
+    "figures": _object,
 }

@@ -175,7 +175,8 @@ class Job(Record):
     """A training job. What moves while it runs (`progress` to `eta_sec`) is read from its folder, not stored.
 
     `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
-    completed one: whether the held-out loss fell, None where that is not known.
+    completed one: whether the held-out loss fell, `is_audible`: whether its songs can be told from the base's, None
+    where that is not known. `recommended_step` is the rung that became its checkpoint.
     """
 
     id: str
@@ -201,6 +202,8 @@ class Job(Record):
     eta_sec: Seconds | None = None
     message: str = ""
     learned: bool | None = None
+    is_audible: bool | None = None
+    recommended_step: Count | None = None
     error: Failure | None = None
     checkpoint_id: str | None = None
     queued_at: str = ""
@@ -240,6 +243,7 @@ class Parent:
 class Checkpoint(Record):
     """A trained style. `is_active` is known to the engine and filled in by it; `recipe` holds settings and versions.
 
+    `figures` are those of `finetune.figures.Figures`, as far as they were measured.
     `warnings` are sentences on what was passed over when it was imported.
     """
 
@@ -255,6 +259,7 @@ class Checkpoint(Record):
     losses: Losses = Losses()
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     parent: Parent | None = None
     is_active: bool = False

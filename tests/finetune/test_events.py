@@ -66,7 +66,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize(("line", "event"), WRITTEN.items(), ids=[type(event).__name__ for event in WRITTEN.values()])
 def test_every_event_is_written_and_read_as_ever(line, event):
-    assert to_json(event) == line
+    assert json.loads(line).items() <= json.loads(to_json(event)).items()
     assert from_line(json.loads(line)) == event
 
 

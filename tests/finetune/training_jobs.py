@@ -36,7 +36,7 @@ def song_with_rare_code(number: int) -> dict:
 def write_job(job_dir: Path, rows: list[dict], **settings) -> Path:
     job_dir.mkdir()
     song_dataset(rows).save_to_disk(job_dir / "dataset")
-    (job_dir / "config.json").write_text(json.dumps({"epochs": 2, **settings}))
+    (job_dir / "config.json").write_text(json.dumps({"epochs": 2, "ladder_rungs": 0, **settings}))
     return job_dir
 
 

@@ -61,5 +61,6 @@ def _record(id: str, name: str, styles: tuple[str, ...], unpacked: Unpacked, war
         losses=provenance.losses,
         rights=provenance.rights,
         recipe=provenance.recipe,
+        figures=provenance.figures,
         warnings=(*warnings, *provenance.warnings),
     )

@@ -13,6 +13,7 @@ from heartmula_studio.errors import CheckpointCorruptError, NotFoundError, Stora
 from heartmula_studio.finetune.checkpoint_meta import META_FILE, CheckpointMeta
 from heartmula_studio.finetune.events import DoneEvent, FailedEvent, StoppedEvent, last_event
 from heartmula_studio.finetune.outcome import training_outcome
+from heartmula_studio.finetune.recommendation import recommended_rung
 from heartmula_studio.services.training.job_folder import CANCELLED, JobFolder
 from heartmula_studio.services.training.progress import with_progress
 from heartmula_studio.services.training.tokenizing_progress import read_progress
@@ -34,6 +35,8 @@ class JobOutcome:
     error: Failure | None = None
     checkpoint_id: str | None = None
     learned: bool | None = None
+    is_audible: bool | None = None
+    recommended_step: int | None = None
 
 
 def record_outcome(store: Store, job: Job, exit_code: int | None = None) -> Job:
@@ -63,6 +66,8 @@ def ended(job: Job, folder: JobFolder, outcome: JobOutcome) -> Job:
         error=outcome.error,
         checkpoint_id=outcome.checkpoint_id,
         learned=outcome.learned,
+        is_audible=outcome.is_audible,
+        recommended_step=outcome.recommended_step,
         finished_at=utc_now(),
     )
 
@@ -91,14 +96,22 @@ def outcome_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None)
 
 
 def completed(store: Store, job: Job, folder: JobFolder, done: DoneEvent) -> JobOutcome:
-    source = folder.best_checkpoint()
+    recommended = recommended_rung(folder)
+    source = folder.chosen_checkpoint(recommended.step if recommended else None)
     if (source / META_FILE).is_file():
         try:
             made = publish(store, job, folder, source)
         except CheckpointCorruptError as error:
             return failed(Failure(error.code, error.message, error.hint))
-        learnt = training_outcome(made.losses.initial, made.losses.best, done.step, done.total_steps)
-        return JobOutcome("completed", learnt.message, checkpoint_id=made.id, learned=learnt.learned)
+        learnt = training_outcome(done.initial_loss, done.best_loss, done.step, done.total_steps, recommended)
+        return JobOutcome(
+            "completed",
+            learnt.message,
+            checkpoint_id=made.id,
+            learned=learnt.learned,
+            is_audible=learnt.is_audible,
+            recommended_step=recommended.step if recommended else None,
+        )
     return failed(Failure("checkpoint_missing", f"The run ended, but {source} is gone.", "Train again with a clone."))
 
 
@@ -141,19 +154,21 @@ def next_step(folder: JobFolder) -> str:
     return "Resume starts it again." if saved is None else f"Resume goes on from step {saved}."
 
 
-def publish(store: Store, job: Job, folder: JobFolder, source: Path) -> Checkpoint:
-    """Store the checkpoint in the folder `source`, under the job's id: doing it twice gives the one."""
+def publish(
+    store: Store, job: Job, folder: JobFolder, source: Path, id: str | None = None, name: str | None = None
+) -> Checkpoint:
+    """Store the checkpoint in the folder `source`, under the job's id or another: doing it twice gives the one."""
     with suppress(NotFoundError):
-        return store.checkpoints.get(job.id)
-    return store.checkpoints.publish(source, checkpoint_record(store, job, folder, source))
+        return store.checkpoints.get(id or job.id)
+    return store.checkpoints.publish(source, checkpoint_record(store, job, folder, source, id or job.id, name))
 
 
-def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path) -> Checkpoint:
+def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path, id: str, name: str | None) -> Checkpoint:
     meta, songs = CheckpointMeta.read(source), folder.read_songs()
     number = 1 + sum(checkpoint.dataset_id == job.dataset_id for checkpoint in store.checkpoints.list())
     return Checkpoint(
-        id=job.id,
-        name=songs.checkpoint_name or f"{job.dataset_name} {number}",
+        id=id,
+        name=name or songs.checkpoint_name or f"{job.dataset_name} {number}",
         styles=songs.styles,
         method=job.method,
         base_model=asdict(meta.base_model),
@@ -165,6 +180,7 @@ def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path) -
         rights=songs.rights(),
         recipe=meta.recipe(),
         parent=Parent(meta.parent.id, meta.parent.name) if meta.parent else None,
+        figures=asdict(meta.figures) if meta.figures else {},
     )
 
 
