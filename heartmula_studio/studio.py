@@ -1,4 +1,4 @@
-"""The Studio: the datasets, jobs, checkpoints, songs and tags of one installation.
+"""The Studio: the datasets, jobs with their rungs, checkpoints, songs and tags of one installation.
 
 REST, page, `gradio_client` and shell are thin over it, so that a button and an endpoint cannot drift apart.
 """
@@ -18,6 +18,8 @@ from heartmula_studio.services.library.datasets import DatasetService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
 from heartmula_studio.services.songs.service import SongService
+from heartmula_studio.services.training.auditions import AuditionService
+from heartmula_studio.services.training.ladder import LadderService
 from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.store import Store
@@ -31,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Studio:
-    """`datasets`, `jobs`, `checkpoints`, `songs`, `tags`, and `planning`, which says what a job would take.
+    """`datasets`, `jobs`, `ladder`, `auditions`, `checkpoints`, `songs`, `tags`, and `planning`.
 
     What needs torch is loaded by the first call that needs it, or by `warm_up`.
     """
@@ -55,6 +57,8 @@ class Studio:
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
         self.songs = SongService(store, devices, self._runtime, engine)
+        self.ladder = LadderService(store, self.checkpoints, self.songs)
+        self.auditions = AuditionService(store, self.ladder)
         self.tags = TagService(store)
         self.planning = PlanningService(store, self._runtime, settings.accelerate_config)
 

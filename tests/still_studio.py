@@ -50,13 +50,19 @@ def tokenized(studio: Studio, dataset: Dataset) -> Dataset:
     return studio.datasets.get(dataset.id)
 
 
-def zipped_adapter(folder: Path, layer: int = 0, width: int | None = None) -> Path:
-    """A LoRA of one linear layer, as PEFT writes it, in a zip; it fits the bundled base unless told otherwise."""
+def adapter_folder(folder: Path, layer: int = 0, width: int | None = None, scale: float = 1.0) -> None:
+    """A LoRA of one linear layer, as PEFT writes it; it fits the bundled base unless told otherwise."""
     base = json.loads((NANO / "config.json").read_text())
     width = width or base["backbone_flavor"]["embed_dim"]
     target = f"backbone.layers.{layer}.attn.q_proj"
     shapes = {"lora_A.weight": (2, width), "lora_B.weight": (width, 2)}
-    return _zipped(folder, target, {part: torch.ones(shape) for part, shape in shapes.items()})
+    _write(folder, target, {part: torch.full(shape, scale) for part, shape in shapes.items()})
+
+
+def zipped_adapter(folder: Path, layer: int = 0, width: int | None = None) -> Path:
+    """As `adapter_folder`, in a zip."""
+    adapter_folder(folder / "adapter", layer, width)
+    return Path(shutil.make_archive(str(folder / "style"), "zip", folder / "adapter"))
 
 
 def vanishing_adapter(folder: Path) -> Path:
@@ -66,14 +72,14 @@ def vanishing_adapter(folder: Path) -> Path:
     up = torch.zeros(len(weight), 1)
     up[0] = -1
     parts = {"lora_A.weight": weight[:1], "lora_B.weight": up, "lora_magnitude_vector": torch.ones(len(up))}
-    return _zipped(folder, target, parts, use_dora=True)
+    _write(folder / "adapter", target, parts, use_dora=True)
+    return Path(shutil.make_archive(str(folder / "style"), "zip", folder / "adapter"))
 
 
-def _zipped(folder: Path, target: str, parts: Mapping[str, torch.Tensor], **settings: object) -> Path:
-    content, rank = folder / "adapter", len(parts["lora_A.weight"])
-    content.mkdir()
+def _write(content: Path, target: str, parts: Mapping[str, torch.Tensor], **settings: object) -> None:
+    rank = len(parts["lora_A.weight"])
+    content.mkdir(parents=True)
     weights = {f"base_model.model.{target}.{part}": values.contiguous() for part, values in parts.items()}
     save_file(weights, content / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": [target], **settings}
     (content / "adapter_config.json").write_text(json.dumps(config))
-    return Path(shutil.make_archive(str(folder / "style"), "zip", content))

@@ -25,6 +25,7 @@ ALLOWED = {
     "files": ("__init__", "errors"),
     "lyrics": ("__init__", "errors", "files"),
     **{name: ("__init__", *FOUNDATION, *ML_COLUMN[:i]) for i, name in enumerate(ML_COLUMN)},
+    "finetune.__main__": ("__init__", *FOUNDATION, *ML_COLUMN),  # a program: it gives the trainer its listener
     "store": ("__init__", *FOUNDATION),
     "services": ("__init__", *FOUNDATION, *ML_COLUMN, "store"),
     "studio": ("__init__", *FOUNDATION, *ML_COLUMN, "store", "services"),
@@ -57,7 +58,8 @@ def violations(root: Path) -> list[str]:
 
 
 def part_of(path: Path) -> str:
-    return path.parts[0].removesuffix(".py")
+    name = ".".join(path.with_suffix("").parts)
+    return name if name in ALLOWED else path.parts[0].removesuffix(".py")
 
 
 def is_allowed(part: str, name: str) -> bool:

@@ -40,7 +40,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="the page, REST and gradio_client on one port; runs until Ctrl-C")
-    for add in (add_demo, add_train, add_generate, add_roundtrip, add_tokenize, add_detokenize, add_dataset, add_check):
+    for add in (
+        add_demo,
+        add_train,
+        add_generate,
+        add_roundtrip,
+        add_tokenize,
+        add_detokenize,
+        add_dataset,
+        add_rungs,
+        add_check,
+    ):
         add(commands)
     return parser.parse_args(arguments)
 
@@ -162,6 +172,29 @@ def add_dataset(commands: Commands) -> None:
         default="folder",
         help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
     )
+
+
+def add_rungs(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "rungs",
+        "list the checkpoints that a job has kept, use one",
+        "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = add_command(actions, "list", "steps, losses and figures", "Prints a line for each, and which to use.")
+    kept = add_command(actions, "keep", "make one a style", "It stays when the job is deleted.")
+    activated = add_command(actions, "activate", "make songs with one", "Keeps it, and gives every song this style.")
+    loaded = add_command(actions, "download", "write one to a .zip", "Any studio can import it.")
+    marked = add_command(actions, "star", "mark one", "The mark is shown on the page and in the list.")
+    for action in (listed, kept, activated, loaded, marked):
+        action.add_argument("job", metavar="JOB", help="the job's id, as the page and REST show it")
+    for action in (kept, activated, loaded, marked):
+        action.add_argument("step", type=int, metavar="STEP", help="as `rungs list` shows it")
+    kept.add_argument("--name", help="of the style (default: dataset and step)")
+    activated.add_argument("--strength", type=float, default=1.0, help="0 (no style) to 2 (default: %(default)s)")
+    loaded.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .zip to write")
+    marked.add_argument("--remove", action="store_true", help="take the mark away")
 
 
 def add_check(commands: Commands) -> None:

@@ -8,6 +8,7 @@ from heartmula_studio.cli.check import check
 from heartmula_studio.cli.datasets import dataset
 from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
+from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.codec.audibility import UNHEARD
@@ -144,5 +145,6 @@ COMMANDS = {
     "tokenize": tokenize,
     "detokenize": detokenize,
     "dataset": dataset,
+    "rungs": rungs,
     "check": check,
 }

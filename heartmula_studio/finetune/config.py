@@ -168,6 +168,18 @@ class TrainConfig(Definition):
         """The type of a full checkpoint's weights: `save_dtype`, or that of the weights where it would add nothing."""
         return "bfloat16" if self.is_full_in_16_bits else self.save_dtype
 
+    @property
+    def ladder_max_bytes(self) -> int:
+        return int(self.ladder_max_gb * 10**9)
+
+    def rung_steps(self, total_steps: int) -> tuple[int, ...]:
+        """Return the steps of a run at which checkpoints are kept to listen to: evenly spaced, the last one included.
+
+        None of a full fine-tune, where each would be a whole model.
+        """
+        rungs = self.ladder_rungs if self.method == "lora" and total_steps else 0
+        return tuple(sorted({max(1, round(total_steps * number / rungs)) for number in range(1, rungs + 1)}))
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """Take the settings in `values`, defaults elsewhere. Raises InvalidInputError where a name is unknown."""

@@ -37,18 +37,18 @@ class LossFigures:
 class ListeningFigures:
     """What a rung's songs sound like beside the base's, whose prompts and seeds are the same; None where not measured.
 
-    audible_distance, audible_threshold: of log-mel statistics from the base's songs, and what chance explains of it.
-    nearness, base_nearness: distances from the tracks after the codec; the smaller, the nearer.
+    told: the share of songs that a classifier of clips puts down rightly to training or base; .5 is chance.
+    nearness: place of the songs between the base's (0) and the tracks after the codec (1). Above nearness_threshold, it
+    is more than base songs differ among themselves: is_audible.
     copied_changes: the longest run of code changes that a song shares in order with a track (`copied_track`, from
     `copied_sec` on); copy_yardstick: what a real other song shares.
     ended_share, base_ended_share: of songs that ended by themselves.
     """
 
-    audible_distance: Number | None = None
-    audible_threshold: Number | None = None
-    is_audible: bool | None = None
+    told: Share | None = None
     nearness: Number | None = None
-    base_nearness: Number | None = None
+    nearness_threshold: Number | None = None
+    is_audible: bool | None = None
     copied_changes: int | None = None
     copy_yardstick: int | None = None
     copied_track: str | None = None

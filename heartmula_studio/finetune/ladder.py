@@ -7,7 +7,6 @@ import dataclasses
 import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -27,20 +26,14 @@ from heartmula_studio.finetune.examples import with_other_captions
 from heartmula_studio.finetune.figures import Figures, ListeningFigures, loss_figures
 from heartmula_studio.finetune.model_setup import trainable_weights, unwrap_base
 from heartmula_studio.finetune.previews import Listener, Preview
-from heartmula_studio.finetune.run_folder import RunFolder
+from heartmula_studio.finetune.run_folder import RunFolder, folder_bytes
 from heartmula_studio.finetune.run_writer import RunWriter
 from heartmula_studio.finetune.setup import Setup
 from heartmula_studio.finetune.state import RunProgress
 from heartmula_studio.finetune.stop import StopRequest
 
-GB = 10**9
 SPARE_BYTES = 10**9  # of the disk, left to the states that a run cannot do without
 FULL = "A full fine-tune keeps no checkpoints to listen to along the way: each would be a whole model."
-
-
-def rung_steps(total_steps: int, rungs: int) -> tuple[int, ...]:
-    """Return the steps at which checkpoints are kept: evenly spaced, the last one included."""
-    return tuple(sorted({max(1, round(total_steps * number / rungs)) for number in range(1, rungs + 1)}))
 
 
 class Ladder:
@@ -52,10 +45,9 @@ class Ladder:
         self._folder, self._setup, self._writer, self._stop = folder, setup, writer, stop
         self._is_main = setup.accelerator.is_main_process
         config = setup.config
-        rungs = config.ladder_rungs if config.method == "lora" else 0
-        self.steps = rung_steps(setup.plan.total_steps, rungs)
+        self.steps = config.rung_steps(setup.plan.total_steps)
         self.listener = listener if self.steps and config.preview_songs else None
-        self.notes = (FULL,) if config.ladder_rungs > rungs else ()
+        self.notes = (FULL,) if config.ladder_rungs and not self.steps else ()
         self._listen_sec = last_listen_sec(folder)
         self._shuffled = with_other_captions(
             setup.held_out, setup.train_set, unwrap_base(setup.network).config.backbone_flavor.max_seq_len
@@ -128,9 +120,9 @@ class Ladder:
         needed = sum(tensor.nbytes for tensor in trainable_weights(self._setup.network).values())
         others = [rung for rung in self._folder.rung_steps() if rung != step]
         taken = sum(folder_bytes(self._folder.rung(rung)) for rung in others)
-        limit_gb = self._setup.config.ladder_max_gb
-        if taken + needed > limit_gb * GB:
-            return f"With it, the checkpoints to listen to would take more than {limit_gb:g} GB (ladder_max_gb)."
+        config = self._setup.config
+        if taken + needed > config.ladder_max_bytes:
+            return f"With it, those to listen to would take more than {config.ladder_max_gb:g} GB (ladder_max_gb)."
         if shutil.disk_usage(self._folder.path).free < needed + SPARE_BYTES:
             return "The disk has too little room for it."
         return ""
@@ -139,7 +131,3 @@ class Ladder:
 def last_listen_sec(folder: RunFolder) -> float:
     """Read how long rendering and judging the songs of a rung took last; 0 where it never was."""
     return next((event.seconds for event in read_backwards(folder.metrics) if isinstance(event, FiguresEvent)), 0.0)
-
-
-def folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())

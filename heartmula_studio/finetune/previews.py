@@ -1,8 +1,9 @@
 """Songs by which the rungs of a run are compared: same prompts, same seeds, from the base on. Loads no torch.
 
 previews/step-00000120/0.flac, 1.flac, …   the songs
-                       codes.safetensors   their codes, int16 [K, T] each, by number
+                       songs.safetensors   their codes, and what they are judged by
                        previews.json       what each was asked for
+    previews/tracks/songs.safetensors          what the tracks are judged by
 """
 
 import dataclasses
@@ -21,7 +22,6 @@ from heartmula_studio.finetune.figures import ListeningFigures
 from heartmula_studio.finetune.run_folder import RunFolder
 
 PREVIEWS_FILE = "previews.json"
-CODES_FILE = "codes.safetensors"
 HINT = "Delete that folder; resuming the job renders its songs again."
 
 

@@ -52,7 +52,7 @@ def recommend(rungs: Sequence[RungFigures]) -> Recommendation | None:
     sound = [rung for rung in rungs if not faults(rung.figures)]
     audible = [rung for rung in sound if rung.figures.is_audible]
     if audible:
-        return _audible(min(audible, key=lambda rung: (_nearness(rung), -rung.step)))
+        return _audible(max(audible, key=lambda rung: (rung.figures.nearness or 0.0, -rung.step)))
     if any(rung.figures.is_audible is not None for rung in rungs):
         return _not_audible(rungs, sound)
     return _unheard(sound[-1] if sound else rungs[0])
@@ -79,13 +79,11 @@ def ends_early(figures: Figures) -> bool:
     return figures.ended_share >= figures.base_ended_share + ENDS_MORE
 
 
-def _nearness(rung: RungFigures) -> float:
-    return float("inf") if rung.figures.nearness is None else rung.figures.nearness
-
-
 def _audible(rung: RungFigures) -> Recommendation:
-    nearest = "" if rung.figures.nearness is None else " and nearest to your tracks"
-    reason = f"Step {rung.step}: audible{nearest}, nothing copied, songs end as the base's, no alarm from the losses."
+    reason = (
+        f"Step {rung.step}: the nearest to your tracks of those that are audible; nothing is copied, songs end as the "
+        "base's do, and the losses raise no alarm."
+    )
     return Recommendation(rung.step, reason, f"Your style is ready: from step {rung.step} it can be heard.", True)
 
 

@@ -76,3 +76,7 @@ def step_name(step: int) -> str:
 
 def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix(STEP_PREFIX))
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())

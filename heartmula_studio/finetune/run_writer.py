@@ -1,6 +1,7 @@
 """Writes a run's events, log, states and checkpoints."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,7 @@ class RunWriter:
             held_out_songs=tuple(setup.held_out.songs()),
         )
         self._log.rewind(0)
+        self._forget_ladder()
         self._log.record(event)
         self._log.say(
             f"{setup.config.method} training of {setup.base.name}: {event.trained_parameters:,} parameters, "
@@ -68,6 +70,12 @@ class RunWriter:
             self._log.say(f"Held out to measure learning: {', '.join(event.held_out_songs)}.")
         for note in notes:
             self._log.say(note)
+
+    def _forget_ladder(self) -> None:
+        """Remove rungs and songs of an attempt that left no state behind."""
+        if self._is_main:
+            for path in (*map(self._folder.rung, self._folder.rung_steps()), self._folder.previews):
+                shutil.rmtree(path, ignore_errors=True)
 
     def resume(self, progress: RunProgress) -> None:
         """Drop the events after the saved state."""

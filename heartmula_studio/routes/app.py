@@ -13,7 +13,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Match
 
 from heartmula_studio import __version__
-from heartmula_studio.routes import audio, checkpoints, datasets, estimates, health, jobs, songs, styles
+from heartmula_studio.routes import (
+    audio,
+    auditions,
+    checkpoints,
+    datasets,
+    estimates,
+    health,
+    jobs,
+    rungs,
+    songs,
+    styles,
+)
 from heartmula_studio.routes.access import Access
 from heartmula_studio.routes.events import EventStreams
 from heartmula_studio.routes.failures import handle_failures
@@ -26,6 +37,8 @@ ROUTERS = (
     audio.router,
     estimates.router,
     jobs.router,
+    rungs.router,
+    auditions.router,
     checkpoints.router,
     songs.router,
     styles.router,

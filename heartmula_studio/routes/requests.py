@@ -90,6 +90,24 @@ class Activation(Body):
     strength: float = Field(1.0, description="0 (the base model) to 2.", examples=[1.0])
 
 
+class Star(Body):
+    starred: bool = Field(True, description="Mark it, or take the mark away.")
+
+
+class Keeping(Body):
+    name: str | None = Field(None, description="Of the style; left out, after dataset and step.", examples=[None])
+
+
+class NewAudition(Body):
+    step: int = Field(description="Of the rung that is compared with the base.", examples=[120])
+    trials: int = Field(8, description="Pairs of songs to judge.", examples=[8])
+
+
+class Vote(Body):
+    trial: int = Field(description="From 0 on.", examples=[0])
+    choice: str = Field(description="The side, a or b, that is taken for the trained one.", examples=["a"])
+
+
 class SongSettings(create_model("SongSettings", __base__=Body, **SONG_FIELDS)):  # type: ignore[misc]  # dynamic
     format: SongFormat = Field("wav", examples=["wav"])
 

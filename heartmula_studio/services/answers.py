@@ -32,7 +32,7 @@ from heartmula_studio.store.records import (
     Time,
     TrackRights,
 )
-from heartmula_studio.store.views import ImportedDataset, SkippedItem
+from heartmula_studio.store.views import Audition, AuditionResult, ImportedDataset, LadderView, Rung, SkippedItem
 
 
 class Answer(BaseModel):
@@ -176,6 +176,73 @@ class SongAnswer(Answer):
     style_strength: float | None = None
 
 
+class PreviewAnswer(Answer):
+    """A song of a rung. Of one number, all rungs' songs have one prompt and seed. `ended`: by itself."""
+
+    number: Count
+    seed: Count
+    tags: str
+    lyrics: str
+    duration_sec: Duration
+    ended: bool
+
+
+class RungAnswer(Answer):
+    """A checkpoint that a run has kept to be listened to; step 0 is the base, which has songs alone.
+
+    `figures` stand beside the ear, {} where not measured; `faults` are what they say against it. `checkpoint_id`: the
+    style that it has become.
+    """
+
+    step: Count
+    epoch: Count
+    is_base: bool
+    size_bytes: Count
+    eval_loss: float | None
+    figures: dict[str, Any]
+    faults: tuple[str, ...]
+    previews: tuple[PreviewAnswer, ...]
+    starred: bool
+    recommended: bool
+    checkpoint_id: str | None
+
+
+class LadderAnswer(Answer):
+    """The rungs of a job, the base first, and which is recommended, with a sentence why.
+
+    `verdict` says whether the training can be heard, as `is_audible` does (None: nobody listened).
+    """
+
+    job_id: str
+    rungs: tuple[RungAnswer, ...]
+    recommended_step: Count | None
+    reason: str
+    verdict: str
+    is_audible: bool | None
+
+
+class TrialAnswer(Answer):
+    """Two songs, a and b. `choice` is the one taken for the trained one; `trained` is told when all votes are in."""
+
+    number: Count
+    seed: Count | None
+    tags: str
+    lyrics: str
+    choice: Literal["a", "b"] | None
+    trained: Literal["a", "b"] | None
+
+
+class AuditionAnswer(Answer):
+    """A blind comparison of a rung with the base. `result` comes with the last vote."""
+
+    id: str
+    job_id: str
+    step: Count
+    created_at: Time
+    trials: tuple[TrialAnswer, ...]
+    result: AuditionResult | None
+
+
 ANSWERS: dict[type, type[Answer]] = {
     AudioFile: AudioFileAnswer,
     Dataset: DatasetAnswer,
@@ -183,6 +250,9 @@ ANSWERS: dict[type, type[Answer]] = {
     Job: JobAnswer,
     Checkpoint: CheckpointAnswer,
     Generation: SongAnswer,
+    LadderView: LadderAnswer,
+    Rung: RungAnswer,
+    Audition: AuditionAnswer,
 }
 
 

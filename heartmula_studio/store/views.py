@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from heartmula_studio.store.records import Dataset
 
@@ -88,6 +89,92 @@ class Estimate:
     @property
     def fits(self) -> bool:
         return not self.problems
+
+
+@dataclass(frozen=True)
+class PreviewSong:
+    """A song of a rung. Of one number, all rungs' songs have one prompt and seed. `ended`: by itself."""
+
+    number: int
+    seed: int
+    tags: str
+    lyrics: str
+    duration_sec: float
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A checkpoint that a run has kept to be listened to; step 0 is the base, which has songs alone.
+
+    `figures` are those of `finetune.figures.Figures`, {} where not measured; `faults` what they say against it, in
+    clauses. `checkpoint_id`: the style in the library that it has become.
+    """
+
+    step: int
+    epoch: int
+    is_base: bool
+    size_bytes: int
+    eval_loss: float | None
+    figures: dict[str, Any]
+    faults: tuple[str, ...]
+    previews: tuple[PreviewSong, ...]
+    starred: bool
+    recommended: bool
+    checkpoint_id: str | None
+
+
+@dataclass(frozen=True)
+class LadderView:
+    """The rungs of a job in the order of their steps, the base first, and which one is recommended.
+
+    `reason` says why; `verdict` whether the training can be heard, as `is_audible` (None: nobody listened).
+    """
+
+    job_id: str
+    rungs: tuple[Rung, ...]
+    recommended_step: int | None
+    reason: str
+    verdict: str
+    is_audible: bool | None
+
+
+@dataclass(frozen=True)
+class AuditionTrial:
+    """Two songs of one number, `a` and `b`. `choice` is the side taken for the trained one, `trained` which it is.
+
+    `trained` is told when all votes are in.
+    """
+
+    number: int
+    seed: int | None
+    tags: str
+    lyrics: str
+    choice: Literal["a", "b"] | None
+    trained: Literal["a", "b"] | None
+
+
+@dataclass(frozen=True)
+class AuditionResult:
+    """The votes, counted. `p_value` is how often guessing gives as many right ones; `told` where that is rare."""
+
+    correct: int
+    trials: int
+    p_value: float
+    told: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Audition:
+    """A blind comparison of a rung with the base. `result` comes with the last vote."""
+
+    id: str
+    job_id: str
+    step: int
+    created_at: str
+    trials: tuple[AuditionTrial, ...]
+    result: AuditionResult | None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
+from heartmula_studio.ui.files import served_copy, served_file, served_stream, uploaded_file
 from heartmula_studio.ui.page_context import user_errors
 
 POLL_SEC = 0.5
@@ -204,6 +204,53 @@ class Endpoints:
     async def delete_job(self, job_id: str) -> None:
         """Delete a job that is not running; what it trained stays."""
         await _call(self._studio.jobs.delete, job_id)
+
+    async def list_rungs(self, job_id: str) -> dict:
+        """The base and the checkpoints that a job has kept along the way, with figures, and which is recommended."""
+        return await _call(self._studio.ladder.get, job_id)
+
+    async def preview_rung(self, job_id: str, step: int, number: int = 0) -> gr.FileData:
+        """A song of a rung; step 0 is the base. Of one number, all have the same prompt and seed."""
+        return await _in_thread(lambda: served_file(self._studio.ladder.preview(job_id, step, number)))
+
+    async def star_rung(self, job_id: str, step: int, starred: bool = True) -> dict:
+        """Mark a rung, or take the mark away."""
+        return await _call(self._studio.ladder.star, job_id, step, starred)
+
+    async def keep_rung(self, job_id: str, step: int, name: str | None = None) -> dict:
+        """Make a rung a style, which stays when the job is deleted."""
+        return await _call(self._studio.ladder.keep, job_id, step, name)
+
+    async def activate_rung(self, job_id: str, step: int, strength: float = 1.0) -> dict:
+        """Keep a rung as a style, and give every song from now on this style."""
+        return await _call(self._studio.ladder.activate, job_id, step, strength)
+
+    async def download_rung(self, job_id: str, step: int) -> gr.FileData:
+        """A rung as one .zip, which `import_checkpoint` takes in anywhere else."""
+        filename, chunks = await _in_thread(self._studio.ladder.download, job_id, step)
+        return await _in_thread(served_stream, filename, chunks)
+
+    async def start_audition(self, job_id: str, step: int, trials: int = 8) -> dict:
+        """Draw pairs of songs, by the base and by a rung; which is which is told at the end."""
+        return await _call(self._studio.auditions.start, job_id, step, trials)
+
+    async def list_auditions(self, job_id: str) -> list[dict]:
+        """All auditions of a job, oldest first."""
+        return await _call(self._studio.auditions.list, job_id)
+
+    async def get_audition(self, job_id: str, audition_id: str) -> dict:
+        """One audition; its result comes with the last vote."""
+        return await _call(self._studio.auditions.get, job_id, audition_id)
+
+    async def audition_audio(self, job_id: str, audition_id: str, trial: int, side: Literal["a", "b"]) -> gr.FileData:
+        """One of the two songs of a trial."""
+        return await _in_thread(
+            lambda: served_copy(self._studio.auditions.audio(job_id, audition_id, trial, side), f"{trial}-{side}.flac")
+        )
+
+    async def vote(self, job_id: str, audition_id: str, trial: int, choice: Literal["a", "b"]) -> dict:
+        """Say which song of a trial is the trained one; until all votes are in, it may be changed."""
+        return await _call(self._studio.auditions.vote, job_id, audition_id, trial, choice)
 
     async def list_checkpoints(self) -> list[dict]:
         """All trained styles, oldest first."""

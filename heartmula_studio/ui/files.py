@@ -30,6 +30,11 @@ def served_file(path: Path) -> dict:
     return FileData(path=save_file_to_cache(path, get_upload_folder()), orig_name=path.name).model_dump()
 
 
+def served_copy(path: Path, name: str) -> dict:
+    """Return what a client downloads, under a name that does not say where it lies."""
+    return served_stream(name, [path.read_bytes()])
+
+
 def served_stream(filename: str, chunks: Iterable[bytes]) -> dict:
     """Write the chunks to a file of this name, which the store has made safe, and return what a client downloads.
 

@@ -32,7 +32,7 @@ def run(*arguments) -> int:
 def test_help_names_every_command():
     command = [sys.executable, "-m", "heartmula_studio", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize", "dataset", "check"):
+    for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize", "dataset", "rungs", "check"):
         assert f"    {name}" in shown
 
 

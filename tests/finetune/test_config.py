@@ -86,3 +86,19 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     path.write_text(json.dumps([1]))
     with pytest.raises(InvalidInputError, match="object"):
         TrainConfig.load(path)
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "rungs", "steps"),
+    [
+        (100, 5, (20, 40, 60, 80, 100)),
+        (36, 5, (7, 14, 22, 29, 36)),
+        (3, 5, (1, 2, 3)),
+        (900, 1, (900,)),
+        (9, 0, ()),
+        (0, 5, ()),
+    ],
+)
+def test_rungs_are_evenly_spaced_and_end_at_the_last_step(total_steps, rungs, steps):
+    assert TrainConfig(ladder_rungs=rungs).rung_steps(total_steps) == steps
+    assert TrainConfig(ladder_rungs=rungs, method="full").rung_steps(total_steps) == ()

@@ -96,9 +96,11 @@ class Estimator:
         return trained_parameters(tensor_shapes(self._runtime.base.model), config) * width
 
     def _disk_bytes(self, config: TrainConfig, work: Work) -> int:
-        """The best and the last checkpoint, and two states while one takes the place of the other."""
+        """The best and the last checkpoint, those to listen to, and two states while one replaces the other."""
         state = state_bytes(tensor_shapes(self._runtime.base.model), config)
-        return (1 + work.has_held_out) * self._checkpoint_bytes(config) + 2 * state
+        checkpoint = self._checkpoint_bytes(config)
+        rungs = len(config.rung_steps(work.steps)) * checkpoint
+        return (1 + work.has_held_out) * checkpoint + min(rungs, config.ladder_max_bytes) + 2 * state
 
 
 def problems_with(dataset: Dataset, config: TrainConfig, processes: int) -> list[Problem]:
