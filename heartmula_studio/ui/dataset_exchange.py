@@ -7,9 +7,8 @@ import gradio as gr
 from heartmula_studio.store.views import ImportedDataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.files import served_stream
+from heartmula_studio.ui.files import SAVE_FILE, served_stream
 from heartmula_studio.ui.job_view import counted
-from heartmula_studio.ui.models import SAVE_FILE
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET

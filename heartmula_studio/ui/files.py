@@ -11,6 +11,14 @@ from gradio.utils import get_upload_folder
 
 from heartmula_studio.errors import InvalidInputError
 
+# A download button's new file, saved without another press.
+SAVE_FILE = """(file) => {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name ?? "";
+  link.click();
+}"""
+
 
 def uploaded_file(file: object) -> tuple[Path, str]:
     """Return the path of an uploaded file, and its original name.

@@ -17,7 +17,7 @@ from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.files import served_file, served_stream
+from heartmula_studio.ui.files import SAVE_FILE, served_file, served_stream
 from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
@@ -25,17 +25,12 @@ from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
+from heartmula_studio.ui.training import start_field
 
 POLL_SEC = 0.5
 FIRST_STEP = "Train on five songs or more, or import a style that was trained elsewhere."
 RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain", "unknown": "not stated"}
 STRENGTH_INFO = "Of the active style, and of the next one that you activate."
-SAVE_FILE = """(file) => {
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name ?? "";
-  link.click();
-}"""
 
 
 def build_models(context: PageContext) -> None:
@@ -106,6 +101,7 @@ def _build_card(
         deactivate_it = gr.Button("Deactivate", visible=is_active, min_width=110, **keyed(f"deactivate {id}"))
         with gr.Row(elem_classes=["card-actions"]):
             compare = gr.Button("Compare", size="sm", min_width=80, **keyed(f"compare {id}"))
+            further = gr.Button("Train further", size="sm", min_width=80, **keyed(f"further {id}"))
             save = gr.Button("Download", size="sm", min_width=80, **keyed(f"download {id}"))
             delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active, **keyed(f"delete {id}"))
         if is_active:
@@ -117,6 +113,8 @@ def _build_card(
     context.refresh_after(activated)
     context.refresh_after(deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET))
     compare.click(lambda: id, outputs=comparing, key=compare.key, **QUIET)
+    chosen = further.click(lambda: start_field(studio, id), outputs=context.start_from, key=further.key, **QUIET)
+    context.open_tab_after(chosen, "training")
     delete.click(lambda: id, outputs=deleting, key=delete.key, **QUIET)
     packed = save.click(lambda: zipped_style(studio, id), outputs=download, key=save.key, **QUIET)
     packed.success(None, download, js=SAVE_FILE, api_visibility="private")

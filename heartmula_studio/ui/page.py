@@ -42,6 +42,7 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
             song_id=remembered_choice("song"),
             views=gr.Tabs(overflow_behavior="wrap", render=False),
             tabs=gr.Tabs(overflow_behavior="wrap", render=False),
+            start_from=gr.Dropdown([("The base model", "")], value="", label="Start from", render=False),
         )
         build_header(context)
         with rendered(context.views):

@@ -35,6 +35,7 @@ class PageContext:
     song_id: gr.State
     views: gr.Tabs
     tabs: gr.Tabs
+    start_from: gr.Dropdown  # the style to train further, under Training; "" for the base
 
     def open_tab_after(self, event: gr.events.Dependency, tab: str) -> gr.events.Dependency:
         """Open a tab of the Training Studio when an event has succeeded."""

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse
 
 from heartmula_studio.errors import NotFoundError
 
-ROUTE = "/players"
+ROUTE, BLIND = "/players", "blind"
 
 
 class Players:
@@ -25,17 +25,27 @@ class Players:
         """`root`: the folder that all songs are in."""
         self._root = root.resolve()
         self._key = secrets.token_bytes(32)
+        self._blind: dict[str, str] = {}
 
     def url(self, path: Path) -> str:
         """An address for a file below `root`, relative to the page's own."""
         name = path.resolve().relative_to(self._root).as_posix()
         return f"{ROUTE.removeprefix('/')}/{self._signature(name)}/{quote(name)}"
 
+    def blind_url(self, path: Path, key: str) -> str:
+        """An address that tells nothing of the file, and is another one for each `key`."""
+        token = self._signature(f"{BLIND}/{key}")
+        self._blind[token] = path.resolve().relative_to(self._root).as_posix()
+        return f"{ROUTE.removeprefix('/')}/{BLIND}/{token}"
+
     def add_route(self, app: FastAPI) -> None:
         app.add_api_route(f"{ROUTE}/{{signature}}/{{name:path}}", self.serve, include_in_schema=False)
 
     def serve(self, signature: str, name: str) -> FileResponse:
         """The file, or the part of it that was asked for. Raises NotFoundError."""
+        if signature == BLIND and name in self._blind:
+            name = self._blind[name]
+            signature = self._signature(name)
         path = self._root / name
         if not hmac.compare_digest(signature.encode(), self._signature(name).encode()) or not path.is_file():
             raise NotFoundError("There is no such song.", "Open the page again.")

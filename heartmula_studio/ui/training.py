@@ -48,7 +48,7 @@ PRESETS = (
 )
 BALANCED = PRESETS[1]
 
-NAMES = ("epochs", "learning_rate", "lora_rank", *(setting.name for setting in ADVANCED))
+NAMES = ("epochs", "learning_rate", "lora_rank", "start_from", *(setting.name for setting in ADVANCED))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def build_training(context: PageContext) -> None:
     context.open_tab_after(to_dataset.click(lambda: None, **QUIET), "dataset")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
-            form = _build_form(studio)
+            form = _build_form(context)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             gr.HTML("<h2>Estimate</h2>")
             estimate = gr.HTML()
@@ -93,10 +93,12 @@ def build_training(context: PageContext) -> None:
     context.open_tab_after(started, "jobs")
 
 
-def _build_form(studio: Studio) -> Form:
+def _build_form(context: PageContext) -> Form:
+    studio, start_from = context.studio, context.start_from
     gr.HTML("<h2>Training</h2>")
     dataset = gr.Dropdown([], label="Dataset", interactive=True)
     base = gr.HTML()
+    start_from.render()
     method = gr.Radio(
         [(name, method) for method, name in METHODS.items()],
         value="lora",
@@ -115,12 +117,27 @@ def _build_form(studio: Studio) -> Form:
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(partial(preset_values, studio, preset), method, main, **QUIET)
     rate = Offers.build()
-    changed = method.change(
-        lambda method: (offered_rate(studio, method), *[gr.update(visible=method == "lora")] * 2),
-        method, [rate.offered, rank, lora_column], trigger_mode="multiple", **QUIET,
-    )  # fmt: skip
+    changed = method.change(partial(offered_rate, studio), method, rate.offered, trigger_mode="multiple", **QUIET)
     rate.fill(changed, [learning_rate])
-    return Form(dataset, base, method, rate, [*main, *advanced])
+    gr.on(
+        on_change(method, start_from), lora_fields, [method, start_from], [rank, lora_column],
+        trigger_mode="multiple", **QUIET,
+    )  # fmt: skip
+    gr.on(on_change(context.changes.checkpoints), partial(start_field, studio), start_from, start_from, **QUIET)
+    return Form(dataset, base, method, rate, [*main, start_from, *advanced])
+
+
+def start_field(studio: Studio, chosen: str | None) -> dict:
+    """Return what a training can start from, the base first, with `chosen` while it is there."""
+    styles = [(f"{style.name} ({METHODS[style.method]})", style.id) for style in studio.checkpoints.list()[::-1]]
+    choices = [("The base model", ""), *styles]
+    return gr.update(choices=choices, value=chosen if chosen in dict(styles).values() else "")
+
+
+def lora_fields(method: Method, start_from: str | None) -> tuple[dict, dict]:
+    """Show the fields of a LoRA where one begins; one that is trained further stays as it was made."""
+    is_new_lora = method == "lora" and not start_from
+    return gr.update(visible=is_new_lora), gr.update(visible=is_new_lora)
 
 
 def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:
@@ -169,12 +186,15 @@ def dataset_label(dataset: Dataset) -> str:
 
 
 def settings_from(method: Method, values: Sequence[Any]) -> dict[str, Any]:
-    """Return the form's values as `studio.jobs.start` takes them, without empty ones and those of other methods."""
+    """Return the form's values as `studio.jobs.start` takes them, without empty ones and those of another method.
+
+    A style that is trained further keeps what makes its LoRA.
+    """
     left = {setting.name: setting.automatic for setting in ADVANCED}
     given = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, left.get(name))}
     if given.get("lora_target_modules") == "attention":
         given["lora_target_modules"] = list(ATTENTION)
-    if method == "full":
+    if method == "full" or given.get("start_from"):
         given = {name: value for name, value in given.items() if not name.startswith(LORA_PREFIX)}
     return given
 

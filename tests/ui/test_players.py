@@ -60,3 +60,12 @@ def test_a_song_that_is_gone(players, song):
     song.unlink()
     with pytest.raises(NotFoundError):
         players.serve(signature, 'datasets/a b/so"ng & <1>.ogg')
+
+
+def test_a_blind_address_tells_nothing_of_its_file(players, client, song):
+    first, second = players.blind_url(song, "test/0/a"), players.blind_url(song, "test/1/b")
+    assert client.get(first).content == client.get(second).content == SOUND
+    assert first != second
+    assert song.stem not in first
+    with pytest.raises(NotFoundError):
+        players.serve("blind", "never given")

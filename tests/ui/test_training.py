@@ -22,7 +22,7 @@ from tests.still_studio import settings_for, still_studio
 
 RATE = TrainConfig.learning_rate
 RATE_OF_NANO = 1.2e-3
-AS_IT_STANDS = (*BALANCED.values(RATE), *(setting.default for setting in ADVANCED))
+AS_IT_STANDS = (*BALANCED.values(RATE), "", *(setting.default for setting in ADVANCED))
 
 
 def filled(**values) -> tuple:
@@ -103,6 +103,12 @@ def test_an_emptied_field_is_left_to_the_studio():
 
 def test_a_full_fine_tune_has_no_settings_of_a_lora():
     assert not [name for name in settings_from("full", filled(lora_rank=16)) if name.startswith("lora_")]
+
+
+def test_a_style_that_is_trained_further_keeps_what_makes_its_lora():
+    given = settings_from("lora", filled(start_from="style1", lora_rank=16, lora_use_dora=True, epochs=7))
+    assert (given["start_from"], given["epochs"]) == ("style1", 7)
+    assert not [name for name in given if name.startswith("lora_")]
 
 
 @pytest.mark.parametrize(("num_bytes", "text"), [(8_410_000, "8 MB"), (220_900_000, "200 MB"), (0, "0 B")])
