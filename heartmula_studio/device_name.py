@@ -1,14 +1,16 @@
-"""Names of devices, as PyTorch has them: "cpu", "mps", "cuda" and "cuda:1"; and "auto". Parsed here only."""
+"""Names of devices, as PyTorch has them: "cpu", "mps", "cuda", "cuda:1" and "xpu"; and "auto". Parsed here only."""
 
 import re
+from collections.abc import Mapping
 
 AUTO = "auto"
-ALLOWED = "auto, cpu, mps, cuda or cuda:<number>"
+ALLOWED = "auto, cpu, mps, cuda, cuda:<number>, xpu or xpu:<number>"
+VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}  # which GPUs a process may see
 
 
 def is_device_name(name: str) -> bool:
     """Whether a device could be called this; whether it is there is for PyTorch to say."""
-    return re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name) is not None
+    return re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?", name) is not None
 
 
 def device_kind(name: str) -> str:
@@ -16,8 +18,8 @@ def device_kind(name: str) -> str:
 
 
 def is_gpu(name: str) -> bool:
-    """Whether this is an NVIDIA GPU, which has a memory of its own."""
-    return device_kind(name) == "cuda"
+    """Whether this is a GPU with memory of its own, of NVIDIA, AMD ("cuda") or Intel ("xpu"); Apple's have none."""
+    return device_kind(name) in VISIBLE
 
 
 def gpu_number(name: str) -> int:
@@ -26,4 +28,16 @@ def gpu_number(name: str) -> int:
 
 def device_key(name: str) -> str:
     """One name for one device: "cuda" is the first GPU."""
-    return f"cuda:{gpu_number(name)}" if is_gpu(name) else name
+    return f"{device_kind(name)}:{gpu_number(name)}" if is_gpu(name) else name
+
+
+def seen_alone(name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable with which a process sees this GPU only, as its first; nothing for other devices.
+
+    environ: of this process, which may see some of the GPUs only and counts those.
+    """
+    if not is_gpu(name):
+        return {}
+    variable, number = VISIBLE[device_kind(name)], gpu_number(name)
+    seen = [part.strip() for part in environ.get(variable, "").split(",") if part.strip()]
+    return {variable: seen[number] if number < len(seen) else str(number)}

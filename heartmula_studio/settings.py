@@ -93,6 +93,11 @@ class Settings:
     allow_anonymous: Annotated[bool, Field(description="true or false")]  # serve other machines without a token
 
     @property
+    def official_dir(self) -> Path:
+        """Where the official checkpoints lie, or are downloaded to."""
+        return self.checkpoints_dir or self.data_dir / "models"
+
+    @property
     def path_prefix(self) -> str:
         """The path of `root_path`: "" or "/studio"."""
         return urlsplit(self.root_path).path

@@ -89,9 +89,11 @@ class Studio:
         active = self.checkpoints.find_active()
         running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
         device, base = self.settings.device, self.settings.base_model
+        reason = note = ""
         if runtime := self._runtime.made:
             device, base = str(runtime.device), runtime.base.name
-        return Health(__version__, device, base, active and active[0], running)
+            reason, note = runtime.base_reason, runtime.precision.note
+        return Health(__version__, device, base, active and active[0], running, reason, note)
 
     def _load(self) -> None:
         try:

@@ -6,6 +6,8 @@ import logging
 import torch
 from torch import Tensor
 
+from heartmula_studio.arch.device import BF16_SINCE, is_nvidia
+
 __all__ = ["is_triton_available", "tl", "triton"]
 
 try:
@@ -19,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 @functools.cache
 def is_triton_available(device: torch.device) -> bool:
-    """Whether kernels can be built for this device, which takes Triton and a C compiler."""
-    if device.type != "cuda" or triton is None:
+    """Whether kernels can be built for this device, which takes Triton, a C compiler and bfloat16."""
+    if triton is None or not is_nvidia(device) or torch.cuda.get_device_capability(device) < BF16_SINCE:
         return False
     try:
         with torch.cuda.device(device):

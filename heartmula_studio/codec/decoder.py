@@ -83,10 +83,18 @@ class FileWindow(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         target = memoryview(buffer)
         num_bytes = max(0, min(len(target), self._size - self._at))
-        data = os.pread(self._descriptor, num_bytes, self._start + self._at)
+        data = read_at(self._descriptor, num_bytes, self._start + self._at)
         target[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+def read_at(descriptor: int, num_bytes: int, offset: int) -> bytes:
+    """Read from a place in an open file; only Windows moves the file's own place by that."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, num_bytes, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, num_bytes)
 
 
 @contextmanager

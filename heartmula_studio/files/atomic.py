@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from heartmula_studio.files.moving import move, remove
+
 TEMPORARY_PREFIX = ".tmp-"
 OLD_SUFFIX = "-old"
 
@@ -25,13 +27,13 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files that only their owner can read
             flush_to_disk(path)
         if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
+            move(folder, old)
+        move(temporary, folder)
         flush_to_disk(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         if old.exists() and not folder.exists():
-            old.rename(folder)
+            move(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
@@ -45,7 +47,7 @@ def recover_folder(folder: Path) -> None:
     for path in sorted(folder.parent.glob(f"{TEMPORARY_PREFIX}*")):
         match = name.fullmatch(path.name)
         if match and match[1] and not folder.exists():
-            path.rename(folder)
+            move(path, folder)
         elif match:
             shutil.rmtree(path)
 
@@ -61,13 +63,16 @@ def replaced_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush_to_disk(temporary)
-        temporary.replace(path)
+        move(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
 def flush_to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    """Have a file or, where the system can open it, a folder written out. Raises OSError."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders, and flushes names by itself
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only what can be written
     try:
         os.fsync(handle)
     finally:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from heartmula_studio.errors import StorageError
+from heartmula_studio.files.moving import is_in_use
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -21,6 +22,8 @@ def disk_explained(path: Path) -> Iterator[None]:
 
 
 def _hint(error: OSError) -> str:
+    if is_in_use(error):
+        return "Another program has it open, a player say: close that, then try again."
     if error.errno in _FULL:
         return "The disk is full or the file is over its limit: make room, then try again."
     if error.errno in _FORBIDDEN:

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.moving import is_in_use
 
 WAIT_SEC = 60.0
 POLL_SEC = 0.01
@@ -70,7 +71,8 @@ class Locks:
         try:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
-            _log.warning("The lock %s cannot be removed: %s", name, error)
+            if not is_in_use(error):  # Windows removes it when it is let go of
+                _log.warning("The lock %s cannot be removed: %s", name, error)
 
     def recover(self) -> None:
         """Remove the files of locks that nobody holds; who waits for one makes it anew."""

@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+_WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for its other end; Windows has none among its files
+
 
 class NotRegularFileError(OSError):
     """There is something else at the path: a folder, a pipe, a socket or a device."""
@@ -14,19 +16,22 @@ class NotRegularFileError(OSError):
         super().__init__(errno.EINVAL, "it is not a regular file", str(path))
 
 
-def open_regular(path: Path, append: bool = False) -> BinaryIO:
-    """Open for reading, or for appending to a file that is made where there is none.
+def open_regular(path: Path, append: bool = False, create: bool = True) -> BinaryIO:
+    """Open for reading, or for appending to a file that, with `create`, is made where there is none.
 
     Raises NotRegularFileError, and OSError as `open`.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT if append else os.O_RDONLY
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, (flags if create else flags & ~os.O_CREAT) | _WITHOUT_WAITING, 0o666)
+
     try:
-        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)  # a pipe would wait for its other end
+        file: BinaryIO = open(path, "ab" if append else "rb", opener=opener)  # noqa: SIM115 (the caller closes it)
     except OSError as error:
-        if error.errno in (errno.ENXIO, errno.EISDIR):
+        if error.errno in (errno.ENXIO, errno.EISDIR) or path.is_dir():  # Windows forbids to open a folder
             raise NotRegularFileError(path) from error
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
         raise NotRegularFileError(path)
-    return os.fdopen(descriptor, "ab" if append else "rb")
+    return file

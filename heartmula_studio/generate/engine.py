@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BaseFolder, find_base, load_heartmula
+from heartmula_studio.arch.device import pick_device, precision_of
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
@@ -22,8 +23,7 @@ from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
-from heartmula_studio.device_name import ALLOWED, AUTO, is_device_name
-from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.device_name import AUTO
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.generate.adaptable_model import AdaptableModel
 from heartmula_studio.generate.decoding.generator import CodeGenerator
@@ -72,12 +72,12 @@ class Engine:
     def load(cls, base: str | Path = BUNDLED_BASE, device: str = AUTO, dtype: torch.dtype | None = None) -> "Engine":
         """Load a base, the bundled one or a folder in heartlib's layout, and its codec.
 
-        `device` as `pick_device`; `dtype` None is bfloat16 on an NVIDIA GPU and float32 elsewhere. The codec is always
+        `device` as `pick_device`; `dtype` None is what suits the device, as `precision_of`. The codec is always
         float32, and without its encoder: songs are only ever turned into sound here.
         Raises CheckpointError, InvalidInputError and OutOfMemoryError.
         """
         place = pick_device(device)
-        dtype = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
+        dtype = dtype or precision_of(place).songs
         folder = find_base(base)
         with memory_explained():
             model = load_heartmula(folder.model, place, dtype).requires_grad_(False)
@@ -212,19 +212,3 @@ class Engine:
 def _style_record(active: ActiveStyle) -> StyleRecord:
     style = active.style
     return StyleRecord(style.id, style.method, style.sha256, active.strength, active.layers_changed)
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of a name: "auto" (an NVIDIA GPU where there is one, else the CPU), "cpu", "cuda" or "mps".
-
-    "cuda:1" is the second GPU. Raises InvalidInputError for another name, or a device that is not there.
-    """
-    if name == AUTO:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not is_device_name(name):
-        raise InvalidInputError(f"There is no device {name!r}.", f"Use {ALLOWED}.")
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidInputError(f"The device {name!r} cannot be used here: {error}", "Use auto or cpu.") from error
-    return torch.device(name)

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from heartmula_studio.arch.checkpoints import BaseFolder, decoder_tensors, read_heartmula_config
+from heartmula_studio.arch.device import precision_of
 from heartmula_studio.arch.out_of_memory import is_out_of_memory
 from heartmula_studio.arch.stored_weights import num_parameters
-from heartmula_studio.device_name import is_gpu
 from heartmula_studio.errors import OutOfMemoryError
-from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES
+from heartmula_studio.finetune.costs.activations import FLOAT_BYTES
 from heartmula_studio.finetune.costs.memory import PROGRAM_BYTES, tensor_shapes
 
 CFG_ROWS = 2  # the conditional and the unconditional row of a song
@@ -22,7 +24,7 @@ def generation_bytes(base: BaseFolder, device: str, is_loaded: bool = False) -> 
     """
     network = read_heartmula_config(base.model)
     weights = sum(map(math.prod, tensor_shapes(base.model).values()))
-    width = HALF_BYTES if is_gpu(device) else FLOAT_BYTES
+    width = precision_of(torch.device(device)).songs.itemsize
     codec = num_parameters(decoder_tensors(base.codec)) * FLOAT_BYTES  # float32, however it is stored
     flavor = network.backbone_flavor
     kv_cache = CFG_ROWS * 2 * flavor.num_layers * flavor.max_seq_len * flavor.num_kv_heads * flavor.head_dim * width

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import decoder_tensors
+from heartmula_studio.arch.device import total_bytes
 from heartmula_studio.arch.stored_weights import num_parameters
+from heartmula_studio.device_name import is_gpu
 
 ROOM_BYTES = 2 << 30  # for a song's cache, the activations of a window, and the driver
 
@@ -38,16 +40,16 @@ class ModelOffloader:
 
     def _swap(self, comes: nn.Module, goes: nn.Module) -> None:
         goes.to("cpu")
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        if is_gpu(str(self._device)):
+            torch.accelerator.empty_cache()
         comes.to(self._device)
 
 
 def needs_offloading(model: nn.Module, codec_folder: Path, device: torch.device) -> bool:
     """Tell whether this process's share of the GPU is too small for a loaded model and a codec at once."""
-    if device.type != "cuda":
+    if not is_gpu(str(device)):
         return False
     model_bytes = sum(parameter.nbytes for parameter in model.parameters())
     codec_bytes = num_parameters(decoder_tensors(codec_folder)) * torch.float32.itemsize
-    share = torch.cuda.get_per_process_memory_fraction(device)
-    return model_bytes + codec_bytes + ROOM_BYTES > share * torch.cuda.get_device_properties(device).total_memory
+    share = torch.cuda.get_per_process_memory_fraction(device) if device.type == "cuda" else 1.0
+    return model_bytes + codec_bytes + ROOM_BYTES > share * total_bytes(str(device))

@@ -9,6 +9,7 @@ import psutil
 
 from heartmula_studio.device_name import device_key, is_gpu
 from heartmula_studio.errors import ConflictError
+from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.finetune.events import StepEvent, last_event
@@ -69,14 +70,17 @@ class Devices:
         """Mark that a song asked for at `since` waits, so that trainings queued later let it go first."""
         with self._marked("waiting", device) as mark:
             if mark:
-                mark.truncate(0)
-                mark.write(since.encode())
-                mark.flush()
+                with replaced_file(self._since_path(device)) as temporary:
+                    temporary.write_text(since, encoding="utf-8")
             yield
 
     def _is_wanted(self, device: str, since: str) -> bool:
-        path = self._path("waiting", device)
-        return is_locked(path) and path.read_text(encoding="utf-8") <= since
+        if not is_locked(self._path("waiting", device)):
+            return False
+        try:
+            return self._since_path(device).read_text(encoding="utf-8") <= since
+        except FileNotFoundError:  # it has the lock, and is about to say since when
+            return False
 
     @contextmanager
     def _marked(self, use: str, device: str) -> Iterator[BinaryIO | None]:
@@ -103,6 +107,10 @@ class Devices:
 
     def _jobs(self, device: str) -> list[Job]:
         return [job for job in self._store.jobs.list() if device_key(job.device) == device_key(device)]
+
+    def _since_path(self, device: str) -> Path:
+        """Beside the mark: on Windows nobody else can read a file that is locked."""
+        return self._path("waiting", device).with_suffix(".since")
 
     def _path(self, use: str, device: str) -> Path:
         return self._store.root / ".locks" / f"{use}-{device_key(device).replace(':', '-')}"
@@ -131,18 +139,18 @@ def free_bytes(device: str) -> int:
     """Return the free memory of a device: of a GPU its own, else that of the computer."""
     if not is_gpu(device):
         return psutil.virtual_memory().available
-    import torch
+    from heartmula_studio.arch.device import memory_info
 
-    return torch.cuda.mem_get_info(device)[0]
+    return memory_info(device)[0]
 
 
 def total_bytes(device: str) -> int:
     """Return all memory of a device: of a GPU its own, else that of the computer."""
     if not is_gpu(device):
         return psutil.virtual_memory().total
-    import torch
+    from heartmula_studio.arch.device import memory_info
 
-    return torch.cuda.get_device_properties(device).total_memory
+    return memory_info(device)[1]
 
 
 def shortage(what: str, needed: int, free: int) -> str:

@@ -19,6 +19,7 @@ from heartmula_studio.errors import ConflictError, NotFoundError, StorageError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_file, replaced_folder
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.locks import Locks
+from heartmula_studio.files.moving import move
 
 
 class ListedRecord(Protocol):
@@ -121,7 +122,7 @@ class Collection(Generic[R]):
             folder = self.folder(id)
             doomed = folder.with_name(f"{TEMPORARY_PREFIX}{id}-{secrets.token_hex(4)}")
             with disk_explained(folder):
-                folder.rename(doomed)
+                move(folder, doomed)
             shutil.rmtree(doomed, ignore_errors=True)
             self._locks.forget(self._lock_name(id))
 

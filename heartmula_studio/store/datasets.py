@@ -11,6 +11,7 @@ from heartmula_studio.errors import AudioMissingError, StudioError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.locks import Locks
+from heartmula_studio.files.moving import move, remove
 from heartmula_studio.lyrics.checking import checked_lyrics
 from heartmula_studio.store import songs
 from heartmula_studio.store.collection import Collection, remove_if_old
@@ -61,7 +62,7 @@ class Datasets(Collection[Dataset]):
     def adopt(self, folder: Path) -> Dataset:
         """List a dataset that was filled elsewhere on the same disk, by moving its folder. Raises StorageError."""
         with self._locks.hold(self._lock_name(folder.name)), disk_explained(folder):
-            folder.rename(self.root / folder.name)
+            move(folder, self.root / folder.name)
             flush_to_disk(self.root)
         return self.get(folder.name)
 
@@ -112,7 +113,7 @@ class Datasets(Collection[Dataset]):
             path = self.heard_path(id, filename)
             with disk_explained(path):
                 path.parent.mkdir(exist_ok=True)
-                heard.replace(path)
+                move(heard, path)
                 flush_to_disk(path.parent)
         return path
 
@@ -203,7 +204,7 @@ class Datasets(Collection[Dataset]):
             self.update(id, lambda dataset: songs.without(dataset, filename))
             with disk_explained(audio):
                 for path in (audio, *made_of_it):
-                    path.unlink(missing_ok=True)
+                    remove(path)
 
     def set_processing(self, id: str, is_processing: bool) -> Dataset:
         """Begin or end the status `processing`. Raises NotFoundError, StorageError."""
@@ -237,7 +238,7 @@ class Datasets(Collection[Dataset]):
             return
         with self.locked(id), disk_explained(self.root / id):
             for path in self._unlisted(id):
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def _unlisted(self, id: str) -> list[Path]:
         """Files of no song, and records that were being written; without the record's lock they may be a moment's."""

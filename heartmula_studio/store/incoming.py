@@ -10,6 +10,7 @@ from heartmula_studio.errors import UploadTooLargeError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.locks import Locks
+from heartmula_studio.files.moving import move, remove
 from heartmula_studio.store.names import safe_filename, split_suffix
 
 UPLOAD = "upload"
@@ -50,7 +51,7 @@ class Incoming:
         """Give the file its final place, in the same file system; nothing can be written after."""
         self._file.close()
         flush_to_disk(self.path)
-        self.path.replace(path)
+        move(self.path, path)
         flush_to_disk(path.parent)
 
 
@@ -69,7 +70,7 @@ def receiving(
             with file:
                 yield Incoming(path, file, original_name, max_bytes, limit)
         finally:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def remove_abandoned(folder: Path, locks: Locks) -> None:
@@ -78,4 +79,4 @@ def remove_abandoned(folder: Path, locks: Locks) -> None:
         name = path.name.removeprefix(TEMPORARY_PREFIX).partition(".")[0]
         with locks.attempt(name) as is_free:
             if is_free:
-                path.unlink(missing_ok=True)
+                remove(path)

@@ -52,13 +52,18 @@ class StyleList:
 
 @dataclass(frozen=True)
 class Health:
-    """What a client wants to know first. `device` and `base_model` may be `auto` until the model code is loaded."""
+    """What a client wants to know first. `device` and `base_model` may be `auto` until the model code is loaded.
+
+    `base_reason` says why this base is used, `device_note` what is unusual about the precision of the device.
+    """
 
     version: str
     device: str
     base_model: str
     active_checkpoint: str | None
     running_job: str | None
+    base_reason: str = ""
+    device_note: str = ""
 
 
 @dataclass(frozen=True)

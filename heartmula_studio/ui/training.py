@@ -14,7 +14,7 @@ from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.flat_settings import LORA_PREFIX
 from heartmula_studio.settings import BUNDLED_BASE
 from heartmula_studio.store.records import Dataset, Method
-from heartmula_studio.store.views import Estimate
+from heartmula_studio.store.views import Estimate, Health
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
@@ -237,8 +237,14 @@ def base_and_methods(studio: Studio, dataset_id: str | None) -> tuple[str, dict]
     sizes = method_sizes(studio, dataset_id)
     choices = [(f"{name} ({sizes[method]})" if method in sizes else name, method) for method, name in METHODS.items()]
     health = studio.health()
-    base = f'<p class="hint">Base model <b>{html.escape(health.base_model)}</b> on {html.escape(health.device)}</p>'
-    return base, gr.update(choices=choices)
+    return base_html(health), gr.update(choices=choices)
+
+
+def base_html(health: Health) -> str:
+    """Return which base is trained on what, and why."""
+    note = f" ({html.escape(health.device_note)})" if health.device_note else ""
+    base = f"Base model <b>{html.escape(health.base_model)}</b> on {html.escape(health.device)}{note}"
+    return f'<p class="hint">{base}. {html.escape(health.base_reason)}</p>'
 
 
 def method_sizes(studio: Studio, dataset_id: str | None) -> Mapping[str, str]:

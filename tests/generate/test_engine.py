@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from heartmula_studio.arch.device import pick_device
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
@@ -19,7 +20,7 @@ from heartmula_studio.errors import (
 )
 from heartmula_studio.files.hashing import file_sha256, fingerprint
 from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
-from heartmula_studio.generate.engine import RECEIPT_TAG, Engine, pick_device
+from heartmula_studio.generate.engine import RECEIPT_TAG, Engine
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SongRequest
 

@@ -1,12 +1,18 @@
 """What an installation does by default."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
 
 from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.generate import base_choice
+from heartmula_studio.generate.base_choice import choose_base
 from heartmula_studio.generate.runtime import Runtime, learning_rate_for
+from heartmula_studio.settings import Settings
 
 
 @pytest.mark.parametrize(("width", "rate"), [(3072, 1e-4), (256, 1.2e-3), (4096, 7.5e-5), (700, 4.4e-4)])
@@ -15,12 +21,44 @@ def test_the_learning_rate_of_a_lora_falls_with_the_width_of_the_base_and_is_sho
 
 
 @pytest.mark.parametrize(("device", "on_gpu"), [("cpu", False), ("cuda", True)])
-def test_a_gpu_trains_in_bfloat16_and_recomputes(device, on_gpu):
+def test_a_gpu_trains_in_bfloat16_and_recomputes(device, on_gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
     runtime = Runtime("nano", find_base("nano"), torch.device(device), AudioLimits(), 240.0)
     config = runtime.train_config("lora")
     assert config.gradient_checkpointing == on_gpu
     assert (config.mixed_precision, config.base_dtype) == (("bf16", "bfloat16") if on_gpu else ("no", "float32"))
     assert runtime.train_config("full").base_dtype == "float32"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return replace(Settings.load({}), data_dir=tmp_path, checkpoints_dir=None)
+
+
+@pytest.fixture
+def whole(settings):
+    """The folder of the official checkpoints, with nano's in their place."""
+    shutil.copytree(find_base("nano").model.parent, settings.official_dir)
+    return settings.official_dir
+
+
+@pytest.mark.parametrize(("gb", "reason"), [(16, "can hold it"), (8, "wants a GPU with 12 GB"), (None, "is cpu")])
+def test_the_official_model_is_taken_where_it_is_there_and_fits(settings, whole, monkeypatch, gb, reason):
+    monkeypatch.setattr(base_choice, "total_bytes", lambda device: gb * 10**9)
+    choice = choose_base("auto", settings, torch.device("cpu" if gb is None else "cuda"))
+    assert choice.name == (str(whole) if gb == 16 else "nano")
+    assert reason in choice.reason
+
+
+def test_nano_is_taken_until_the_official_model_is_whole(settings, whole, monkeypatch):
+    (whole / "tokenizer.json").unlink()
+    choice = choose_base("auto", settings, torch.device("cuda"))
+    assert (choice.name, "has not been downloaded" in choice.reason) == ("nano", True)
+
+
+def test_a_base_that_is_asked_for_is_taken(settings, tmp_path):
+    assert choose_base("nano", settings, torch.device("cpu")).name == "nano"
+    assert choose_base(str(tmp_path), settings, torch.device("cpu")).name == str(tmp_path)
 
 
 @pytest.mark.parametrize("width", [3072, 256])

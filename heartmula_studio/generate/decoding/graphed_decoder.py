@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from heartmula_studio.arch.device import is_nvidia
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.triton_support import is_triton_available
 from heartmula_studio.dataset.prompt import Prompt
@@ -52,7 +53,7 @@ class GraphedDecoder:
         self._codes = torch.zeros(num_songs, config.audio_num_codebooks, dtype=torch.int64, device=device)
         self._is_finite = torch.ones((), dtype=torch.bool, device=device)
         self._has_kernels = is_triton_available(device)
-        self.uses_cuda_graphs = device.type == "cuda"
+        self.uses_cuda_graphs = is_nvidia(device)
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
 
     def fits(self, requests: Sequence[SongRequest], num_positions: int) -> bool:

@@ -2,7 +2,8 @@
 
     songs.json       what the job learns from, as it was when the job was made
     worker.json      the process at work, written by itself
-    worker.txt       what it prints; locked by every process of it that lives
+    worker.txt       what it prints
+    worker.lock      locked while any process of it lives, which has it as its standard input
     preprocess.jsonl how far tokenizing is
     failure.json     why it ended before training began
 
@@ -18,6 +19,7 @@ from typing import Any
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.file_lock import is_locked
+from heartmula_studio.files.moving import remove
 from heartmula_studio.finetune.events import drop_ending
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.store import record_file
@@ -59,10 +61,12 @@ class JobFolder(RunFolder):
         super().__init__(path)
         self.songs, self.output, self.preprocess = path / "songs.json", path / "worker.txt", path / "preprocess.jsonl"
         self._failure, self._worker = path / "failure.json", path / "worker.json"
+        self.worker_lock = path / "worker.lock"
 
     def is_worked_on(self) -> bool:
         """Tell whether any process of a worker lives."""
-        return is_locked(self.output)
+        # The output is locked by workers that an earlier release started.
+        return is_locked(self.worker_lock) or is_locked(self.output)
 
     def read_songs(self) -> SongList:
         return SongList.read(self.songs)
@@ -90,7 +94,7 @@ class JobFolder(RunFolder):
     def forget_last_attempt(self) -> None:
         """Remove what an earlier worker left to say, so that nothing of it is taken for the next one's."""
         for path in (self.stop, self._failure, self._worker):
-            path.unlink(missing_ok=True)
+            remove(path)
         drop_ending(self.metrics)
 
 

@@ -8,6 +8,7 @@ that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
 import argparse
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,18 +16,22 @@ from pathlib import Path
 
 import psutil
 
-from heartmula_studio.device_name import device_kind, gpu_number, is_gpu
-from heartmula_studio.errors import StudioError, TrainingError
+from heartmula_studio.device_name import device_kind, seen_alone
+from heartmula_studio.errors import ConflictError, StudioError, TrainingError
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.file_lock import lock_input
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.records import Worker
 
-FIRST_FILE_DESCRIPTOR = 3  # behind standard input, output and error
+OTHER_DESCRIPTORS = (3, 2**16)  # behind standard input, output and error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     folder = JobFolder(options.job_dir)
+    if not lock_input(folder.worker_lock):
+        print("Error: The job's last worker still lives.", file=sys.stderr)
+        return ConflictError.exit_code
     try:
         with disk_explained(folder.path):
             prepare(folder, options)
@@ -39,11 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."),
         )
         raise
-    become(
+    return become(
         training_command(folder.path, options.accelerate_config),
         training_environment(options.device, options.accelerate_config),
     )
-    return 0
 
 
 def prepare(folder: JobFolder, options: argparse.Namespace) -> None:
@@ -67,7 +71,7 @@ def tell(folder: JobFolder, error: StudioError) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m heartmula_studio.services.training.worker", description=__doc__)
     parser.add_argument("job_dir", type=Path, metavar="JOB_FOLDER", help="folder with config.json and songs.json")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:<number> or mps")
+    parser.add_argument("--device", default="cpu", help="cpu, mps, cuda, cuda:<number>, xpu or xpu:<number>")
     parser.add_argument("--max-song-sec", type=float, default=1200.0, help="longest song allowed, in seconds")
     parser.add_argument("--accelerate-config", type=Path, help="a file made by `accelerate config`")
     return parser.parse_args(arguments)
@@ -103,18 +107,21 @@ def training_environment(device: str, accelerate_config: Path | None) -> dict[st
         return {}
     if device_kind(device) == "cpu":
         return {"ACCELERATE_USE_CPU": "true"}
-    return {"CUDA_VISIBLE_DEVICES": str(gpu_number(device))} if is_gpu(device) else {}
+    return seen_alone(device, os.environ)
 
 
-def become(command: Sequence[str], environment: Mapping[str, str]) -> None:
+def become(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Turn this process into another program; memory and what a GPU holds for it are given back.
 
+    On Windows, where a process cannot do that, it waits for the other and returns its exit code.
     environment: what it finds beside what is in this process's own.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os.closerange(FIRST_FILE_DESCRIPTOR, os.sysconf("SC_OPEN_MAX"))
-    os.execve(command[0], list(command), os.environ | environment)
+    if not hasattr(os, "fork"):
+        return subprocess.call(command, env=os.environ | environment)
+    os.closerange(*OTHER_DESCRIPTORS)
+    return os.execve(command[0], list(command), os.environ | environment)
 
 
 def this_process() -> Worker:
