@@ -140,6 +140,13 @@ class StorageError(StudioError):
     exit_code = 6
 
 
+class HubError(StudioError):
+    """The Hugging Face Hub cannot be reached, does not give something out, or gave something else."""
+
+    status = 502
+    exit_code = 9
+
+
 class CancelledError(StudioError):
     """A person stopped the work."""
 

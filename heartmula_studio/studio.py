@@ -15,6 +15,7 @@ from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.checkpoints import CheckpointService
 from heartmula_studio.services.library.datasets import DatasetService
+from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
 from heartmula_studio.services.songs.service import SongService
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Studio:
-    """`datasets`, `jobs`, `ladder`, `auditions`, `checkpoints`, `songs`, `tags`, and `planning`.
+    """`datasets`, `jobs`, `ladder`, `auditions`, `checkpoints`, `songs`, `tags`, `models` and `planning`.
 
     What needs torch is loaded by the first call that needs it, or by `warm_up`.
     """
@@ -41,7 +42,7 @@ class Studio:
     def __init__(self, settings: Settings, store: Store):
         """Nothing runs yet; `open` starts what works in the background."""
         self.settings, self.store = settings, store
-        for folder in (settings.checkpoints_dir, Path(settings.base_model)):
+        for folder in (settings.official_dir, Path(settings.base_model)):
             if folder:
                 hide_folder(folder)
         devices = Devices(store)
@@ -60,6 +61,7 @@ class Studio:
         self.ladder = LadderService(store, self.checkpoints, self.songs)
         self.auditions = AuditionService(store, self.ladder)
         self.tags = TagService(store)
+        self.models = ModelService(store, settings)
         self.planning = PlanningService(store, self._runtime, settings.accelerate_config)
 
     @classmethod
@@ -82,6 +84,7 @@ class Studio:
     def close(self) -> None:
         """Stop what runs in this process; training goes on in its own."""
         self.datasets.close()
+        self.models.close()
         self.songs.close()
         self.jobs.close()
 

@@ -17,6 +17,14 @@ from torch import Tensor, nn
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.arch.official import (
+    CODEC_FOLDER,
+    CODEC_REPO,
+    ENCODER_FOLDER,
+    ENCODER_REPO,
+    MODEL_REPO,
+    TOKENIZER_REPO,
+)
 from heartmula_studio.arch.pairing import require_encoder_of_codec
 from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors, unwrapped
@@ -26,17 +34,11 @@ from heartmula_studio.files.json_file import config_errors_name, read_json_objec
 from heartmula_studio.settings import BUNDLED_BASE
 
 ASSETS = Path(__file__).parent.parent / "assets"
-MODEL_REPO = "HeartMuLa/HeartMuLa-oss-3B-happy-new-year"
-CODEC_REPO = "HeartMuLa/HeartCodec-oss-20260123"
-ENCODER_REPO = "HeartMuLa/HeartCodec-oss-encoder"
-TOKENIZER_REPO = "HeartMuLa/HeartMuLaGen"
-TRANSCRIPTOR_REPO = "HeartMuLa/HeartTranscriptor-oss"
 ENCODER_PREFIX = "encoder."
 DECODER_PREFIX = "decoder."
 """In front of every decoder tensor's name in codecs that newer versions of heartlib have saved."""
 
 DECODER_NAMES = (DECODER_PREFIX, "flow_matching.", "scalar_model.")
-ENCODER_FOLDER = "HeartCodec-oss-encoder"
 TOKENIZER_FOLDER = "HeartMuLaGen"
 HUB_CACHE = "models--"
 NESTED_FOLDER = "HeartMuLa"
@@ -89,7 +91,7 @@ def survey_base(base: str | Path) -> BaseFolder:
         )
     parts = part_folders(root)
     model = newest(parts, is_model)
-    codec = newest(parts, is_codec) or root / "HeartCodec-oss"
+    codec = newest(parts, is_codec) or root / CODEC_FOLDER
     text_folders = [root, root / NESTED_FOLDER, *(folder for name, folder in parts if name == TOKENIZER_FOLDER)]
     return BaseFolder(
         name=root.name if model is None or str(base) == BUNDLED_BASE else release_name(model),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.definition import Setting, settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FITTED, FREE
@@ -23,6 +24,7 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
   4 a model or style that cannot be used   5 training failed   6 a file that cannot be read or written
+  9 the Hugging Face Hub cannot be reached, or refuses
   130 stopped by you (training is saved)
 """
 
@@ -50,6 +52,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_dataset,
         add_rungs,
         add_check,
+        add_models,
     ):
         add(commands)
     return parser.parse_args(arguments)
@@ -207,6 +210,25 @@ def add_check(commands: Commands) -> None:
     )
     parser.add_argument("base", metavar="CKPT", help="a folder with the official checkpoints, or nano")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+
+
+def add_models(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "models",
+        "download the official model, look after it",
+        "From the Hugging Face Hub, or from HF_ENDPOINT, into HEARTMULA_CHECKPOINTS_DIR or the data folder's models/. "
+        "A download that was stopped goes on where it ended.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_command(actions, "list", "sizes, licences, and what is here", "Prints two lines for each model.")
+    for name, help in (
+        ("download", "download one, or go on with it"),
+        ("verify", "hash all its files; damaged ones are removed"),
+        ("remove", "remove what was downloaded of it"),
+    ):
+        action = add_command(actions, name, help, f"{help[0].upper()}{help[1:]}.")
+        action.add_argument("name", metavar="NAME", nargs="?", default=OFFICIAL_MODELS[0].name, help="%(default)s")
 
 
 def add_command(commands: Commands, name: str, help: str, description: str) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from pathlib import Path
 from heartmula_studio.cli.check import check
 from heartmula_studio.cli.datasets import dataset
 from heartmula_studio.cli.demo import demo
+from heartmula_studio.cli.models import models
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
@@ -147,4 +148,5 @@ COMMANDS = {
     "dataset": dataset,
     "rungs": rungs,
     "check": check,
+    "models": models,
 }

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import (
     ENCODER_FOLDER,
-    ENCODER_REPO,
     BaseFolder,
     download_hint,
     encoder_target,
@@ -17,6 +16,7 @@ from heartmula_studio.arch.checkpoints import (
 )
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES, frames_of
 from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.arch.official import ENCODER_REPO
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.identity import codebook_id

@@ -10,7 +10,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-_PART = r"[^\s/'\"]+"
+_SLASH = r"[/\\]"
+_PART = r"[^\s/\\'\"]+"
 _END = r"(?=[\s'\"`.,:;)\]]|$)"
 _data_folders: set[str] = set()
 _other_folders: set[str] = set()
@@ -51,9 +52,13 @@ def _common() -> set[str]:
 @cache
 def _patterns(data_folders: frozenset[str], others: frozenset[str]) -> tuple[re.Pattern[str], ...]:
     """One for each folder, the innermost first: a data folder may lie in a home."""
-    below = dict.fromkeys(others, rf"(?:{_PART}/)*") | dict.fromkeys(data_folders, r"(?:\.tmp-[^\s/]+/)?")
+    below = dict.fromkeys(others, rf"(?:{_PART}{_SLASH})*") | dict.fromkeys(
+        data_folders, rf"(?:\.tmp-{_PART}{_SLASH})?"
+    )
     return tuple(
-        re.compile(rf"(?<![\w./-])(?P<folder>{re.escape(folder)})(?:(?P<below>/{below[folder]})(?={_PART})|/?{_END})")
+        re.compile(
+            rf"(?<![\w./\\-])(?P<folder>{re.escape(folder)})(?:(?P<below>{_SLASH}{below[folder]})(?={_PART})|{_SLASH}?{_END})"
+        )
         for folder in sorted(below, key=len, reverse=True)
     )
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import (
-    ENCODER_REPO,
-    TRANSCRIPTOR_REPO,
     BaseFolder,
     download_hint,
     encoder_target,
@@ -28,6 +26,7 @@ from heartmula_studio.arch.checkpoints import (
     survey_base,
     weight_files,
 )
+from heartmula_studio.arch.official import ENCODER_REPO, TRANSCRIPTOR_REPO
 from heartmula_studio.arch.pairing import require_codec_of_model, require_encoder_of_codec
 from heartmula_studio.arch.stored_weights import Difference, StoredNetwork, StoredTensor, stored_tensors
 from heartmula_studio.dataset.prompt import PromptLayout, SpecialTokens

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from heartmula_studio.arch.checkpoints import MODEL_REPO, weight_files
+from heartmula_studio.arch.checkpoints import weight_files
+from heartmula_studio.arch.official import MODEL_REPO
 from heartmula_studio.errors import (
     CheckpointMismatchError,
     CheckpointMissingError,

@@ -21,6 +21,7 @@ from heartmula_studio.routes import (
     estimates,
     health,
     jobs,
+    models,
     rungs,
     songs,
     styles,
@@ -42,6 +43,7 @@ ROUTERS = (
     checkpoints.router,
     songs.router,
     styles.router,
+    models.router,
 )
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 DESCRIPTION = """Teach HeartMuLa your style: five songs in, a tuned song out.
@@ -95,7 +97,7 @@ def _refusals(known: Sequence[BaseRoute]) -> APIRouter:
             raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         raise HTTPException(404)
 
-    for prefix in ("training", "generate", "styles", "health"):
+    for prefix in ("training", "generate", "styles", "models", "health"):
         router.add_api_route(f"/{prefix}", refuse, methods=list(METHODS))
         router.add_api_route(f"/{prefix}/{{rest:path}}", refuse, methods=list(METHODS))
     return router

@@ -32,7 +32,16 @@ from heartmula_studio.store.records import (
     Time,
     TrackRights,
 )
-from heartmula_studio.store.views import Audition, AuditionResult, ImportedDataset, LadderView, Rung, SkippedItem
+from heartmula_studio.store.views import (
+    Audition,
+    AuditionResult,
+    ImportedDataset,
+    LadderView,
+    ModelState,
+    ModelStatus,
+    Rung,
+    SkippedItem,
+)
 
 
 class Answer(BaseModel):
@@ -243,6 +252,20 @@ class AuditionAnswer(Answer):
     result: AuditionResult | None
 
 
+class ModelAnswer(Answer):
+    """What is here of a model that can be downloaded; `error` is of its last download or verification."""
+
+    name: str
+    title: str
+    licence: str
+    status: ModelStatus
+    size_bytes: Count
+    done_bytes: Count
+    free_disk_bytes: Count
+    message: str
+    error: Failure | None
+
+
 ANSWERS: dict[type, type[Answer]] = {
     AudioFile: AudioFileAnswer,
     Dataset: DatasetAnswer,
@@ -253,6 +276,7 @@ ANSWERS: dict[type, type[Answer]] = {
     LadderView: LadderAnswer,
     Rung: RungAnswer,
     Audition: AuditionAnswer,
+    ModelState: ModelAnswer,
 }
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.records import Dataset, Failure
+
+ModelStatus = Literal["absent", "incomplete", "downloading", "verifying", "complete"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,25 @@ class Health:
     running_job: str | None
     base_reason: str = ""
     device_note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What is here of a model that can be downloaded.
+
+    `incomplete`: a download was stopped, or has failed, and goes on when it is asked for again. `error` is of the last
+    download or verification by this server; `message` says what to do next.
+    """
+
+    name: str
+    title: str
+    licence: str
+    status: ModelStatus
+    size_bytes: int
+    done_bytes: int
+    free_disk_bytes: int
+    message: str = ""
+    error: Failure | None = None
 
 
 @dataclass(frozen=True)

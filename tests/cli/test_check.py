@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from heartmula_studio.arch.checkpoints import ENCODER_REPO, TRANSCRIPTOR_REPO
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.arch.official import ENCODER_REPO, TRANSCRIPTOR_REPO
 from heartmula_studio.cli import main
 from heartmula_studio.errors import CheckpointError
 from heartmula_studio.generate.engine import Engine

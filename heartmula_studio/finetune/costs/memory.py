@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import (
-    MODEL_REPO,
     BaseFolder,
     read_heartmula_config,
     weight_files,
 )
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.nf4 import fits_nf4, nf4_bytes
+from heartmula_studio.arch.official import MODEL_REPO
 from heartmula_studio.arch.stored_weights import stored_tensors
 from heartmula_studio.device_name import is_gpu
 from heartmula_studio.finetune.adam8bit import moments_bytes

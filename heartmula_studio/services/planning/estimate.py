@@ -13,8 +13,9 @@ from pathlib import Path
 
 from accelerate.commands.config.config_args import load_config_from_file
 
-from heartmula_studio.arch.checkpoints import MODEL_REPO, encoder_tensors, weight_files
+from heartmula_studio.arch.checkpoints import encoder_tensors, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frames_of
+from heartmula_studio.arch.official import MODEL_REPO
 from heartmula_studio.arch.stored_weights import num_parameters
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.tokenizing import current_tokens
