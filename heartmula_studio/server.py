@@ -5,6 +5,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import InvalidInputError, StudioError
-from heartmula_studio.settings import Settings
+from heartmula_studio.settings import Settings, forgets_data
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -98,7 +99,22 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
         )
         print(f"HeartMuLa Training Studio: {address(listener)} (REST: {address(listener)}/docs)", flush=True)
+        say_what_is_found(settings)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def say_what_is_found(settings: Settings) -> None:
+    """Print where data goes and who may come in; device and base follow as soon as torch is loaded."""
+    from heartmula_studio.studio import FORGOTTEN, found_log
+
+    shown = logging.StreamHandler(sys.stdout)
+    shown.setFormatter(logging.Formatter("%(message)s"))
+    found_log.addHandler(shown)
+    found_log.setLevel(logging.INFO)
+    found_log.propagate = False
+    free_gb, warning = shutil.disk_usage(settings.data_dir).free / 1e9, FORGOTTEN * forgets_data(settings.data_dir)
+    found_log.info("Data: %s, %.1f GB free. %s", settings.data_dir, free_gb, warning)
+    found_log.info("Open to: %s.", "whoever has the token" if settings.token else f"whoever reaches {settings.host}")
 
 
 def is_news(record: logging.LogRecord) -> bool:

@@ -4,6 +4,7 @@ Knows what the values may be, not what they are used for. Imports nothing heavy.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,9 @@ def _device(text: str) -> str:
 Text = Annotated[str, BeforeValidator(_stripped), Field(min_length=1)]
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 Bytes = Annotated[int, Field(ge=1, le=2**40)]
-ROOT_PATH = r"^((https?://[a-z0-9.-]+(:\d{1,5})?)?(/[A-Za-z0-9_~.-]+)*)$"
+_PATH = r"(/[A-Za-z0-9_~.-]+)*"
+ROOT_PATH = rf"^((https?://[a-z0-9.-]+(:\d{{1,5}})?)?{_PATH})$"
+PREFIX = re.compile(_PATH)
 VISIBLE_ASCII = r"^[!-~]{8,}$"  # what fits into an HTTP header as it is
 
 
@@ -123,13 +126,28 @@ class Settings:
         folder = Path.cwd() if config_path == INSTALLED_CONFIG_PATH else config_path.parent
         for name in PATHS:
             values[name] = values[name] and folder / values[name]
-        if "SPACE_ID" in environ and SPACE_STORAGE.is_dir():
+        if is_space(environ) and SPACE_STORAGE.is_dir():
             values["data_dir"] = SPACE_STORAGE
         for name in _FIELDS:
             for variable in (GRADIO_VARIABLES.get(name), f"HEARTMULA_{name.upper()}"):
                 if variable and environ.get(variable):
                     values[name] = _parse(name, environ[variable], variable)
         return cls(**values)
+
+
+def is_space(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a Hugging Face Space."""
+    return "SPACE_ID" in environ
+
+
+def is_zero_gpu(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a Space that has a GPU only while a function asks for one."""
+    return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def forgets_data(data_dir: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether data goes with the next restart: that of a Space outside its persistent storage."""
+    return is_space(environ) and not data_dir.absolute().is_relative_to(SPACE_STORAGE)
 
 
 _FIELDS: Mapping[str, Any] = get_type_hints(Settings, include_extras=True)

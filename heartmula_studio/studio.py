@@ -22,7 +22,7 @@ from heartmula_studio.services.songs.service import SongService
 from heartmula_studio.services.training.auditions import AuditionService
 from heartmula_studio.services.training.ladder import LadderService
 from heartmula_studio.services.training.queue import JobQueue
-from heartmula_studio.settings import Settings
+from heartmula_studio.settings import Settings, forgets_data
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Health
 
@@ -30,7 +30,12 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.services.songs.active_engine import ActiveEngine
 
+FORGOTTEN = (
+    "This Space has no persistent storage: songs, trainings and styles go with its next restart. Download what is to "
+    "stay, or add storage in the Space's settings."
+)
 _log = logging.getLogger(__name__)
+found_log = logging.getLogger("heartmula_studio.found")  # what the server prints at its start
 
 
 class Studio:
@@ -93,18 +98,26 @@ class Studio:
         running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
         device, base = self.settings.device, self.settings.base_model
         reason = note = ""
+        data_note = FORGOTTEN if forgets_data(self.settings.data_dir) else ""
         if runtime := self._runtime.made:
             device, base = str(runtime.device), runtime.base.name
             reason, note = runtime.base_reason, runtime.precision.note
-        return Health(__version__, device, base, active and active[0], running, reason, note)
+        return Health(__version__, device, base, active and active[0], running, reason, note, data_note)
 
     def _load(self) -> None:
         try:
-            self._runtime.get()
+            self._say_what_is_used(self._runtime.get())
             self.datasets.recover()
             self.songs.recover()
         except StudioError as error:
             _log.error("The base model cannot be used: %s", error)
+
+    def _say_what_is_used(self, runtime: "Runtime") -> None:
+        from heartmula_studio.arch.device import describe
+
+        note = f" Computes in {runtime.precision.note}." if runtime.precision.note else ""
+        found_log.info("Device: %s.%s", describe(runtime.device), note)
+        found_log.info("Base: %s. %s", runtime.base.name, runtime.base_reason)
 
     def _find_runtime(self) -> "Runtime":
         """Raises CheckpointMissingError without the base model, InvalidInputError for a device that is not there."""

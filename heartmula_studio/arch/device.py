@@ -9,7 +9,7 @@ from typing import Literal
 import psutil
 import torch
 
-from heartmula_studio.device_name import ALLOWED, AUTO, is_device_name, is_gpu
+from heartmula_studio.device_name import ALLOWED, AUTO, device_kind, is_device_name, is_gpu
 from heartmula_studio.errors import InvalidInputError
 
 BF16_SINCE, FP16_SINCE = (8, 0), (7, 0)  # compute capabilities of NVIDIA: Ampere; Volta, with tensor cores
@@ -50,13 +50,19 @@ def pick_device(name: str) -> torch.device:
 
 def best_device() -> torch.device:
     """Return the GPU with the most free memory, of equal ones the first, or the CPU where there is none."""
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator is None or accelerator.type not in KINDS:
-        return torch.device("cpu")
-    count = torch.accelerator.device_count() if is_gpu(accelerator.type) else 1
+    kind = accelerator_kind()
+    count = {"cuda": torch.cuda, "xpu": torch.xpu}[kind].device_count() if is_gpu(kind) else 1
     if count == 1:
-        return torch.device(accelerator.type)
-    return torch.device(accelerator.type, max(range(count), key=lambda index: memory_info(accelerator.type, index)[0]))
+        return torch.device(kind)
+    return torch.device(kind, max(range(count), key=lambda index: memory_info(f"{kind}:{index}")[0]))
+
+
+def accelerator_kind() -> str:
+    """Return which of `KINDS` this machine has, or "cpu"."""
+    if torch.cuda.is_available():  # asked first: a ZeroGPU Space has a GPU for some calls only, and answers this one
+        return "cuda"
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found.type if found is not None and found.type in KINDS else "cpu"
 
 
 def precision_of(device: torch.device) -> Precision:
@@ -106,7 +112,9 @@ def total_bytes(device: str) -> int:
     return memory_info(device)[1] if is_gpu(device) else psutil.virtual_memory().total
 
 
-def memory_info(device: str, index: int | None = None) -> tuple[int, int]:
+def memory_info(device: str) -> tuple[int, int]:
     """Return the free and the total bytes of a GPU with memory of its own."""
-    free, total = torch.accelerator.get_memory_info(torch.device(device) if index is None else index)
+    if device_kind(device) == "cuda":
+        return torch.cuda.mem_get_info(device)
+    free, total = torch.accelerator.get_memory_info(torch.device(device))
     return free, total

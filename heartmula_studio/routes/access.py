@@ -17,8 +17,9 @@ from heartmula_studio.errors import (
     UploadTooLargeError,
 )
 from heartmula_studio.routes.failures import answer
-from heartmula_studio.routes.login import Logins
+from heartmula_studio.routes.login import OWN_FRAME, SPACE_FRAME, Logins
 from heartmula_studio.routes.origin import check_host, check_origin
+from heartmula_studio.settings import PREFIX
 
 MAX_BODY_BYTES = 4 * 2**20
 
@@ -27,7 +28,8 @@ REST_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; media-src 'self'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
-PAGE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'self' https://huggingface.co"}
+PAGE_HEADERS = {"Content-Security-Policy": f"frame-ancestors {OWN_FRAME}"}
+SPACE_HEADERS = {"Content-Security-Policy": f"frame-ancestors {SPACE_FRAME}"}
 DOCS_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
     "; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; frame-ancestors 'none'"
@@ -76,15 +78,22 @@ class Access:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":  # nothing here speaks it
             return await send({"type": "websocket.close", "code": 1008})
-        prefix = self.settings.path_prefix
+        headers = Headers(scope=scope)
+        prefix = self.settings.path_prefix or forwarded_prefix(headers)
         scope = under_prefix(scope, prefix)
         rule = find_rule(scope["path"].removeprefix(prefix))
-        sender = _with_headers(send, HEADERS | rule.headers)
+        sender = _with_headers(send, HEADERS | self._framed(rule.headers))
         try:
-            self._check(scope, Headers(scope=scope), rule)
+            self._check(scope, headers, rule)
         except StudioError as error:
             return await self._refusal(scope, rule, error)(scope, receive, sender)
+        if not self.settings.path_prefix:
+            scope = with_public_host(scope, headers)
         return await self.app(scope, receive if rule.is_streamed else _limited(receive), sender)
+
+    def _framed(self, headers: dict[str, str]) -> dict[str, str]:
+        """The headers of a rule; on a Space, its page lies in a frame of Hugging Face, and in no other."""
+        return SPACE_HEADERS if self.logins.is_space and headers is PAGE_HEADERS else headers
 
     def _check(self, scope: Scope, headers: Headers, rule: Rule) -> None:
         """Raise what is wrong with a request, the StudioError that `_refusal` answers with."""
@@ -99,7 +108,9 @@ class Access:
 
     def _refusal(self, scope: Scope, rule: Rule, error: StudioError) -> ASGIApp:
         is_page = rule.pattern == "/" and scope["method"] in ("GET", "HEAD")
-        return self.logins.page() if is_page and isinstance(error, UnauthorizedError) else answer(error)
+        if is_page and isinstance(error, UnauthorizedError):
+            return self.logins.page(scope["root_path"])
+        return answer(error)
 
 
 def find_rule(path: str) -> Rule:
@@ -113,6 +124,24 @@ def under_prefix(scope: Scope, prefix: str) -> Scope:
     is_whole = f"{path}/".startswith(f"{prefix}/")
     whole = path if is_whole else prefix + path
     return {**scope, "root_path": prefix, "path": f"{whole}/" if whole == prefix else whole}
+
+
+def forwarded_prefix(headers: Headers) -> str:
+    """The path that a proxy says it serves the studio under. It changes only the addresses in this one answer."""
+    prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    return prefix if PREFIX.fullmatch(prefix) else ""
+
+
+def with_public_host(scope: Scope, headers: Headers) -> Scope:
+    """The scope as if the browser had called the studio by the name that a proxy forwards.
+
+    Gradio makes its addresses from that name without the path.
+    """
+    forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip()
+    if not scope["root_path"] or not forwarded:
+        return scope
+    kept = [(name, value) for name, value in scope["headers"] if name not in (b"host", b"x-forwarded-host")]
+    return {**scope, "headers": [*kept, (b"host", forwarded.encode("latin-1"))]}
 
 
 def check_length(headers: Headers, limit_bytes: int) -> None:
@@ -145,6 +174,8 @@ def _with_headers(send: Send, headers: dict[str, str]) -> Send:
             present = MutableHeaders(scope=message)
             for name, value in headers.items():
                 present.setdefault(name, value)
+            if present.get("content-type", "").startswith("text/event-stream"):
+                present["X-Accel-Buffering"] = "no"  # or nginx keeps events back until there are many
         await send(message)
 
     return sender

@@ -1,6 +1,5 @@
 """The REST application over one studio."""
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -30,7 +29,7 @@ from heartmula_studio.routes.access import Access
 from heartmula_studio.routes.events import EventStreams
 from heartmula_studio.routes.failures import handle_failures
 from heartmula_studio.routes.login import Logins, login_router
-from heartmula_studio.settings import Settings
+from heartmula_studio.settings import Settings, is_space
 from heartmula_studio.studio import Studio
 
 ROUTERS = (
@@ -74,7 +73,7 @@ def create_app(studio: Studio, settings: Settings) -> FastAPI:
     )
     app.state.studio = studio
     app.state.streams = EventStreams()
-    logins = Logins(settings, is_space="SPACE_ID" in os.environ)
+    logins = Logins(settings, is_space=is_space())
     # No origin is allowed. Without this Gradio would add its own, which allows any that names this machine or another.
     app.add_middleware(CORSMiddleware)
     app.add_middleware(Access, logins=logins)

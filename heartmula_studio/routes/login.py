@@ -19,6 +19,7 @@ from heartmula_studio.settings import Settings
 
 PAGE = (Path(__file__).parent / "login.html").read_text(encoding="utf-8")
 MAX_SESSIONS = 1000
+OWN_FRAME, SPACE_FRAME = "'self'", "https://huggingface.co"  # which pages may have the studio in a frame
 
 
 class Logins:
@@ -27,7 +28,7 @@ class Logins:
     def __init__(self, settings: Settings, is_space: bool, clock: Callable[[], float] = time.monotonic):
         """`is_space`: on Hugging Face, where the page lies in a frame of another site."""
         self.settings = settings
-        self._is_space = is_space
+        self.is_space = is_space
         self._attempts = Attempts(clock)
         self._sessions: dict[str, None] = {}
         self._cookie = f"heartmula_session_{secrets.token_hex(4)}"  # a browser shares cookies between ports
@@ -54,34 +55,34 @@ class Logins:
         self._sessions[session] = None
         if len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
-        return self._set_cookie(session, self._rule(request))
+        return self._set_cookie(session, self._rule(request), request.scope)
 
     def log_out(self, request: Request) -> str:
         """End the session of this request alone, and return the Set-Cookie header that says so."""
         self._sessions.pop(request.cookies.get(self._cookie, ""), None)
-        return self._set_cookie("", f"Max-Age=0; {self._rule(request)}")
+        return self._set_cookie("", f"Max-Age=0; {self._rule(request)}", request.scope)
 
     def _is_right(self, scope: Scope, token: str) -> bool:
         return bool(token) and self._attempts.check(client_of(scope), lambda: is_token(token, self.settings))
 
-    def _set_cookie(self, value: str, rule: str) -> str:
+    def _set_cookie(self, value: str, rule: str, scope: Scope) -> str:
         # By hand: Python's cookies know `Partitioned` from 3.14 on only.
-        return f"{self._cookie}={value}; HttpOnly; Path={self.settings.path_prefix or '/'}; {rule}"
+        return f"{self._cookie}={value}; HttpOnly; Path={scope.get('root_path') or '/'}; {rule}"
 
     def _rule(self, request: Request) -> str:
-        if self._is_space:
+        if self.is_space:
             return "SameSite=None; Secure; Partitioned"
         origin = request.headers.get("origin", "")
         is_https = request.url.scheme == "https" or origin.startswith("https://")
         return "SameSite=Lax; Secure" if is_https else "SameSite=Lax"
 
-    def page(self) -> HTMLResponse:
-        """The page that asks for the token, and tells nothing else."""
+    def page(self, prefix: str) -> HTMLResponse:
+        """The page that asks for the token, and tells nothing else. `prefix`: the path that the studio is under."""
         nonce = secrets.token_urlsafe(16)
-        html = PAGE.replace("NONCE", nonce).replace("BASE", f"{self.settings.path_prefix}/")
+        html = PAGE.replace("NONCE", nonce).replace("BASE", f"{prefix}/")
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
-            "form-action 'self'; base-uri 'self'; frame-ancestors 'self' https://huggingface.co"
+            f"form-action 'self'; base-uri 'self'; frame-ancestors {SPACE_FRAME if self.is_space else OWN_FRAME}"
         )
         return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 

@@ -56,7 +56,8 @@ class StyleList:
 class Health:
     """What a client wants to know first. `device` and `base_model` may be `auto` until the model code is loaded.
 
-    `base_reason` says why this base is used, `device_note` what is unusual about the precision of the device.
+    `base_reason` says why this base is used, `device_note` what is unusual about the precision of the device,
+    `data_note` what threatens the data.
     """
 
     version: str
@@ -66,6 +67,7 @@ class Health:
     running_job: str | None
     base_reason: str = ""
     device_note: str = ""
+    data_note: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,15 @@ class Changes:
     checkpoints: gr.State
     songs: gr.State
     styles: gr.State
+    models: gr.State
 
     @classmethod
     def build(cls) -> "Changes":
-        return cls(*(gr.State("") for _ in range(5)))
+        return cls(*(gr.State("") for _ in range(6)))
 
     @property
     def all(self) -> list[gr.State]:
-        return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles]
+        return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles, self.models]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
         """Compare when the page opens, and every few seconds."""
@@ -64,6 +65,7 @@ def fingerprints(studio: Studio) -> tuple[str, ...]:
         fingerprint(studio.checkpoints.list()),
         str(hash(tuple(songs))),
         str(hash(studio.tags.list())),
+        str(hash(tuple((model.status, model.done_bytes, model.error) for model in studio.models.list()))),
     )
 
 

@@ -53,6 +53,26 @@ class Endpoints:
         """Version, device, base model, active checkpoint, running job."""
         return await _call(self._studio.health)
 
+    async def list_models(self) -> list[dict]:
+        """The models that can be downloaded: size, licence, free disk, and what is here of each."""
+        return await _call(self._studio.models.list)
+
+    async def download_model(self, name: str) -> dict:
+        """Download a model from the Hugging Face Hub, or go on where a download ended."""
+        return await _call(self._studio.models.download, name)
+
+    async def cancel_model(self, name: str) -> dict:
+        """Stop a download or verification; what has come stays."""
+        return await _call(self._studio.models.cancel, name)
+
+    async def verify_model(self, name: str) -> dict:
+        """Hash all files of a model, and remove those that are not as the Hub has them."""
+        return await _call(self._studio.models.verify, name)
+
+    async def remove_model(self, name: str) -> None:
+        """Remove what was downloaded of a model."""
+        await _call(self._studio.models.remove, name)
+
     async def list_datasets(self) -> list[dict]:
         """All datasets with their songs, oldest first."""
         return await _call(self._studio.datasets.list)

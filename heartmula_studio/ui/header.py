@@ -8,7 +8,7 @@ import gradio as gr
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.html import badge
+from heartmula_studio.ui.html import badge, notice
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
@@ -25,6 +25,8 @@ def build_header(context: PageContext) -> None:
             off = gr.Button("Switch off", size="sm", visible=False)
             if context.studio.settings.token is not None:
                 gr.HTML(LOG_OUT)
+    if warning := context.studio.health().data_note:
+        gr.HTML(notice("warning", warning))
     gr.on(on_change(context.changes.checkpoints), partial(active_style, context.studio), outputs=[style, off], **QUIET)
     context.refresh_after(off.click(lambda: switch_off(context.studio), **QUIET))
 

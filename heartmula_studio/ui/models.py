@@ -21,6 +21,7 @@ from heartmula_studio.ui.files import SAVE_FILE, served_file, served_stream
 from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
+from heartmula_studio.ui.official_model import build_official_model
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.song_slider import song_slider
@@ -44,6 +45,7 @@ def build_models(context: PageContext) -> None:
             _build_cards(context, strength, comparing, deleting, download)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             _build_import(context)
+            build_official_model(context)
 
 
 def _build_strength(context: PageContext) -> gr.Slider:

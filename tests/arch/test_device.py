@@ -16,8 +16,14 @@ def machine(monkeypatch):
     def build(kind: str | None, *free: int) -> None:
         there = None if kind is None else torch.device(kind)
         monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: there)
-        monkeypatch.setattr(torch.accelerator, "device_count", lambda: len(free))
-        monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda which: (free[which], 24 * 10**9))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda")
+        for library in (torch.cuda, torch.xpu):
+            monkeypatch.setattr(library, "device_count", lambda: len(free))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda name: memory(torch.device(name)))
+        monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: memory(device))
+
+        def memory(device: torch.device) -> tuple[int, int]:
+            return free[device.index or 0], 24 * 10**9
 
     return build
 
@@ -79,6 +85,7 @@ def test_cpu_and_apple_compute_in_float32(kind):
 
 def test_memory_is_that_of_the_device(machine):
     machine("cuda", 7)
+    assert (devices.free_bytes("cuda"), devices.total_bytes("cuda:0")) == (7, 24 * 10**9)
     machine_bytes = devices.total_bytes("mps")
     assert devices.total_bytes("cpu") == machine_bytes > 10**8
 

@@ -72,6 +72,27 @@ def test_a_proxy_that_ends_https_is_known_by_the_origin():
     assert cookie.endswith("; Path=/studio; SameSite=Lax; Secure")
 
 
+def test_a_proxy_may_say_where_it_serves_the_studio():
+    """Without a setting: cookie and login page follow X-Forwarded-Prefix, which must be a plain path."""
+    browser = Browser(url="http://studio.example")
+    told = {"X-Forwarded-Prefix": "/music/", "X-Forwarded-Host": "studio.example"}
+    for path in ("/login", "/music/login"):  # the proxy cuts its prefix off, or passes it on
+        answer = browser.send("POST", path, data={"password": TOKEN}, headers=told)
+        assert "; Path=/music; " in answer.headers["Set-Cookie"]
+    assert '"/music/' in browser.send("GET", "/music/", headers=told).text
+    evil = {"X-Forwarded-Prefix": "/a;b"}
+    answer = browser.send("POST", "/login", data={"password": TOKEN}, headers=evil)
+    assert "; Path=/; " in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(("is_space", "allowed"), [(True, "https://huggingface.co"), (False, "'self'")])
+def test_exactly_one_site_may_have_the_page_in_a_frame(is_space, allowed):
+    browser = Browser(is_space)
+    for headers in ({}, browser.session()):
+        policy = browser.send("GET", "/", headers=headers).headers["Content-Security-Policy"]
+        assert policy.endswith(f"frame-ancestors {allowed}")
+
+
 def test_a_login_from_another_site_is_refused():
     browser = Browser()
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.parent import with_parent
+from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import Method
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Estimate
@@ -30,6 +31,7 @@ class PlanningService:
         """
         from heartmula_studio.services.planning.estimate import Estimator
 
+        refuse_training()
         dataset, runtime = self._store.datasets.get(dataset_id), self._runtime.get()
         settings = with_parent(self._store, runtime, method, settings)
         estimator = Estimator(self._store, runtime, self._accelerate_config)

@@ -20,6 +20,7 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.zero_gpu import on_zero_gpu
 from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, utc_now
 from heartmula_studio.store.store import Store
@@ -63,6 +64,7 @@ class GenerationQueue:
         self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
         self._owned: deque[OwnedSong] = deque()
         self._is_loaded = False
+        self._compose_on_gpu = on_zero_gpu(self._compose)
         self._work = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
@@ -145,7 +147,7 @@ class GenerationQueue:
                 song = self._change(id, begun)
                 if song.status != "running":
                     return
-                made = self._compose(song)
+                made = self._compose_on_gpu(song)
             self._change(id, lambda song: completed(song, made))
         except CancelledError:
             self._change(id, self._cut_short)

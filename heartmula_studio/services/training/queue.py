@@ -33,6 +33,7 @@ from heartmula_studio.services.training.parent import with_parent
 from heartmula_studio.services.training.processes import end_worker, start_worker
 from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.services.training.worker import command
+from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method, utc_now
 from heartmula_studio.store.store import Store
 
@@ -166,6 +167,7 @@ class JobQueue:
         A job that had not begun to train takes the songs of its dataset anew. Raises NotFoundError (for the dataset,
         too), ConflictError for a job in another state, InvalidInputError for too few songs, StorageError.
         """
+        refuse_training()
         with self._store.lock(QUEUE_LOCK):
             folder = self._folder(id)
             if id in self._unsettled and self._store.jobs.get(id).status == "running":
@@ -225,6 +227,7 @@ class JobQueue:
         return progress.follow(self._folder(id).metrics, status, after, stop or threading.Event())
 
     def _queue(self, dataset_id: str, config: "TrainConfig") -> Job:
+        refuse_training()
         runtime = self._runtime.get()
         with self._store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
             dataset = self._store.datasets.get(dataset_id)
