@@ -3,7 +3,7 @@
 Devices are those of `torch.accelerator`: NVIDIA's and AMD's GPUs ("cuda"), Intel's ("xpu") and Apple's ("mps").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import psutil
@@ -67,11 +67,11 @@ def accelerator_kind() -> str:
 
 def precision_of(device: torch.device) -> Precision:
     """Return what a device computes in by itself, without emulation."""
-    if device.type == "cuda":
-        return precision_of_rocm(device) if torch.version.hip else precision_of_nvidia(device)
-    if device.type == "xpu":
-        return BF16 if torch.xpu.is_bf16_supported(including_emulation=False) else FP32_ELSEWHERE
-    return FP32_ELSEWHERE
+    if is_nvidia(device):
+        return precision_of_nvidia(device)
+    library = {"cuda": torch.cuda, "xpu": torch.xpu}.get(device.type)
+    has_bf16 = library is not None and library.is_bf16_supported(including_emulation=False)
+    return BF16 if has_bf16 else FP32_ELSEWHERE
 
 
 def precision_of_nvidia(device: torch.device) -> Precision:
@@ -79,14 +79,7 @@ def precision_of_nvidia(device: torch.device) -> Precision:
     if capability >= BF16_SINCE:
         return BF16
     precision = FP16 if capability >= FP16_SINCE else FP32
-    return Precision(
-        precision.songs, precision.training, precision.frozen_base, precision.note.format("{}.{}".format(*capability))
-    )
-
-
-def precision_of_rocm(device: torch.device) -> Precision:
-    with torch.cuda.device(device):
-        return BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else FP32_ELSEWHERE
+    return replace(precision, note=precision.note.format("{}.{}".format(*capability)))
 
 
 def is_nvidia(device: torch.device) -> bool:

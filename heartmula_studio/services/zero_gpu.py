@@ -1,7 +1,7 @@
 """ZeroGPU, the hardware of Spaces that lend a GPU to one function at a time."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.settings import is_zero_gpu
@@ -20,8 +20,7 @@ def on_zero_gpu(function: Callable[..., T]) -> Callable[..., T]:
         return function
     import spaces
 
-    lent: Any = spaces.GPU(duration=SONG_SEC)(function)
-    return lent
+    return cast(Callable[..., T], spaces.GPU(duration=SONG_SEC)(function))
 
 
 def refuse_training() -> None:

@@ -1,14 +1,21 @@
-"""A studio with a token under https://…/studio: login, page and documentation through a real nginx, and in a frame."""
+"""Studios with a token under …/studio through a real nginx: over http with the path cut off, and as a Space over https.
+
+There nginx passes the path on whole, buffers what it passes, and the page lies in a frame of huggingface.co.
+"""
 
 import shutil
 import socket
+import ssl
 import subprocess
+import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from gradio_client import Client
+from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.e2e.driving import MAIN_BUTTON, is_of_this_machine
 from tests.studio_server import running_server
@@ -31,32 +38,69 @@ http {{
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }}
   }}
+  server {{
+    listen 127.0.0.1:{https_port} ssl;
+    ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
+    client_max_body_size 0;
+    location /studio/ {{
+      proxy_pass {space};  # without a path: /studio stays
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto https;
+    }}
+  }}
 }}
 """
+CERTIFICATE = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+IN_A_FRAME = '<!doctype html><iframe src="{url}" width="800" height="600"></iframe>'
+
+
+@dataclass(frozen=True)
+class Proxied:
+    """Addresses at nginx, and where a client finds the certificate of the second."""
+
+    plain: str
+    space: str
+    certificate: Path
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory) -> Iterator[str]:
-    """The studio's address at nginx."""
+def proxied(tmp_path_factory) -> Iterator[Proxied]:
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("nginx is not installed")
     folder = tmp_path_factory.mktemp("nginx")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     variables = {"HEARTMULA_TOKEN": TOKEN, "HEARTMULA_ROOT_PATH": "/studio"}
-    with running_server(tmp_path_factory.mktemp("proxied") / "data", **variables) as server:
-        yield from serving(nginx, folder, port, server.url)
+    with (
+        running_server(tmp_path_factory.mktemp("proxied") / "data", **variables) as server,
+        running_server(tmp_path_factory.mktemp("space") / "data", SPACE_ID="me/studio", **variables) as space,
+    ):
+        yield from serving(nginx, folder, server.url, space.url)
 
 
-def serving(nginx: str, folder: Path, port: int, studio: str) -> Iterator[str]:
-    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, studio=studio))
+@pytest.fixture
+def url(proxied) -> str:
+    return proxied.plain
+
+
+def serving(nginx: str, folder: Path, studio: str, space: str) -> Iterator[Proxied]:
+    port, https_port = free_port(), free_port()
+    names = {"folder": folder, "port": port, "https_port": https_port, "studio": studio, "space": space}
+    (folder / "nginx.conf").write_text(CONFIG.format(**names))
+    to_files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run(["openssl", *CERTIFICATE.split(), *to_files], check=True, capture_output=True)
     process = subprocess.Popen([nginx, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"])
     try:
-        yield f"http://127.0.0.1:{port}/studio/"
+        https = f"https://127.0.0.1:{https_port}/studio/"
+        yield Proxied(f"http://127.0.0.1:{port}/studio/", https, folder / "cert.pem")
     finally:
         process.terminate()
         process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 def log_in(page: Page, token: str) -> None:
@@ -92,15 +136,75 @@ def test_the_documentation_asks_nobody_else(page: Page, url, seen, path):
     assert httpx.get(f"{url}openapi.json").json()["servers"] == [{"url": "/studio"}]
 
 
-def test_in_a_frame_that_drops_the_cookie_the_page_says_so(page: Page, url):
-    """In the huggingface.co frame the browser drops the login cookie and the form stayed silent."""
-    frame = f'<!doctype html><iframe src="{url}" width="800" height="600"></iframe>'
-    page.route("https://huggingface.co/**", lambda route: route.fulfill(body=frame, content_type="text/html"))
+def in_a_frame(page: Page, url: str) -> FrameLocator:
+    """The studio in a page of huggingface.co."""
+    body = IN_A_FRAME.format(url=url)
+    page.route("https://huggingface.co/**", lambda route: route.fulfill(body=body, content_type="text/html"))
     page.goto("https://huggingface.co/spaces/me/studio")
-    framed = page.frame_locator("iframe")
+    return page.frame_locator("iframe")
+
+
+def log_in_inside(framed: FrameLocator) -> None:
     framed.get_by_label("token").fill(TOKEN)
     framed.get_by_role("button", name="Log in").click()
+
+
+def test_a_space_is_logged_in_to_inside_the_frame(new_page, proxied):
+    page = new_page(ignore_https_errors=True)
+    framed = in_a_frame(page, proxied.space)
+    log_in_inside(framed)
+    expect(framed.get_by_role("button", name=MAIN_BUTTON, exact=True)).to_be_visible()
+    [cookie] = [cookie for cookie in page.context.cookies() if "session" in cookie["name"]]
+    assert (cookie["sameSite"], cookie["secure"], cookie["path"]) == ("None", True, "/studio")
+
+
+def test_in_a_frame_that_drops_the_cookie_the_page_says_so(new_page, proxied):
+    """Some browsers drop every cookie in a frame, and the form stayed silent."""
+    page = new_page(ignore_https_errors=True)
+
+    def without_cookie(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={k: v for k, v in answer.headers.items() if k != "set-cookie"})
+
+    page.route("**/studio/login", without_cookie)
+    framed = in_a_frame(page, proxied.space)
+    log_in_inside(framed)
     expect(framed.get_by_role("alert")).to_contain_text("Open it in its own tab")
     with page.context.expect_page() as opened:
         framed.get_by_role("link", name="its own tab").click()
-    assert opened.value.url == url
+    assert opened.value.url == proxied.space
+
+
+def test_other_sites_may_not_frame_it(page, url):
+    """Only a Space lies in a frame, and only in that of huggingface.co."""
+    assert httpx.get(url).headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
+
+
+def test_players_exports_and_clients_work_over_https_with_the_path_passed_on(new_page, proxied, seen, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(proxied.certificate))
+    client = Client(proxied.space, auth=("me", TOKEN), ssl_verify=str(proxied.certificate), verbose=False)
+    dataset = client.predict(api_name="/create_example_dataset")
+    exported = client.predict(dataset["id"], "folder", api_name="/export_dataset")
+    assert zipfile.is_zipfile(exported)
+
+    page = new_page(ignore_https_errors=True)
+    page.goto(proxied.space)
+    log_in(page, TOKEN)
+    page.get_by_role("tab", name="Training Studio").click()
+    page.get_by_text(dataset["name"]).first.click()
+    player = page.locator("audio").first
+    player.wait_for(state="attached")
+    source = player.evaluate("element => element.currentSrc || element.src")
+    assert source.startswith(f"{proxied.space}players/")
+    assert player.evaluate("async (element, source) => (await fetch(source)).status", source) == 200
+    assert [asked for asked in seen.requests if not asked.startswith((proxied.space, "data:", "blob:"))] == []
+
+
+def test_events_come_through_a_proxy_that_buffers(proxied):
+    """nginx kept server-sent events back until there were many."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    trusted = ssl.create_default_context(cafile=proxied.certificate)
+    stream = f"{proxied.space}gradio_api/heartbeat/a-session"
+    with httpx.stream("GET", stream, headers=headers, verify=trusted, timeout=60) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert next(answer.iter_text())

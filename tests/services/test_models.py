@@ -74,7 +74,7 @@ def fetched(hub: HubEndpoint, name: str) -> list[str | None]:
     return [
         request.headers.get("range")
         for request in hub.requests
-        if request.method == "GET" and f"/resolve/{hub.repos['model', MODEL.parts[1].repo].head}/{name}" in request.path
+        if request.method == "GET" and f"/resolve/{hub.repos['model', MODEL.parts[0].repo].head}/{name}" in request.path
     ]
 
 
