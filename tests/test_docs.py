@@ -1,0 +1,95 @@
+"""The pages for musicians: their blocks run as they stand, their links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.recordings import SONGS
+from tests.studio_server import ROOT, Server
+
+ADDRESS = "http://127.0.0.1:7860"
+DOCS = ROOT / "docs"
+FOR_PROGRAMMERS = ("architecture.md", "official-files.md")
+PAGES = sorted(path.name for path in DOCS.glob("*.md") if path.name not in FOR_PROGRAMMERS)
+RUN = {"sh": ("bash", "-euo", "pipefail", "-c"), "python": (sys.executable, "-c")}
+NOT_RUN = {"console", "text", "nginx"}  # what installs, needs Docker or another system, or is no program
+BY_SHELL, BY_SERVER = ("first-style.md", "preparing-songs.md", "choosing-by-ear.md"), ("cookbook.md", "sharing.md")
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """(language, text) of each."""
+    return re.findall(r"```(\w*)\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def run(tmp_path, server: Server):
+    """run(page): run its blocks of each language as one script, beside short songs; return what it prints."""
+    (tmp_path / "songs").symlink_to(SONGS[0].parent)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HEARTMULA_")} | {
+        "HEARTMULA_BASE_MODEL": "nano",
+        "HEARTMULA_DATA_DIR": str(server.data_dir),
+        "GRADIO_TEMP_DIR": str(tmp_path / "downloads"),
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+
+    def run_page(page: str) -> str:
+        printed = ""
+        for language, command in RUN.items():
+            text = "".join(text for of, text in blocks(page) if of == language).replace(ADDRESS, server.url)
+            if text:
+                done = subprocess.run([*command, text], cwd=tmp_path, env=environ, capture_output=True, text=True)
+                assert done.returncode == 0, f"{page}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+                printed += done.stdout
+        return printed
+
+    return run_page
+
+
+def test_the_way_of_a_shell(run, tmp_path):
+    printed = {page: run(page) for page in BY_SHELL}
+    assert (tmp_path / "mine.wav").read_bytes()[:4] == b"RIFF"
+    assert (tmp_path / "at-0.5.wav").read_bytes() != (tmp_path / "at-1.0.wav").read_bytes()
+    assert "log-mel distance" in printed["preparing-songs.md"]
+
+
+def test_the_way_of_a_client(run, tmp_path):
+    printed = {page: run(page) for page in BY_SERVER}
+    assert "completed" in printed["cookbook.md"]
+    assert (tmp_path / "with.wav").read_bytes() != (tmp_path / "without.wav").read_bytes()
+    assert '"name":"From a friend"' in printed["sharing.md"]
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - {*BY_SHELL, *BY_SERVER}))
+def test_the_other_pages(run, page):
+    run(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_are_of_a_kind_that_is_looked_after(page):
+    """Installation is not run here; the files that it names are there."""
+    assert {language for language, _ in blocks(page)} <= RUN.keys() | NOT_RUN
+    for language, text in blocks(page):
+        named = (
+            re.findall(r"\b[\w-]+\.(?:py|bat|yaml)\b|requirements[\w-]*\.txt", text) if language == "console" else ()
+        )
+        assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        target = DOCS / path if path else DOCS / page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
