@@ -7,16 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.checkpoints import (
-    ENCODER_FOLDER,
-    BaseFolder,
-    download_hint,
-    encoder_target,
-    load_heartcodec,
-)
+from heartmula_studio.arch.checkpoints import BaseFolder, download_hint, encoder_target, load_heartcodec
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES, frames_of
 from heartmula_studio.arch.heartcodec import HeartCodec
-from heartmula_studio.arch.official import ENCODER_REPO
+from heartmula_studio.arch.official import ENCODER_FOLDER, ENCODER_REPO
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.identity import codebook_id

@@ -34,7 +34,7 @@ def load_network(
     """
     if config.method == "full" and parent:
         base = replace(base, model=parent)
-    model = load_base(base, config.base_dtype, device)
+    model = load_base(base, config.base_dtype, device, config.mixed_precision)
     model.enable_gradient_checkpointing(config.gradient_checkpointing)
     model.name_or_path = base.name
     if config.method == "full":
@@ -69,11 +69,17 @@ def _shape(tensor: Tensor | None) -> torch.Size | None:
     return None if tensor is None else tensor.shape
 
 
-def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device) -> HeartMuLa:
-    """Load the language model as `TrainConfig.base_dtype` says. Raises as `load_heartmula` does."""
+def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device, mixed_precision: str = "no") -> HeartMuLa:
+    """Load the language model as `TrainConfig.base_dtype` says. Raises as `load_heartmula` does.
+
+    Where fp16 is computed in, 16 bits are fp16: PyTorch's autocast refuses to mix the two kinds.
+    """
+    stored = BASE_DTYPES[dtype]
+    if stored is torch.bfloat16 and mixed_precision == "fp16":
+        stored = torch.float16
     if dtype != "nf4":
-        return load_heartmula(base.model, device, BASE_DTYPES[dtype])
-    model = load_heartmula(base.model, "cpu", BASE_DTYPES[dtype])
+        return load_heartmula(base.model, device, stored)
+    model = load_heartmula(base.model, "cpu", stored)
     move_in_nf4(model, TRANSFORMER_LINEARS, device)
     return model
 

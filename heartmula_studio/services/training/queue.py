@@ -263,7 +263,7 @@ class JobQueue:
         is_known = job.id in self._unsettled
         try:
             folder = self._folder(job.id)
-            if folder.is_worked_on() or self._is_starting(job):
+            if folder.is_worked_on() or self._is_starting(job, folder):
                 self._unsettled.pop(job.id, None)
                 self._keep_up(job, folder)
                 return True
@@ -297,10 +297,10 @@ class JobQueue:
             note_tokens(self._store, job, folder)
             self._store.jobs.update(job.id, lambda job: replace(job, phase="training"))
 
-    def _is_starting(self, job: Job) -> bool:
-        """Tell whether a worker of this server lives: on Windows it has to lock its folder itself, in a moment."""
+    def _is_starting(self, job: Job, folder: JobFolder) -> bool:
+        """Tell whether a worker of this server has not signed its folder yet: on Windows it locks it first, itself."""
         child = self._children.get(job.id)
-        return child is not None and child.poll() is None
+        return child is not None and job.worker is None and folder.read_worker() is None and child.poll() is None
 
     def _never_began(self, job: Job, folder: JobFolder) -> bool:
         """Tell whether a server was killed between taking the job and starting its worker."""

@@ -20,8 +20,8 @@ TIMEOUT_SEC = 600
 # A worker, and what it turns into, know no more than the server.
 WORKER = """
 from heartmula_studio.services.training import worker
-trainer = worker.training_command
-worker.training_command = lambda *given: [sys.executable, "-c", sys.argv.pop(), *trainer(*given)[3:]]
+script, trainer = sys.argv.pop(), worker.training_command
+worker.training_command = lambda *given: [sys.executable, "-c", script, *trainer(*given)[3:]]
 sys.exit(worker.main())
 """
 TRAINER = "from heartmula_studio.finetune.__main__ import main; sys.exit(main())"
@@ -43,7 +43,7 @@ job = submit(queue, dataset, max_steps=2)
 folder = folder_of(store, job)
 
 queue.tick()
-run_until(queue, lambda: folder.read_worker() is not None)
+run_until(queue, lambda: folder.read_worker() or queue.get(job.id).status == "failed")
 assert folder.is_worked_on()
 assert new_queue(store).get(job.id).status == "running"
 for process in list(processes_of(folder)):
