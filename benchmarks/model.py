@@ -20,11 +20,11 @@ from benchmarks.songs import SongBench, real_time, small_gpu_rows
 from benchmarks.steps import HEADS, StepBench
 from benchmarks.studio_process import MIB
 from heartmula_studio.arch.checkpoints import BaseFolder, find_base, load_heartmula, weight_files
+from heartmula_studio.arch.device import pick_device
 from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import full_precision
-from heartmula_studio.generate.engine import pick_device
 from heartmula_studio.settings import BUNDLED_BASE
 
 LIBRARIES = ("torch", "peft", "torchao")

@@ -142,7 +142,7 @@ def is_space(environ: Mapping[str, str] = os.environ) -> bool:
 
 def is_zero_gpu(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether this is a Space that has a GPU only while a function asks for one."""
-    return environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+    return is_space(environ) and environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def forgets_data(data_dir: Path, environ: Mapping[str, str] = os.environ) -> bool:
