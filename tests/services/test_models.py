@@ -218,6 +218,8 @@ def test_a_damaged_plan_touches_no_other_file(service, settings):
     (settings.official_dir / f"{MODEL.name}.download.json").write_text(json.dumps(plan))
     with pytest.raises(StorageError, match="no file of a model"):
         folder.remove()
+    [listed] = service.list()  # the page asks for it every few seconds
+    assert "no file of a model" in listed.error.message
 
 
 def test_models_that_are_not_there(service):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from heartmula_studio.arch.official import OFFICIAL_MODELS
-from heartmula_studio.errors import CancelledError, ConflictError, HubError, NotFoundError, StudioError
+from heartmula_studio.errors import CancelledError, ConflictError, HubError, NotFoundError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.model_folder import ModelFolder
 from heartmula_studio.settings import Settings
@@ -36,10 +36,12 @@ class ModelService:
         self._threads: list[threading.Thread] = []
 
     def get(self, name: str) -> ModelState:
-        """Raises NotFoundError for an unknown model, StorageError where the list of its files is damaged."""
-        folder = self._folder(name)
-        plan = folder.read_plan()
-        status = self._status(name, folder)
+        """Raises NotFoundError for an unknown model. A damaged list of its files is its `error`."""
+        folder, error = self._folder(name), self._errors.get(name)
+        try:
+            plan, status = folder.read_plan(), self._status(name, folder)
+        except StorageError as damage:
+            plan, status, error = None, "incomplete", Failure(damage.code, damage.message, damage.hint)
         return ModelState(
             name=name,
             title=folder.model.title,
@@ -49,7 +51,7 @@ class ModelService:
             done_bytes=folder.done_bytes(plan) if plan else 0,
             free_disk_bytes=folder.free_bytes(),
             message=NEXT_STEP[status],
-            error=self._errors.get(name),
+            error=error,
         )
 
     def download(self, name: str) -> ModelState:
