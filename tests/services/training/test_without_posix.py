@@ -39,7 +39,7 @@ queues.command = lambda *given: [sys.executable, "-c", PRELUDE + worker, *plain(
 store = Store(root)
 dataset = song_dataset(store)
 queue = new_queue(store)
-job = submit(queue, dataset, max_steps=2)
+job = submit(queue, dataset, max_steps=2, ladder_rungs=0, preview_songs=0)
 folder = folder_of(store, job)
 
 queue.tick()
