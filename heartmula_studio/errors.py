@@ -40,6 +40,14 @@ class NotFoundError(InvalidInputError):
     status = 404
 
 
+class ChoiceNeededError(InvalidInputError):
+    """There are several of what was asked for, and one has to be chosen."""
+
+
+class AlphaNeededError(InvalidInputError):
+    """An adapter does not tell how strongly it acts, and somebody has to."""
+
+
 class AudioError(InvalidInputError):
     """An audio file cannot be used. Subclasses say why."""
 
@@ -165,6 +173,28 @@ class UploadTooLargeError(InvalidInputError):
     """A file, or a collection of files, is over a limit."""
 
     status = 413
+
+
+class RightsUnknownError(ConflictError):
+    """Something is to be published whose rights nobody has stated; whoever publishes it has to say that he may."""
+
+
+class HubUnreachableError(HubError):
+    """The Hub cannot be reached, or this machine is told to stay offline."""
+
+    status = 503
+
+
+class HubAccessError(HubError):
+    """The Hub wants a login, other rights, or a gate passed."""
+
+    status = 403
+
+
+class HubQuotaError(HubError):
+    """The Hub has no room left for this account."""
+
+    status = 507
 
 
 class UnauthorizedError(StudioError):

@@ -15,6 +15,7 @@ from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.checkpoints import CheckpointService
 from heartmula_studio.services.library.datasets import DatasetService
+from heartmula_studio.services.library.hub_service import HubService
 from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
@@ -39,7 +40,7 @@ found_log = logging.getLogger("heartmula_studio.found")  # what the server print
 
 
 class Studio:
-    """`datasets`, `jobs`, `ladder`, `auditions`, `checkpoints`, `songs`, `tags`, `models` and `planning`.
+    """`datasets`, `jobs`, `ladder`, `auditions`, `checkpoints`, `songs`, `hub`, `tags`, `models` and `planning`.
 
     What needs torch is loaded by the first call that needs it, or by `warm_up`.
     """
@@ -65,6 +66,7 @@ class Studio:
         self.songs = SongService(store, devices, self._runtime, engine)
         self.ladder = LadderService(store, self.checkpoints, self.songs)
         self.auditions = AuditionService(store, self.ladder)
+        self.hub = HubService(store, self._runtime, self.datasets.exchange)
         self.tags = TagService(store)
         self.models = ModelService(store, settings)
         self.planning = PlanningService(store, self._runtime, settings.accelerate_config)

@@ -132,9 +132,11 @@ class HubEndpoint:
         return first
 
     def wait_if_held(self, step: str) -> None:
+        """Raises ConnectionResetError once it is released: the client was killed, and asks for nothing any more."""
         if self.hold == step:
             self.reached.set()
             self.released.wait(60)
+            raise ConnectionResetError
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from heartmula_studio.definition import Setting, settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FITTED, FREE
 from heartmula_studio.generate.request import SONG
+from heartmula_studio.store.style_files import STYLE_FORMATS
+from heartmula_studio.store.views import HUB_LICENSES
 
 # Shorter, earlier or plainer ones.
 OTHER_FLAGS = {
@@ -24,6 +26,7 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
   4 a model or style that cannot be used   5 training failed   6 a file that cannot be read or written
+  7 clashes with something that is there   8 not allowed
   9 the Hugging Face Hub cannot be reached, or refuses
   130 stopped by you (training is saved)
 """
@@ -51,6 +54,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_detokenize,
         add_dataset,
         add_rungs,
+        add_checkpoints,
+        add_hub,
         add_check,
         add_models,
     ):
@@ -198,6 +203,75 @@ def add_rungs(commands: Commands) -> None:
     activated.add_argument("--strength", type=float, default=1.0, help="0 (no style) to 2 (default: %(default)s)")
     loaded.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .zip to write")
     marked.add_argument("--remove", action="store_true", help="take the mark away")
+
+
+def add_checkpoints(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "checkpoints",
+        "list the studio's styles, take one in or out",
+        "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_command(actions, "list", "ids, sizes and names", "Prints a line for each style.")
+    taken = add_command(
+        actions,
+        "import",
+        "take in a style that was trained elsewhere",
+        "Takes a folder, .zip or .safetensors of an adapter by PEFT, kohya, LyCORIS, diffusers, ComfyUI or "
+        "SimpleTuner, or of a full checkpoint. Says how many layers it changes, and by how much.",
+    )
+    taken.add_argument("source", type=Path, metavar="SOURCE", help="a folder or file")
+    taken.add_argument("--name", default="", help="what to call it (default: the name of the source)")
+    taken.add_argument("--styles", default="", help="words for its style, such as 'afrobeat, highlife'")
+    taken.add_argument("--which", default="", metavar="STEP", help="of several, such as checkpoint-500")
+    taken.add_argument("--alpha", type=float, metavar="X", help="where the adapter does not tell it")
+    given = add_command(
+        actions,
+        "export",
+        "write a style for another program",
+        "Writes a new file, or a new folder for peft and merged.",
+    )
+    given.add_argument("id", metavar="ID", help="as `checkpoints list` shows it")
+    given.add_argument("--out", type=Path, required=True, metavar="PATH", help="a new file, or a new folder")
+    given.add_argument(
+        "--format",
+        choices=STYLE_FORMATS,
+        default="peft",
+        help="peft: a folder; safetensors, kohya, comfyui: one file; merged: full weights for heartlib (default: peft)",
+    )
+
+
+def add_hub(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "hub",
+        "styles and datasets on the Hugging Face Hub",
+        "Searches, shows, takes in and publishes. Log in with `hf auth login` to publish, and for private ones.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    search = add_command(actions, "search", "find styles by their tag", "Prints a line for each.")
+    search.add_argument("words", nargs="*", metavar="WORD")
+    show = add_command(actions, "show", "print a card", "Prints the card of a repository, and its revision.")
+    pull = add_command(actions, "pull", "take one in", "Takes in a style, pinned to a revision, or a dataset.")
+    for reading in (show, pull):
+        reading.add_argument("repo_id", metavar="USER/NAME")
+        reading.add_argument("--revision", default="", help="a commit, branch or tag (default: the newest)")
+    pull.add_argument("--name", default="", help="what to call it here (default: the repository's name)")
+    pull.add_argument("--styles", default="", help="words for its style, such as 'afrobeat, highlife'")
+    pull.add_argument("--which", default="", metavar="STEP", help="of several, such as checkpoint-500")
+    pull.add_argument("--alpha", type=float, metavar="X", help="where the adapter does not tell it")
+    push = add_command(
+        actions, "push", "publish one", "Publishes a style or dataset with a card, privately by default."
+    )
+    push.add_argument("id", metavar="ID", help="as `checkpoints list` or `dataset list` shows it")
+    push.add_argument("repo_id", metavar="USER/NAME")
+    push.add_argument("--license", default="other", choices=HUB_LICENSES, metavar="NAME", help="as the Hub names it")
+    push.add_argument("--public", action="store_true", help="for everybody to see")
+    push.add_argument("--confirm-rights", action="store_true", help="you may publish it, though rights are not stated")
+    push.add_argument("--update", action="store_true", help="add to a repository that is there")
+    for action in (search, show, pull, push):
+        action.add_argument("--dataset", action="store_true", help="a dataset instead of a style")
 
 
 def add_check(commands: Commands) -> None:

@@ -5,8 +5,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from heartmula_studio.cli.check import check
+from heartmula_studio.cli.checkpoints import checkpoints
 from heartmula_studio.cli.datasets import dataset
 from heartmula_studio.cli.demo import demo
+from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
 from heartmula_studio.cli.rungs import rungs
@@ -147,6 +149,8 @@ COMMANDS = {
     "detokenize": detokenize,
     "dataset": dataset,
     "rungs": rungs,
+    "checkpoints": checkpoints,
+    "hub": hub,
     "check": check,
     "models": models,
 }

@@ -1,6 +1,8 @@
 """The studio's datasets from a shell: listed, taken in and out."""
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.settings import Settings
@@ -8,13 +10,20 @@ from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
 
 
-def dataset(arguments: Namespace) -> int:
+@contextmanager
+def still_studio() -> Iterator[Studio]:
+    """The studio on its data folder, without the queues that a server runs."""
     settings = Settings.load()
     studio = Studio(settings, Store(settings.data_dir, settings.max_upload_bytes, settings.max_files))
     try:
-        {"list": list_datasets, "import": import_dataset, "export": export_dataset}[arguments.action](studio, arguments)
+        yield studio
     finally:
         studio.close()
+
+
+def dataset(arguments: Namespace) -> int:
+    with still_studio() as studio:
+        {"list": list_datasets, "import": import_dataset, "export": export_dataset}[arguments.action](studio, arguments)
     return 0
 
 

@@ -152,6 +152,14 @@ class TensorFile:
         return CheckpointCorruptError(explain_unreadable(self.path, reason), DOWNLOAD_HINT)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a file's writer put into its header. Raises as `TensorFile`."""
+    with TensorFile(path), path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        values = json.loads(file.read(length)).get("__metadata__")
+    return {k: v for k, v in values.items() if isinstance(v, str)} if isinstance(values, dict) else {}
+
+
 def parse_header(content: bytes) -> dict[str, TensorHeader]:
     """Raises ValueError or RecursionError unless it is a header whose tensors lie one behind the other."""
     entries = json.loads(content)

@@ -123,7 +123,13 @@ def read_adapter_config(path: Path) -> AdapterConfig:
     Raises CheckpointMissingError, CheckpointCorruptError for a value that cannot be applied, or CheckpointMismatchError
     for an adapter that is not plain LoRA.
     """
-    values = read_json_object(path, f"An adapter folder holds {CONFIG_FILE} and the weights beside it.")
+    return parse_adapter_config(
+        read_json_object(path, f"An adapter folder holds {CONFIG_FILE} and the weights beside it."), path
+    )
+
+
+def parse_adapter_config(values: Mapping[str, Any], path: Path) -> AdapterConfig:
+    """Do as `read_adapter_config` with settings that came from `path`."""
     if values.get("peft_type") != "LORA":
         raise not_plain(path, f"the peft_type {values.get('peft_type')!r:.40}")
     require_allowed(values, path)

@@ -1,5 +1,7 @@
 """/training/checkpoints: the trained styles."""
 
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -7,14 +9,17 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
+from heartmula_studio.store.style_files import StyleFormat
 
 router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"])
 
+SAFETENSORS = "application/octet-stream"
 IMPORT_FORM = {
     "type": "object",
     "required": [FILE_FIELD, "name"],
@@ -22,10 +27,13 @@ IMPORT_FORM = {
         FILE_FIELD: {
             "type": "string",
             "format": "binary",
-            "description": "A .zip of an adapter folder in PEFT's format, or of a full checkpoint: safetensors only.",
+            "description": "A .zip or one .safetensors of an adapter by PEFT, kohya, LyCORIS, diffusers, ComfyUI or "
+            "SimpleTuner, or of a full checkpoint. Pickles are refused.",
         },
         "name": {"type": "string", "example": "Night drive"},
         "styles": {"type": "string", "description": "Comma-separated.", "example": "synthwave, slow"},
+        "which": {"type": "string", "description": "Of several checkpoints in it, the one to take, by its folder."},
+        "alpha": {"type": "string", "description": "A number, where the adapter does not tell its alpha."},
     },
 }
 
@@ -54,14 +62,30 @@ async def import_checkpoint(request: Request, studio: StudioDep) -> CheckpointAn
     max_bytes = studio.settings.max_import_bytes
     check_room(request.headers, studio.settings.data_dir)
     async with streamed_form(request, lambda name: studio.store.receive(name, max_bytes), max_bytes) as form:
-        fields = form.text("name"), form.names("styles"), form.file.original_name
-        return CheckpointAnswer.of(await run_in_threadpool(studio.checkpoints.import_archive, form.file.path, *fields))
+        fields = form.text("name"), form.names("styles"), form.file.original_name, form.text("which")
+        alpha = parsed_alpha(form.text("alpha"))
+        take_in = partial(studio.checkpoints.import_archive, form.file.path, *fields, alpha)
+        return CheckpointAnswer.of(await run_in_threadpool(take_in))
+
+
+def parsed_alpha(text: str) -> float | None:
+    """Raises InvalidInputError for what is no number."""
+    try:
+        return float(text) if text.strip() else None
+    except ValueError as error:
+        raise InvalidInputError(f"The alpha is {text[:40]!r}.", "Give a number, or leave it out.") from error
 
 
 @router.get("/{id}", responses=documented(404))
 def get_checkpoint(id: Id, studio: StudioDep) -> CheckpointAnswer:
     """One trained style, with all settings it was made with."""
     return CheckpointAnswer.of(studio.checkpoints.get(id))
+
+
+@router.get("/{id}/provenance", responses=documented(404))
+def get_provenance(id: Id, studio: StudioDep) -> dict[str, Any]:
+    """SHA-256 of base and adapter, a fingerprint of the training set, and where it came from: receipts point to it."""
+    return studio.checkpoints.provenance(id)
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))
@@ -93,10 +117,12 @@ def compare(id: Id, studio: StudioDep, body: Comparison | None = None) -> Compar
 @router.get(
     "/{id}/download",
     response_class=StreamingResponse,
-    responses={**documented_beside_files(404), 200: {"content": {"application/zip": {}}}},
+    responses={**documented_beside_files(404), 200: {"content": {"application/zip": {}, SAFETENSORS: {}}}},
 )
-def download_checkpoint(id: Id, studio: StudioDep) -> StreamingResponse:
-    """The style as one .zip, which `import` takes in anywhere else."""
-    filename, chunks = studio.checkpoints.download(id)
+def download_checkpoint(id: Id, studio: StudioDep, format: StyleFormat = "peft") -> StreamingResponse:
+    """The style as one file, which `import` takes in anywhere else: a .zip of the folder as PEFT has it (peft), one
+    .safetensors with its settings inside, by kohya's names or ComfyUI's, or a .zip of full weights (merged)."""
+    filename, chunks = studio.checkpoints.download(id, format)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}"}
-    return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+    media_type = SAFETENSORS if filename.endswith(".safetensors") else "application/zip"
+    return StreamingResponse(chunks, media_type=media_type, headers=headers)

@@ -11,6 +11,7 @@ from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import (
     MINIMUM_FILES,
     AudioFile,
+    Change,
     Checkpoint,
     Count,
     Dataset,
@@ -35,10 +36,12 @@ from heartmula_studio.store.records import (
 from heartmula_studio.store.views import (
     Audition,
     AuditionResult,
+    HubRepo,
     ImportedDataset,
     LadderView,
     ModelState,
     ModelStatus,
+    Published,
     Rung,
     SkippedItem,
 )
@@ -137,7 +140,7 @@ class JobAnswer(Answer):
 class CheckpointAnswer(Answer):
     """A trained style; `recipe` holds all settings and versions, `figures` what was measured of its songs.
 
-    `warnings` are sentences on what was passed over when it was imported.
+    `warnings` are sentences on what was passed over when it was imported, and `change` was measured then.
     """
 
     id: str
@@ -155,6 +158,8 @@ class CheckpointAnswer(Answer):
     figures: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
     parent: Parent | None = None
+    change: Change | None = None
+    origin: dict[str, str] = {}  # {"hub", "revision"} of one from the Hub
     is_active: bool = False
     strength: float | None = None
 
@@ -266,6 +271,29 @@ class ModelAnswer(Answer):
     error: Failure | None
 
 
+class HubRepoAnswer(Answer):
+    """A repository on the Hub at one revision, a commit's hash. `card` is its README, written by a stranger."""
+
+    id: str
+    revision: str
+    tags: tuple[str, ...]
+    license: str
+    base_model: str
+    is_private: bool
+    is_gated: bool
+    downloads: int
+    files: tuple[str, ...] = ()
+    card: str = ""
+
+
+class PublishedAnswer(Answer):
+    """What was published on the Hub: `revision` is the commit's hash."""
+
+    repo_id: str
+    revision: str
+    url: str
+
+
 ANSWERS: dict[type, type[Answer]] = {
     AudioFile: AudioFileAnswer,
     Dataset: DatasetAnswer,
@@ -277,6 +305,8 @@ ANSWERS: dict[type, type[Answer]] = {
     Rung: RungAnswer,
     Audition: AuditionAnswer,
     ModelState: ModelAnswer,
+    HubRepo: HubRepoAnswer,
+    Published: PublishedAnswer,
 }
 
 

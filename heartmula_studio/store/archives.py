@@ -5,17 +5,16 @@ nothing in it is ever run.
 """
 
 import io
-import re
+import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import (
     CheckpointCorruptError,
-    CheckpointError,
     CheckpointMissingError,
     UploadTooLargeError,
 )
@@ -23,15 +22,20 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.store.provenance import MAX_BYTES as MAX_META_BYTES
 from heartmula_studio.store.provenance import Provenance, read_provenance
 from heartmula_studio.store.records import Method
+from heartmula_studio.store.style_files import (
+    ADAPTER_WEIGHTS,
+    META,
+    WHAT_IS_TAKEN,
+    StyleFiles,
+    choose_style,
+    find_styles,
+    pickle_error,
+    refuse_pickles,
+)
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
-MODEL_CONFIG = "config.json"
-META = "meta.json"
-DIFFUSERS_WEIGHTS = "pytorch_lora_weights.safetensors"
 CHUNK_BYTES = 2**20
 MAX_ENTRIES = 10_000
 MAX_TABLE_BYTES = 2**22
@@ -41,35 +45,14 @@ LOCAL_HEADER_BYTES = 30  # in front of each file and its name
 SMALL_BYTES = 2**28  # below this an archive may be packed as tightly as it likes
 MAX_RATIO = 20
 
-_MODEL_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
-_PICKLES = re.compile(r".+\.(bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
-_WHAT = (
-    f"Give a .zip of an adapter folder ({ADAPTER_WEIGHTS} and {ADAPTER_CONFIG}), or of a full checkpoint "
-    f"(model.safetensors and {MODEL_CONFIG})."
-)
-
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What an archive held, and how that came about as its meta.json says."""
+    """A style out of an archive, a folder or a file, and how that came about as its meta.json says."""
 
     method: Method
     provenance: Provenance
-
-
-def method_of(names: Sequence[str]) -> Method | None:
-    """Tell what a folder with these files is; None if it is no checkpoint."""
-    if {ADAPTER_WEIGHTS, ADAPTER_CONFIG} <= set(names):
-        return "lora"
-    has_weights = any(_MODEL_FILES.fullmatch(name) and name.endswith(".safetensors") for name in names)
-    return "full" if has_weights and MODEL_CONFIG in names else None
-
-
-def belongs(name: str, method: Method) -> bool:
-    """Tell whether a file is part of a checkpoint's weights."""
-    if method == "lora":
-        return name in (ADAPTER_WEIGHTS, ADAPTER_CONFIG)
-    return name == MODEL_CONFIG or _MODEL_FILES.fullmatch(name) is not None
+    place: str = ""
 
 
 def zipped(files: Sequence[Path], folder_name: str) -> Iterator[bytes]:
@@ -91,25 +74,57 @@ def zipped(files: Sequence[Path], folder_name: str) -> Iterator[bytes]:
     yield pipe.take()
 
 
-def unpack(archive: Path, into: Path) -> Unpacked:
-    """Write the checkpoint in a zip to the folder `into`.
+def unpack(archive: Path, into: Path, which: str | None = None) -> Unpacked:
+    """Write a style to the folder `into`: out of a zip, or a single safetensors file.
 
-    Raises CheckpointCorruptError for what is no zip, or a damaged one; CheckpointMissingError without a checkpoint in
-    it; CheckpointError for pickled weights, or several checkpoints; UploadTooLargeError for one that unpacks to too
-    much; StorageError. `into` may hold some of the files then.
+    `which` of several is told by its path in the archive, or the end of that.
+    Raises CheckpointCorruptError for what is neither, or damaged; CheckpointMissingError without a style in it;
+    CheckpointError for pickled weights; ChoiceNeededError for several styles; UploadTooLargeError; StorageError. `into`
+    may hold some of the files then.
     """
-    _require_zip(archive)
+    if _is_safetensors(archive):
+        with disk_explained(archive):
+            shutil.copyfile(archive, into / ADAPTER_WEIGHTS)
+        return Unpacked("lora", Provenance())
     try:
         with _CarefulFile(archive) as opened, zipfile.ZipFile(opened) as file:
             _require_apart(file)
-            entries, method = _choose(_entries(file))
+            entries = _entries(file)
+            style = choose_style(_require_styles(entries), which, "The archive")
             limit = min(MAX_UNPACKED_BYTES, max(SMALL_BYTES, archive.stat().st_size * MAX_RATIO))
-            for name, entry in entries.items():
-                if belongs(name, method):
-                    limit -= _extract(file, entry, into / name, min(limit, _limit_of(name)))
-            return Unpacked(method, _provenance(file, entries.get(META)))
+            for name, path in style.files.items():
+                if name != META:
+                    limit -= _extract(file, entries[path], into / name, min(limit, _limit_of(name)))
+            return Unpacked(style.method, _provenance(file, entries.get(style.files.get(META, ""))), style.name)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise CheckpointCorruptError(f"The archive cannot be read: {error}.", "Pack and send it again.") from error
+
+
+def offered_styles(source: Path) -> list[StyleFiles]:
+    """The styles in a zip, a folder, or a single file. Raises as `unpack` and `gather`."""
+    if source.is_dir():
+        return _require_styles(_files_below(source))
+    if _is_safetensors(source):
+        return [StyleFiles("", "lora", {ADAPTER_WEIGHTS: source.name})]
+    try:
+        with _CarefulFile(source) as opened, zipfile.ZipFile(opened) as file:
+            return _require_styles(_entries(file))
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise CheckpointCorruptError(f"The archive cannot be read: {error}.", "Pack and send it again.") from error
+
+
+def gather(source: Path, into: Path, which: str | None = None) -> Unpacked:
+    """Do as `unpack` with a folder of this machine. For its owner only: it may hold links to anywhere."""
+    files = _files_below(source)
+    style = choose_style(_require_styles(files), which, source.name or "The folder")
+    for name, path in style.files.items():
+        if name != META:
+            with disk_explained(files[path]):
+                shutil.copyfile(files[path], into / name)
+    meta = files.get(style.files.get(META, ""))
+    with disk_explained(source):
+        provenance = read_provenance(meta.open("rb").read(MAX_META_BYTES + 1)) if meta else Provenance()
+    return Unpacked(style.method, provenance, style.name)
 
 
 class Pipe(io.RawIOBase):
@@ -140,18 +155,38 @@ class _CarefulFile(io.FileIO):
         return super().read(size)
 
 
-def _require_zip(archive: Path) -> None:
+def _is_safetensors(archive: Path) -> bool:
+    """Tell a single safetensors file from a zip. Raises CheckpointCorruptError, CheckpointError for what is neither."""
     with disk_explained(archive), archive.open("rb") as file:
         head = file.read(9)
     if head.startswith(b"PK"):
-        return
+        return False
     if head[8:9] == b"{":
-        raise CheckpointMissingError(
-            f"A single safetensors file does not say how it is to be applied; {ADAPTER_CONFIG} does.", _WHAT
-        )
+        return True
     if head.startswith(b"\x80"):
-        raise _pickled("The file")
-    raise CheckpointCorruptError("The file is not a zip archive.", _WHAT)
+        raise pickle_error("The file")
+    raise CheckpointCorruptError("The file is neither a zip archive nor a safetensors file.", WHAT_IS_TAKEN)
+
+
+def _files_below(source: Path) -> dict[str, Path]:
+    """The files of a folder by their paths in it, with slashes. Raises StorageError, UploadTooLargeError."""
+    files: dict[str, Path] = {}
+    with disk_explained(source):
+        for path in source.rglob("*"):
+            if path.is_file():
+                files[path.relative_to(source).as_posix()] = path
+            if len(files) > MAX_ENTRIES:
+                raise UploadTooLargeError(f"The folder holds over {MAX_ENTRIES:,} files.", WHAT_IS_TAKEN)
+    return files
+
+
+def _require_styles(paths: Iterable[str]) -> list[StyleFiles]:
+    """The styles among files. Raises CheckpointError where there are only pickled ones, CheckpointMissingError."""
+    paths = list(paths)
+    if not (styles := find_styles(paths)):
+        refuse_pickles(PurePosixPath(path).name for path in paths)
+        raise CheckpointMissingError("There is no checkpoint in it.", WHAT_IS_TAKEN)
+    return styles
 
 
 def _require_apart(file: zipfile.ZipFile) -> None:
@@ -165,43 +200,19 @@ def _require_apart(file: zipfile.ZipFile) -> None:
         raise zipfile.BadZipFile("its files overlap its table of contents")
 
 
-def _entries(file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
-    """The files in the archive by name, for each folder in it."""
-    folders: dict[str, dict[str, zipfile.ZipInfo]] = {}
+def _entries(file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files in the archive by their paths, which are only compared."""
+    entries: dict[str, zipfile.ZipInfo] = {}
     if len(file.infolist()) > MAX_ENTRIES:
-        raise UploadTooLargeError(f"The archive holds over {MAX_ENTRIES:,} files.", _WHAT)
+        raise UploadTooLargeError(f"The archive holds over {MAX_ENTRIES:,} files.", WHAT_IS_TAKEN)
     for entry in file.infolist():
-        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        path = str(PurePosixPath(entry.filename.replace("\\", "/")))
         if entry.is_dir():
             continue
-        if path.name in folders.setdefault(str(path.parent), {}):
+        if path in entries:
             raise zipfile.BadZipFile(f"it holds {entry.filename[:100]!r} twice")
-        folders[str(path.parent)][path.name] = entry
-    return folders
-
-
-def _choose(folders: dict[str, dict[str, zipfile.ZipInfo]]) -> tuple[dict[str, zipfile.ZipInfo], Method]:
-    """The one folder that is a checkpoint, and its kind."""
-    found = [(entries, method) for entries in folders.values() if (method := method_of(list(entries)))]
-    if len(found) > 1:
-        raise CheckpointError(f"The archive holds {len(found)} checkpoints.", "Pack one folder at a time.")
-    if found:
-        return found[0]
-    names = [name for entries in folders.values() for name in entries]
-    if pickles := [name for name in names if _PICKLES.fullmatch(name)]:
-        raise _pickled(pickles[0])
-    if DIFFUSERS_WEIGHTS in names:
-        raise CheckpointMissingError(
-            f"{DIFFUSERS_WEIGHTS} does not say how it is to be applied; {ADAPTER_CONFIG} does.", _WHAT
-        )
-    raise CheckpointMissingError("The archive holds no checkpoint.", _WHAT)
-
-
-def _pickled(what: str) -> CheckpointError:
-    return CheckpointError(
-        f"{what} is a pickle, which can run code when it is opened.",
-        "Save it as safetensors: model.save_pretrained(folder, safe_serialization=True), then pack that folder.",
-    )
+        entries[path] = entry
+    return entries
 
 
 def _limit_of(name: str) -> int:
@@ -217,7 +228,7 @@ def _extract(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, max_byte
         while chunk := source.read(CHUNK_BYTES):
             size_bytes += len(chunk)
             if size_bytes > max_bytes:
-                raise UploadTooLargeError(f"{path.name} unpacks to over {max_bytes:,} bytes.", _WHAT)
+                raise UploadTooLargeError(f"{path.name} unpacks to over {max_bytes:,} bytes.", WHAT_IS_TAKEN)
             target.write(chunk)
     if size_bytes != entry.file_size:
         raise zipfile.BadZipFile(f"{path.name} is not as large as it claims")

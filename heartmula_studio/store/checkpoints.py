@@ -12,10 +12,11 @@ from pydantic import Field
 from heartmula_studio.errors import CheckpointMissingError, ConflictError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
-from heartmula_studio.store.archives import META, belongs, method_of, zipped
+from heartmula_studio.store.archives import zipped
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.names import safe_filename, split_suffix
 from heartmula_studio.store.records import Checkpoint, Record
+from heartmula_studio.store.style_files import META, belongs, method_of
 
 CHOICE = "active-checkpoint"
 
@@ -68,6 +69,14 @@ class Checkpoints(Collection[Checkpoint]):
             folder.mkdir()
             _share_weights(source, folder)
             shutil.copyfile(source / META, folder / META)
+
+    def write_copy(self, id: str, target: Path) -> None:
+        """Copy a checkpoint's files into a folder of somebody else's. Raises NotFoundError, StorageError."""
+        folder, record = self.folder(id), self.get(id)
+        for path in folder.iterdir():
+            if path.name == META or belongs(path.name, record.method):
+                with disk_explained(path):
+                    shutil.copyfile(path, target / path.name)
 
     def set_active(self, id: str | None, strength: float = 1.0) -> None:
         """Remember the choice for the next start; None is the base. Raises NotFoundError and StorageError."""

@@ -240,6 +240,17 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How many of the base's weights a style changes, and by how much: ‖ΔW‖/‖W‖ over those, and of the strongest."""
+
+    changed: Count
+    of: Count
+    relative_norm: Annotated[float, Field(ge=0)]
+    strongest: str
+    strongest_norm: Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
 class Checkpoint(Record):
     """A trained style. `is_active` is known to the engine and filled in by it; `recipe` holds settings and versions.
 
@@ -262,6 +273,8 @@ class Checkpoint(Record):
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     parent: Parent | None = None
+    change: Change | None = None  # measured when it was imported
+    origin: dict[str, str] = dataclasses.field(default_factory=dict)  # {"hub", "revision"} of one from the Hub
     is_active: bool = False
     strength: float | None = None
 

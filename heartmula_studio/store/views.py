@@ -211,3 +211,36 @@ class RoundTripFile:
 
     path: Path
     log_mel: float
+
+
+RepoKind = Literal["model", "dataset"]
+HUB_LICENSES = (
+    *("other", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "apache-2.0", "mit"),
+    *("openrail", "unknown"),
+)
+"""Licences by the Hub's names; of "other", the card's own words count."""
+
+
+@dataclass(frozen=True)
+class HubRepo:
+    """A repository on the Hub at one revision, a commit's hash. `card` is its README, written by a stranger."""
+
+    id: str
+    revision: str
+    tags: tuple[str, ...]
+    license: str
+    base_model: str
+    is_private: bool
+    is_gated: bool
+    downloads: int
+    files: tuple[str, ...] = ()
+    card: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was pushed: `revision` is the commit's hash."""
+
+    repo_id: str
+    revision: str
+    url: str

@@ -8,6 +8,7 @@ from heartmula_studio.store.views import ImportedDataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
+from heartmula_studio.ui.hub import build_publication
 from heartmula_studio.ui.job_view import counted
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, user_errors
@@ -43,6 +44,7 @@ def build_export(context: PageContext) -> None:
         gr.HTML('<p class="hint">Songs with their lyrics, tags and rights, as one file.</p>')
         format = gr.Dropdown(FORMATS, value="folder", label="Format", interactive=True)
         export = gr.Button("Export")
+        build_publication(context.studio.hub.push_dataset, context.dataset_id)
     context.dataset_id.change(lambda id: gr.update(visible=bool(id)), context.dataset_id, panel, **QUIET)
     packed = export.click(
         lambda id, format: exported(context.studio, id, format), [context.dataset_id, format], download,

@@ -2,11 +2,10 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import gradio as gr
-from anyio import to_thread
 from gradio.events import api
 from pydantic_core import to_jsonable_python
 
@@ -14,27 +13,22 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
+from heartmula_studio.store.style_files import StyleFormat
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.endpoint_calls import call, in_thread
 from heartmula_studio.ui.files import served_copy, served_file, served_stream, uploaded_file
+from heartmula_studio.ui.hub_endpoints import HubEndpoints
 from heartmula_studio.ui.page_context import user_errors
 
 POLL_SEC = 0.5
 
 
 def add_endpoints(studio: Studio) -> None:
-    """Add every public method of `Endpoints` to the Blocks being built, named as the method is."""
-    for name, function in inspect.getmembers(Endpoints(studio), inspect.ismethod):
-        if not name.startswith("_"):
-            api(function, api_name=name, concurrency_limit=None)
-
-
-async def _in_thread(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    with user_errors(str):
-        return await to_thread.run_sync(lambda: function(*arguments, **named))
-
-
-async def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    return to_jsonable_python(answer(await _in_thread(function, *arguments, **named)))
+    """Add every public method of the endpoints to the Blocks being built, named as the method is."""
+    for endpoints in (Endpoints(studio), HubEndpoints(studio)):
+        for name, function in inspect.getmembers(endpoints, inspect.ismethod):
+            if not name.startswith("_"):
+                api(function, api_name=name, concurrency_limit=None)
 
 
 def _request(*values: Any) -> SongRequest:
@@ -51,51 +45,51 @@ class Endpoints:
 
     async def health(self) -> dict:
         """Version, device, base model, active checkpoint, running job."""
-        return await _call(self._studio.health)
+        return await call(self._studio.health)
 
     async def list_models(self) -> list[dict]:
         """The models that can be downloaded: size, licence, free disk, and what is here of each."""
-        return await _call(self._studio.models.list)
+        return await call(self._studio.models.list)
 
     async def download_model(self, name: str) -> dict:
         """Download a model from the Hugging Face Hub, or go on where a download ended."""
-        return await _call(self._studio.models.download, name)
+        return await call(self._studio.models.download, name)
 
     async def cancel_model(self, name: str) -> dict:
         """Stop a download or verification; what has come stays."""
-        return await _call(self._studio.models.cancel, name)
+        return await call(self._studio.models.cancel, name)
 
     async def verify_model(self, name: str) -> dict:
         """Hash all files of a model, and remove those that are not as the Hub has them."""
-        return await _call(self._studio.models.verify, name)
+        return await call(self._studio.models.verify, name)
 
     async def remove_model(self, name: str) -> None:
         """Remove what was downloaded of a model."""
-        await _call(self._studio.models.remove, name)
+        await call(self._studio.models.remove, name)
 
     async def list_datasets(self) -> list[dict]:
         """All datasets with their songs, oldest first."""
-        return await _call(self._studio.datasets.list)
+        return await call(self._studio.datasets.list)
 
     async def create_dataset(self, name: str, styles: list[str] | None = None) -> dict:
         """Make an empty dataset."""
-        return await _call(self._studio.datasets.create, name, styles or [])
+        return await call(self._studio.datasets.create, name, styles or [])
 
     async def create_example_dataset(self) -> dict:
         """Make a dataset of the six clips that come along, to try everything with."""
-        return await _call(self._studio.datasets.create_examples)
+        return await call(self._studio.datasets.create_examples)
 
     async def get_dataset(self, dataset_id: str) -> dict:
         """One dataset with its songs."""
-        return await _call(self._studio.datasets.get, dataset_id)
+        return await call(self._studio.datasets.get, dataset_id)
 
     async def update_dataset(self, dataset_id: str, name: str | None = None, styles: list[str] | None = None) -> dict:
         """Rename or restyle a dataset."""
-        return await _call(self._studio.datasets.update, dataset_id, name, styles)
+        return await call(self._studio.datasets.update, dataset_id, name, styles)
 
     async def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset with its files; refused while a job uses it."""
-        await _call(self._studio.datasets.delete, dataset_id)
+        await call(self._studio.datasets.delete, dataset_id)
 
     async def import_dataset(
         self, file: gr.FileData, name: str = "", styles: list[str] | None = None, split: str = ""
@@ -103,14 +97,14 @@ class Endpoints:
         """Make a dataset of a .zip or .tar of songs, or a .parquet; `skipped` says what could not be used."""
         with user_errors(str):
             path, filename = uploaded_file(file)
-        return await _call(self._studio.datasets.import_upload, path, filename, name, styles or [], split)
+        return await call(self._studio.datasets.import_upload, path, filename, name, styles or [], split)
 
     async def export_dataset(
         self, dataset_id: str, format: Literal["folder", "parquet", "webdataset"] = "folder"
     ) -> gr.FileData:
         """Songs, lyrics, tags and rights as one file, which `import_dataset` takes in; a folder comes as a zip."""
-        filename, pieces = await _in_thread(self._studio.datasets.export, dataset_id, format)
-        return await _in_thread(served_stream, filename, pieces)
+        filename, pieces = await in_thread(self._studio.datasets.export, dataset_id, format)
+        return await in_thread(served_stream, filename, pieces)
 
     async def upload_audio(
         self,
@@ -123,7 +117,7 @@ class Endpoints:
         """Add a song, or a .txt with the lyrics of one; None where the lyrics wait for their song."""
         with user_errors(str):
             path, name = uploaded_file(file)
-        return await _call(self._studio.datasets.add_file, dataset_id, path, name, caption, tags or [], rights)
+        return await call(self._studio.datasets.add_file, dataset_id, path, name, caption, tags or [], rights)
 
     async def update_audio(
         self,
@@ -134,24 +128,24 @@ class Endpoints:
         rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
     ) -> dict:
         """Edit a song's lyrics, tags and rights."""
-        return await _call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights)
+        return await call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights)
 
     async def remove_audio(self, dataset_id: str, filename: str) -> None:
         """Remove a song and its tokens."""
-        await _call(self._studio.datasets.remove_audio, dataset_id, filename)
+        await call(self._studio.datasets.remove_audio, dataset_id, filename)
 
     async def hear(self, dataset_id: str, filename: str) -> tuple[gr.FileData, float]:
         """The first minute of a song as the model hears it, and its log-mel distance (0 is perfect)."""
-        heard = await _in_thread(self._studio.datasets.preview_round_trip, dataset_id, filename)
-        return await _in_thread(served_file, heard.path), heard.log_mel
+        heard = await in_thread(self._studio.datasets.preview_round_trip, dataset_id, filename)
+        return await in_thread(served_file, heard.path), heard.log_mel
 
     async def validate_dataset(self, dataset_id: str) -> dict:
         """Check whether the dataset can be trained on, and what is missing."""
-        return await _call(self._studio.datasets.validate, dataset_id)
+        return await call(self._studio.datasets.validate, dataset_id)
 
     async def preprocess(self, dataset_id: str) -> dict:
         """Turn the songs into tokens now; training does it by itself where it was not done."""
-        return await _call(self._studio.datasets.preprocess, dataset_id)
+        return await call(self._studio.datasets.preprocess, dataset_id)
 
     async def start_training(
         self,
@@ -168,7 +162,7 @@ class Endpoints:
         `start_from`, that of the style which is trained further.
         """
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
-        return await _call(self._studio.jobs.start, **named | {"dataset_id": dataset_id, "method": method})
+        return await call(self._studio.jobs.start, **named | {"dataset_id": dataset_id, "method": method})
 
     async def estimate_training(
         self,
@@ -181,13 +175,13 @@ class Endpoints:
     ) -> dict:
         """Estimate what `start_training` would take: steps, time, memory, disk, and any problems."""
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
-        return await _call(self._studio.planning.estimate, **named | {"dataset_id": dataset_id, "method": method})
+        return await call(self._studio.planning.estimate, **named | {"dataset_id": dataset_id, "method": method})
 
     async def watch_job(self, job_id: str) -> AsyncIterator[dict]:
         """Yield the job, with its progress and losses, whenever it has on_change, until it ends."""
         last: Job | None = None
         while last is None or last.status in UNDER_WAY:
-            job = await _in_thread(self._studio.jobs.get, job_id)
+            job = await in_thread(self._studio.jobs.get, job_id)
             if job != last:
                 yield to_jsonable_python(answer(job))
             last = job
@@ -195,109 +189,119 @@ class Endpoints:
 
     async def list_jobs(self) -> list[dict]:
         """All jobs, oldest first."""
-        return await _call(self._studio.jobs.list)
+        return await call(self._studio.jobs.list)
 
     async def get_job(self, job_id: str) -> dict:
         """One job with its progress."""
-        return await _call(self._studio.jobs.get, job_id)
+        return await call(self._studio.jobs.get, job_id)
 
     async def job_metrics(self, job_id: str) -> list[dict]:
         """Everything measured so far: steps, evaluations, the end."""
-        return await _call(self._studio.jobs.metrics, job_id)
+        return await call(self._studio.jobs.metrics, job_id)
 
     async def job_logs(self, job_id: str, offset: int = 0) -> tuple[str, int]:
         """The log from an offset in bytes, and the offset to go on from."""
-        return tuple(await _call(self._studio.jobs.logs, job_id, offset))
+        return tuple(await call(self._studio.jobs.logs, job_id, offset))
 
     async def stop_job(self, job_id: str, save: bool = True) -> dict:
         """Stop a job: after its step, saved and resumable, or at once."""
-        return await _call(self._studio.jobs.stop, job_id, save)
+        return await call(self._studio.jobs.stop, job_id, save)
 
     async def resume_job(self, job_id: str) -> dict:
         """Queue a stopped or failed job again; it goes on from its last saved step."""
-        return await _call(self._studio.jobs.resume, job_id)
+        return await call(self._studio.jobs.resume, job_id)
 
     async def clone_job(self, job_id: str, changes: dict | None = None) -> dict:
         """Queue a new job with the settings of this one, and what is changed."""
-        return await _call(self._studio.jobs.clone, job_id, **changes or {})
+        return await call(self._studio.jobs.clone, job_id, **changes or {})
 
     async def delete_job(self, job_id: str) -> None:
         """Delete a job that is not running; what it trained stays."""
-        await _call(self._studio.jobs.delete, job_id)
+        await call(self._studio.jobs.delete, job_id)
 
     async def list_rungs(self, job_id: str) -> dict:
         """The base and the checkpoints that a job has kept along the way, with figures, and which is recommended."""
-        return await _call(self._studio.ladder.get, job_id)
+        return await call(self._studio.ladder.get, job_id)
 
     async def preview_rung(self, job_id: str, step: int, number: int = 0) -> gr.FileData:
         """A song of a rung; step 0 is the base. Of one number, all have the same prompt and seed."""
-        return await _in_thread(lambda: served_file(self._studio.ladder.preview(job_id, step, number)))
+        return await in_thread(lambda: served_file(self._studio.ladder.preview(job_id, step, number)))
 
     async def star_rung(self, job_id: str, step: int, starred: bool = True) -> dict:
         """Mark a rung, or take the mark away."""
-        return await _call(self._studio.ladder.star, job_id, step, starred)
+        return await call(self._studio.ladder.star, job_id, step, starred)
 
     async def keep_rung(self, job_id: str, step: int, name: str | None = None) -> dict:
         """Make a rung a style, which stays when the job is deleted."""
-        return await _call(self._studio.ladder.keep, job_id, step, name)
+        return await call(self._studio.ladder.keep, job_id, step, name)
 
     async def activate_rung(self, job_id: str, step: int, strength: float = 1.0) -> dict:
         """Keep a rung as a style, and give every song from now on this style."""
-        return await _call(self._studio.ladder.activate, job_id, step, strength)
+        return await call(self._studio.ladder.activate, job_id, step, strength)
 
     async def download_rung(self, job_id: str, step: int) -> gr.FileData:
         """A rung as one .zip, which `import_checkpoint` takes in anywhere else."""
-        filename, chunks = await _in_thread(self._studio.ladder.download, job_id, step)
-        return await _in_thread(served_stream, filename, chunks)
+        filename, chunks = await in_thread(self._studio.ladder.download, job_id, step)
+        return await in_thread(served_stream, filename, chunks)
 
     async def start_audition(self, job_id: str, step: int, trials: int = 8) -> dict:
         """Draw pairs of songs, by the base and by a rung; which is which is told at the end."""
-        return await _call(self._studio.auditions.start, job_id, step, trials)
+        return await call(self._studio.auditions.start, job_id, step, trials)
 
     async def list_auditions(self, job_id: str) -> list[dict]:
         """All auditions of a job, oldest first."""
-        return await _call(self._studio.auditions.list, job_id)
+        return await call(self._studio.auditions.list, job_id)
 
     async def get_audition(self, job_id: str, audition_id: str) -> dict:
         """One audition; its result comes with the last vote."""
-        return await _call(self._studio.auditions.get, job_id, audition_id)
+        return await call(self._studio.auditions.get, job_id, audition_id)
 
     async def audition_audio(self, job_id: str, audition_id: str, trial: int, side: Literal["a", "b"]) -> gr.FileData:
         """One of the two songs of a trial."""
-        return await _in_thread(
+        return await in_thread(
             lambda: served_copy(self._studio.auditions.audio(job_id, audition_id, trial, side), f"{trial}-{side}.flac")
         )
 
     async def vote(self, job_id: str, audition_id: str, trial: int, choice: Literal["a", "b"]) -> dict:
         """Say which song of a trial is the trained one; until all votes are in, it may be changed."""
-        return await _call(self._studio.auditions.vote, job_id, audition_id, trial, choice)
+        return await call(self._studio.auditions.vote, job_id, audition_id, trial, choice)
 
     async def list_checkpoints(self) -> list[dict]:
         """All trained styles, oldest first."""
-        return await _call(self._studio.checkpoints.list)
+        return await call(self._studio.checkpoints.list)
 
     async def activate(self, checkpoint_id: str, strength: float = 1.0) -> dict:
         """Give every song from now on this style."""
-        return await _call(self._studio.checkpoints.activate, checkpoint_id, strength)
+        return await call(self._studio.checkpoints.activate, checkpoint_id, strength)
 
     async def deactivate(self, checkpoint_id: str) -> dict:
         """Give the base model back."""
-        return await _call(self._studio.checkpoints.deactivate, checkpoint_id)
+        return await call(self._studio.checkpoints.deactivate, checkpoint_id)
 
     async def delete_checkpoint(self, checkpoint_id: str) -> None:
         """Delete a style that is not active."""
-        await _call(self._studio.checkpoints.delete, checkpoint_id)
+        await call(self._studio.checkpoints.delete, checkpoint_id)
 
-    async def download_checkpoint(self, checkpoint_id: str) -> gr.FileData:
-        """The style as one .zip, which `import_checkpoint` takes in anywhere else."""
-        filename, chunks = await _in_thread(self._studio.checkpoints.download, checkpoint_id)
-        return await _in_thread(served_stream, filename, chunks)
+    async def download_checkpoint(self, checkpoint_id: str, format: StyleFormat = "peft") -> gr.FileData:
+        """The style as one file, which `import_checkpoint` takes in anywhere else; see REST for the formats."""
+        filename, chunks = await in_thread(self._studio.checkpoints.download, checkpoint_id, format)
+        return await in_thread(served_stream, filename, chunks)
 
-    async def import_checkpoint(self, file: gr.FileData, name: str, styles: list[str] | None = None) -> dict:
-        """Take in a style that was trained elsewhere: a .zip with safetensors."""
+    async def import_checkpoint(
+        self,
+        file: gr.FileData,
+        name: str,
+        styles: list[str] | None = None,
+        which: str = "",
+        alpha: float | None = None,
+    ) -> dict:
+        """Take in a style that was trained elsewhere: a .zip or a .safetensors.
+
+        which: of several, its folder; alpha: of an adapter that tells none.
+        """
         with user_errors(str):
             path, filename = uploaded_file(file)
-        return await _call(self._studio.checkpoints.import_archive, path, name, styles or [], filename)
+        return await call(self._studio.checkpoints.import_archive, path, name, styles or [], filename, which, alpha)
 
     async def generate(
         self,
@@ -317,7 +321,7 @@ class Endpoints:
         `style` is "active", "base", or the id of a checkpoint, which may have a `strength`.
         """
         request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
-        return await self._made(await _in_thread(self._studio.songs.generate, request, format, style, strength))
+        return await self._made(await in_thread(self._studio.songs.generate, request, format, style, strength))
 
     async def compare(
         self,
@@ -334,39 +338,39 @@ class Endpoints:
     ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
         """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
         request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
-        base, styled = await _in_thread(self._studio.songs.compare, checkpoint_id, request, format, strength)
+        base, styled = await in_thread(self._studio.songs.compare, checkpoint_id, request, format, strength)
         return *await self._made(base), *await self._made(styled)
 
     async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:
         """Wait for a song."""
         while song.status in UNDER_WAY:
             await asyncio.sleep(POLL_SEC)
-            song = await _in_thread(self._studio.songs.get, song.id)
+            song = await in_thread(self._studio.songs.get, song.id)
         if song.error:
             raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
-        path = await _in_thread(self._studio.songs.path, song.id)
-        return await _in_thread(served_file, path), (song.receipt or {}) | {"audible": song.audible}
+        path = await in_thread(self._studio.songs.path, song.id)
+        return await in_thread(served_file, path), (song.receipt or {}) | {"audible": song.audible}
 
     async def list_songs(self) -> list[dict]:
         """All songs asked for, oldest first."""
-        return await _call(self._studio.songs.list)
+        return await call(self._studio.songs.list)
 
     async def cancel_song(self, song_id: str) -> dict:
         """Stop making a song."""
-        return await _call(self._studio.songs.cancel, song_id)
+        return await call(self._studio.songs.cancel, song_id)
 
     async def delete_song(self, song_id: str) -> None:
         """Delete a song that is not being made."""
-        await _call(self._studio.songs.delete, song_id)
+        await call(self._studio.songs.delete, song_id)
 
     async def list_styles(self) -> dict:
         """The tags the model knows best, your own ones, and the trained styles."""
-        return await _call(self._studio.tags.list)
+        return await call(self._studio.tags.list)
 
     async def add_style(self, name: str) -> dict:
         """Remember a tag of your own."""
-        return await _call(self._studio.tags.add, name)
+        return await call(self._studio.tags.add, name)
 
     async def remove_style(self, name: str) -> dict:
         """Forget a tag of your own."""
-        return await _call(self._studio.tags.remove, name)
+        return await call(self._studio.tags.remove, name)

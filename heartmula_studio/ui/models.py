@@ -11,7 +11,7 @@ import anyio
 import gradio as gr
 from anyio import to_thread
 
-from heartmula_studio.errors import NotFoundError
+from heartmula_studio.errors import NotFoundError, StudioError
 from heartmula_studio.generate.request import SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
@@ -19,6 +19,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_file, served_stream
 from heartmula_studio.ui.header import find_active
+from heartmula_studio.ui.hub import build_style_export, build_styles_on_hub
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
 from heartmula_studio.ui.official_model import build_official_model
@@ -35,17 +36,19 @@ STRENGTH_INFO = "Of the active style, and of the next one that you activate."
 
 
 def build_models(context: PageContext) -> None:
-    comparing, deleting = gr.State(""), gr.State("")
+    comparing, deleting, exporting = gr.State(""), gr.State(""), gr.State("")
     download = gr.DownloadButton(visible=False)
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
             _build_deletion(context, deleting)
             _build_comparison(context, comparing)
+            build_style_export(context.studio, exporting, download)
             strength = _build_strength(context)
-            _build_cards(context, strength, comparing, deleting, download)
+            _build_cards(context, strength, comparing, deleting, exporting, download)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             _build_import(context)
             build_official_model(context)
+            build_styles_on_hub(context)
 
 
 def _build_strength(context: PageContext) -> gr.Slider:
@@ -71,7 +74,12 @@ def _build_strength(context: PageContext) -> gr.Slider:
 
 
 def _build_cards(
-    context: PageContext, strength: gr.Slider, comparing: gr.State, deleting: gr.State, download: gr.DownloadButton
+    context: PageContext,
+    strength: gr.Slider,
+    comparing: gr.State,
+    deleting: gr.State,
+    exporting: gr.State,
+    download: gr.DownloadButton,
 ) -> None:
     @render_list(None, on_change(context.changes.checkpoints))
     def _() -> None:
@@ -83,7 +91,7 @@ def _build_cards(
             context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
         with gr.Column(elem_classes=["cards", "wide"]):
             for checkpoint in checkpoints:
-                _build_card(context, checkpoint, strength, comparing, deleting, download)
+                _build_card(context, checkpoint, strength, comparing, deleting, exporting, download)
 
 
 def _build_card(
@@ -92,6 +100,7 @@ def _build_card(
     strength: gr.Slider,
     comparing: gr.State,
     deleting: gr.State,
+    exporting: gr.State,
     download: gr.DownloadButton,
 ) -> None:
     studio, id, is_active = context.studio, checkpoint.id, checkpoint.is_active
@@ -105,6 +114,7 @@ def _build_card(
             compare = gr.Button("Compare", size="sm", min_width=80, **keyed(f"compare {id}"))
             further = gr.Button("Train further", size="sm", min_width=80, **keyed(f"further {id}"))
             save = gr.Button("Download", size="sm", min_width=80, **keyed(f"download {id}"))
+            export = gr.Button("Export…", size="sm", min_width=80, **keyed(f"export {id}"))
             delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active, **keyed(f"delete {id}"))
         if is_active:
             gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
@@ -117,6 +127,7 @@ def _build_card(
     compare.click(lambda: id, outputs=comparing, key=compare.key, **QUIET)
     chosen = further.click(lambda: start_field(studio, id), outputs=context.start_from, key=further.key, **QUIET)
     context.open_tab_after(chosen, "training")
+    export.click(lambda: id, outputs=exporting, key=export.key, **QUIET)
     delete.click(lambda: id, outputs=deleting, key=delete.key, **QUIET)
     packed = save.click(lambda: zipped_style(studio, id), outputs=download, key=save.key, **QUIET)
     packed.success(None, download, js=SAVE_FILE, api_visibility="private")
@@ -160,13 +171,16 @@ def _build_comparison(context: PageContext, comparing: gr.State) -> None:
 
 def _build_import(context: PageContext) -> None:
     gr.HTML("<h2>Import a style</h2>")
-    file = gr.File(label="A .zip with safetensors", file_types=[".zip"], height=130)
+    file = gr.File(label="A .zip or .safetensors", file_types=[".zip", ".safetensors"], height=130)
+    which = gr.Dropdown(label="Which of them", visible=False, interactive=True)
     name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1)
     styles = gr.Textbox(label="Styles", placeholder="synthwave, slow", info="Separated by commas.", max_lines=1)
+    alpha = gr.Number(label="Alpha", info="Only where the style does not tell it.", value=None)
     start = gr.Button("Import")
     sent = gr.JSON(visible=False)
+    file.change(lambda path: offered_styles(context.studio, path), file, which, **QUIET)
     imported = start.click(
-        lambda *values: import_style(context.studio, *values), [file, name, styles], [file, sent],
+        lambda *values: import_style(context.studio, *values), [file, name, styles, which, alpha], [file, sent],
         show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
     clear_sent(imported, sent, [name, styles])
@@ -184,6 +198,7 @@ def checkpoint_card(checkpoint: Checkpoint) -> str:
         " · ".join(filter(None, (METHODS[checkpoint.method], base, html.size(checkpoint.size_bytes)))),
         losses_line(checkpoint),
         rights_line(checkpoint),
+        change_line(checkpoint),
         html.when(checkpoint.created_at),
     ]
     return html.card(checkpoint.name, [html.badge("active")] if checkpoint.is_active else [], lines)
@@ -194,6 +209,14 @@ def losses_line(checkpoint: Checkpoint) -> str:
     if losses.initial is None or losses.best is None:
         return ""
     return f"Held-out loss: {losses.initial:.4f} → {losses.best:.4f}"
+
+
+def change_line(checkpoint: Checkpoint) -> str:
+    """ "Changes 84 of 115 weights, by 1.2 % of their size"; empty where that was not measured."""
+    change = checkpoint.change
+    if change is None:
+        return ""
+    return f"Changes {change.changed} of {change.of} weights, by {100 * change.relative_norm:.2g} % of their size"
 
 
 def rights_line(checkpoint: Checkpoint) -> str:
@@ -268,12 +291,25 @@ def zipped_style(studio: Studio, id: str) -> str:
         return served_stream(*studio.checkpoints.download(id))["path"]
 
 
-def import_style(studio: Studio, file: str | None, name: str, styles: str) -> tuple[None, list[str]]:
+def offered_styles(studio: Studio, file: str | None) -> dict[str, Any]:
+    """Offer the checkpoints in a file where there are several; what cannot be read is said on Import."""
+    try:
+        names = studio.checkpoints.offered(file) if file else []
+    except StudioError:
+        names = []
+    return gr.update(choices=names, value=names[0] if names else None, visible=len(names) > 1)
+
+
+def import_style(
+    studio: Studio, file: str | None, name: str, styles: str, which: str | None = None, alpha: float | None = None
+) -> tuple[None, list[str]]:
     """Import a style that was trained elsewhere; return no file, and what the other fields held."""
     if not file:
-        raise gr.Error("Choose a .zip file first.", title="No file", print_exception=False)
+        raise gr.Error("Choose a file first.", title="No file", print_exception=False)
     with user_errors():
-        checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","))
+        checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","), None, which, alpha)
+    if change := change_line(checkpoint):
+        gr.Info(change, title="Imported")
     for warning in checkpoint.warnings:
         gr.Warning(escape(warning), title="Imported")
     Path(file).unlink(missing_ok=True)

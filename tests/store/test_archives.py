@@ -12,10 +12,12 @@ from heartmula_studio.errors import (
     CheckpointCorruptError,
     CheckpointError,
     CheckpointMissingError,
+    ChoiceNeededError,
+    NotFoundError,
     UploadTooLargeError,
 )
 from heartmula_studio.store import archives
-from heartmula_studio.store.archives import unpack, zipped
+from heartmula_studio.store.archives import gather, offered_styles, unpack, zipped
 
 ADAPTER = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}"}
 FULL = {"model.safetensors": b"weights", "config.json": b"{}"}
@@ -79,13 +81,12 @@ def test_pickled_weights_are_refused_by_name(packed, into, weights):
 @pytest.mark.parametrize(
     ("content", "error", "says"),
     [
-        (b"", CheckpointCorruptError, "not a zip"),
+        (b"", CheckpointCorruptError, "neither a zip"),
         (b"PK\3\4 and no more", CheckpointCorruptError, "cannot be read"),
-        (b"RIFF....WAVE", CheckpointCorruptError, "not a zip"),
+        (b"RIFF....WAVE", CheckpointCorruptError, "neither a zip"),
         (pickle.dumps([1, 2]), CheckpointError, "pickle"),
-        (struct.pack("<Q", 2) + b"{}", CheckpointMissingError, "adapter_config.json does"),
     ],
-    ids=["empty", "cut short", "a song", "pickle", "safetensors alone"],
+    ids=["empty", "cut short", "a song", "pickle"],
 )
 def test_other_files_are_refused_and_told_what_is_right(tmp_path, into, content, error, says):
     (tmp_path / "file").write_bytes(content)
@@ -94,21 +95,56 @@ def test_other_files_are_refused_and_told_what_is_right(tmp_path, into, content,
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("files", [{}, {"song.mp3": b""}, {"adapter_model.safetensors": b"x"}, {"config.json": b"{}"}])
+@pytest.mark.parametrize("files", [{}, {"song.mp3": b""}, {"config.json": b"{}"}, {"optimizer.safetensors": b"x"}])
 def test_an_archive_without_a_whole_checkpoint_is_refused(packed, into, files):
     with pytest.raises(CheckpointMissingError, match="no checkpoint"):
         unpack(packed(files), into)
 
 
 def test_the_parts_have_to_lie_in_one_folder(packed, into):
-    with pytest.raises(CheckpointMissingError):
-        unpack(packed({"a/adapter_model.safetensors": b"x", "b/adapter_config.json": b"{}"}), into)
+    unpack(packed({"a/adapter_model.safetensors": b"x", "b/adapter_config.json": b"{}"}), into)
+    assert taken(into) == {"adapter_model.safetensors": b"x"}
 
 
-def test_two_checkpoints_are_one_too_many(packed, into):
-    both = {f"{folder}/{name}": content for folder in ("best", "last") for name, content in ADAPTER.items()}
-    with pytest.raises(CheckpointError, match="2 checkpoints"):
-        unpack(packed(both), into)
+def test_a_safetensors_file_is_a_style_by_itself(packed, into, tmp_path):
+    """Whatever it is called, alone or in an archive: what its adapter does to the base is told from its tensors."""
+    content = struct.pack("<Q", 2) + b"{}"
+    (tmp_path / "night_drive.safetensors").write_bytes(content)
+    for number, source in enumerate(
+        (tmp_path / "night_drive.safetensors", packed({"loras/night.safetensors": content}))
+    ):
+        (into / str(number)).mkdir()
+        unpack(source, into / str(number))
+        assert taken(into / str(number)) == {"adapter_model.safetensors": content}
+
+
+STEPS = ("checkpoint-20", "checkpoint-100", "best")
+
+
+def ladder(packed):
+    files = {f"run/{step}/{name}": step.encode() for step in STEPS for name in ADAPTER}
+    return packed({**files, "run/checkpoint-20/optimizer.safetensors": b"x", "run/training_args.bin": b"x"})
+
+
+def test_of_several_checkpoints_one_is_chosen(packed, into):
+    with pytest.raises(ChoiceNeededError, match="3 checkpoints") as caught:
+        unpack(ladder(packed), into)
+    assert caught.value.hint == "Choose one of: run/best, run/checkpoint-100, run/checkpoint-20."
+    unpack(ladder(packed), into, "checkpoint-100")
+    assert set(taken(into).values()) == {b"checkpoint-100"}
+
+
+def test_what_is_chosen_has_to_be_there(packed, into):
+    with pytest.raises(NotFoundError, match="checkpoint-7"):
+        unpack(ladder(packed), into, "checkpoint-7")
+
+
+def test_a_folder_is_read_as_an_archive_is(packed, into, tmp_path):
+    with zipfile.ZipFile(ladder(packed)) as file:
+        file.extractall(tmp_path / "output")
+    assert [style.name for style in offered_styles(tmp_path / "output")] == [f"run/{step}" for step in STEPS[::-1]]
+    assert gather(tmp_path / "output", into, "run/best").place == "run/best"
+    assert set(taken(into).values()) == {b"best"}
 
 
 def test_a_bomb_is_stopped_where_it_grows_too_large(packed, into, monkeypatch):
@@ -201,11 +237,6 @@ def test_two_files_of_one_name_are_refused(tmp_path, into):
         file.writestr("./style/adapter_model.safetensors", b"weights")
     with pytest.raises(CheckpointCorruptError, match="twice"):
         unpack(tmp_path / "twice.zip", into)
-
-
-def test_the_layout_of_diffusers_is_named(packed, into):
-    with pytest.raises(CheckpointMissingError, match=r"pytorch_lora_weights\.safetensors does not say"):
-        unpack(packed({"pytorch_lora_weights.safetensors": b"weights"}), into)
 
 
 def test_a_download_is_not_compressed(tmp_path):

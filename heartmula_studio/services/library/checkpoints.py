@@ -4,10 +4,11 @@ import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.errors import ConflictError, StorageError
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.store.archives import offered_styles
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.store.store import Store
 
@@ -54,22 +55,56 @@ class CheckpointService:
         """Raises ConflictError while it is active."""
         self._store.checkpoints.delete(id)
 
-    def download(self, id: str) -> tuple[str, Iterator[bytes]]:
-        """A file name, and the checkpoint as one zip file piece by piece."""
-        return self._store.checkpoints.export(id)
+    def download(self, id: str, format: str = "peft") -> tuple[str, Iterator[bytes]]:
+        """A file name, and the style as one file in a format of `STYLE_FORMATS`, piece by piece.
+
+        Raises InvalidInputError for another format, CheckpointError for a style that cannot be written in it.
+        """
+        if format == "peft":
+            return self._store.checkpoints.export(id)
+        from heartmula_studio.services.library.checkpoint_export import export_stream
+
+        return export_stream(self._store, self._runtime.get().base, id, format)
+
+    def export_to(self, id: str, format: str, path: Path) -> None:
+        """Write a style to a new file, or for `peft` and `merged` a new folder. Raises as `download`, ConflictError."""
+        from heartmula_studio.services.library.checkpoint_export import export_to_path
+
+        export_to_path(self._store, self._runtime.get().base, id, format, path)
 
     def import_archive(
-        self, path: str | Path, name: str, styles: Sequence[str] = (), filename: str | None = None
+        self,
+        path: str | Path,
+        name: str,
+        styles: Sequence[str] = (),
+        filename: str | None = None,
+        which: str | None = None,
+        alpha: float | None = None,
     ) -> Checkpoint:
-        """Take in a LoRA in PEFT's format, or a full checkpoint, from a zip file. Only safetensors are accepted.
+        """Take in an adapter of any known format, or a full checkpoint: a zip, one safetensors file, or a folder here.
 
         `filename` is what errors call it, its own name by default. Without `styles`, the archive's own are kept, as its
-        losses, rights and recipe are.
+        losses, rights and recipe are. which: the one of several, see `offered`; alpha: of an adapter that tells none.
+        Raises as `checkpoint_import.import_checkpoint`.
         """
-        from heartmula_studio.services.library.checkpoint_import import import_checkpoint
+        from heartmula_studio.services.library.checkpoint_import import ImportRequest, import_checkpoint
 
         path, base = Path(path), self._runtime.get().base
-        return import_checkpoint(self._store, base, path, filename or path.name, name, tuple(styles))
+        wanted = ImportRequest(name, tuple(styles), which or None, alpha)
+        return import_checkpoint(self._store, base, path, filename or path.name, wanted)
+
+    def provenance(self, id: str) -> "dict[str, Any]":
+        """SHA-256 of base and adapter, and the training set's fingerprint; written once, when it is first asked for.
+
+        Raises NotFoundError, CheckpointError, StorageError.
+        """
+        from heartmula_studio.services.library.style_provenance import style_provenance
+
+        return style_provenance(self._store, self._runtime.get().base, id)
+
+    def offered(self, path: str | Path) -> "list[str]":
+        """The styles in a file or folder by their names in it, of which `import_archive` takes one."""
+        return [style.name for style in offered_styles(Path(path))]
 
     def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
         active = self.find_active()

@@ -109,6 +109,12 @@ class DatasetExchange:
         name = name or (_stem(path.name) if os.path.isfile(path) else os.path.basename(os.path.abspath(path)))
         return self._importer().take(found, str(source), name, styles, split, is_local)
 
+    def import_folder(
+        self, folder: Path, called: str, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of a folder that somebody else filled: its tables can name no other file of this machine."""
+        return self._importer().take(folder, called, name or called, styles, split)
+
     def create_example_dataset(self) -> Dataset:
         return create_example_dataset(self._store, self._limits)
 

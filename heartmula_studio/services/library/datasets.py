@@ -180,6 +180,10 @@ class DatasetService:
 
         return UploadService(self._datasets, AudioLimits(max_sec=self._settings.max_song_sec))
 
+    def exchange(self) -> "DatasetExchange":
+        """What takes whole datasets in and out. Its making loads torch."""
+        return self._exchange.get()
+
     def _make_exchange(self) -> "DatasetExchange":
         from heartmula_studio.services.library.dataset_exchange import DatasetExchange
 

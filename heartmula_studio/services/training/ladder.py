@@ -20,10 +20,11 @@ from heartmula_studio.services.songs.service import SongService
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.outcome import publish
 from heartmula_studio.services.training.progress import MetricsSummary
-from heartmula_studio.store.archives import belongs, zipped
+from heartmula_studio.store.archives import zipped
 from heartmula_studio.store.names import safe_filename, split_suffix
 from heartmula_studio.store.records import Checkpoint, Generation, Record
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.style_files import belongs
 from heartmula_studio.store.views import LadderView, PreviewSong, Rung
 
 STARS_FILE = "stars.json"

@@ -1,0 +1,215 @@
+"""Styles and datasets to the Hub and back, by the real client, against a stand-in that keeps the wire format."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import datasets as _  # noqa: F401  # it reads its environment once
+import pytest
+
+from heartmula_studio.errors import (
+    ConflictError,
+    HubAccessError,
+    HubError,
+    HubQuotaError,
+    HubUnreachableError,
+    InvalidInputError,
+    NotFoundError,
+    RightsUnknownError,
+)
+from heartmula_studio.services.library.hub import explained
+from heartmula_studio.studio import Studio
+from tests.hub_endpoint import TOKEN, HubEndpoint, hub_endpoint
+from tests.recordings import SONGS
+from tests.still_studio import settings_for, still_studio, zipped_adapter
+
+REPO = "musician/night-drive"
+META = {
+    "styles": ["Fado"],
+    "losses": {"initial": 4.0, "best": 2.5},
+    "rights": [{"filename": "my secret song.mp3", "sha256": "0" * 64, "rights": "own"}],
+    "recipe": {"config": {"method": "lora", "epochs": 3, "base_model": "/home/me/models", "lora": {"rank": 2}}},
+}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory) -> Studio:
+    return still_studio(settings_for(tmp_path_factory.mktemp("studio") / "data"))
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> HubEndpoint:
+    with hub_endpoint() as hub:
+        hub.use(monkeypatch, tmp_path / "cache")
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def style(studio, tmp_path_factory):
+    """A style whose owner holds all rights."""
+    folder = tmp_path_factory.mktemp("style")
+    zipped_adapter(folder)
+    (folder / "adapter" / "meta.json").write_text(json.dumps(META))
+    return studio.checkpoints.import_archive(folder / "adapter", "Night *drive* <b>")
+
+
+@pytest.fixture(scope="module")
+def unknown_style(studio, tmp_path_factory):
+    return studio.checkpoints.import_archive(zipped_adapter(tmp_path_factory.mktemp("unknown")), "Unknown")
+
+
+def weights_of(studio: Studio, id: str) -> bytes:
+    return (studio.store.checkpoints.folder(id) / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_style_goes_there_and_comes_back(hub, studio, style):
+    """Private by default; with a card; pinned to a commit; found by its tags; without names of recordings."""
+    done = studio.hub.push_style(style.id, REPO, "cc-by-4.0")
+    assert hub.repos["model", REPO].private
+    card = hub.repos["model", REPO].files["README.md"].decode()
+    for said in ("license: cc-by-4.0", "- heartmula", "- lora", "1 recordings: 1 own", "held out, best: 2.5000"):
+        assert said in card
+    assert r"Night \*drive\* \<b\>" in card
+    everything = b"".join(hub.repos["model", REPO].files.values())
+    assert b"secret" not in everything
+    assert b"/home/me" not in everything
+    assert TOKEN.encode() not in everything
+    (found,) = studio.hub.find(words="night")
+    assert (found.id, found.revision) == (REPO, done.revision)
+    assert studio.hub.look_at(REPO).card == card
+    pulled = studio.hub.pull_style(REPO)
+    assert pulled.name == "night-drive"
+    assert pulled.origin == {"hub": REPO, "revision": done.revision}
+    assert weights_of(studio, pulled.id) == weights_of(studio, style.id)
+    assert (pulled.styles, pulled.losses, pulled.rights[0].rights) == (("Fado",), style.losses, "own")
+    studio.checkpoints.delete(pulled.id)
+
+
+def test_an_older_revision_can_be_had(hub, studio, style):
+    first = studio.hub.push_style(style.id, REPO, "other")
+    hub.repos["model", REPO].commit({**hub.repos["model", REPO].files, "README.md": b"# Changed\n"})
+    assert studio.hub.look_at(REPO).card == "# Changed\n"
+    assert "Night" in studio.hub.look_at(REPO, revision=first.revision).card
+    pulled = studio.hub.pull_style(REPO, first.revision, "Old")
+    assert pulled.origin["revision"] == first.revision
+    studio.checkpoints.delete(pulled.id)
+    with pytest.raises(NotFoundError, match="no such revision"):
+        studio.hub.pull_style(REPO, "0" * 40)
+
+
+def test_unknown_rights_are_asked_for(hub, studio, unknown_style):
+    with pytest.raises(RightsUnknownError, match="rights") as caught:
+        studio.hub.push_style(unknown_style.id, REPO)
+    assert "confirm_rights" in caught.value.hint
+    assert not hub.repos
+    studio.hub.push_style(unknown_style.id, REPO, confirm_rights=True)
+    assert "not recorded" in hub.repos["model", REPO].files["README.md"].decode()
+
+
+def test_a_name_that_is_taken_is_not_overwritten(hub, studio, style):
+    hub.add(REPO, {"README.md": b"# Mine\n"})
+    with pytest.raises(ConflictError, match="taken"):
+        studio.hub.push_style(style.id, REPO)
+    assert hub.repos["model", REPO].files == {"README.md": b"# Mine\n"}
+    studio.hub.push_style(style.id, REPO, update=True)
+    assert "adapter_model.safetensors" in hub.repos["model", REPO].files
+
+
+@pytest.mark.parametrize("repo_id", ["night", "a/b/c", "../x", "a/..", "", "a b/c", "musician/" + "x" * 100])
+def test_names_that_are_none_are_refused_before_anything_is_sent(hub, studio, style, repo_id):
+    for ask in (lambda: studio.hub.push_style(style.id, repo_id), lambda: studio.hub.pull_style(repo_id)):
+        with pytest.raises(InvalidInputError, match="names no repository"):
+            ask()
+    assert not hub.requests
+
+
+def test_what_the_hub_refuses_is_said(hub, studio, style, monkeypatch):
+    hub.add("someone/gated", {"adapter_model.safetensors": b"x"}, gated=True)
+    hub.add("someone/hidden", {"README.md": b"x"}, private=True)
+    hub.quota_bytes = 10
+    with pytest.raises(HubQuotaError, match="storage limit"):
+        studio.hub.push_style(style.id, REPO)
+    hub.quota_bytes = None
+    with pytest.raises(HubAccessError, match="does not allow"):
+        studio.hub.push_style(style.id, "someone/new")
+    with pytest.raises(HubAccessError, match="gated"):
+        studio.hub.pull_style("someone/gated")
+    with pytest.raises(InvalidInputError, match="licence"):
+        studio.hub.push_style(style.id, REPO, license="my own")
+    monkeypatch.setenv("HF_TOKEN", "hf_a_wrong_token_that_nobody_knows")
+    for ask in (lambda: studio.hub.push_style(style.id, REPO), lambda: studio.hub.pull_style("someone/hidden")):
+        with pytest.raises((HubAccessError, NotFoundError)) as caught:
+            ask()
+        assert "wrong_token" not in str(caught.value)
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(HubError) as caught:
+        studio.hub.push_style(style.id, REPO)
+    assert "hf auth login" in caught.value.hint
+
+
+def test_without_a_connection_nothing_hangs(studio, style, tmp_path, monkeypatch):
+    with hub_endpoint() as hub:
+        hub.use(monkeypatch, tmp_path / "cache")
+    with pytest.raises(HubUnreachableError, match="cannot be reached"):
+        studio.hub.pull_style(REPO)
+    with pytest.raises(HubUnreachableError, match="cannot be reached"):
+        studio.hub.push_style(style.id, REPO)
+
+
+def test_tokens_never_get_into_an_error():
+    assert "hf_…" in str(explained(ValueError(f"Bearer {TOKEN} is wrong"), "x"))
+    assert TOKEN not in str(explained(ValueError(f"Bearer {TOKEN} is wrong"), "x"))
+
+
+def test_a_download_that_broke_off_goes_on(hub, studio, style):
+    studio.hub.push_style(style.id, REPO)
+    hub.cut_after = 100
+    pulled = studio.hub.pull_style(REPO)
+    assert weights_of(studio, pulled.id) == weights_of(studio, style.id)
+    studio.checkpoints.delete(pulled.id)
+
+
+def test_a_dataset_goes_there_and_comes_back(hub, studio):
+    dataset = studio.datasets.create("Mine", ["Techno"])
+    studio.datasets.add_file(dataset.id, SONGS[0], None, "la la", ["calm"])
+    with pytest.raises(RightsUnknownError):
+        studio.hub.push_dataset(dataset.id, "musician/songs")
+    studio.hub.push_dataset(dataset.id, "musician/songs", confirm_rights=True)
+    assert hub.repos["dataset", "musician/songs"].private
+    assert [repo.id for repo in studio.hub.find("dataset")] == ["musician/songs"]
+    taken = studio.hub.pull_dataset("musician/songs")
+    (song,) = taken.audio_files
+    assert (song.caption, song.tags, song.sha256) == (
+        "la la",
+        ("calm",),
+        studio.datasets.get(dataset.id).audio_files[0].sha256,
+    )
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from heartmula_studio.services.library.hub import push_folder
+push_folder("model", Path(sys.argv[1]), sys.argv[2], True, False, "A style")
+"""
+STEPS = ("create", "preupload", "batch", "upload", "commit")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_upload_that_was_killed_leaves_nothing_half_done(hub, studio, style, step):
+    """kill -9 at five points; the same command again then publishes it."""
+    hub.hold = step
+    command = [sys.executable, "-c", SCRIPT, str(studio.store.checkpoints.folder(style.id)), REPO]
+    process = subprocess.Popen(command, env={**os.environ, **hub.environment})
+    assert hub.reached.wait(120)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    hub.hold = None
+    hub.released.set()
+    assert all(set(repo.files) <= {".gitattributes"} for repo in hub.repos.values())
+    studio.hub.push_style(style.id, REPO)
+    files = hub.repos["model", REPO].files
+    assert {"README.md", "adapter_model.safetensors", "adapter_config.json", "meta.json"} <= set(files)
+    assert weights_of(studio, style.id) == files["adapter_model.safetensors"]
