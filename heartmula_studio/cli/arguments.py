@@ -311,7 +311,7 @@ def add_command(commands: Commands, name: str, help: str, description: str) -> a
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="nano, or a folder with the official checkpoints (default: the best you have)")
-    parser.add_argument("--device", help="cpu, cuda, or auto (default: auto)")
+    parser.add_argument("--device", help="auto, cpu, mps, cuda, cuda:1, xpu … (default: auto)")
 
 
 def add_setting(parser: argparse.ArgumentParser, setting: Setting, *flags: str, **more: Any) -> None:

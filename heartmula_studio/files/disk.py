@@ -9,6 +9,7 @@ from heartmula_studio.errors import StorageError
 from heartmula_studio.files.moving import is_in_use
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TOO_LONG_FOR_WINDOWS = (3, 206)  # ERROR_PATH_NOT_FOUND, which is what it says, and ERROR_FILENAME_EXCED_RANGE
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -22,6 +23,8 @@ def disk_explained(path: Path) -> Iterator[None]:
 
 
 def _hint(error: OSError) -> str:
+    if error.errno == errno.ENAMETOOLONG or getattr(error, "winerror", None) in _TOO_LONG_FOR_WINDOWS:
+        return "Choose a data folder with a shorter path (HEARTMULA_DATA_DIR), or allow long paths in Windows."
     if is_in_use(error):
         return "Another program has it open, a player say: close that, then try again."
     if error.errno in _FULL:

@@ -20,6 +20,7 @@ from heartmula_studio.store.styles import Styles
 MAX_UPLOAD_BYTES = 2**30
 MAX_FILES = 500
 SCRATCH = "scratch"
+LONGEST_NAME = "n" * 150  # as names.safe_filename cuts them; the folders in front of it are as long as those of songs
 
 
 class Store:
@@ -39,8 +40,9 @@ class Store:
         self.checkpoints = Checkpoints(self.root / "checkpoints", self._locks)
         self.generations = Generations(self.root / "generations", self._locks)
         self.styles = Styles(self.root / "styles.json", self._locks)
-        with self.scratch():  # tells now, not at the first upload, whether the folder can be written
-            pass
+        with self.scratch() as folder, disk_explained(folder):
+            # Tells now, not at the first upload, whether the folder can be written, and its path leaves room for names.
+            (folder / LONGEST_NAME).touch()
 
     def lock(self, name: str, wait_sec: float = WAIT_SEC) -> AbstractContextManager[None]:
         """Hold a lock of this name against all threads and processes; within a thread it can be taken again.

@@ -50,6 +50,17 @@ def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path, place):
     assert caught.value.hint
 
 
+def test_a_path_that_leaves_no_room_for_names_is_said_at_once(tmp_path):
+    """On Windows 260 characters are all there are; here 4,096."""
+    root = tmp_path
+    while len(str(root)) < 3700:
+        root /= "a" * 200
+    root /= "a" * (3950 - len(str(root)))
+    with pytest.raises(StorageError) as caught:
+        Store(root)
+    assert "shorter path" in caught.value.hint
+
+
 def test_a_lock_can_be_taken_again_by_its_thread_only(tmp_path, store):
     seen = []
 

@@ -124,7 +124,8 @@ def died_silently(folder: JobFolder, exit_code: int | None) -> JobOutcome:
     if exit_code == StorageError.exit_code or shutil.disk_usage(folder.path).free < LITTLE_ROOM_BYTES:
         return failed(NO_ROOM)
     last_word = last_words(folder.output)
-    if exit_code is not None and exit_code > 0 and not re.search(r"\bSIG[A-Z]+\b", last_word):
+    # On Windows a process that is killed has an exit code, too, but no last words.
+    if exit_code is not None and exit_code > 0 and last_word and not re.search(r"\bSIG[A-Z]+\b", last_word):
         hint = "Resume it; worker.txt in its folder holds all it printed."
         return failed(Failure("training", f"The training process ended with code {exit_code}: {last_word}", hint))
     return JobOutcome(
