@@ -21,7 +21,7 @@ class LevelMeter:
 
     def add(self, samples: Tensor) -> None:
         """samples: [C, T], full scale is 1."""
-        samples = samples.detach().double().cpu()
+        samples = samples.detach().cpu().double()  # Apple's GPUs have no float64
         self._count += samples.shape[-1]
         self._sum = self._sum + samples.sum(dim=-1)
         self._squares = self._squares + samples.square().sum(dim=-1)

@@ -1,5 +1,7 @@
 """The choice of device and precision, with GPUs that are not there."""
 
+import os
+
 import pytest
 import torch
 
@@ -81,6 +83,7 @@ def test_gpus_of_amd_and_intel_are_asked(monkeypatch, kind, library, has_bf16):
 @pytest.mark.parametrize("kind", ["cpu", "mps"])
 def test_cpu_and_apple_compute_in_float32(kind):
     assert precision_of(torch.device(kind)) == FP32_ELSEWHERE
+    assert os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"  # what Apple's GPU cannot do is named, and done by the CPU
 
 
 def test_memory_is_that_of_the_device(machine):
