@@ -70,6 +70,18 @@ def protected(tmp_path_factory):
         yield server
 
 
+def test_five_lines_say_what_was_found(protected):
+    """The first is the address, which the fixture has read."""
+    lines = [protected.process.stdout.readline().decode() for _ in range(4)]
+    assert [line.partition(":")[0] for line in lines] == ["Data", "Open to", "Device", "Base"]
+    data, access, device, base = lines
+    assert f"{protected.data_dir}, " in data
+    assert "whoever has the token" in access
+    assert "cpu, " in device
+    assert "nano. It was asked for" in base
+    assert "It was asked for" in get(f"{protected.url}/health").json()["base_reason"]
+
+
 def test_rest_wants_the_token(protected):
     url = f"{protected.url}/training/datasets"
     assert get(f"{protected.url}/health").status_code == 200
