@@ -182,7 +182,10 @@ def test_other_sites_may_not_frame_it(page, url):
 
 def test_players_exports_and_clients_work_over_https_with_the_path_passed_on(new_page, proxied, seen, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(proxied.certificate))
-    client = Client(proxied.space, auth=("me", TOKEN), ssl_verify=str(proxied.certificate), verbose=False)
+    patient = {"timeout": 180}
+    client = Client(
+        proxied.space, auth=("me", TOKEN), ssl_verify=str(proxied.certificate), verbose=False, httpx_kwargs=patient
+    )
     dataset = client.predict(api_name="/create_example_dataset")
     exported = client.predict(dataset["id"], "folder", api_name="/export_dataset")
     assert zipfile.is_zipfile(exported)
