@@ -14,7 +14,7 @@ from statistics import mean
 
 from benchmarks.report import load_average, machine, table
 from heartmula_studio.cli.demo import WINDOW_SEC, SongSet, demo_config, losses, song_set
-from heartmula_studio.cli.report import Comparison
+from heartmula_studio.cli.report import LossChange
 from heartmula_studio.cli.songs import write_dataset
 from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.finetune.config import TrainConfig
@@ -68,7 +68,7 @@ class Tuning:
         seconds = time.perf_counter() - started
         engine.activate(result.checkpoint)
         after = losses(engine, sets)
-        return Tuned(song, tuple(Comparison(name, before[name], after[name]).change for name in sets), seconds)
+        return Tuned(song, tuple(LossChange(name, before[name], after[name]).change for name in sets), seconds)
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
@@ -23,13 +25,15 @@ MAX_WORKERS = 4  # each holds a gigabyte or two
 # What takes longest, the longest first: it begins before all else, so that no worker is still at one of these when the
 # rest have nothing left to do. `-m "not slow"` leaves these out, all tests with a browser, and all with a server.
 LONG_FILES = (
+    "ui/test_endpoints.py",  # with all that share its server
+    "e2e/test_every_tab.py",  # with all that share its browser
+    "e2e/test_every_field.py",
     "test_recovery.py",
     "services/training/test_workers.py",
     "finetune/test_processes.py",
     "finetune/test_sharding.py",
     "routes/test_openapi_fuzz.py",
     "cli/test_demo.py",
-    "ui/test_endpoints.py",
     "test_readme.py",
     "test_docs.py",
     "services/training/test_without_posix.py",
@@ -42,6 +46,7 @@ LONG_FILES = (
     "finetune/test_environment.py",
     "finetune/test_four_bits.py",
     "finetune/test_train.py",
+    "finetune/test_failures.py",
     "finetune/test_sixteen_bits.py",
     "finetune/costs/test_activations.py",
     "generate/test_adapter.py",
@@ -74,14 +79,44 @@ LONG_FILES = (
 )
 
 
+# What these need is dear to start, so all of each line run in one process and share it; other files go one by one.
+TOGETHER = {
+    "server": ("routes/", "ui/test_endpoints.py", "test_readme.py"),
+    "browser": ("e2e/",),
+}
+APART = ("e2e/test_every_field.py", "e2e/test_quick_start.py", "e2e/test_survival.py", "e2e/test_behind_a_proxy.py")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are cores: tests with a browser or a server wait for them half of the time.
 
-    No workers where only files are named: they take longer to begin than most files take to run.
+    No more than there are cores where those are left out: each loads PyTorch and Gradio, which takes long. No workers
+    where only files are named: they take longer to begin than most files take to run.
     """
-    are_files = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
-    return 0 if are_files else min(psutil.cpu_count() + 1, MAX_WORKERS)
+    if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
+        return 0
+    return min(psutil.cpu_count() + (config.option.markexpr != "not slow"), MAX_WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Scheduling | None":
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Grouped(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(super()._split_scope(nodeid))
+
+    return Grouped(config, log)
+
+
+def group(file: str) -> str:
+    """What a file is run together with; the file itself where that is nothing."""
+    name = file.removeprefix(f"{TESTS.name}/")
+    groups = (group for group, files in TOGETHER.items() if name.startswith(files) and name not in APART)
+    return next(groups, file)
 
 
 def place(path: Path) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME
+from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.velocity_network import VelocityEstimator
 
 SIGMA_MIN = 1e-6
@@ -36,6 +37,8 @@ class FlowMatchingConfig:
         """Raises ValueError for sizes that do not fit together."""
         if self.norm_type != NORM_TYPE:
             raise ValueError(f"norm_type is {self.norm_type!r}, and only {NORM_TYPE!r} is known")
+        if self.use_cosine_sim:
+            raise ValueError("use_cosine_sim is true, and only Euclidean distances are known")
         inputs = 2 * self.out_channels + self.dim
         if self.in_channels != inputs:
             raise ValueError(f"in_channels is {self.in_channels} instead of 2 · out_channels + dim = {inputs}")
@@ -46,22 +49,8 @@ class FlowMatching(nn.Module):
 
     def __init__(self, config: FlowMatchingConfig):
         super().__init__()
-        # Imported here because it takes a second or two, which whoever only reads a codec's config would wait for.
-        from vector_quantize_pytorch import ResidualVQ
-
         self.config = config
-        # Built on the CPU even under the meta device: the library keeps a buffer that no checkpoint stores.
-        with torch.device("cpu"):
-            self.vq_embed = ResidualVQ(
-                dim=config.dim,
-                codebook_size=config.codebook_size,
-                codebook_dim=config.codebook_dim,
-                num_quantizers=config.num_quantizers,
-                decay=config.decay,
-                commitment_weight=config.commitment_weight,
-                threshold_ema_dead_code=config.threshold_ema_dead_code,
-                use_cosine_sim=config.use_cosine_sim,
-            )
+        self.vq_embed = ResidualQuantiser(config.dim, config.codebook_size, config.codebook_dim, config.num_quantizers)
         self.cond_feature_emb = nn.Linear(config.dim, config.dim)
         self.zero_cond_embedding1 = nn.Parameter(torch.randn(config.dim))
         self.estimator = VelocityEstimator(
@@ -85,7 +74,7 @@ class FlowMatching(nn.Module):
         codes: [B, K, T]; noise: [B, 2T, C]; context: [B, T_ctx, C], latents already known for the first T_ctx steps.
         Returns latents [B, 2T, C] whose first T_ctx steps equal `context`.
         """
-        condition = self.condition(self.vq_embed.get_output_from_indices(codes.transpose(1, 2)))
+        condition = self.condition(self.vq_embed.decode(codes.transpose(1, 2)))
         known = torch.zeros_like(noise)
         num_known = 0 if context is None else context.shape[1]
         if context is not None:

@@ -71,7 +71,7 @@ class HeartCodec(nn.Module):
 
     def quantize(self, features: Tensor) -> Tensor:
         """Features [B, T, dim] → codes [B, K, T]."""
-        return self.flow_matching.vq_embed(features)[1].transpose(1, 2)
+        return self.flow_matching.vq_embed.encode(features).transpose(1, 2)
 
     def encode_latents(self, waveform: Tensor) -> Tensor:
         """[B, 2, T] → latents [B, T / samples_per_latent, C], left channel first."""

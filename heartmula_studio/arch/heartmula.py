@@ -62,6 +62,11 @@ class HeartMuLaConfig:
         return {"model_type": "heartmula", "architectures": ["HeartMuLa"], **values}
 
 
+def undrawn_embedding(count: int, width: int) -> nn.Embedding:
+    """An embedding whose weights are still to be drawn or loaded; to draw them on the meta device loads a compiler."""
+    return nn.Embedding.from_pretrained(torch.empty(count, width), freeze=False)
+
+
 class HeartMuLa(nn.Module):
     """K codebooks of V audio tokens, one text column; shapes as documented on each method."""
 
@@ -75,9 +80,9 @@ class HeartMuLa(nn.Module):
         codebooks, vocabulary = config.audio_num_codebooks, config.audio_vocab_size
         self.backbone = Transformer(config.backbone_flavor)
         self.decoder = Transformer(config.decoder_flavor)
-        self.text_embeddings = nn.Embedding(config.text_vocab_size, width)
-        self.audio_embeddings = nn.Embedding(codebooks * vocabulary, width)
-        self.unconditional_text_embedding = nn.Embedding(1, width)
+        self.text_embeddings = undrawn_embedding(config.text_vocab_size, width)
+        self.audio_embeddings = undrawn_embedding(codebooks * vocabulary, width)
+        self.unconditional_text_embedding = undrawn_embedding(1, width)
         self.projection = nn.Linear(width, depth_width, bias=False)
         self.codebook0_head = nn.Linear(width, vocabulary, bias=False)
         self.audio_head = nn.Parameter(torch.empty(codebooks - 1, depth_width, vocabulary))

@@ -7,9 +7,9 @@ streams.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from heartmula_studio.arch.rotary import rotate_half_split
+from heartmula_studio.arch.weight_norm import weight_norm
 
 ROTARY_BASE = 10_000
 MIN_ROTARY_WIDTH = 32

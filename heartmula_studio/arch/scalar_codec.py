@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
+
+from heartmula_studio.arch.weight_norm import weight_norm
 
 QUANTISER_STEPS = 9
 RESIDUAL_DILATIONS = (1, 3, 5, 7, 9)

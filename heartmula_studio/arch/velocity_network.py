@@ -70,7 +70,7 @@ class ModulatedBlock(nn.Module):
         self.attn = SelfAttention(dim, num_heads)
         self.mlp_norm = RMSNorm(dim)
         self.mlp = GatedMLP(dim)
-        self.scale_shift_table = nn.Parameter(torch.randn(6, dim) / dim**0.5)
+        self.scale_shift_table = nn.Parameter(torch.randn(6, dim).mul_(dim**-0.5))
 
     def forward(self, x: Tensor, modulation: Tensor, rope: Tensor) -> Tensor:
         modulation = self.scale_shift_table + modulation
@@ -127,11 +127,11 @@ class VelocityEstimator(nn.Module):
         self.proj_in = ConvProjection(in_channels, dim)
         self.adaln_single = TimeModulation(dim)
         self.transformer_blocks = nn.ModuleList(ModulatedBlock(dim, num_heads) for _ in range(num_layers))
-        self.scale_shift_table = nn.Parameter(torch.randn(2, dim) / dim**0.5)
+        self.scale_shift_table = nn.Parameter(torch.randn(2, dim).mul_(dim**-0.5))
         self.connection_proj = ConvProjection(in_channels + dim, dim_2)
         self.adaln_single_2 = TimeModulation(dim_2)
         self.transformer_blocks_2 = nn.ModuleList(ModulatedBlock(dim_2, num_heads) for _ in range(num_layers_2))
-        self.scale_shift_table_2 = nn.Parameter(torch.randn(2, dim_2) / dim_2**0.5)
+        self.scale_shift_table_2 = nn.Parameter(torch.randn(2, dim_2).mul_(dim_2**-0.5))
         self.proj_out = ConvProjection(dim_2, out_channels)
 
     def forward(self, inputs: Tensor, times: Tensor) -> Tensor:

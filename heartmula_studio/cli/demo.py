@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from heartmula_studio.cli.progress import make_song, training_progress
-from heartmula_studio.cli.report import Comparison, plot_losses, results_table
+from heartmula_studio.cli.report import LossChange, plot_losses, results_table
 from heartmula_studio.cli.songs import SongFile, find_songs, write_dataset
 from heartmula_studio.dataset.clips import Clips, bundled_clips
 from heartmula_studio.errors import CancelledError, InvalidInputError
@@ -57,7 +57,7 @@ def demo(arguments: Namespace) -> int:
     after = losses(engine, sets)
     make_song(engine, request, out / "after.wav")
     plot_losses(RunFolder(job).metrics, out / "loss.png")
-    write_results(out, [Comparison(name, before[name], after[name]) for name in before], notes)
+    write_results(out, [LossChange(name, before[name], after[name]) for name in before], notes)
     return 0
 
 
@@ -104,9 +104,9 @@ def learn(job: Path, config: TrainConfig, adapter: Path, runtime: Runtime) -> tu
     return result.notes
 
 
-def write_results(out: Path, comparisons: list[Comparison], notes: tuple[str, ...]) -> None:
-    table = "\n".join([results_table(comparisons), *(f"\n{note}" for note in notes)])
+def write_results(out: Path, changes: list[LossChange], notes: tuple[str, ...]) -> None:
+    table = "\n".join([results_table(changes), *(f"\n{note}" for note in notes)])
     (out / "results.md").write_text(table + "\n", encoding="utf-8")
-    results = [{**asdict(comparison), "change": comparison.change} for comparison in comparisons]
+    results = [{**asdict(change), "change": change.change} for change in changes]
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\n{table}\n\nListen to {out / 'before.wav'} and {out / 'after.wav'}; the curve is {out / 'loss.png'}.")

@@ -11,7 +11,7 @@ SMOOTHING = 0.9
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LossChange:
     """Losses in nats on one set of songs, before and after."""
 
     songs: str
@@ -24,10 +24,10 @@ class Comparison:
         return self.after / self.before - 1
 
 
-def results_table(comparisons: list[Comparison]) -> str:
+def results_table(changes: list[LossChange]) -> str:
     """A Markdown table that also reads well in a terminal."""
     rows = [("Loss on", "before", "after", "change")]
-    rows += [(c.songs, f"{c.before:.4f}", f"{c.after:.4f}", f"{c.change:+.1%}") for c in comparisons]
+    rows += [(c.songs, f"{c.before:.4f}", f"{c.after:.4f}", f"{c.change:+.1%}") for c in changes]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

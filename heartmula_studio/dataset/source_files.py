@@ -20,6 +20,7 @@ from typing import IO
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
 from heartmula_studio.errors import InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.files.zip_entry import require_common_compression
 from heartmula_studio.lyrics.decoding import decode_lyrics
 
 MAX_ENTRIES = 20_000
@@ -226,8 +227,7 @@ def _zip_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
         for entry in archive.infolist():
             if entry.is_dir():
                 continue
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise NotImplementedError(f"{entry.filename[:200]} is packed in an unusual way")
+            require_common_compression(entry, entry.filename[:200])
             is_link = (entry.external_attr >> 28) == 0o12
             with archive.open(entry) as content:
                 yield _zip_name(entry), None if is_link else content

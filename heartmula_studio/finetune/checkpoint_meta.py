@@ -74,7 +74,7 @@ class CheckpointMeta:
         path = folder / META_FILE
         values = read_json_object(path, HINT)
         try:
-            return TypeAdapter(cls).validate_python(values)
+            return CHECKPOINT_META.validate_python(values)
         except ValidationError as error:
             raise CheckpointCorruptError(f"{path} is damaged: {error.errors()[0]['msg']}.", HINT) from error
 
@@ -87,3 +87,6 @@ class CheckpointMeta:
         text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
         with replaced_file(folder / META_FILE) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+CHECKPOINT_META = TypeAdapter(CheckpointMeta)

@@ -37,9 +37,14 @@ def save_checkpoint(
         if isinstance(setup.network, HeartMuLa):
             write_weights(weights, setup.network.config.to_dict(), temporary, DTYPES[setup.config.checkpoint_dtype])
         else:
+            # PEFT's card is a form that nobody has filled in, and takes longer to write than the weights.
+            setup.network.create_or_update_model_card = leave_out  # type: ignore[method-assign]  # there is no option
             setup.network.save_pretrained(str(temporary), save_embedding_layers=False)
-            (temporary / "README.md").unlink()  # PEFT's card is a form that nobody has filled in
         checkpoint_meta(fingerprint(temporary), setup, progress, figures).write(temporary)
+
+
+def leave_out(output_dir: str) -> None:
+    """Write no card."""
 
 
 def recover_checkpoints(folder: RunFolder) -> None:

@@ -19,6 +19,7 @@ from heartmula_studio.errors import (
     UploadTooLargeError,
 )
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.zip_entry import require_common_compression
 from heartmula_studio.store.provenance import MAX_BYTES as MAX_META_BYTES
 from heartmula_studio.store.provenance import Provenance, read_provenance
 from heartmula_studio.store.records import Method
@@ -221,8 +222,7 @@ def _limit_of(name: str) -> int:
 
 def _extract(file: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, max_bytes: int) -> int:
     """Write one file and return its size; what the archive claims of the size is not believed."""
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise NotImplementedError(f"{path.name} is packed in an unusual way")
+    require_common_compression(entry, path.name)
     size_bytes = 0
     with disk_explained(path), file.open(entry) as source, path.open("xb") as target:
         while chunk := source.read(CHUNK_BYTES):

@@ -6,22 +6,22 @@ learnt less than that the next code is often the same one.
 
 import torch
 from torch import Tensor
-from vector_quantize_pytorch import ResidualVQ
 
 from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 
 FRAME_LOUDNESS = 1.0  # root mean square of a frame's embedding: blocks begin by adding little to it
 FIRST_SHARPNESS, NEXT_SHARPNESS = 0.15, 0.02  # of the first logits, the best of a few values
 
 
 @torch.no_grad()
-def start_from_codewords(model: HeartMuLa, quantiser: ResidualVQ) -> None:
+def start_from_codewords(model: HeartMuLa, quantiser: ResidualQuantiser) -> None:
     """Overwrite embeddings and heads of a model with random weights.
 
     All codebooks share one space. It is embedded in the first of a random set of axes, which the depth decoder sees
     too; the head of each codebook asks how near its codewords are.
     """
-    codewords = [layer._codebook.embed[0] for layer in quantiser.layers]  # K of [codes, codebook dim]
+    codewords = [codebook.embed[0] for codebook in quantiser.codebooks()]  # K of [codes, codebook dim]
     axes = torch.linalg.qr(torch.randn(model.projection.in_features, model.projection.in_features))[0]
     width, depth_width = codewords[0].shape[1], model.projection.out_features
     model.projection.weight.copy_(axes[:depth_width])

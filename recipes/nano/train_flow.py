@@ -87,7 +87,7 @@ def main() -> None:
         frames = int(np.random.default_rng(step).choice(CROP_FRAMES))
         torch.manual_seed(2 * step + rank)
         codes, latents = pool.crops(max(1, arguments.batch // frames), frames, np.random.default_rng((step, rank)))
-        return quantiser.get_output_from_indices(codes), latents
+        return quantiser.decode(codes), latents
 
     def teacher_loss(step: int) -> dict[str, Tensor]:
         quantised, latents = batch_of(step)

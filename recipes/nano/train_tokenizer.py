@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from vector_quantize_pytorch import ResidualVQ
 
-from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.mel_encoder import MelEncoder
 from recipes.nano.audio_pool import AudioPool
 from recipes.nano.sizes import ENCODER, FEATURE_DIM, FLOW, SAMPLES_PER_FRAME
@@ -33,9 +33,7 @@ class Tokenizer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = MelEncoder(ENCODER)
-        self.quantiser = FlowMatching(FLOW).vq_embed
-        for level in self.quantiser.layers:
-            level._codebook.threshold_ema_dead_code = RARE_CODE_USES
+        self.quantiser = trainable_quantiser()
         # Fixed, so that commitment cannot shrink what the codebooks see.
         self.quantiser.project_in.requires_grad_(False)
         self.preview = nn.Linear(FEATURE_DIM, MEL_PER_FRAME * 2 * ENCODER["n_mels"])
@@ -82,6 +80,19 @@ class Tokenizer(nn.Module):
     def preview_loss(self, features: Tensor, mel: Tensor) -> Tensor:
         """Mean absolute error of the mel told from [B, T, dim]; low bands tell pitch, so they count for more."""
         return ((self.preview(features) - mel_frames(mel)).abs() * self.weight).mean()
+
+
+def trainable_quantiser() -> ResidualVQ:
+    """The quantiser of `FlowMatching`, with all that moves its codewords; its tensors have the same names."""
+    return ResidualVQ(
+        dim=FLOW.dim,
+        codebook_size=FLOW.codebook_size,
+        codebook_dim=FLOW.codebook_dim,
+        num_quantizers=FLOW.num_quantizers,
+        decay=FLOW.decay,
+        commitment_weight=FLOW.commitment_weight,
+        threshold_ema_dead_code=RARE_CODE_USES,
+    )
 
 
 def mel_frames(mel: Tensor) -> Tensor:

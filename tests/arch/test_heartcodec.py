@@ -3,11 +3,14 @@
 from ast import literal_eval
 from pathlib import Path
 
+import pytest
 import torch
+from vector_quantize_pytorch import ResidualVQ
 
 from heartmula_studio.arch import velocity_network
 from heartmula_studio.arch.encoder import HeartCodecEncoder
 from heartmula_studio.arch.mel_encoder import MelEncoder
+from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.rotary import rope_table
 from heartmula_studio.arch.scalar_codec import fold_bands, unfold_bands
 
@@ -16,8 +19,24 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 @torch.no_grad()
 def test_quantiser_embeds_codes_as_golden(golden_heartcodec, golden):
-    embedded = golden_heartcodec.flow_matching.vq_embed.get_output_from_indices(golden["codec.codes"].transpose(1, 2))
+    embedded = golden_heartcodec.flow_matching.vq_embed.decode(golden["codec.codes"].transpose(1, 2))
     torch.testing.assert_close(embedded, golden["codec.rvq_embedding"], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("codebook_dim", [8, 32])
+def test_quantiser_is_that_of_the_library_to_the_bit(codebook_dim):
+    """Trained a little, so that its codewords and flags are what training leaves."""
+    torch.manual_seed(0)
+    sizes = {"dim": 32, "codebook_size": 64, "codebook_dim": codebook_dim, "num_quantizers": 5}
+    library, features = ResidualVQ(**sizes), torch.randn(3, 50, 32)
+    library(features)
+    own = ResidualQuantiser(**sizes)
+    assert own.load_state_dict(library.state_dict()) == ([], [])
+    quantised, codes, _ = library.eval()(features)
+    assert torch.equal(own.encode(features), codes)
+    assert torch.equal(own.decode(codes), library.get_output_from_indices(codes))
+    torch.testing.assert_close(own.decode(codes), quantised)
 
 
 @torch.no_grad()

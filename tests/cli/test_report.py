@@ -1,11 +1,11 @@
 """The demo's table and plot."""
 
-from heartmula_studio.cli.report import Comparison, plot_losses, results_table, smoothed
+from heartmula_studio.cli.report import LossChange, plot_losses, results_table, smoothed
 from tests.training_events import evaluation, lines, step
 
 
 def test_table_shows_losses_to_four_decimals_and_the_change():
-    table = results_table([Comparison("held-out song", 4.0, 3.8), Comparison("another style", 4.0, 4.04)])
+    table = results_table([LossChange("held-out song", 4.0, 3.8), LossChange("another style", 4.0, 4.04)])
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     assert rows[2] == ["held-out song", "4.0000", "3.8000", "-5.0%"]
     assert rows[3] == ["another style", "4.0000", "4.0400", "+1.0%"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from vector_quantize_pytorch import ResidualVQ
 
 from heartmula_studio.arch.checkpoints import BaseFolder, load_heartcodec
 from heartmula_studio.arch.encoder import HeartCodecEncoder
+from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.codec.codec import Codec, seeded_noise
 from heartmula_studio.errors import CancelledError, CheckpointMissingError, InvalidInputError, SilentAudioError
 from tests.golden import fill
@@ -28,7 +28,7 @@ def encoding_codec():
     encoder = HeartCodecEncoder({"feature_extractors": case["feature_extractors"], "query": case["query"]})
     assert len(encoder.state_dict()) == case["n_tensors"]
     heartcodec.encoder = fill.fill_deterministic_(encoder, "encoder.").eval()
-    quantiser = ResidualVQ(dim=512, codebook_size=case["codebook_size"], codebook_dim=32, num_quantizers=8).eval()
+    quantiser = ResidualQuantiser(512, case["codebook_size"], codebook_dim=32, num_quantizers=8)
     heartcodec.flow_matching.vq_embed = fill.fill_deterministic_(quantiser, "decoder.quantizer.")
     return Codec(heartcodec, "golden")
 

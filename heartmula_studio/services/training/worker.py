@@ -1,8 +1,8 @@
 """`python -m heartmula_studio.services.training.worker JOB_FOLDER`: the process of one training job.
 
-It turns the job's songs into the dataset, where that is not done yet, then becomes the trainer of the same folder: one
-process, or `accelerate launch` where a person's own configuration says what to start. It knows nothing of the server
-that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
+It turns the job's songs into the dataset, where that is not done yet, then trains in the same folder: itself on a CPU,
+as another program in its place on a GPU, or by `accelerate launch` where a person's own configuration says what to
+start. It knows nothing of the server that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
 """
 
 import argparse
@@ -44,10 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."),
         )
         raise
-    return become(
-        training_command(folder.path, options.accelerate_config),
-        training_environment(options.device, options.accelerate_config),
-    )
+    environment = training_environment(options.device, options.accelerate_config)
+    if trains_itself(options.device, options.accelerate_config):
+        os.environ.update(environment)
+        from heartmula_studio.finetune.__main__ import main as train
+
+        return train([str(folder.path)])
+    return become(training_command(folder.path, options.accelerate_config), environment)
 
 
 def prepare(folder: JobFolder, options: argparse.Namespace) -> None:
@@ -83,6 +86,11 @@ def command(job_dir: Path, device: str, max_song_sec: float, accelerate_config: 
     if accelerate_config:
         options += ["--accelerate-config", str(accelerate_config)]
     return [sys.executable, "-m", "heartmula_studio.services.training.worker", str(job_dir), *options]
+
+
+def trains_itself(device: str, accelerate_config: Path | None) -> bool:
+    """Whether this process goes on as the trainer: it need not give back what a GPU holds, and has PyTorch loaded."""
+    return accelerate_config is None and device_kind(device) == "cpu"
 
 
 def training_command(job_dir: Path, accelerate_config: Path | None) -> list[str]:
