@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from vector_quantize_pytorch import ResidualVQ
 
 from heartmula_studio.arch import velocity_network
 from heartmula_studio.arch.encoder import HeartCodecEncoder
@@ -27,6 +26,8 @@ def test_quantiser_embeds_codes_as_golden(golden_heartcodec, golden):
 @pytest.mark.parametrize("codebook_dim", [8, 32])
 def test_quantiser_is_that_of_the_library_to_the_bit(codebook_dim):
     """Trained a little, so that its codewords and flags are what training leaves."""
+    from vector_quantize_pytorch import ResidualVQ  # takes seconds, which every process of the tests would wait
+
     torch.manual_seed(0)
     sizes = {"dim": 32, "codebook_size": 64, "codebook_dim": codebook_dim, "num_quantizers": 5}
     library, features = ResidualVQ(**sizes), torch.randn(3, 50, 32)
