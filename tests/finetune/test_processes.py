@@ -17,7 +17,7 @@ TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth
 
 
 def test_two_processes_that_are_stopped_end_with_the_code_for_it(make_job):
-    job = make_job(gradient_accumulation_steps=2)
+    job = make_job(method="full", gradient_accumulation_steps=2)  # which loads no PEFT
     (job / "stop").touch()
     stopped = launch(job, "--cpu", "--num_processes", "2")
     assert f"exit status {CancelledError.exit_code}." in stopped.stderr
@@ -92,7 +92,7 @@ def test_two_machines_are_one_run_and_must_share_what_is_saved(make_job, tmp_pat
 
     With a folder for each machine a resumed run died without a word: only the main process has saved a state.
     """
-    job = make_job("shared", epochs=1)
+    job = make_job("shared", method="full", epochs=1)
     own = shutil.copytree(job, tmp_path / "own")
     (job / "stop").touch()
     for run in run_two_machines(job, job):
