@@ -21,6 +21,7 @@ TIMEOUT_SEC = 600
 WORKER = """
 from heartmula_studio.services.training import worker
 script, trainer = sys.argv.pop(), worker.training_command
+worker.trains_itself = lambda *given: False
 worker.training_command = lambda *given: [sys.executable, "-c", script, *trainer(*given)[3:]]
 sys.exit(worker.main())
 """
