@@ -30,7 +30,7 @@ def remove_model(name: Name, studio: StudioDep) -> None:
     studio.models.remove(name)
 
 
-@router.post("/{name}/download", status_code=202, responses=documented(404, 409, 502))
+@router.post("/{name}/download", status_code=202, responses=documented(404, 409, 502, 503))
 def download_model(name: Name, studio: StudioDep) -> ModelAnswer:
     """Download a model from the Hugging Face Hub, or go on with a download where it ended."""
     return ModelAnswer.of(studio.models.download(name))

@@ -12,7 +12,7 @@ def test_the_official_model_over_rest(server):
         assert (model["name"], model["status"], model["licence"]) == (name, "absent", "Apache-2.0")
         assert http.get(f"/models/{name}").json()["size_bytes"] == model["size_bytes"] > 20e9
         refused = http.post(f"/models/{name}/download")
-        assert (refused.status_code, refused.json()["error"]["code"]) == (502, "hub")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "hub_unreachable")
         assert "HF_HUB_OFFLINE" in refused.json()["error"]["hint"]
         assert http.post(f"/models/{name}/cancel").status_code == 409
         for method, path in (

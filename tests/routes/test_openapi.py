@@ -17,6 +17,16 @@ POST /training/checkpoints/{id}/activate · POST /training/checkpoints/{id}/deac
 POST /training/checkpoints/{id}/compare · POST /training/datasets/import · GET /training/datasets/{id}/export
 POST /generate/music · GET /generate · GET /generate/{id} · GET /generate/{id}/audio · DELETE /generate/{id}
 POST /generate/{id}/cancel · GET /styles · POST /styles/custom · DELETE /styles/custom/{name} · GET /health
+GET /models · GET /models/{name} · DELETE /models/{name} · POST /models/{name}/download · POST /models/{name}/cancel
+POST /models/{name}/verify · GET /training/checkpoints/{id}/provenance · GET /hub/search
+GET /hub/repos/{owner}/{name} · POST /hub/datasets/pull · POST /hub/datasets/{id}/push · POST /hub/styles/pull
+POST /hub/styles/{id}/push · GET /training/jobs/{id}/rungs · GET /training/jobs/{id}/rungs/{step}
+GET /training/jobs/{id}/rungs/{step}/download · GET /training/jobs/{id}/rungs/{step}/previews/{number}
+POST /training/jobs/{id}/rungs/{step}/activate · POST /training/jobs/{id}/rungs/{step}/compare
+POST /training/jobs/{id}/rungs/{step}/keep · POST /training/jobs/{id}/rungs/{step}/star
+GET /training/jobs/{id}/auditions · POST /training/jobs/{id}/auditions
+GET /training/jobs/{id}/auditions/{audition_id} · POST /training/jobs/{id}/auditions/{audition_id}/votes
+GET /training/jobs/{id}/auditions/{audition_id}/trials/{trial}/{side}
 """
 
 

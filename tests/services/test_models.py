@@ -12,7 +12,14 @@ import pytest
 
 from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.arch.official import OFFICIAL_MODELS
-from heartmula_studio.errors import ConflictError, HubError, NotFoundError, StorageError
+from heartmula_studio.errors import (
+    ConflictError,
+    HubAccessError,
+    HubError,
+    HubUnreachableError,
+    NotFoundError,
+    StorageError,
+)
 from heartmula_studio.services.library import hub_files
 from heartmula_studio.services.library.model_folder import ModelFolder
 from heartmula_studio.services.library.models import ModelService
@@ -188,25 +195,25 @@ def test_a_disk_that_fills_up_ends_the_download_with_the_reason(hub, service, mo
     assert (failed.error.code, "make room" in failed.error.hint) == ("storage", True)
 
 
-@pytest.mark.parametrize(("what", "word"), [("gated", "accepted its terms"), ("gone", "not on the Hub")])
-def test_what_the_hub_does_not_give_out_is_told_at_once(hub, service, settings, what, word):
+@pytest.mark.parametrize(("what", "kind"), [("gated", HubAccessError), ("gone", NotFoundError)])
+def test_what_the_hub_does_not_give_out_is_told_at_once(hub, service, settings, what, kind):
     key = "model", MODEL.parts[0].repo
     if what == "gated":
         hub.repos[key].gated = True
     else:
         del hub.repos[key]
-    with pytest.raises(HubError, match=word):
+    with pytest.raises(kind, match=MODEL.parts[0].repo):
         service.download(MODEL.name)
     assert not settings.official_dir.exists()
 
 
 def test_without_a_network_the_reason_is_told(hub, service, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(HubError, match="stay offline"):
+    with pytest.raises(HubUnreachableError):
         service.download(MODEL.name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(HubError, match="cannot be reached"):
+    with pytest.raises(HubUnreachableError, match="cannot be reached"):
         service.download(MODEL.name)
 
 

@@ -5,21 +5,13 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import httpx2
 from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
@@ -29,6 +21,7 @@ from heartmula_studio.errors import HubError
 from heartmula_studio.files.atomic import flush_to_disk
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.moving import move, remove
+from heartmula_studio.services.library.hub import hub_errors
 
 UNFINISHED = ".incomplete"
 BLOCK_BYTES = 2**22
@@ -54,8 +47,8 @@ class HubFile:
 
 
 def list_files(repo: str, folder: str, wanted: re.Pattern[str]) -> list[HubFile]:
-    """List the files of a repository's newest commit whose names match. Raises HubError."""
-    with hub_explained(repo):
+    """List the files of a repository's newest commit whose names match. Raises as `hub_errors`."""
+    with hub_errors(repo):
         api = HfApi()
         revision = api.model_info(repo).sha or "main"
         entries = list(api.list_repo_tree(repo, recursive=True, revision=revision))
@@ -77,15 +70,15 @@ def list_files(repo: str, folder: str, wanted: re.Pattern[str]) -> list[HubFile]
 def fetch(file: HubFile, target: Path, watch: Watch) -> None:
     """Have a whole file at `target`, going on with what an earlier call left beside it.
 
-    Raises HubError, also for other bytes than the Hub announced, which are removed; StorageError; and what `watch`
-    raises, which leaves what has come.
+    Raises as `hub_errors`; HubError also for other bytes than the Hub announced, which are removed; StorageError; and
+    what `watch` raises, which leaves what has come.
     """
     partial = unfinished(target)
     with disk_explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         if size_of(partial) > file.size_bytes:
             remove(partial)
-        with partial.open("ab") as output, hub_explained(file.repo):
+        with partial.open("ab") as output, hub_errors(file.repo):
             stream(file, output, size_of(partial), watch)
         flush_to_disk(partial)
         if not matches(file, partial, ignore):
@@ -98,7 +91,7 @@ def fetch(file: HubFile, target: Path, watch: Watch) -> None:
 
 
 def stream(file: HubFile, output: BinaryIO, done: int, watch: Watch) -> None:
-    """Append to an open file what follows its first `done` bytes."""
+    """Append to an open file what follows its first `done` bytes. Raises HubError, StorageError."""
 
     class Bar(tqdm):  # type: ignore[type-arg]  # the client wants a bar of this kind; it counts nothing
         """Is not shown, and passes on what it is told."""
@@ -111,7 +104,16 @@ def stream(file: HubFile, output: BinaryIO, done: int, watch: Watch) -> None:
             return None
 
     url, headers = hf_hub_url(file.repo, file.name, revision=file.revision), build_hf_headers()
-    http_get(url, output, resume_size=done, headers=headers, expected_size=file.size_bytes, tqdm_class=Bar)
+    try:
+        http_get(url, output, resume_size=done, headers=headers, expected_size=file.size_bytes, tqdm_class=Bar)
+    except (HfHubHTTPError, OfflineModeIsEnabled):  # they count as errors of the system, too
+        raise
+    except OSError as error:
+        if error.errno is None:
+            hint = "Download it again; it goes on from there."
+            raise HubError(f"{file.name} of {file.repo} came cut off: {error}", hint) from error
+        with disk_explained(Path(output.name)):
+            raise
 
 
 def matches(file: HubFile, path: Path, watch: Watch) -> bool:
@@ -140,29 +142,3 @@ def size_of(path: Path) -> int:
 
 def ignore(_: int) -> None:
     """Watch nothing."""
-
-
-@contextmanager
-def hub_explained(repo: str) -> Iterator[None]:
-    """Raise HubError, saying what to do, for whatever keeps the Hub from answering."""
-    try:
-        yield
-    except OfflineModeIsEnabled as error:
-        raise HubError("This studio is told to stay offline.", "Unset HF_HUB_OFFLINE and start it again.") from error
-    except GatedRepoError as error:
-        hint = f"Accept them at https://huggingface.co/{repo}, make a token there, and set HF_TOKEN to it."
-        raise HubError(f"{repo} is given out only to those who have accepted its terms.", hint) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        hint = "Look for it at https://huggingface.co; HF_TOKEN says who is asking."
-        raise HubError(f"{repo} is not on the Hub, or not for this account.", hint) from error
-    except HfHubHTTPError as error:
-        answer = f"The Hub answers {error.response.status_code} for {repo}."
-        raise HubError(answer, "Try again later; what has come stays.") from error
-    except httpx2.HTTPError as error:
-        hint = "Look at the connection, and at HF_ENDPOINT and HTTPS_PROXY. What has come stays."
-        raise HubError(f"The Hub cannot be reached: {error or type(error).__name__}.", hint) from error
-    except OSError as error:
-        if error.errno is not None:  # the disk's
-            raise
-        hint = "Download it again; it goes on from there."
-        raise HubError(f"A file of {repo} came cut off: {error}", hint) from error

@@ -61,7 +61,7 @@ class ModelFolder:
     def make_plan(self) -> DownloadPlan:
         """Return the plan of the download, asking the Hub where none has begun; see that the disk can take it.
 
-        Raises HubError, StorageError; nothing is written then.
+        Raises as `hub_errors`, StorageError; nothing is written then.
         """
         plan = self.read_plan()
         if plan is None:

@@ -57,8 +57,8 @@ class ModelService:
     def download(self, name: str) -> ModelState:
         """Begin a download, or go on with one.
 
-        Raises NotFoundError, ConflictError while the model is being worked on, HubError where the Hub does not say what
-        there is, StorageError where the disk cannot take it.
+        Raises NotFoundError, ConflictError while the model is being worked on, as `hub_errors` where the Hub does not
+        say what there is, StorageError where the disk cannot take it.
         """
         folder = self._folder(name)
         return self._start(name, "downloading", lambda: self._download(folder))
@@ -118,28 +118,28 @@ class ModelService:
 
     def _start(self, name: str, status: ModelStatus, prepare: Callable[[], Callable[[], None]]) -> ModelState:
         """Do what may be refused at once, then have a thread do the rest under the model's lock."""
-        started: list[BaseException] = []
-        is_started = threading.Event()
+        refused: list[BaseException] = []
+        is_begun = threading.Event()
 
         def run() -> None:
-            with ExitStack() as lock:
-                try:
+            try:
+                with ExitStack() as lock:
                     self._lock(name, lock)
                     work = prepare()
-                except BaseException as error:
-                    started.append(error)
-                    is_started.set()
-                    return
-                self._working[name], self._errors[name] = status, None
-                is_started.set()
-                self._work(name, work)
+                    self._working[name], self._errors[name] = status, None
+                    is_begun.set()
+                    self._work(name, work)
+            except BaseException as error:
+                refused.append(error)
+            finally:
+                is_begun.set()
 
         thread = threading.Thread(target=run, name=f"{status} {name}", daemon=True)
         self._threads = [thread, *(other for other in self._threads if other.is_alive())]
         thread.start()
-        is_started.wait()
-        if started:
-            raise started[0]
+        is_begun.wait()
+        if refused:
+            raise refused[0]
         return self.get(name)
 
     def _work(self, name: str, work: Callable[[], None]) -> None:
