@@ -21,7 +21,7 @@ Side = Annotated[str, Path(description="a or b.", examples=["a"])]
 @router.post("", status_code=201, responses=documented(404, 409))
 def start_audition(id: Id, body: NewAudition, studio: StudioDep) -> AuditionAnswer:
     """Draw pairs of songs, by the base and by a rung; which is which is told at the end."""
-    return AuditionAnswer.of(studio.auditions.start(id, body.step, body.trials))
+    return AuditionAnswer.of(studio.auditions.start(id, body.step, body.trials, body.question))
 
 
 @router.get("", responses=documented(404))

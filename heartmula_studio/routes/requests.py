@@ -9,6 +9,7 @@ from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.store.records import Method, Rights, SongFormat
+from heartmula_studio.store.views import AuditionQuestion
 
 
 class Body(BaseModel):
@@ -101,11 +102,14 @@ class Keeping(Body):
 class NewAudition(Body):
     step: int = Field(description="Of the rung that is compared with the base.", examples=[120])
     trials: int = Field(8, description="Pairs of songs to judge.", examples=[8])
+    question: AuditionQuestion = Field(
+        "told", description="told: which song is the rung's. preferred: which one is liked better.", examples=["told"]
+    )
 
 
 class Vote(Body):
     trial: int = Field(description="From 0 on.", examples=[0])
-    choice: str = Field(description="The side, a or b, that is taken for the trained one.", examples=["a"])
+    choice: str = Field(description="The side, a or b: taken for the trained one, or preferred.", examples=["a"])
 
 
 class SongSettings(create_model("SongSettings", __base__=Body, **SONG_FIELDS)):  # type: ignore[misc]  # dynamic

@@ -35,6 +35,7 @@ from heartmula_studio.store.records import (
 )
 from heartmula_studio.store.views import (
     Audition,
+    AuditionQuestion,
     AuditionResult,
     HubRepo,
     ImportedDataset,
@@ -255,6 +256,7 @@ class AuditionAnswer(Answer):
     created_at: Time
     trials: tuple[TrialAnswer, ...]
     result: AuditionResult | None
+    question: AuditionQuestion
 
 
 class ModelAnswer(Answer):

@@ -167,9 +167,12 @@ class LadderView:
     is_audible: bool | None
 
 
+AuditionQuestion = Literal["told", "preferred"]
+
+
 @dataclass(frozen=True)
 class AuditionTrial:
-    """Two songs of one number, `a` and `b`. `choice` is the side taken for the trained one, `trained` which it is.
+    """Two songs of one number, `a` and `b`. `choice` is the side voted for, `trained` the trained one.
 
     `trained` is told when all votes are in.
     """
@@ -203,6 +206,7 @@ class Audition:
     created_at: str
     trials: tuple[AuditionTrial, ...]
     result: AuditionResult | None
+    question: AuditionQuestion = "told"
 
 
 @dataclass(frozen=True)

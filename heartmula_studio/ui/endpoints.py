@@ -14,6 +14,7 @@ from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.store.style_files import StyleFormat
+from heartmula_studio.store.views import AuditionQuestion
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.endpoint_calls import call, in_thread
 from heartmula_studio.ui.files import served_copy, served_file, served_stream, uploaded_file
@@ -244,9 +245,11 @@ class Endpoints:
         filename, chunks = await in_thread(self._studio.ladder.download, job_id, step)
         return await in_thread(served_stream, filename, chunks)
 
-    async def start_audition(self, job_id: str, step: int, trials: int = 8) -> dict:
+    async def start_audition(
+        self, job_id: str, step: int, trials: int = 8, question: AuditionQuestion = "told"
+    ) -> dict:
         """Draw pairs of songs, by the base and by a rung; which is which is told at the end."""
-        return await call(self._studio.auditions.start, job_id, step, trials)
+        return await call(self._studio.auditions.start, job_id, step, trials, question)
 
     async def list_auditions(self, job_id: str) -> list[dict]:
         """All auditions of a job, oldest first."""

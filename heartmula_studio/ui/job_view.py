@@ -9,6 +9,7 @@ from typing import Any, Literal
 from heartmula_studio.finetune.events import StartEvent, StepEvent, TrainingEvent, from_lines
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job, Method
 from heartmula_studio.ui import html
+from heartmula_studio.ui.ladder_view import has_warning
 from heartmula_studio.ui.loss_chart import LossPoints, loss_chart
 
 Trend = Literal["falling", "constant", "rising"]
@@ -44,6 +45,7 @@ class JobView:
     heading: str
     numbers: str
     notices: str
+    ladder: Mapping[str, Any] | None  # as `ladder.js` draws it
     chart: str
     log: str
     actions: tuple[Action, ...]
@@ -56,13 +58,15 @@ def job_view(
     log_lines: Sequence[str],
     log_scale: bool,
     style: Checkpoint | None = None,
+    ladder: Mapping[str, Any] | None = None,
 ) -> JobView:
-    """`metrics`: as of `Studio.jobs.metrics`."""
+    """`metrics`: as of `Studio.jobs.metrics`; `ladder`: as of `ladder_view.ladder_value`."""
     events = list(from_lines(metrics))
     return JobView(
         heading=heading(job),
         numbers=numbers(job),
-        notices=notices(job, events),
+        notices=notices(job, events, has_warning(ladder)),
+        ladder=ladder,
         chart=loss_chart(LossPoints.of(events), log_scale),
         log=log_tail(log_lines),
         actions=ACTIONS[job.status],
@@ -100,26 +104,29 @@ def numbers(job: Job) -> str:
     return bar + readings(values)
 
 
-def notices(job: Job, events: Sequence[TrainingEvent]) -> str:
+def notices(job: Job, events: Sequence[TrainingEvent], is_flawed: bool) -> str:
     """Return the outcome as HTML, with advice on the loss curve."""
-    return ending(job) + tip(job, loss_trend(events))
+    return ending(job, is_flawed) + tip(job, loss_trend(events))
 
 
-def ending(job: Job) -> str:
+def ending(job: Job, is_flawed: bool) -> str:
     if job.error:
         return html.notice("error", job.error.message, job.error.hint)
     if job.status == "completed":
-        return completed(job)
+        return completed(job, is_flawed)
     if job.status in ("interrupted", "cancelled", "failed"):
         return html.notice("warning", job.message or job.status.capitalize())
     return ""
 
 
-def completed(job: Job) -> str:
-    """Return whether the style has learned, as far as the held-out song tells."""
-    if job.learned:
-        return html.notice("success", "Your style is ready.", job.message)
-    return html.notice("info" if job.learned is None else "warning", "The training has finished.", job.message)
+def completed(job: Job, is_flawed: bool) -> str:
+    """Return whether the style can be heard. That the loss fell says only that something was learnt.
+
+    is_flawed: something speaks against the rung that it was made from.
+    """
+    if job.is_audible is None:
+        return html.notice("info", "The training has finished.", job.message)
+    return html.notice("success" if job.is_audible and not is_flawed else "warning", job.message)
 
 
 def tip(job: Job, trend: Trend | None) -> str:

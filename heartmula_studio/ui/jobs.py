@@ -15,7 +15,9 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.job_view import LOG_LINES, JobView, job_card, job_view
+from heartmula_studio.ui.ladder import Value, build_ladder, connect_ladder, read_ladder
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
+from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET, render_list
 
 POLL_SEC = 0.7
@@ -31,6 +33,7 @@ class JobPane:
     heading: gr.HTML
     notices: gr.HTML
     numbers: gr.HTML
+    ladder: gr.HTML
     chart: gr.HTML
     log: gr.HTML
     stop: gr.Button
@@ -47,7 +50,8 @@ class JobPane:
 
 
 PLACES = 3  # outputs before those of the pane: which job is shown, and whether there is any
-TEXTS = ("heading", "notices", "numbers", "chart", "log")  # in the order of the pane
+TEXTS = ("heading", "notices", "numbers", "ladder", "chart", "log")  # in the order of the pane
+LADDER_EVENTS = ("rung", "preview", "previews_skipped", "figures", "eval")
 BUTTONS = ("stop", "cancel", "resume", "clone", "delete")
 
 
@@ -81,7 +85,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     # with everything that is sent.
     gr.on(
         [opened, *on_change(context.job_id, log_scale, context.changes.jobs, context.changes.checkpoints)],
-        partial(watch_job, context.studio),
+        partial(watch_job, context.studio, context.players),
         inputs=[gr.State(LatestOnly()), context.job_id, shown, log_scale],
         outputs=[shown, nothing, some, *pane.outputs],
         concurrency_limit=None,
@@ -89,6 +93,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
         **QUIET,
     )
     _connect_buttons(context, pane, shown)
+    connect_ladder(context, pane.ladder)
     context.open_tab_after(open_models.click(lambda: None, **QUIET), "models")
 
 
@@ -106,9 +111,10 @@ def _build_pane(context: PageContext, shown: gr.State) -> tuple[JobPane, gr.Chec
         delete = gr.Button("🗑️ Delete", size="sm", min_width=80)
     _build_clone(context, clone, shown)
     _build_deletion(context, delete, shown)
+    ladder = build_ladder()
     log_scale = gr.Checkbox(label="Log scale", container=False)
     chart, log = gr.HTML(), gr.HTML()
-    pane = JobPane(heading, notices, numbers, chart, log, stop, cancel, resume, clone, delete, done, activate)
+    pane = JobPane(heading, notices, numbers, ladder, chart, log, stop, cancel, resume, clone, delete, done, activate)
     return pane, log_scale, open_models
 
 
@@ -193,22 +199,32 @@ def selected_id(studio: Studio, remembered: str, shown: str) -> str:
 class JobReader:
     """Reads one job for one page, and only what has changed since."""
 
-    def __init__(self, studio: Studio, id: str, log_scale: bool):
-        self._studio, self._id, self._log_scale = studio, id, log_scale
+    def __init__(self, studio: Studio, players: Players, id: str, log_scale: bool):
+        self._studio, self._players, self._id, self._log_scale = studio, players, id, log_scale
         self._log, self._log_offset = "", 0
         self._metrics: list[dict] = []
         self._job: Job | None = None
+        self._ladder: Value | None = None
+        self._ladder_stage: object = None
 
     def read(self) -> JobView:
         """Return the job as it is now. Raises NotFoundError when it was deleted."""
         job = self._studio.jobs.get(self._id)
         if job != self._job:
             self._job, self._metrics = job, self._studio.jobs.metrics(self._id)
-        return job_view(job, self._metrics, self._log_lines(), self._log_scale, find_style(self._studio, job))
+        style = find_style(self._studio, job)
+        return job_view(job, self._metrics, self._log_lines(), self._log_scale, style, self._read_ladder(job))
 
     def is_over(self) -> bool:
         """Whether the job, as it was last read, has ended."""
         return self._job is not None and self._job.status not in UNDER_WAY
+
+    def _read_ladder(self, job: Job) -> Value | None:
+        """The ladder, read again when the run has written of it or has ended."""
+        stage = job.status, sum(event["event"] in LADDER_EVENTS for event in self._metrics)
+        if stage != self._ladder_stage:
+            self._ladder_stage, self._ladder = stage, read_ladder(self._studio, self._players, self._id)
+        return self._ladder
 
     def _log_lines(self) -> list[str]:
         more = "begin"
@@ -219,26 +235,26 @@ class JobReader:
 
 
 async def watch_job(
-    studio: Studio, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
+    studio: Studio, players: Players, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
 ) -> AsyncIterator[list]:
     """Yield the outputs of the tab whenever the selected job has changed, until it ends or is watched anew.
 
     The last of them changes nothing. Gradio 6.31 sends it again when a generator has ended, and by then the page may
     show another job.
     """
-    async for outputs in _job_outputs(studio, latest, remembered, shown, log_scale):
+    async for outputs in _job_outputs(studio, players, latest, remembered, shown, log_scale):
         yield outputs
     yield [gr.skip()] * (PLACES + len(JobPane.__annotations__))
 
 
 async def _job_outputs(
-    studio: Studio, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
+    studio: Studio, players: Players, latest: LatestOnly, remembered: str, shown: str, log_scale: bool
 ) -> AsyncIterator[list]:
     number, id = latest.start(), selected_id(studio, remembered, shown)
     places = [id, gr.update(visible=not id), gr.update(visible=bool(id))]
     if not id:
         yield [*places, *[gr.skip()] * len(JobPane.__annotations__)]
-    reader, last = JobReader(studio, id, log_scale), None
+    reader, last = JobReader(studio, players, id, log_scale), None
     while id:
         started = time.perf_counter()
         try:
@@ -257,8 +273,9 @@ async def _job_outputs(
 
 def updates(last: JobView | None, view: JobView) -> list:
     """Return updates for the pane; parts that have not changed are skipped."""
-    pairs = [(getattr(last, part, None), getattr(view, part)) for part in TEXTS]
-    texts = [gr.skip() if new == old else new for old, new in pairs]
+    texts = [getattr(view, part) for part in TEXTS]
+    if last:
+        texts = [gr.skip() if new == getattr(last, part) else new for part, new in zip(TEXTS, texts, strict=True)]
     if last and (last.actions, last.style) == (view.actions, view.style):
         return texts + [gr.skip()] * (len(BUTTONS) + 2)
     buttons = [gr.update(visible=action in view.actions) for action in BUTTONS]

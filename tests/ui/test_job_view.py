@@ -111,12 +111,21 @@ def test_a_failure_comes_with_what_to_do():
     assert "Too little memory. Use LoRA." in text_of(notices)
 
 
-@pytest.mark.parametrize(("learned", "kind"), [(True, "success"), (None, "info"), (False, "warning")])
-def test_a_style_is_ready_only_where_something_was_learnt(learned, kind):
-    said = view(replace(JOB, status="completed", learned=learned, message="What happened.")).notices
+@pytest.mark.parametrize(("audible", "kind"), [(True, "success"), (None, "info"), (False, "warning")])
+def test_a_style_is_ready_only_where_it_can_be_heard(audible, kind):
+    """A green tick said "Your style is ready" of one that nobody could hear, over the words "It did not fall"."""
+    said = view(replace(JOB, status="completed", learned=True, is_audible=audible, message="What happened.")).notices
     assert f"notice-{kind}" in said
     assert "What happened." in said
-    assert ("ready" in said, "✅" in said) == (learned is True, learned is True)
+    assert ("✅" in said) == (audible is True)
+    assert "ready" not in said
+
+
+def test_an_audible_style_with_a_flaw_gets_no_tick():
+    job = replace(JOB, status="completed", is_audible=True, message="Audible, but copied.")
+    for kind, tick in (("warning", "⚠️"), ("good", "✅")):
+        ladder = {"rungs": [{"is_recommended": True, "words": [(kind, "")]}]}
+        assert tick in job_view(job, (), (), log_scale=False, ladder=ladder).notices
 
 
 def test_the_made_style_is_part_of_the_view():

@@ -5,6 +5,7 @@ import asyncio
 import gradio as gr
 
 from heartmula_studio.ui.jobs import LatestOnly, selected_id, watch_job
+from heartmula_studio.ui.players import Players
 from tests.still_studio import filled, settings_for, still_studio
 
 
@@ -26,10 +27,10 @@ def test_a_watch_that_ends_says_nothing_of_its_job_again(tmp_path):
     studio = still_studio(settings_for(tmp_path / "data"))
     dataset = filled(studio)
     first, second = (studio.jobs.start(dataset.id, "lora").id for _ in range(2))
-    latest = LatestOnly()
+    players, latest = Players(tmp_path / "data"), LatestOnly()
 
     async def outputs_of_two() -> tuple[list, list, list]:
-        old, new = (watch_job(studio, latest, id, "", False) for id in (first, second))
+        old, new = (watch_job(studio, players, latest, id, "", False) for id in (first, second))
         return await anext(old), await anext(new), [outputs async for outputs in old]
 
     of_first, of_second, last = asyncio.run(outputs_of_two())

@@ -13,7 +13,7 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.training.ladder import LadderService
 from heartmula_studio.store.records import Count, Record, Time, utc_now
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import Audition, AuditionResult, AuditionTrial
+from heartmula_studio.store.views import Audition, AuditionQuestion, AuditionResult, AuditionTrial
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -43,6 +43,7 @@ class StoredAudition(Record):
     step: Count
     created_at: Time
     trials: tuple[StoredTrial, ...]
+    question: AuditionQuestion = "told"
 
     @property
     def is_over(self) -> bool:
@@ -55,13 +56,17 @@ class AuditionService:
     def __init__(self, store: Store, ladder: LadderService):
         self._store, self._ladder = store, ladder
 
-    def start(self, job_id: str, step: int, trials: int = 8) -> Audition:
+    def start(self, job_id: str, step: int, trials: int = 8, question: AuditionQuestion = "told") -> Audition:
         """Draw the pairs of a blind comparison of a rung with the base.
+
+        question: "told" asks which song is the rung's, "preferred" which one is preferred.
 
         Raises NotFoundError for an unknown job or rung, ConflictError where no songs were rendered, InvalidInputError.
         """
         if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= MAX_TRIALS:
             raise InvalidInputError(f"trials is {trials!r}.", f"Give a whole number between 1 and {MAX_TRIALS}.")
+        if question not in get_args(AuditionQuestion):
+            raise InvalidInputError(f"The question is {question!r}.", "Give told or preferred.")
         self._ladder.folder(job_id, step)
         base, rung = self._ladder.rung(job_id, 0), self._ladder.rung(job_id, step)
         numbers = sorted({song.number for song in base.previews} & {song.number for song in rung.previews})
@@ -74,7 +79,7 @@ class AuditionService:
             if len(self._paths(job_id)) >= MAX_AUDITIONS:
                 raise ConflictError(f"The job has {MAX_AUDITIONS} auditions.", "Go on with one of them.")
             drawn = tuple(StoredTrial(numbers[i % len(numbers)], secrets.choice(SIDES)) for i in range(trials))
-            audition = StoredAudition(self._store.jobs.new_id(), job_id, step, utc_now(), drawn)
+            audition = StoredAudition(self._store.jobs.new_id(), job_id, step, utc_now(), drawn, question)
             self._write(audition)
         return self._view(audition)
 
@@ -123,7 +128,15 @@ class AuditionService:
                 )
             )
         result = result_of(audition) if audition.is_over else None
-        return Audition(audition.id, audition.job_id, audition.step, audition.created_at, tuple(trials), result)
+        return Audition(
+            id=audition.id,
+            job_id=audition.job_id,
+            step=audition.step,
+            created_at=audition.created_at,
+            trials=tuple(trials),
+            result=result,
+            question=audition.question,
+        )
 
     def _read(self, job_id: str, audition_id: str) -> StoredAudition:
         """Raises NotFoundError, StorageError for a damaged file."""
@@ -167,7 +180,8 @@ def result_of(audition: StoredAudition) -> AuditionResult:
     """Count the votes, and say how often guessing gives as many right ones."""
     correct, trials = sum(t.choice == t.trained for t in audition.trials), len(audition.trials)
     p_value = guessed(correct, trials)
-    sentence = f"You told it from the base in {correct} of {trials}. "
+    did = "told it from" if audition.question == "told" else "preferred it to"
+    sentence = f"You {did} the base in {correct} of {trials}. "
     sentence += f"Guessing does as well in {100 * p_value:.0f} of 100 auditions."
     return AuditionResult(correct, trials, p_value, p_value < CHANCE, sentence)
 

@@ -128,3 +128,14 @@ def test_guessing():
 def test_a_job_without_rungs_has_a_base(studio, store):
     view = studio.ladder.get(make_ladder(store, {}).id)
     assert (len(view.rungs), view.recommended_step, view.verdict) == (1, None, "")
+
+
+def test_which_song_is_preferred_is_asked_blind_as_well(studio, store):
+    job = make_ladder(store)
+    audition = studio.auditions.start(job.id, 4, trials=2, question="preferred")
+    for trial in range(2):
+        audition = studio.auditions.vote(job.id, audition.id, trial, "a")
+    assert audition.question == "preferred"
+    assert audition.result.sentence.startswith(f"You preferred it to the base in {audition.result.correct} of 2. ")
+    with pytest.raises(InvalidInputError, match="The question is 'louder'"):
+        studio.auditions.start(job.id, 4, question="louder")
