@@ -21,6 +21,7 @@ from heartmula_studio.ui.files import SAVE_FILE, served_file, served_stream
 from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.hub import build_style_export, build_styles_on_hub
 from heartmula_studio.ui.job_view import METHODS, counted
+from heartmula_studio.ui.ladder_view import audible_words, copy_words
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
 from heartmula_studio.ui.official_model import build_official_model
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
@@ -196,12 +197,20 @@ def checkpoint_card(checkpoint: Checkpoint) -> str:
     lines = [
         ", ".join(checkpoint.styles),
         " · ".join(filter(None, (METHODS[checkpoint.method], base, html.size(checkpoint.size_bytes)))),
+        *figures_lines(checkpoint),
         losses_line(checkpoint),
         rights_line(checkpoint),
         change_line(checkpoint),
+        f"Trained further from {checkpoint.parent.name}" if checkpoint.parent else "",
         html.when(checkpoint.created_at),
     ]
     return html.card(checkpoint.name, [html.badge("active")] if checkpoint.is_active else [], lines)
+
+
+def figures_lines(checkpoint: Checkpoint) -> list[str]:
+    """Whether it can be heard, and what it copies, where that was measured."""
+    said = [audible_words(checkpoint.figures), copy_words(checkpoint.figures)]
+    return [text for _, text in filter(None, said)]
 
 
 def losses_line(checkpoint: Checkpoint) -> str:

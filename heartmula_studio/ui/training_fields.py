@@ -102,6 +102,16 @@ GROUPS = (
         ),
     ),
     FieldGroup(
+        "Rungs to listen to",
+        (
+            AdvancedField("ladder_rungs", "How many rungs (checkpoints)"),
+            AdvancedField("preview_songs", "Songs for each rung (previews)"),
+            AdvancedField("preview_sec", "Length of these songs, in seconds"),
+            AdvancedField("preview_seed", "Their random numbers (preview seed)"),
+            AdvancedField("ladder_max_gb", "Most disk for all rungs, in GB"),
+        ),
+    ),
+    FieldGroup(
         "Saving and stopping",
         (
             AdvancedField("state_every_steps", "Steps between saves (state)"),
