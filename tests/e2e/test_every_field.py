@@ -29,6 +29,7 @@ NOT_EDITED = {
     "None, the base model": "acts at once, and others choose a style, too",
     "Imported": "acts at once, and others choose a style, too",
     "Dataset": "names the files that arrive",
+    "Start from": "takes the fields of a LoRA away, and follows the styles that come and go",
     "🔥 Full": "takes the fields of a LoRA away: chosen after they were edited",
 }
 OPENED_BY = {
