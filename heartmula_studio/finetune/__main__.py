@@ -25,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run_processes(processes, job_dir)
         # Loaded only here: a process that starts the others needs none of it, and it takes seconds.
         from heartmula_studio.finetune.job import train
+        from heartmula_studio.generate.previews import SongListener
 
-        result = train(job_dir)
+        result = train(job_dir, listener=SongListener())
     except StudioError as error:
         if PartialState().is_main_process:
             with suppress(OSError):  # it may go to a file on a full disk; the exit code still tells

@@ -136,6 +136,13 @@ class Engine:
         with self._exclusive(cancelled):
             return self._generate(requests, progress, cancelled)
 
+    def decode(
+        self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODE_STEPS
+    ) -> Iterator[Tensor]:
+        """Turn codes [K, T] into finished stretches of sound [2, n] in order. Raises as `Codec.decode`."""
+        with self._exclusive(cancelled):
+            yield from self._decode(codes, seed, None, cancelled, num_steps)
+
     def make_song(
         self,
         request: SongRequest,
@@ -184,10 +191,15 @@ class Engine:
         return self._generator.generate(prompts, requests, progress, cancelled, self._adaptable.version)
 
     def _decode(
-        self, codes: Tensor, seed: int, progress: Progress | None, cancelled: Cancelled | None
+        self,
+        codes: Tensor,
+        seed: int,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
+        num_steps: int = DECODE_STEPS,
     ) -> Iterator[Tensor]:
         with self._offloader.codec_on_device():
-            yield from self.codec.decode(codes, seed, progress, cancelled, DECODE_STEPS, DECODE_GUIDANCE)
+            yield from self.codec.decode(codes, seed, progress, cancelled, num_steps, DECODE_GUIDANCE)
 
     def _receipt(self, request: SongRequest, num_frames: int) -> Receipt:
         active = self._adaptable.active
