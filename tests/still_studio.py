@@ -22,7 +22,7 @@ WAIT_SEC = 240
 
 
 def settings_for(data_dir: Path) -> Settings:
-    return dataclasses.replace(Settings.load({}), data_dir=data_dir, device="cpu", base_model="nano")
+    return dataclasses.replace(Settings.load({}), preview_songs=0, data_dir=data_dir, device="cpu", base_model="nano")
 
 
 def still_studio(settings: Settings) -> Studio:

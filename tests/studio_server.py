@@ -33,6 +33,7 @@ def environment(data_dir: Path, **variables: str) -> dict[str, str]:
         "HEARTMULA_DATA_DIR": str(data_dir),
         "HEARTMULA_BASE_MODEL": "nano",
         "HEARTMULA_DEVICE": "cpu",
+        "HEARTMULA_PREVIEW_SONGS": "0",
         "GRADIO_TEMP_DIR": str(data_dir.with_name(f"{data_dir.name}-gradio")),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",

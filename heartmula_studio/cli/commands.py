@@ -25,6 +25,7 @@ from heartmula_studio.finetune.job import train as run_training
 from heartmula_studio.finetune.parent import follow_parent
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.previews import SongListener
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.lyrics.decoding import read_lyrics
@@ -92,7 +93,7 @@ def train(arguments: Namespace) -> int:
     config.save(RunFolder(job).config)
     keep_parent(RunFolder(job), config)
     with training_progress() as on_step:
-        result = run_training(job, on_step, runtime.device.type)
+        result = run_training(job, on_step, runtime.device.type, SongListener())
     for note in result.notes:
         print(note)
     for name, loss in (("before", result.initial_loss), ("after", result.best_loss)):

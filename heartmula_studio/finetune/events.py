@@ -224,7 +224,9 @@ def drop_ending(metrics: Path) -> None:
 
 def public_line(line: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON object of metrics.jsonl as it is handed out: a failure names no folder of this server."""
-    error = line.get("error")
+    error, reason = line.get("error"), line.get("reason")
+    if isinstance(reason, str):
+        line = {**line, "reason": public(reason)}
     if not isinstance(error, dict):
         return line
     return {**line, "error": {name: public(text) if isinstance(text, str) else text for name, text in error.items()}}

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import torch
 from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError
 
 from heartmula_studio.errors import CancelledError, StudioError
 from heartmula_studio.finetune.checkpoint_meta import CheckpointMeta
@@ -93,7 +94,7 @@ class Ladder:
                 )
         except CancelledError:
             return False
-        except StudioError as error:
+        except (StudioError, OSError, SafetensorError) as error:  # songs may be missing; training goes on
             self._writer.previews_skipped(PreviewsSkippedEvent(step=step, reason=str(error)))
             return True
         self._listen_sec = time.perf_counter() - started

@@ -76,8 +76,8 @@ class Tracks:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Tracks":
-        texts = (tuple(dataset[name]) for name in ("song", "tags", "lyrics"))
-        return cls(*texts, tuple(song_codes(dataset, row) for row in range(len(dataset))))
+        names, tags, lyrics = (tuple(dataset[name]) for name in ("song", "tags", "lyrics"))
+        return cls(names, tags, lyrics, tuple(song_codes(dataset, row) for row in range(len(dataset))))
 
     def prompts(self, max_sec: float) -> list[tuple[str, str]]:
         """Return tags and lyrics as they are in the first `max_sec` seconds of each track; the same ones once."""

@@ -34,6 +34,7 @@ class Runtime:
     limits: AudioLimits
     max_window_sec: float
     base_reason: str = ""
+    preview_songs: int = TrainConfig.preview_songs
 
     @classmethod
     def of(cls, settings: Settings, base: str | None = None, device: str | None = None) -> "Runtime":
@@ -44,7 +45,15 @@ class Runtime:
         place = pick_device(device or settings.device)
         choice = choose_base(base or settings.base_model, settings, place)
         limits = AudioLimits(max_sec=settings.max_song_sec)
-        return cls(choice.name, find_base(choice.name), place, limits, settings.max_window_sec, choice.reason)
+        return cls(
+            base_name=choice.name,
+            base=find_base(choice.name),
+            device=place,
+            limits=limits,
+            max_window_sec=settings.max_window_sec,
+            base_reason=choice.reason,
+            preview_songs=settings.preview_songs,
+        )
 
     @property
     def precision(self) -> Precision:
@@ -69,6 +78,7 @@ class Runtime:
             mixed_precision=self.precision.training,
             base_dtype=self.precision.frozen_base if method == "lora" else "float32",
             gradient_checkpointing=is_gpu(str(self.device)),
+            preview_songs=self.preview_songs,
         )
         return with_settings(config, settings or {})
 

@@ -19,9 +19,15 @@ from heartmula_studio.store.records import Dataset, Job
 from heartmula_studio.store.store import Store
 from tests.recordings import SONGS
 
-BUNDLED = Lazy(lambda: Runtime.of(Settings.load({}), "nano", "cpu"))
+BUNDLED = Lazy(lambda: Runtime.of(Settings.load({"HEARTMULA_PREVIEW_SONGS": "0"}), "nano", "cpu"))
 CONFIG = TrainConfig(
-    epochs=1, max_steps=14, learning_rate=1e-3, lora=LoraSettings(rank=2), max_window_sec=2.0, state_every_steps=1
+    epochs=1,
+    max_steps=14,
+    learning_rate=1e-3,
+    lora=LoraSettings(rank=2),
+    max_window_sec=2.0,
+    state_every_steps=1,
+    preview_songs=0,
 )
 TIMEOUT_SEC = 400.0
 ENDED = ("completed", "failed", "cancelled", "interrupted")

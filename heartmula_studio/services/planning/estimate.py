@@ -1,6 +1,7 @@
 """Estimates of a training run's time, memory and disk, before it is started.
 
     seconds = start + audio to tokenize x its FLOPs a second / speed + FLOPs of training and evaluation / speed
+              + songs to listen to along the way x seconds of one
 
 `speed` is measured, see `throughput`; the FLOPs are counted, see `work`. An estimate is right within a factor of two
 before a first job has shown how fast the device is, and better afterwards.
@@ -33,7 +34,7 @@ from heartmula_studio.finetune.dtypes import DTYPES
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import total_bytes
 from heartmula_studio.services.planning.remedies import shortages
-from heartmula_studio.services.planning.throughput import as_track, training_speed
+from heartmula_studio.services.planning.throughput import as_track, preview_song_sec, training_speed
 from heartmula_studio.services.planning.work import Work, measure_work
 from heartmula_studio.services.training.job_folder import JobTrack
 from heartmula_studio.services.training.preprocess import source_of
@@ -66,7 +67,10 @@ class Estimator:
         longest_sec = max((song.duration_sec for song in sources), default=0.0)
         estimate = Estimate(
             steps=work.steps,
-            seconds=self._start_sec() + self._tokenizing_sec(unheard_sec, speed) + work.flops / speed,
+            seconds=self._start_sec()
+            + self._tokenizing_sec(unheard_sec, speed)
+            + work.flops / speed
+            + self._preview_sec(config, work.steps),
             checkpoint_bytes=self._checkpoint_bytes(config),
             disk_bytes=self._disk_bytes(config, work),
             free_disk_bytes=shutil.disk_usage(self._store.root).free,
@@ -91,6 +95,12 @@ class Estimator:
         weights = num_parameters(encoder_tensors(encoder)) if encoder else 0
         flops_per_sec = 2 * weights * FRAME_RATE_HZ * LATENTS_PER_FRAME
         return audio_sec * (READ_SEC_PER_SEC + flops_per_sec / speed)
+
+    def _preview_sec(self, config: TrainConfig, steps: int) -> float:
+        """Of songs to listen to: each rung's, and twice as many of the base."""
+        rungs = len(config.rung_steps(steps))
+        songs = config.preview_songs * (rungs + 2) if rungs else 0
+        return songs * preview_song_sec(self._store, config, str(self._runtime.device)) if songs else 0.0
 
     def _checkpoint_bytes(self, config: TrainConfig) -> int:
         width = FLOAT_BYTES if config.method == "lora" else DTYPES[config.checkpoint_dtype].itemsize

@@ -18,7 +18,7 @@ from heartmula_studio.device_name import device_key, device_kind
 from heartmula_studio.errors import StudioError
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
-from heartmula_studio.finetune.events import StepEvent, read_backwards
+from heartmula_studio.finetune.events import FiguresEvent, StepEvent, read_backwards
 from heartmula_studio.services.planning.work import measure_work, track_info
 from heartmula_studio.services.training.job_folder import JobFolder, JobTrack
 from heartmula_studio.store.records import Job
@@ -27,6 +27,7 @@ from heartmula_studio.store.store import Store
 SHARE = 0.35  # of a matrix product's speed that training reached: 0.3 to 0.4 with nano on one and two cores
 SAME_SPEED = ("base_model", "method", "mixed_precision", "base_dtype")
 LATEST_JOBS, LATEST_STEPS = 5, 32
+PREVIEW_SONG_SEC = 4.0  # of nano on two cores
 SIDES = {"cpu": 1024, "cuda": 4096}  # of the matrices that are multiplied
 REPEATS = 3
 
@@ -57,6 +58,19 @@ def training_speed(
     if latest and step_flops:
         return min(latest, key=lambda job: job.distance(step_flops)).speed
     return SHARE * matmul_speed(device, precision(config))
+
+
+def preview_song_sec(store: Store, config: TrainConfig, device: str) -> float:
+    """Return what rendering and judging one song of a rung takes: as in the latest job like this one, else a guess."""
+    for job in reversed(store.jobs.list()):
+        songs = int(job.config.get("preview_songs") or 0)
+        if not songs or not is_alike(job, config, device):
+            continue
+        events = read_backwards(JobFolder(store.jobs.folder(job.id)).metrics)
+        found = next((e.seconds for e in events if isinstance(e, FiguresEvent) and e.step), None)
+        if found is not None:
+            return found / songs
+    return PREVIEW_SONG_SEC
 
 
 def is_alike(job: Job, config: TrainConfig, device: str) -> bool:
