@@ -51,6 +51,7 @@ LONG_FILES = (
     "finetune/test_failures.py",
     "finetune/test_sixteen_bits.py",
     "finetune/costs/test_activations.py",
+    "generate/test_previews.py",
     "generate/test_adapter.py",
     "generate/test_adapter_formats.py",
     "services/test_hub.py",

@@ -19,10 +19,9 @@ RIGHTS = {"own": "own", "licensed": "licensed", "public_domain": "public domain"
 SHOWN_SETTINGS = ("method", "epochs", "max_steps", "learning_rate", "schedule", "batch_size", "max_window_sec", "seed")
 SHOWN_LORA = ("kind", "rank", "alpha", "dropout", "target_modules", "use_rslora", "use_dora", "audio_head")
 FIGURES = {
-    "audible_distance": "Distance of its songs from the base's",
-    "audible_threshold": "Distance among the base's own songs",
-    "nearness": "Distance of its songs from the tracks",
-    "base_nearness": "Distance of the base's songs from the tracks",
+    "told": "Share of its songs and the base's that a classifier tells apart (0.5 is chance)",
+    "nearness": "Place of its songs between the base's (0) and the tracks (1)",
+    "nearness_threshold": "Place that songs of the base reach by chance",
     "ended_share": "Share of its songs that end by themselves",
     "base_ended_share": "Share of the base's songs that end by themselves",
     "held_out_loss": "Held-out loss",
@@ -104,7 +103,8 @@ def figure_lines(figures: Mapping[str, Any]) -> list[str]:
 
 
 def near_copy_lines(figures: Mapping[str, Any]) -> list[str]:
-    return ["**Some of its songs came close to a recording that it learnt from.**"] if figures.get("near_copy") else []
+    said = "**Some of its songs came close to a recording that it learnt from.**"
+    return [said] if figures.get("is_near_copy") else []
 
 
 def use_lines(checkpoint: Checkpoint) -> list[str]:
