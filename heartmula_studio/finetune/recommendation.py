@@ -10,6 +10,7 @@ from heartmula_studio.finetune.figures import Figures
 from heartmula_studio.finetune.run_folder import RunFolder
 
 ENDS_MORE = 0.5  # a share of songs that end by themselves above the base's by this much is no accident
+ONLY_LISTENING = "Trained; only listening tells what can be heard of it."
 LONGER = "Train longer: more epochs, or the next larger preset."
 
 
@@ -55,7 +56,7 @@ def recommend(rungs: Sequence[RungFigures]) -> Recommendation | None:
         return _audible(max(audible, key=lambda rung: (rung.figures.nearness or 0.0, -rung.step)))
     if any(rung.figures.is_audible is not None for rung in rungs):
         return _not_audible(rungs, sound)
-    return _unheard(sound[-1] if sound else rungs[0])
+    return _unheard(sound[-1]) if sound else _alarmed(rungs[0])
 
 
 def faults(figures: Figures) -> tuple[str, ...]:
@@ -100,6 +101,11 @@ def _not_audible(rungs: Sequence[RungFigures], sound: Sequence[RungFigures]) -> 
     return Recommendation(last.step, reason, f"Not audible yet: no song can be told from the base's. {LONGER}", False)
 
 
+def _alarmed(rung: RungFigures) -> Recommendation:
+    reason = f"Step {rung.step}: the earliest, as each raises an alarm: {'; '.join(faults(rung.figures))}."
+    return Recommendation(rung.step, reason, ONLY_LISTENING, None)
+
+
 def _unheard(rung: RungFigures) -> Recommendation:
     reason = f"Step {rung.step}: the furthest without an alarm from the losses; nothing was rendered to listen to."
-    return Recommendation(rung.step, reason, "Trained; only listening tells what can be heard of it.", None)
+    return Recommendation(rung.step, reason, ONLY_LISTENING, None)

@@ -106,7 +106,7 @@ class AuditionService:
         return self._view(audition)
 
     def _trial(self, audition: StoredAudition, trial: int) -> StoredTrial:
-        if not 0 <= trial < len(audition.trials):
+        if trial not in range(len(audition.trials)):
             last = len(audition.trials) - 1
             raise NotFoundError(f"There is no trial {trial}.", f"This audition has those from 0 to {last}.")
         return audition.trials[trial]
@@ -142,12 +142,12 @@ class AuditionService:
         """Raises NotFoundError, StorageError for a damaged file."""
         folder = self._folder(job_id)
         try:
-            if not _ID.fullmatch(audition_id):
-                raise FileNotFoundError(audition_id)
+            if not _ID.fullmatch(str(audition_id)):
+                raise FileNotFoundError
             return StoredAudition.read(folder / f"{audition_id}.json")
         except FileNotFoundError as error:
             raise NotFoundError(
-                f"The job {job_id} has no audition {audition_id[:80]!r}.", "List its auditions, or start one."
+                f"The job {job_id} has no audition {str(audition_id)[:80]!r}.", "List its auditions, or start one."
             ) from error
 
     def _write(self, audition: StoredAudition) -> None:
@@ -173,7 +173,7 @@ def checked_side(side: str) -> Side:
     for known in SIDES:
         if side == known:
             return known
-    raise InvalidInputError(f"The side is {side!r}.", "Give a or b.")
+    raise InvalidInputError(f"The side is {str(side)[:80]!r}.", "Give a or b.")
 
 
 def result_of(audition: StoredAudition) -> AuditionResult:

@@ -21,7 +21,7 @@ from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.outcome import publish
 from heartmula_studio.services.training.progress import MetricsSummary
 from heartmula_studio.store.archives import zipped
-from heartmula_studio.store.names import safe_filename, split_suffix
+from heartmula_studio.store.names import checked_name, safe_filename, split_suffix
 from heartmula_studio.store.records import Checkpoint, Generation, Record
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.style_files import belongs
@@ -79,19 +79,20 @@ class LadderService:
 
     def folder(self, job_id: str, step: int) -> Path:
         """The folder of a rung's weights."""
-        folder = self._job(job_id).rung(step) if step > 0 else None
-        if folder is None or not (folder / META_FILE).is_file():
+        job = self._job(job_id)
+        if step not in job.rung_steps() or not (job.rung(step) / META_FILE).is_file():
             raise self._unknown(job_id, step)
-        return folder
+        return job.rung(step)
 
     def preview(self, job_id: str, step: int, number: int) -> Path:
         """The sound of a rung's song, a FLAC file."""
-        folder = self._job(job_id).preview(max(step, 0))
-        if step < 0 or number not in {preview.number for preview in read_previews(folder)}:
+        job = self._job(job_id)
+        is_there = step in (0, *job.rung_steps())
+        if not is_there or number not in [song.number for song in read_previews(job.preview(step))]:
             raise NotFoundError(
                 f"The job {job_id} has no song {number} after step {step}.", "List its rungs to see which songs it has."
             )
-        return preview_file(folder, number)
+        return preview_file(job.preview(step), number)
 
     def star(self, job_id: str, step: int, starred: bool = True) -> Rung:
         """Mark a rung, or take the mark away."""
@@ -106,11 +107,14 @@ class LadderService:
         return self.rung(job_id, step)
 
     def keep(self, job_id: str, step: int, name: str | None = None) -> Checkpoint:
-        """Make a rung a style of the library, once; it stays when the job is deleted. Raises CheckpointError."""
+        """Make a rung a style of the library, once; it stays when the job is deleted.
+
+        Raises CheckpointError, and InvalidInputError for an empty or too long name.
+        """
         source, job = self.folder(job_id, step), self._store.jobs.get(job_id)
         if known := self._kept(job_id).get(step):
             return self._store.checkpoints.get(known)
-        called = (name or "").strip() or f"{job.dataset_name}, step {step}"
+        called = checked_name(name, "checkpoint") if name else f"{job.dataset_name}, step {step}"
         return publish(self._store, job, self._job(job_id), source, f"{job_id}-{step}", called)
 
     def activate(self, job_id: str, step: int, strength: float = 1.0) -> Checkpoint:

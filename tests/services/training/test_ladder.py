@@ -57,11 +57,13 @@ def test_a_rung_becomes_a_style_once_and_outlives_its_job(studio, store, job):
     assert kept.figures["copied_track"] == COPIED.copied_track
     assert studio.ladder.keep(job.id, 6).id == kept.id == studio.ladder.rung(job.id, 6).checkpoint_id
     assert studio.ladder.keep(job.id, 2).name == "Arcade, step 2"
+    with pytest.raises(InvalidInputError, match="characters"):
+        studio.ladder.keep(job.id, 4, "x" * 10_000)
     store.jobs.delete(job.id)
     assert len(list(store.checkpoints.folder(kept.id).glob("adapter_*"))) == 2
 
 
-@pytest.mark.parametrize("step", [0, 3, -2])
+@pytest.mark.parametrize("step", [0, 3, -2, 10**300])
 def test_what_was_not_kept_is_not_there(studio, job, step):
     for use in (studio.ladder.keep, studio.ladder.download, studio.ladder.folder, studio.auditions.start):
         with pytest.raises(NotFoundError, match=f"step {step}"):
@@ -70,7 +72,7 @@ def test_what_was_not_kept_is_not_there(studio, job, step):
 
 def test_a_song_that_was_not_rendered_is_not_there(studio, job):
     assert studio.ladder.preview(job.id, 0, 1).is_file()
-    for step, number in ((0, 2), (3, 0), (-2, 0), (2, -1)):
+    for step, number in ((0, 2), (3, 0), (-2, 0), (2, -1), (10**300, 0), (2, 10**300)):
         with pytest.raises(NotFoundError, match=f"song {number} after step {step}"):
             studio.ladder.preview(job.id, step, number)
 
