@@ -239,13 +239,13 @@ class TestJobs:
         studio.datasets.delete(dataset.id)
         assert studio.datasets.list() == []
 
-    def test_the_learning_rate_suits_the_base_unless_a_person_gives_one(self, studio):
+    def test_the_learning_rate_is_the_guides_on_every_base_and_fitted_behind_it(self, studio):
         dataset = filled(studio)
         job = studio.jobs.start(dataset.id)
-        assert studio.planning.default_learning_rate("lora") == 1.2e-3
-        assert job.learning_rate == job.config["learning_rate"] == 1.2e-3
-        assert studio.jobs.start(dataset.id, learning_rate=1e-4).learning_rate == 1e-4
-        assert studio.jobs.start(dataset.id, "full").learning_rate == 1e-4
+        assert studio.planning.default_learning_rate("lora") == job.learning_rate == 1e-4
+        assert job.config["learning_rate_factor"] == 12
+        assert studio.jobs.start(dataset.id, learning_rate=1e-5).learning_rate == 1e-5
+        assert studio.jobs.start(dataset.id, "full").config["learning_rate_factor"] == 1
 
     def test_a_clone_of_another_method_has_the_learning_rate_of_that_method(self, studio):
         job = studio.jobs.start(filled(studio).id)

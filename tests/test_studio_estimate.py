@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import struct
 from types import SimpleNamespace
 
@@ -29,6 +30,7 @@ from tests.still_studio import filled, settings_for, still_studio, tokenized
 from tests.training_events import lines, step
 
 TIMED = "[00:01.00] one\n[00:09.50] two\n[00:20.00] three"
+FIXED = {"draws_per_epoch": 0, "batch_size": 1}  # the same windows in each epoch, one by one
 SLOW_SEC = 100.0
 # MiB of an H200 at windows of 30, 60, 120 and 240 s: `python -m benchmarks.model --random 3B --only steps`.
 MEASURED_ON_A_GPU = {
@@ -88,12 +90,21 @@ class TestSteps:
         ],
     )
     def test_they_are_those_of_the_trainer(self, studio, dataset_id, examples, window_sec, settings):
+        settings = FIXED | settings
         config = TrainConfig(max_window_sec=window_sec, **settings)
         step_size = config.batch_size * config.gradient_accumulation_steps
         plan = RunPlan(examples.load(window_sec), step_size, config.epochs, config.max_steps, config.seed)
         estimate = studio.planning.estimate(dataset_id, max_window_sec=window_sec, **settings)
         assert estimate.steps == plan.total_steps > 0
         assert estimate.fits
+
+    @pytest.mark.parametrize(
+        ("prior_fraction", "steps"),
+        [(0.0, 2 * math.ceil(5 * 6 / 4)), (0.25, 2 * math.ceil(5 * 6 / 0.75 / 4))],  # epochs, tracks, draws, batch
+    )
+    def test_drawn_windows_are_counted_with_those_of_the_bases_songs(self, studio, dataset_id, prior_fraction, steps):
+        settings = {"epochs": 2, "draws_per_epoch": 6, "batch_size": 4, "prior_fraction": prior_fraction}
+        assert studio.planning.estimate(dataset_id, max_window_sec=4.0, **settings).steps == steps
 
     def test_they_are_known_before_the_songs_are_tokenized(self, studio, dataset_id, examples):
         for window_sec, guess in examples.guesses.items():
@@ -105,9 +116,9 @@ class TestSteps:
         config = tmp_path / "accelerate.yaml"
         config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 5\n")
         dataset_id = filled(fresh, 6).id
-        assert fresh.planning.estimate(dataset_id).steps == 20
+        assert fresh.planning.estimate(dataset_id, **FIXED).steps == 15
         launched = still_studio(dataclasses.replace(fresh.settings, accelerate_config=config)).planning
-        assert launched.estimate(dataset_id).steps == 4
+        assert launched.estimate(dataset_id, **FIXED).steps == 3
         (problem,) = launched.estimate(dataset_id, **SIXTEEN).problems
         assert "in one process, not in 5" in problem.message
         config.write_text("[")
@@ -127,12 +138,12 @@ class TestTime:
 
     def test_an_earlier_job_of_the_kind_says_best(self, fresh):
         dataset_id = filled(fresh).id
-        unknown = fresh.planning.estimate(dataset_id, epochs=4)
+        unknown = fresh.planning.estimate(dataset_id, epochs=4, **FIXED)
         full = fresh.planning.estimate(dataset_id, "full")
-        job = fresh.jobs.start(dataset_id)
-        assert fresh.planning.estimate(dataset_id, epochs=4).seconds == unknown.seconds
+        job = fresh.jobs.start(dataset_id, **FIXED)
+        assert fresh.planning.estimate(dataset_id, epochs=4, **FIXED).seconds == unknown.seconds
         measured(fresh, job.id, SLOW_SEC)
-        known = fresh.planning.estimate(dataset_id, epochs=4)
+        known = fresh.planning.estimate(dataset_id, epochs=4, **FIXED)
         assert known.steps == 20
         assert 20 * SLOW_SEC < known.seconds < 25 * SLOW_SEC
         assert fresh.planning.estimate(dataset_id, "full").seconds == full.seconds
@@ -161,9 +172,9 @@ class TestProblems:
         with pytest.raises(NotFoundError):
             studio.planning.estimate("none")
 
-    @pytest.mark.parametrize(("count", "steps"), [(0, 0), (3, 12)])
+    @pytest.mark.parametrize(("count", "steps"), [(0, 0), (3, 9)])
     def test_too_few_songs_are_counted(self, fresh, count, steps):
-        estimate = fresh.planning.estimate(filled(fresh, count).id)
+        estimate = fresh.planning.estimate(filled(fresh, count).id, **FIXED)
         assert [problem.message for problem in estimate.problems] == [f"Mine has {count} of 5 files."]
         assert not estimate.fits
         assert estimate.steps == steps
@@ -172,11 +183,11 @@ class TestProblems:
         dataset_id = filled(fresh, 5, CLIPS).id
         fresh.datasets.update_audio(dataset_id, CLIPS[2].name, caption="words of a song\n" * 3000)
         fresh.store.datasets.set_tokens(dataset_id, CLIPS[3].name, None, "It is damaged.")
-        estimate = fresh.planning.estimate(dataset_id, max_window_sec=10.0)
+        estimate = fresh.planning.estimate(dataset_id, max_window_sec=10.0, **FIXED)
         damaged, too_long = estimate.problems
         assert damaged.message == f"{CLIPS[3].name}: It is damaged."
         assert CLIPS[2].stem in too_long.message
-        assert estimate.steps == 4 * 4 * 3  # epochs, songs, windows
+        assert estimate.steps == 3 * 4 * 3  # epochs, songs, windows
 
     def test_too_little_memory_and_what_to_change(self, studio, dataset_id, monkeypatch):
         lora = studio.planning.estimate(dataset_id)

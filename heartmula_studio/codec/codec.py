@@ -13,6 +13,7 @@ from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.official import ENCODER_FOLDER, ENCODER_REPO
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
+from heartmula_studio.codec.ending import EndingMeter
 from heartmula_studio.codec.identity import codebook_id
 from heartmula_studio.codec.joining import OVERLAP_FRAMES, code_windows, crossfade, cut, num_windows
 from heartmula_studio.codec.tokens import Tokens
@@ -66,14 +67,16 @@ class Codec:
         source = AudioSource.find(path)
         info = source.probe(limits)
         total = math.ceil(info.duration_sec * encoder.sample_rate_hz / encoder.window_samples)
-        codes, samples = [], 0
+        codes, samples, ending = [], 0, EndingMeter(encoder.sample_rate_hz)
         for waveform in source.read_blocks(encoder.sample_rate_hz, encoder.window_samples):
             codes.append(self._encode_window(waveform, encoder.window_samples, cancelled))
             samples += waveform.shape[1]
+            ending.add(waveform)
             if progress is not None:
                 progress(len(codes), max(total, len(codes)))
         kept = torch.cat(codes, dim=1)[:, : frames_of(samples / encoder.sample_rate_hz)].contiguous()
-        return Tokens(kept, FRAME_RATE_HZ, self.codec_id, file_sha256(info.path), info.duration_sec)
+        sha256 = file_sha256(info.path)
+        return Tokens(kept, FRAME_RATE_HZ, self.codec_id, sha256, info.duration_sec, ending.has_ended)
 
     @torch.no_grad()
     def _encode_window(self, waveform: Tensor, window_samples: int, cancelled: Cancelled | None) -> Tensor:

@@ -20,6 +20,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "source_sec": NUMBER,
 }
 KEYS = tuple(KINDS)
+ENDS = "ends"  # a bool; earlier releases did not write it
 PROCESS_AGAIN = "Tokenize the song again."
 
 
@@ -28,7 +29,8 @@ class Tokens:
     """A song as the music model sees it.
 
     codes: int16 [K, T], one column per frame. `codec_id` names the codebook the codes point into: they mean nothing
-    to any other codec. `source_sha256` and `source_sec` are those of the audio file.
+    to any other codec. `source_sha256` and `source_sec` are those of the audio file. `ends` says whether the recording
+    comes to an end, rather than being cut off; where nobody looked, it is taken for cut off.
     """
 
     codes: Tensor
@@ -36,6 +38,7 @@ class Tokens:
     codec_id: str
     source_sha256: str
     source_sec: float
+    ends: bool = False
 
     def __post_init__(self) -> None:
         assert self.codes.dtype == torch.int16, self.codes.dtype
@@ -45,7 +48,7 @@ class Tokens:
         """Write a dict that `torch.load(weights_only=True)` reads, whole or not at all."""
         values = (self.codes.cpu().clone(), self.frame_rate_hz, self.codec_id, self.source_sha256, self.source_sec)
         with replaced_file(Path(path)) as temporary:
-            save_torch_file(dict(zip(KEYS, values, strict=True)), temporary)
+            save_torch_file({**dict(zip(KEYS, values, strict=True)), ENDS: self.ends}, temporary)
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokens":
@@ -69,4 +72,5 @@ class Tokens:
         codes = record["codes"]
         if codes.dtype != torch.int16 or codes.ndim != 2:
             raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", PROCESS_AGAIN)
-        return cls(codes, record["frame_rate"], record["codec"], record["source_sha256"], record["source_sec"])
+        values = (record["frame_rate"], record["codec"], record["source_sha256"], record["source_sec"])
+        return cls(codes, *values, ends=record.get(ENDS) is True)

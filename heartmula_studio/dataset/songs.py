@@ -23,7 +23,7 @@ _REQUIRED = {
     "lyrics": Value("string"),
     "codes": List(List(Value("int16"))),
 }
-_OPTIONAL = {"codec": Value("string"), "audio": Value("string"), "rights": Value("string")}
+_OPTIONAL = {"codec": Value("string"), "audio": Value("string"), "rights": Value("string"), "ends": Value("bool")}
 _TEXTS = ("song", "tags", "lyrics", "codec")
 _COLUMNS_HINT = f"Needed are {', '.join(_REQUIRED)}; lyrics may be empty."
 
@@ -32,8 +32,8 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
     """Build the dataset the trainer reads; store it with `save_to_disk`.
 
     A row has `song` (a name of its own), `tags` (a list, or text separated by commas), `lyrics` (plain or LRC),
-    `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes), `audio` (path) and
-    `rights`.
+    `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes), `audio` (path),
+    `rights` and `ends` (whether the recording comes to an end, rather than being cut off).
     Raises InvalidInputError where a song's name or codes cannot be used, and as `check_songs` does.
     """
     rows = list(rows)
@@ -43,7 +43,7 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
     present = [name for name in _OPTIONAL if rows and all(row.get(name) is not None for row in rows)]
     features = Features({**_REQUIRED, **{name: _OPTIONAL[name] for name in present}})
     columns = {name: [row[name] for row in rows] for name in features}
-    for name in {"song", *present}:
+    for name in {"song", *present} - {"ends"}:
         _require_unicode(name, columns[name])
     columns["tags"] = [",".join(split_tags(tags)) for tags in columns["tags"]]
     columns["lyrics"] = [checked_lyrics(lyrics) for lyrics in columns["lyrics"]]
@@ -74,7 +74,7 @@ def from_token_files(
                 "Tokenize the song again.",
             )
         row = {"song": Path(path).stem, "tags": song_tags, "lyrics": text}
-        rows.append({**row, "codes": tokens.codes, "codec": tokens.codec_id})
+        rows.append({**row, "codes": tokens.codes, "codec": tokens.codec_id, "ends": tokens.ends})
     return song_dataset(rows, codec_id)
 
 

@@ -1,4 +1,4 @@
-"""Long songs become several training windows; one song in ten is held out."""
+"""Training windows: songs that do not fit are cut, or windows are drawn from them; one song in ten is held out."""
 
 import hashlib
 import math
@@ -43,6 +43,7 @@ class TrackInfo:
     tags: str
     lyrics: str
     num_frames: int
+    ends: bool = True  # rather than being cut off; only then is an end learnt
 
 
 def cut_to_fit(
@@ -80,6 +81,25 @@ def cut_song(song: TrackInfo, max_window_sec: float = 240.0) -> list[Window]:
     return [_window(song, start, end, timing) for start, end in pairwise(edges)]
 
 
+def window_to_fit(
+    song: TrackInfo, start_frame: int, num_frames: int, layout: PromptLayout, max_positions: int
+) -> tuple[Window, Prompt]:
+    """Return the window of `song` that begins at a frame, shorter if it and its prompt take more than `max_positions`.
+
+    Raises InvalidInputError, naming the song, if the prompt leaves no room for 10 s.
+    """
+    shortest = min(num_frames, int(MIN_WINDOW_SEC * FRAME_RATE_HZ))
+    timing = _lyrics_timing(song.lyrics, 1 if num_frames == song.num_frames else 2)
+    while True:
+        window = _window(song, start_frame, start_frame + num_frames, timing)
+        prompt = layout.build(window.tags, window.lyrics)
+        if prompt.num_positions(num_frames) <= max_positions:
+            return window, prompt
+        if num_frames == shortest:
+            prompt.require_room(num_frames, max_positions, song.name)
+        num_frames = max(3 * num_frames // 4, shortest)
+
+
 def split_songs(songs: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split song names into (train, held_out).
 
@@ -111,6 +131,6 @@ def _window(song: TrackInfo, start_frame: int, end_frame: int, timing: LyricsTim
         lyrics=lyrics_between(song.lyrics, start_sec, end_sec, song_sec),
         start_frame=start_frame,
         num_frames=end_frame - start_frame,
-        ends_song=end_frame == song.num_frames,
+        ends_song=song.ends and end_frame == song.num_frames,
         lyrics_timing=timing,
     )

@@ -70,22 +70,37 @@ class TrainConfig(Definition):
             examples=[None],
         ),
     ] = ""
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="How often each song is heard.", examples=[4])] = 4
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="How often each song is heard.", examples=[3])] = 3
     max_steps: Annotated[
         int | None,
         Field(ge=1, le=100_000_000, description="Stop after this many steps, however many epochs that is."),
     ] = None
-    # The default suits the 3B; for others see `generate.runtime`.
     learning_rate: Annotated[
+        float, Field(ge=1e-9, le=1, description="Lower it when the loss rises.", examples=[1e-4])
+    ] = 1e-4
+    # What suits a base, see `training_record`; without one, windows are cut once and the rate is as it stands.
+    learning_rate_factor: Annotated[
         float,
         Field(
-            ge=1e-9,
-            le=1,
-            description="By default 0.0001, and more for a LoRA on a base smaller than the 3B. "
-            "Lower it when the loss rises.",
+            ge=1e-3,
+            le=1e3,
+            description="What the learning rate is multiplied by to suit the base: small bases learn at higher rates.",
             examples=[None],
         ),
-    ] = 1e-4
+    ] = 1.0
+    draws_per_epoch: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="How often an epoch hears each song, each time in a window drawn anew. "
+            "0: each song once, in the same windows each time.",
+            examples=[None],
+        ),
+    ] = 0
+    min_window_sec: Annotated[
+        float, Field(ge=1, le=600, description="In seconds, of windows that are drawn.", examples=[None])
+    ] = 10.0
     schedule: Annotated[
         Literal["cosine", "constant"], Field(description="How the learning rate goes on after warming up.")
     ] = "cosine"
@@ -104,6 +119,15 @@ class TrainConfig(Definition):
             ge=1, le=600, description="In seconds. Longer songs are heard in several windows. Less takes less memory."
         ),
     ] = 240.0
+    prior_fraction: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=0.9,
+            description="The share of drawn windows that are of the base's own songs, against forgetting.",
+            examples=[None],
+        ),
+    ] = 0.0
     conditioning_dropout: Annotated[Share, Field(description="How often a song is heard without its words.")] = 0.1
     depth_frame_fraction: Annotated[
         float, Field(ge=0.001, le=1, description="The share of frames that the depth decoder learns from.")
@@ -162,6 +186,11 @@ class TrainConfig(Definition):
     def is_full_in_16_bits(self) -> bool:
         """Whether all weights are trained, in bfloat16: with moments in 8 bits, and gradients outside the device."""
         return self.method == "full" and self.base_dtype == "bfloat16"
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The rate that the optimizer is given at its highest."""
+        return self.learning_rate * self.learning_rate_factor
 
     @property
     def checkpoint_dtype(self) -> Dtype:

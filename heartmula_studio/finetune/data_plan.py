@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_ORDER, _EXAMPLE, _TORCH = range(3)  # separate random streams under one seed
+_ORDER, _EXAMPLE, _TORCH, _WINDOW = range(4)  # separate random streams under one seed
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,21 @@ def draw_example(
     unconditional = bool(rng.random() < conditioning_dropout)
     depth_frames = rng.choice(num_frames, num_depth_frames(num_frames, depth_frame_fraction), replace=False)
     return ExampleDraw(unconditional, np.sort(depth_frames))
+
+
+def draw_stretch(
+    seed: int, epoch: int, example: int, track_frames: int, allowed_frames: tuple[int, int], reaches_beyond: bool
+) -> tuple[int, int]:
+    """Draw the window of `example` in `epoch`: its first frame and its length, the whole track where that is shorter.
+
+    allowed_frames: the shortest and the longest window. reaches_beyond: starts are drawn up to a quarter of a window
+    too late, and then moved back, so that the track's last frames come up as often as others.
+    """
+    rng = np.random.default_rng([seed, _WINDOW, epoch, example])
+    length = min(track_frames, int(rng.integers(*allowed_frames, endpoint=True)))
+    last_start = track_frames - length
+    start = int(rng.integers(0, last_start + reaches_beyond * (length // 4), endpoint=True))
+    return min(start, last_start), length
 
 
 def torch_seed(seed: int, step: int, place: int) -> int:

@@ -1,21 +1,36 @@
-"""The windows of a dataset as training examples: tokenized once, laid out when a step asks for them."""
+"""The windows of a dataset as training examples, laid out when a step asks for them.
+
+Either each track is cut into windows once, or every epoch draws windows from it anew.
+"""
 
 import hashlib
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from datasets import Dataset
 from torch import Tensor
 
 from heartmula_studio.arch.checkpoints import BaseFolder
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLaConfig
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.dataset.batch import Example, make_example
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout, SpecialTokens
 from heartmula_studio.dataset.songs import load_songs, song_codes
-from heartmula_studio.dataset.windows import MIN_SONGS_TO_HOLD_OUT, TrackInfo, Window, cut_to_fit, split_songs
+from heartmula_studio.dataset.windows import (
+    MIN_SONGS_TO_HOLD_OUT,
+    TrackInfo,
+    Window,
+    cut_to_fit,
+    split_songs,
+    window_to_fit,
+)
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.data_plan import draw_stretch
+from heartmula_studio.finetune.prior_songs import load_prior_songs
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,10 @@ class ExampleSet(Sequence[Example]):
         """Return the names of the songs the examples come from."""
         return list(dict.fromkeys(window.song for window in self.windows))
 
+    def epoch(self, number: int) -> "ExampleSet":
+        """Return the examples of an epoch: the same in all of them."""
+        return self
+
     def digest(self) -> str:
         """Return a short id of everything the examples are made of."""
         sha256 = hashlib.sha256()
@@ -52,24 +71,137 @@ class ExampleSet(Sequence[Example]):
         return sha256.hexdigest()[:16]
 
 
+class TrainSet(Protocol):
+    """What a run learns from: so many windows in each epoch."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> ExampleSet:
+        """Return the examples of an epoch, counted from 0; those of one index come from one track."""
+        ...
+
+    def songs(self) -> list[str]: ...
+
+    def digest(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class WindowDraws:
+    """How windows are drawn: `per_epoch` from each track, of lengths between `allowed_frames`.
+
+    `prior_fraction` of all windows are of the base's own songs.
+    """
+
+    seed: int
+    per_epoch: int
+    allowed_frames: tuple[int, int]
+    prior_fraction: float = 0.0
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "WindowDraws":
+        longest = max(1, int(config.max_window_sec * FRAME_RATE_HZ))
+        shortest = min(longest, int(config.min_window_sec * FRAME_RATE_HZ))
+        return cls(config.seed, config.draws_per_epoch, (shortest, longest), config.prior_fraction)
+
+    def sources(self, num_tracks: int, num_prior: int) -> list[int]:
+        """Say which song each example of an epoch is from: the tracks in turn, then the base's, counted behind them."""
+        of_tracks = num_tracks * self.per_epoch
+        of_prior = round(of_tracks * self.prior_fraction / (1 - self.prior_fraction)) if num_prior else 0
+        return [example % num_tracks for example in range(of_tracks)] + [
+            num_tracks + example % num_prior for example in range(of_prior)
+        ]
+
+    def window(
+        self, track: TrackInfo, example: int, epoch: int, layout: PromptLayout, max_positions: int
+    ) -> tuple[Window, Prompt]:
+        """Draw the window of one example. Raises as `window_to_fit`."""
+        stretch = draw_stretch(self.seed, epoch, example, track.num_frames, self.allowed_frames, track.ends)
+        return window_to_fit(track, *stretch, layout, max_positions)
+
+
+class DrawnExamples:
+    """Tracks, and songs of the base, that every epoch draws windows from anew. Holds those of one epoch at a time."""
+
+    def __init__(
+        self,
+        tracks: Sequence[tuple[TrackInfo, Tensor]],
+        prior: Sequence[tuple[TrackInfo, Tensor]],
+        draws: WindowDraws,
+        layout: PromptLayout,
+        max_positions: int,
+    ):
+        """tracks, prior: each with its codes, int16 [K, F]."""
+        self._names = [track.name for track, _ in tracks]
+        self._songs = (*tracks, *prior)
+        self._sources = draws.sources(len(tracks), len(prior))
+        self._draws, self._layout, self._max_positions = draws, layout, max_positions
+        self._epoch: tuple[int, ExampleSet] | None = None
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def epoch(self, number: int) -> ExampleSet:
+        """Return the examples of an epoch. Raises as `window_to_fit`."""
+        if self._epoch is None or self._epoch[0] != number:
+            self._epoch = number, self._drawn(number)
+        return self._epoch[1]
+
+    def _drawn(self, epoch: int) -> ExampleSet:
+        parts = []
+        for example, source in enumerate(self._sources):
+            track, codes = self._songs[source]
+            window, prompt = self._draws.window(track, example, epoch, self._layout, self._max_positions)
+            parts.append((window, prompt, part_of(codes, window)))
+        return joined(parts, self._layout.special)
+
+    def songs(self) -> list[str]:
+        """Return the names of the tracks."""
+        return self._names
+
+    def digest(self) -> str:
+        """Return a short id of all songs, of how windows are drawn, and of those of the first epoch."""
+        sha256 = hashlib.sha256(repr(self._draws).encode())
+        for track, codes in self._songs:
+            sha256.update(repr(track).encode())
+            sha256.update(codes.contiguous().numpy().tobytes())
+        return sha256.hexdigest()[:8] + self.epoch(0).digest()[:8]
+
+
+def load_sets(
+    dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, config: TrainConfig, base_root: Path
+) -> tuple[TrainSet, ExampleSet]:
+    """Load what a run learns from, and the held-out examples. Raises as `load_examples` and `load_prior_songs`.
+
+    base_root: the base's folder, where its own songs lie.
+    """
+    examples, held_out = load_examples(dataset_folder, base, network, config.max_window_sec)
+    if not config.draws_per_epoch:
+        return examples, held_out
+    tracks = read_tracks(load_songs(dataset_folder), set(examples.songs()))
+    layout = PromptLayout.load(base, network.audio_num_codebooks)
+    prior = prior_tracks(base_root) if config.prior_fraction else []
+    max_positions = network.backbone_flavor.max_seq_len
+    return DrawnExamples(tracks, prior, WindowDraws.of(config), layout, max_positions), held_out
+
+
 def load_examples(
     dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, max_window_sec: float
 ) -> tuple[ExampleSet, ExampleSet]:
-    """Load the examples to train on and the held-out ones (none where there are fewer than six songs).
+    """Load fixed windows to train on and the held-out ones (none where there are fewer than six songs).
 
     Raises as `load_songs`, `song_codes`, `cut_to_fit` and `make_example` do, naming file or song.
     """
     dataset = load_songs(dataset_folder, stored_codebook_id(base.codec))
     layout = PromptLayout.load(base, network.audio_num_codebooks)
     max_positions = network.backbone_flavor.max_seq_len
-    train_songs, held_out_songs = split_songs(dataset["song"])
+    train_songs, held_out_songs = map(set, split_songs(dataset["song"]))
     return (
-        make_example_set(dataset, set(train_songs), layout, max_window_sec, max_positions),
-        make_example_set(dataset, set(held_out_songs), layout, max_window_sec, max_positions),
+        make_example_set(dataset, train_songs, layout, max_window_sec, max_positions),
+        make_example_set(dataset, held_out_songs, layout, max_window_sec, max_positions),
     )
 
 
-def notes_on(train_set: ExampleSet, held_out: ExampleSet) -> tuple[str, ...]:
+def notes_on(train_set: TrainSet, held_out: ExampleSet) -> tuple[str, ...]:
     """Say what a person should know about the data before trusting the result, one sentence each."""
     notes = []
     if not held_out:
@@ -77,7 +209,8 @@ def notes_on(train_set: ExampleSet, held_out: ExampleSet) -> tuple[str, ...]:
             f"No song is held out, as there are fewer than {MIN_SONGS_TO_HOLD_OUT}: no held-out loss and no best "
             "checkpoint."
         )
-    if spread := sorted({window.song for window in train_set.windows if window.lyrics_timing == "spread"}):
+    windows = train_set.epoch(0).windows
+    if spread := sorted({window.song for window in windows if window.lyrics_timing == "spread"}):
         notes.append(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
     return tuple(notes)
 
@@ -100,16 +233,42 @@ def make_example_set(
     dataset: Dataset, songs: Set[str], layout: PromptLayout, max_window_sec: float, max_positions: int
 ) -> ExampleSet:
     """Cut `songs` into windows, tokenize their prompts and read their codes. Raises as `load_examples` does."""
-    parts = []
-    for row, columns in enumerate(dataset.select_columns(["song", "tags", "lyrics"])):
-        if columns["song"] not in songs:
-            continue
-        codes = song_codes(dataset, row)
-        song = TrackInfo(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1])
-        for window, prompt in cut_to_fit(song, max_window_sec, layout, max_positions):
-            parts.append((window, prompt, codes[:, window.start_frame : window.start_frame + window.num_frames]))
-    windows, prompts, all_codes = zip(*parts, strict=True) if parts else ((), (), ())
-    examples = ExampleSet(windows, prompts, all_codes, layout.special)
+    parts = [
+        (window, prompt, part_of(codes, window))
+        for track, codes in read_tracks(dataset, songs)
+        for window, prompt in cut_to_fit(track, max_window_sec, layout, max_positions)
+    ]
+    examples = joined(parts, layout.special)
     for index in range(len(examples)):
         examples[index]  # foreign codes are an error now, not in the middle of the run
     return examples
+
+
+def read_tracks(dataset: Dataset, songs: Set[str]) -> list[tuple[TrackInfo, Tensor]]:
+    """Read the tracks called `songs`, each with its codes [K, F]. In datasets that don't say, every track ends."""
+    says_what_ends = "ends" in dataset.column_names
+    tracks = []
+    for row, columns in enumerate(dataset.remove_columns("codes")):
+        if columns["song"] in songs:
+            codes, ends = song_codes(dataset, row), columns["ends"] if says_what_ends else True
+            track = TrackInfo(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1], bool(ends))
+            tracks.append((track, codes))
+    return tracks
+
+
+def prior_tracks(base_root: Path) -> list[tuple[TrackInfo, Tensor]]:
+    """Read the base's own songs as tracks. Raises as `load_prior_songs`."""
+    songs = load_prior_songs(base_root)
+    return [
+        (TrackInfo(f"the base's song {number + 1}", -1, song.tags, "", song.codes.shape[1], song.ends), song.codes)
+        for number, song in enumerate(songs)
+    ]
+
+
+def part_of(codes: Tensor, window: Window) -> Tensor:
+    return codes[:, window.start_frame : window.start_frame + window.num_frames]
+
+
+def joined(parts: Sequence[tuple[Window, Prompt, Tensor]], special: SpecialTokens) -> ExampleSet:
+    windows, prompts, codes = zip(*parts, strict=True) if parts else ((), (), ())
+    return ExampleSet(windows, prompts, codes, special)

@@ -12,7 +12,18 @@ NOT_FREE = ("base_model", "dataset", "method", "lora")  # decided by the install
 LORA = settings_of(LoraSettings, LORA_PREFIX)
 FREE = {name: setting for name, setting in settings_of(TrainConfig).items() if name not in NOT_FREE} | LORA
 # Defaults that `Runtime.train_config` fits to method, base and device.
-FITTED = ("learning_rate", "max_window_sec", "mixed_precision", "base_dtype", "gradient_checkpointing", "preview_songs")
+FITTED = (
+    "learning_rate_factor",
+    "draws_per_epoch",
+    "min_window_sec",
+    "max_window_sec",
+    "batch_size",
+    "prior_fraction",
+    "mixed_precision",
+    "base_dtype",
+    "gradient_checkpointing",
+    "preview_songs",
+)
 
 
 def with_settings(config: TrainConfig, settings: Mapping[str, Any], method: Method | None = None) -> TrainConfig:

@@ -42,7 +42,8 @@ def take_step(setup: Setup, step: int, stop_requested: bool) -> StepResult:
     """
     started = time.perf_counter()
     config, plan, device = setup.config, setup.plan.step(step), setup.accelerator.device
-    num_targets = [setup.train_set.num_targets(i) for i in plan.examples]
+    examples = setup.train_set.epoch(plan.epoch)
+    num_targets = [examples.num_targets(i) for i in plan.examples]
     counts = torch.tensor(frame_counts(num_targets, config.depth_frame_fraction, setup.num_codebooks), device=device)
     sums = accumulate_gradients(setup, step, plan, counts)
     stop_vote = sums.new_tensor([float(stop_requested)])
@@ -50,7 +51,7 @@ def take_step(setup: Setup, step: int, stop_requested: bool) -> StepResult:
     loss = MeanLoss.of(totals[:-1] / counts)
     if not math.isfinite(loss.mean):
         raise non_finite(setup, "loss", step, plan)
-    lr = learning_rate(step, setup.plan.total_steps, config.learning_rate, config.schedule, config.warmup_ratio)
+    lr = learning_rate(step, setup.plan.total_steps, config.peak_learning_rate, config.schedule, config.warmup_ratio)
     grad_norm = clip_gradients(setup)
     if not math.isfinite(grad_norm) and not may_overflow(setup):
         raise non_finite(setup, "gradient", step, plan)
@@ -69,7 +70,7 @@ def accumulate_gradients(setup: Setup, step: int, plan: StepPlan, counts: Tensor
         torch.manual_seed(torch_seed(config.seed, step, micro_step * processes + process))
         # Synchronising gradients needs all processes: one without a share runs an example that weighs nothing.
         batch, depth_frames = draw_batch(
-            setup.train_set, share or plan.examples[:1], plan.epoch, config, accelerator.device
+            setup.train_set.epoch(plan.epoch), share or plan.examples[:1], plan.epoch, config, accelerator.device
         )
         weight = 1.0 if share else 0.0
         is_last = micro_step == micro_steps - 1
@@ -107,8 +108,8 @@ def update_weights(setup: Setup, lr: float) -> None:
 
 def non_finite(setup: Setup, what: str, step: int, plan: StepPlan) -> NonFiniteLossError:
     """Make the error that names the songs whose own loss is not finite, else all of the step's."""
-    train_set = setup.train_set
-    losses = {i: mean_loss(setup.network, [train_set[i]], 1, setup.num_codebooks).mean for i in plan.examples}
+    examples = setup.train_set.epoch(plan.epoch)
+    losses = {i: mean_loss(setup.network, [examples[i]], 1, setup.num_codebooks).mean for i in plan.examples}
     culprits = [i for i, loss in losses.items() if not math.isfinite(loss)] or plan.examples
-    songs = sorted({train_set.windows[i].song for i in culprits})
+    songs = sorted({examples.windows[i].song for i in culprits})
     return NonFiniteLossError(f"The {what} is not finite at step {step + 1}, on {', '.join(songs)}.", NON_FINITE_HINT)

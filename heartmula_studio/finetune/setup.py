@@ -14,6 +14,7 @@ from heartmula_studio.arch.checkpoints import (
     find_base,
     read_heartcodec_config,
     read_heartmula_config,
+    root_of,
 )
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
@@ -25,7 +26,7 @@ from heartmula_studio.finetune.agreement import in_every_process, require_alike,
 from heartmula_studio.finetune.checkpoint_meta import ParentId
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.data_plan import RunPlan
-from heartmula_studio.finetune.examples import ExampleSet, load_examples
+from heartmula_studio.finetune.examples import ExampleSet, TrainSet, load_sets
 from heartmula_studio.finetune.model_setup import load_network, parameter_groups, trainable_weights, unwrap_base
 from heartmula_studio.finetune.parent import Parent, require_same_base
 from heartmula_studio.finetune.run_folder import RunFolder
@@ -61,7 +62,7 @@ class Setup:
     network: "HeartMuLa | PeftModel"
     model: nn.Module  # `network`, wrapped or sharded for several processes where there are any
     optimizer: AcceleratedOptimizer
-    train_set: ExampleSet
+    train_set: TrainSet
     held_out: ExampleSet
     plan: RunPlan
     num_codebooks: int
@@ -104,18 +105,19 @@ def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
 
 def load(
     folder: RunFolder, config: TrainConfig, device: torch.device
-) -> tuple[BaseFolder, "HeartMuLa | PeftModel", ExampleSet, ExampleSet]:
+) -> tuple[BaseFolder, "HeartMuLa | PeftModel", TrainSet, ExampleSet]:
     """Read base, network, training set and held-out set.
 
     Raises CheckpointMismatchError where model and codec are no pair; else as `find_base`, `load_network` and
-    `load_examples` do.
+    `load_sets` do.
     """
+    root = root_of(folder.base(config.base_model))
     base = find_base(folder.base(config.base_model))
     audio_eos_id = SpecialTokens.load(base.gen_config).audio_eos_id
     require_codec_of_model(read_heartmula_config(base.model), read_heartcodec_config(base.codec), audio_eos_id)
     network = load_network(base, config, device, parent_folder(folder, config, base))
     sizes = unwrap_base(network).config
-    train_set, held_out = load_examples(folder.path / config.dataset, base, sizes, config.max_window_sec)
+    train_set, held_out = load_sets(folder.path / config.dataset, base, sizes, config, root)
     return base, network, train_set, held_out
 
 
@@ -149,11 +151,11 @@ def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Make the optimizer of a network that was loaded as `config` says."""
     make = Adam8bit if config.is_full_in_16_bits else torch.optim.AdamW
-    return make(parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=ADAM_BETAS)
+    return make(parameter_groups(network, config.weight_decay), lr=config.peak_learning_rate, betas=ADAM_BETAS)
 
 
 def run_identity(
-    config: TrainConfig, base_fingerprint: str, train_set: ExampleSet, held_out: ExampleSet, num_processes: int
+    config: TrainConfig, base_fingerprint: str, train_set: TrainSet, held_out: ExampleSet, num_processes: int
 ) -> dict[str, Any]:
     """Name what must stay the same for a saved state to be continued."""
     return {

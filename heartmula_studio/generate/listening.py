@@ -23,6 +23,7 @@ NOISE_FLOOR = 1.0  # at that level, codec noise covers what is quieter in a mel 
 SMALLEST_SPREAD = 0.1  # in nats; a band that hardly moves in a few clips must not decide alone
 RIDGE = 3.0  # weight of the squared coefficients against the summed log-likelihood
 LBFGS_ITERATIONS = 60
+MAX_CODES = 1 << 16  # of a codebook: codes are 16 bits
 
 
 def clip_statistics(sound: Tensor, sample_rate_hz: int) -> Tensor:
@@ -138,11 +139,12 @@ class SharedRun:
 
 
 def longest_shared_run(song: Tensor, track: Tensor) -> SharedRun:
-    """Find the longest stretch in which the first codebook of both [K, T] goes through the same codes in order.
+    """Find the longest stretch in which the first two codebooks of both [K, T] go through the same codes in order.
 
-    Codes that are held count once, so that neither silence nor tempo makes two recordings alike.
+    Codes that are held count once, so that neither silence nor tempo makes two recordings alike. One codebook alone
+    would: its 64 codes are too few for what a loop repeats.
     """
-    (a, a_starts), (b, b_starts) = _changes(song[0]), _changes(track[0])
+    (a, a_starts), (b, b_starts) = _changes(song), _changes(track)
     lengths, best = np.zeros(len(b) + 1, dtype=np.int64), (0, 0, 0)
     for place, code in enumerate(a):
         lengths[1:] = np.where(b == code, lengths[:-1] + 1, 0)
@@ -172,7 +174,7 @@ def _pairs(tracks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _changes(codes: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes [T] without repetitions, and the frames at which each begins."""
-    values = codes.numpy()
+    """Join the first two codebooks [K, T]; return what they go through, and the frames at which each value begins."""
+    values = codes[0].long().numpy() * MAX_CODES + codes[1].long().numpy()
     starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
     return values[starts], starts

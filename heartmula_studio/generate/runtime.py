@@ -7,18 +7,16 @@ from typing import Any
 
 import torch
 
-from heartmula_studio.arch.checkpoints import BaseFolder, find_base, read_heartmula_config
+from heartmula_studio.arch.checkpoints import BaseFolder, find_base, root_of
 from heartmula_studio.arch.device import Precision, pick_device, precision_of
-from heartmula_studio.arch.llama import NAMED_FLAVORS
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.device_name import is_gpu
 from heartmula_studio.finetune.config import Method, TrainConfig
 from heartmula_studio.finetune.flat_settings import with_settings
+from heartmula_studio.finetune.training_record import TrainingRecord
 from heartmula_studio.generate.base_choice import choose_base
 from heartmula_studio.settings import Settings
-
-WIDTH_OF_3B = NAMED_FLAVORS["llama-3B"].embed_dim
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,29 @@ class Runtime:
     def load_codec(self) -> Codec:
         return Codec.load(self.base, self.device)
 
+    @property
+    def training_record(self) -> TrainingRecord:
+        """What suits the base in training. Raises CheckpointCorruptError."""
+        return TrainingRecord.of(root_of(self.base_name))
+
     def train_config(self, method: Method, settings: Mapping[str, Any] | None = None) -> TrainConfig:
         """The defaults of a training run here, with `settings` by flat names.
 
-        A GPU computes in 16 bits, keeps a frozen base in them, and little else.
-        Raises InvalidInputError, and as `read_heartmula_config`.
+        A GPU computes in 16 bits, keeps a frozen base in them, and little else. A full fine-tune keeps the trainer's
+        rate: at a LoRA's, nano forgets other styles.
+        Raises InvalidInputError and CheckpointCorruptError.
         """
-        width = read_heartmula_config(self.base.model).backbone_flavor.embed_dim
+        record = self.training_record
+        longest_sec = min(self.max_window_sec, record.max_window_sec)
         config = TrainConfig(
             base_model=self.base_name,
             method=method,
-            learning_rate=learning_rate_for(method, width),
-            max_window_sec=self.max_window_sec,
+            learning_rate_factor=record.learning_rate_factor if method == "lora" else 1.0,
+            draws_per_epoch=record.draws_per_epoch,
+            min_window_sec=min(longest_sec, record.min_window_sec),
+            max_window_sec=longest_sec,
+            batch_size=record.batch_size,
+            prior_fraction=record.prior_fraction,
             mixed_precision=self.precision.training,
             base_dtype=self.precision.frozen_base if method == "lora" else "float32",
             gradient_checkpointing=is_gpu(str(self.device)),
@@ -87,17 +96,10 @@ class Runtime:
         if method != config.method:
             suits = self.train_config(method)
             config = dataclasses.replace(
-                config, method=method, base_dtype=suits.base_dtype, learning_rate=suits.learning_rate
+                config,
+                method=method,
+                base_dtype=suits.base_dtype,
+                learning_rate=suits.learning_rate,
+                learning_rate_factor=suits.learning_rate_factor,
             )
         return with_settings(config, changes)
-
-
-def learning_rate_for(method: Method, width: int) -> float:
-    """The default for a base whose backbone is `width` wide, to two digits; the trainer's own is that of the 3B.
-
-    With Adam, the best rate for the matrices inside falls as 1 / width (Yang et al., 2022, "Tensor Programs V"). A full
-    fine-tune keeps the trainer's: at a LoRA's rate, nano forgets other styles.
-    """
-    if method == "full":
-        return TrainConfig.learning_rate
-    return float(f"{TrainConfig.learning_rate * WIDTH_OF_3B / width:.1e}")

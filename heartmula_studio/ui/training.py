@@ -112,7 +112,7 @@ def _build_form(context: PageContext) -> Form:
         learning_rate = gr.Number(label="Learning rate", step=0.00001, min_width=120)
         rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
-        advanced, lora_column = build_advanced(studio.settings.max_window_sec)
+        advanced, lora_column = build_advanced()
     main: list[SettingField] = [epochs, learning_rate, rank]
     for button, preset in zip(presets, PRESETS, strict=True):
         button.click(partial(preset_values, studio, preset), method, main, **QUIET)

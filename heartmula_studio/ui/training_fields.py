@@ -16,6 +16,8 @@ PRECISIONS = (("Automatic", ""), ("Off (float32)", "no"), ("bf16", "bf16"), ("fp
 
 SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider
 
+AS_SUITS, MINUS_SUITS = "0 is what suits the base.", "-1 is what suits the base."
+
 
 @dataclass(frozen=True)
 class AdvancedField:
@@ -80,7 +82,10 @@ GROUPS = (
             AdvancedField("warmup_ratio", "Gentle start (warm-up ratio)"),
             AdvancedField("weight_decay", "Pull back to the base (weight decay)"),
             AdvancedField("max_grad_norm", "Limit for one step (gradient clipping)"),
-            AdvancedField("batch_size", "Pieces at once (batch size)"),
+            AdvancedField(
+                "learning_rate_factor", "Pace for this base (learning rate factor)", automatic=0, note=AS_SUITS
+            ),
+            AdvancedField("batch_size", "Pieces at once (batch size)", automatic=0, note=AS_SUITS),
             AdvancedField("gradient_accumulation_steps", "Rounds before a step (gradient accumulation)"),
             AdvancedField("seed", "Random numbers (seed)"),
         ),
@@ -88,7 +93,10 @@ GROUPS = (
     FieldGroup(
         "What it hears",
         (
-            AdvancedField("max_window_sec", "Longest piece, in seconds (window length)"),
+            AdvancedField("draws_per_epoch", "New pieces per track (draws per epoch)", automatic=-1, note=MINUS_SUITS),
+            AdvancedField("min_window_sec", "Shortest piece, in seconds", automatic=0, note=AS_SUITS),
+            AdvancedField("max_window_sec", "Longest piece, in seconds (window length)", automatic=0, note=AS_SUITS),
+            AdvancedField("prior_fraction", "Share of the base's own songs (prior)", automatic=-1, note=MINUS_SUITS),
             AdvancedField("conditioning_dropout", "Share without tags and lyrics (prompt dropout)"),
             AdvancedField("depth_frame_fraction", "Share heard in full detail (depth frame fraction)"),
         ),
@@ -122,14 +130,14 @@ GROUPS = (
 ADVANCED = tuple(field for group in GROUPS for field in group.fields)
 
 
-def build_advanced(longest_window_sec: float) -> tuple[list[SettingField], gr.Column]:
+def build_advanced() -> tuple[list[SettingField], gr.Column]:
     """Build all groups; return their fields in the order of ADVANCED, and what only a LoRA has."""
-    defaults, built = {"max_window_sec": longest_window_sec}, []
+    built: list[SettingField] = []
     for group in GROUPS:
         with gr.Column(elem_classes=["field-group"]) as column:
             gr.HTML(f"<h3>{html.escape(group.heading)}</h3>")
             with gr.Row():
-                built += [field.build(defaults.get(field.name, field.default)) for field in group.fields]
+                built += [field.build(field.default) for field in group.fields]
         if group.of_lora:
             lora_column = column
     return built, lora_column

@@ -10,7 +10,7 @@ from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, LoraSettings, 
 
 def test_defaults_are_those_promised():
     config = TrainConfig()
-    assert (config.method, config.epochs, config.learning_rate, config.conditioning_dropout) == ("lora", 4, 1e-4, 0.1)
+    assert (config.method, config.epochs, config.learning_rate, config.conditioning_dropout) == ("lora", 3, 1e-4, 0.1)
     assert (config.lora.rank, config.lora.target_modules) == (8, TRANSFORMER_LINEARS)
 
 

@@ -14,6 +14,7 @@ from heartmula_studio.finetune.run_folder import RunFolder
 from tests.finetune.training_jobs import launch, losses, read_metrics, song_row, start, write_job
 
 TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
+TWICE |= {"draws_per_epoch": 1, "min_window_sec": 1.0, "max_window_sec": 1.5}
 
 
 def test_two_processes_that_are_stopped_end_with_the_code_for_it(make_job):
@@ -48,7 +49,7 @@ def ended(tmp_path_factory, base_dir):
 def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_batch(ended, make_job):
     """Five songs of different lengths in steps of four: one process has nothing to do in the second step.
 
-    Prompts are dropped and depth frames drawn for each example alike, wherever it is run.
+    Prompts are dropped, windows and depth frames drawn for each example alike, wherever it is run.
     """
     two, one = ended[0]["two"], make_job(batch_size=4, **TWICE)
     train(one)

@@ -8,22 +8,29 @@ import torch
 
 from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.audio_file import AudioLimits
-from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.generate import base_choice
 from heartmula_studio.generate.base_choice import choose_base
-from heartmula_studio.generate.runtime import Runtime, learning_rate_for
+from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
 
 
-@pytest.mark.parametrize(("width", "rate"), [(3072, 1e-4), (256, 1.2e-3), (4096, 7.5e-5), (700, 4.4e-4)])
-def test_the_learning_rate_of_a_lora_falls_with_the_width_of_the_base_and_is_short(width, rate):
-    assert learning_rate_for("lora", width) == rate
+def runtime_on(device: str) -> Runtime:
+    return Runtime("nano", find_base("nano"), torch.device(device), AudioLimits(), 240.0)
+
+
+def test_the_guides_figures_stand_on_every_base_and_what_suits_it_comes_from_its_record():
+    runtime = runtime_on("cpu")
+    lora, record = runtime.train_config("lora"), runtime.training_record
+    assert (lora.epochs, lora.learning_rate, lora.lora.rank) == (3, 1e-4, 8)
+    assert record.source
+    assert lora.learning_rate_factor == record.learning_rate_factor > 1
+    assert (lora.draws_per_epoch, lora.max_window_sec) == (record.draws_per_epoch, record.max_window_sec)
 
 
 @pytest.mark.parametrize(("device", "on_gpu"), [("cpu", False), ("cuda", True)])
 def test_a_gpu_trains_in_bfloat16_and_recomputes(device, on_gpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    runtime = Runtime("nano", find_base("nano"), torch.device(device), AudioLimits(), 240.0)
+    runtime = runtime_on(device)
     config = runtime.train_config("lora")
     assert config.gradient_checkpointing == on_gpu
     assert (config.mixed_precision, config.base_dtype) == (("bf16", "bfloat16") if on_gpu else ("no", "float32"))
@@ -61,6 +68,10 @@ def test_a_base_that_is_asked_for_is_taken(settings, tmp_path):
     assert choose_base(str(tmp_path), settings, torch.device("cpu")).name == str(tmp_path)
 
 
-@pytest.mark.parametrize("width", [3072, 256])
-def test_a_full_fine_tune_keeps_the_trainers_learning_rate(width):
-    assert learning_rate_for("full", width) == TrainConfig().learning_rate
+def test_a_full_fine_tune_keeps_the_trainers_learning_rate():
+    assert runtime_on("cpu").train_config("full").learning_rate_factor == 1
+
+
+def test_an_installation_may_allow_shorter_windows_than_suit_the_base():
+    config = replace(runtime_on("cpu"), max_window_sec=2.0).train_config("lora")
+    assert (config.min_window_sec, config.max_window_sec) == (2.0, 2.0)

@@ -21,7 +21,7 @@ from tests.still_studio import filled as filled_dataset
 from tests.still_studio import settings_for, still_studio
 
 RATE = TrainConfig.learning_rate
-RATE_OF_NANO = 1.2e-3
+RATE_OF_NANO = 1e-4
 AS_IT_STANDS = (*BALANCED.values(RATE), "", *(setting.default for setting in ADVANCED))
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from heartmula_studio.arch.checkpoints import BaseFolder, read_heartmula_config
 from heartmula_studio.arch.heartmula import HeartMuLaConfig
-from heartmula_studio.dataset.prompt import PromptLayout
-from heartmula_studio.dataset.windows import TrackInfo, cut_to_fit, split_songs
+from heartmula_studio.dataset.prompt import Prompt, PromptLayout
+from heartmula_studio.dataset.windows import TrackInfo, Window, cut_to_fit, split_songs
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.text import clean_text
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.costs.flops import PASSES, WindowSize, forward_flops
 from heartmula_studio.finetune.data_plan import RunPlan
+from heartmula_studio.finetune.examples import WindowDraws
 from heartmula_studio.store.views import Problem
 
 
@@ -40,6 +41,8 @@ def measure_work(songs: Sequence[TrackInfo], config: TrainConfig, base: BaseFold
     sizes, problems = window_sizes(songs, config, prompt_layout(base, network.audio_num_codebooks), network)
     names_learnt, names_held_out = split_songs([song.name for song in songs])
     learnt, held_out = ([size for name in names for size in sizes[name]] for names in (names_learnt, names_held_out))
+    if config.draws_per_epoch:
+        learnt = drawn_sizes([song for song in songs if song.name in names_learnt and sizes[song.name]], config, base)
     step_size = config.batch_size * config.gradient_accumulation_steps * num_processes
     plan = RunPlan(len(learnt), step_size, config.epochs, config.max_steps, config.seed)
     passes = PASSES[config.method] + config.gradient_checkpointing
@@ -71,11 +74,24 @@ def window_sizes(
         except InvalidInputError as error:
             cut = []
             problems.append(Problem(error.message, error.hint))
-        sizes[song.name] = [
-            WindowSize(prompt.num_positions(window.num_frames), window.num_frames + window.ends_song)
-            for window, prompt in cut
-        ]
+        sizes[song.name] = [window_size(window, prompt) for window, prompt in cut]
     return sizes, tuple(problems)
+
+
+def drawn_sizes(tracks: Sequence[TrackInfo], config: TrainConfig, base: BaseFolder) -> list[WindowSize]:
+    """The windows that the first epoch draws from tracks that can be learnt; those of the base's songs are alike."""
+    network, draws = read_heartmula_config(base.model), WindowDraws.of(config)
+    layout, max_positions = prompt_layout(base, network.audio_num_codebooks), network.backbone_flavor.max_seq_len
+    sources = draws.sources(len(tracks), num_prior=len(tracks))
+    drawn = (
+        draws.window(tracks[source % len(tracks)], example, 0, layout, max_positions)
+        for example, source in enumerate(sources)
+    )
+    return [window_size(window, prompt) for window, prompt in drawn]
+
+
+def window_size(window: Window, prompt: Prompt) -> WindowSize:
+    return WindowSize(prompt.num_positions(window.num_frames), window.num_frames + window.ends_song)
 
 
 def track_info(name: str, tags: Sequence[str], lyrics: str, num_frames: int) -> TrackInfo:
