@@ -25,6 +25,7 @@ def test_saved_file_is_the_documented_dict(tokens, tmp_path):
         "codec": "heartcodec-0123456789ab",
         "source_sha256": "f" * 64,
         "source_sec": 3.97,
+        "ends": False,
     }
 
 

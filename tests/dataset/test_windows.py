@@ -1,9 +1,10 @@
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
-from heartmula_studio.dataset.windows import TrackInfo, Window, cut_song, cut_to_fit, split_songs
+from heartmula_studio.dataset.windows import TrackInfo, Window, cut_song, cut_to_fit, split_songs, window_to_fit
 from heartmula_studio.errors import InvalidInputError
 
 TIMED = "[verse]\n[00:05.00]a\n[00:55.00]b\n[chorus]\n[01:05.00]c\n[01:50.00]d"
@@ -110,3 +111,18 @@ def test_names_that_are_not_unicode_can_be_split():
 def test_the_split_is_the_same_in_every_process():
     """Python's own hash of a string differs from process to process."""
     assert split_songs([f"song {i}" for i in range(30)])[1] == ["song 2", "song 5", "song 7"]
+
+
+def test_lyrics_go_with_a_drawn_window_and_it_fits_into_the_model(layout):
+    track = TrackInfo("Aria", 0, "piano", "[00:01.00]a\n[00:20.00]b", 400)
+    window, prompt = window_to_fit(track, 200, 200, layout, max_positions=4096)
+    assert (window.start_frame, window.num_frames, window.lyrics) == (200, 200, "b")
+    window, prompt = window_to_fit(track, 200, 200, layout, max_positions=len(prompt.tokens) + 150)
+    assert window.num_frames == 150
+    with pytest.raises(InvalidInputError, match="Aria"):
+        window_to_fit(track, 200, 200, layout, max_positions=len(prompt.tokens) + 20)
+
+
+def test_a_song_that_is_cut_off_has_no_end():
+    cut_off = replace(song(300), ends=False)
+    assert [window.ends_song for window in cut_song(cut_off, 12.0)] == [False, False]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from heartmula_studio.finetune.data_plan import RunPlan, draw_example, epoch_order, frame_counts
+from heartmula_studio.finetune.data_plan import RunPlan, draw_example, draw_stretch, epoch_order, frame_counts
 
 
 def test_every_epoch_is_another_permutation_of_all_examples():
@@ -60,3 +60,29 @@ def test_frame_counts_are_known_before_any_frame_is_drawn():
     lengths = [10, 7, 1]
     drawn = sum(len(draw_example(0, 0, i, n, 0.1, 0.3).depth_frames) for i, n in enumerate(lengths))
     assert frame_counts(lengths, 0.3, num_codebooks=8) == [18] + [drawn] * 7
+
+
+def test_windows_are_drawn_by_seed_epoch_and_example_only():
+    def stretches(seed: int, epoch: int, reaches_beyond: bool = False) -> list[tuple[int, int]]:
+        return [draw_stretch(seed, epoch, example, 375, (100, 125), reaches_beyond) for example in range(200)]
+
+    drawn = stretches(0, 1)
+    assert drawn == stretches(0, 1)
+    assert len({start for start, _ in drawn}) > 100
+    assert drawn != stretches(0, 2)
+    assert drawn != stretches(1, 1)
+    assert {length for _, length in drawn} == set(range(100, 126))
+    assert all(0 <= start <= 375 - length for start, length in drawn)
+
+
+def test_the_end_of_a_track_comes_up_as_often_as_others_where_windows_reach_beyond_it():
+    def ends(reaches_beyond: bool) -> int:
+        drawn = [draw_stretch(0, 0, example, 375, (100, 100), reaches_beyond) for example in range(400)]
+        return sum(start + length == 375 for start, length in drawn)
+
+    assert ends(False) < 10
+    assert 20 < ends(True) < 60
+
+
+def test_a_track_shorter_than_a_window_is_drawn_whole():
+    assert {draw_stretch(0, epoch, 0, 50, (100, 125), True) for epoch in range(9)} == {(0, 50)}
