@@ -49,6 +49,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_demo,
         add_train,
         add_generate,
+        add_prior_songs,
         add_roundtrip,
         add_tokenize,
         add_detokenize,
@@ -117,6 +118,17 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["temperature"], "--temperature")
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
+    add_model_options(parser)
+
+
+def add_prior_songs(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "prior-songs",
+        "let a base make songs that trainings mix in, against forgetting",
+        "Makes sixteen songs and puts them into the base's folder. A training with a --prior-fraction above 0 needs "
+        "them; the bundled base has its own.",
+    )
     add_model_options(parser)
 
 

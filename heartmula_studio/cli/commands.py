@@ -4,6 +4,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
+from heartmula_studio.arch.checkpoints import root_of
 from heartmula_studio.cli.check import check
 from heartmula_studio.cli.checkpoints import checkpoints
 from heartmula_studio.cli.datasets import dataset
@@ -23,9 +24,11 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.finetune.job import train as run_training
 from heartmula_studio.finetune.parent import follow_parent
+from heartmula_studio.finetune.prior_songs import save_prior_songs
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.previews import SongListener
+from heartmula_studio.generate.prior_songs import make_prior_songs
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.lyrics.decoding import read_lyrics
@@ -141,10 +144,19 @@ def generate(arguments: Namespace) -> int:
     return 0
 
 
+def prior_songs(arguments: Namespace) -> int:
+    """Let a base make the songs that trainings mix in. Raises as `Engine.load` and `save_prior_songs`."""
+    runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
+    engine = Engine.load(runtime.base_name, str(runtime.device))
+    save_prior_songs(root_of(runtime.base_name), make_prior_songs(engine))
+    return 0
+
+
 COMMANDS = {
     "demo": demo,
     "train": train,
     "generate": generate,
+    "prior-songs": prior_songs,
     "roundtrip": roundtrip,
     "tokenize": tokenize,
     "detokenize": detokenize,

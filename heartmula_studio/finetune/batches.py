@@ -22,7 +22,8 @@ def draw_batch(
         draw_example(config.seed, epoch, i, n, config.conditioning_dropout, config.depth_frame_fraction)
         for i, n in zip(indices, num_targets, strict=True)
     ]
-    batch = replace(batch, unconditional=torch.tensor([draw.unconditional for draw in draws])).to(device)
+    unconditional = [examples.is_unconditional(i, draw.unconditional) for i, draw in zip(indices, draws, strict=True)]
+    batch = replace(batch, unconditional=torch.tensor(unconditional)).to(device)
     if config.depth_frame_fraction == 1:
         return batch, None
     first_rows = [sum(num_targets[:place]) for place in range(len(indices))]

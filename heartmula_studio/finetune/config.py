@@ -124,7 +124,8 @@ class TrainConfig(Definition):
         Field(
             ge=0,
             le=0.9,
-            description="The share of drawn windows that are of the base's own songs, against forgetting.",
+            description="The share of drawn windows that are of the base's own songs, heard without words, against "
+            "forgetting. The tracks are then always heard with theirs.",
             examples=[None],
         ),
     ] = 0.0

@@ -35,12 +35,16 @@ from heartmula_studio.finetune.prior_songs import load_prior_songs
 
 @dataclass(frozen=True)
 class ExampleSet(Sequence[Example]):
-    """Examples by index. Holds prompts and int16 codes, a hundredth of the laid-out examples' memory."""
+    """Examples by index. Holds prompts and int16 codes, a hundredth of the laid-out examples' memory.
+
+    From `first_prior` on, where there are any, they are of the base's own songs.
+    """
 
     windows: tuple[Window, ...]
     prompts: tuple[Prompt, ...]
     codes: tuple[Tensor, ...]  # [K, F] int16 each
     special: SpecialTokens
+    first_prior: int | None = None
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -56,6 +60,14 @@ class ExampleSet(Sequence[Example]):
     def songs(self) -> list[str]:
         """Return the names of the songs the examples come from."""
         return list(dict.fromkeys(window.song for window in self.windows))
+
+    def is_unconditional(self, index: int, drawn: bool) -> bool:
+        """Whether an example is heard without its words, given what was drawn for it.
+
+        Beside songs of the base, the tracks never are: what the model does without words stays the base's, and guidance
+        leads away from it, towards the tracks.
+        """
+        return drawn if self.first_prior is None else index >= self.first_prior
 
     def epoch(self, number: int) -> "ExampleSet":
         """Return the examples of an epoch: the same in all of them."""
@@ -133,6 +145,7 @@ class DrawnExamples:
         """tracks, prior: each with its codes, int16 [K, F]."""
         self._names = [track.name for track, _ in tracks]
         self._songs = (*tracks, *prior)
+        self._first_prior = len(tracks) * draws.per_epoch if prior else None
         self._sources = draws.sources(len(tracks), len(prior))
         self._draws, self._layout, self._max_positions = draws, layout, max_positions
         self._epoch: tuple[int, ExampleSet] | None = None
@@ -152,7 +165,7 @@ class DrawnExamples:
             track, codes = self._songs[source]
             window, prompt = self._draws.window(track, example, epoch, self._layout, self._max_positions)
             parts.append((window, prompt, part_of(codes, window)))
-        return joined(parts, self._layout.special)
+        return replace(joined(parts, self._layout.special), first_prior=self._first_prior)
 
     def songs(self) -> list[str]:
         """Return the names of the tracks."""

@@ -50,9 +50,8 @@ class Ladder:
         self.listener = listener if self.steps and config.preview_songs else None
         self.notes = (FULL,) if config.ladder_rungs and not self.steps else ()
         self._listen_sec = last_listen_sec(folder)
-        self._shuffled = with_other_captions(
-            setup.held_out, setup.train_set, unwrap_base(setup.network).config.backbone_flavor.max_seq_len
-        )
+        max_positions = unwrap_base(setup.network).config.backbone_flavor.max_seq_len
+        self._shuffled = with_other_captions(setup.held_out, setup.train_set.epoch(0), max_positions)
 
     def is_due(self, progress: RunProgress) -> bool:
         """Tell whether something is to be done after a step: at each rung and, for the base's songs, at the start."""
