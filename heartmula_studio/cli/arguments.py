@@ -77,7 +77,7 @@ def add_demo(commands: Commands) -> None:
         "--songs", type=Path, metavar="FOLDER", help="your own songs instead of the clips (five or more)"
     )
     parser.add_argument("--tags", help="words for their style, such as 'techno, fast' (default: that of the clips)")
-    parser.add_argument("--steps", type=int, default=30, help="how long to train (default: %(default)s steps)")
+    parser.add_argument("--steps", type=int, help="how long to train (default: what suits the base)")
     parser.add_argument("--seconds", type=float, default=12.0, help="length of the two songs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="same number, same song (default: %(default)s)")
     add_model_options(parser)

@@ -3,9 +3,10 @@
 import json
 import shutil
 from argparse import Namespace
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from heartmula_studio.cli.audible import effect_on, in_words, songs_before
 from heartmula_studio.cli.progress import make_song, training_progress
 from heartmula_studio.cli.report import LossChange, plot_losses, results_table
 from heartmula_studio.cli.songs import SongFile, find_songs, write_dataset
@@ -23,6 +24,7 @@ from heartmula_studio.settings import Settings
 
 MIN_SONGS = 5
 WINDOW_SEC = 24.0
+LEARNT = "songs it learnt from"
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,16 @@ def demo(arguments: Namespace) -> int:
         write_dataset(songs.songs, songs.tags, codec, runtime.limits, out / "tokens" / name, job / name)
     engine = Engine.load(runtime.base_name, str(runtime.device))
     sets = example_sets(engine, job)
-    before = losses(engine, sets)
+    before, songs = losses(engine, sets), songs_before(engine, style.tags)
     make_song(engine, request, out / "before.wav")
     notes = learn(job, config, out / "adapter", runtime)
     engine.activate(out / "adapter")
     after = losses(engine, sets)
     make_song(engine, request, out / "after.wav")
+    effect = effect_on(engine, style.tags, songs, sets[LEARNT].codes)
     plot_losses(RunFolder(job).metrics, out / "loss.png")
-    write_results(out, [LossChange(name, before[name], after[name]) for name in before], notes)
+    comparisons = [LossChange(name, before[name], after[name]) for name in before]
+    write_results(out, comparisons, (*notes, in_words(effect)))
     return 0
 
 
@@ -73,9 +77,9 @@ def song_set(clips: Clips) -> SongSet:
     return SongSet([SongFile(path) for path in clips.paths], clips.tags)
 
 
-def demo_config(runtime: Runtime, steps: int) -> TrainConfig:
-    defaults = runtime.train_config("lora")
-    return replace(defaults, epochs=steps, max_steps=steps, warmup_ratio=0.2, batch_size=5, max_window_sec=WINDOW_SEC)
+def demo_config(runtime: Runtime, steps: int | None) -> TrainConfig:
+    """The defaults, or as many steps as are asked for."""
+    return runtime.train_config("lora", {"epochs": steps, "max_steps": steps})
 
 
 def example_sets(engine: Engine, job: Path) -> dict[str, ExampleSet]:
@@ -83,7 +87,7 @@ def example_sets(engine: Engine, job: Path) -> dict[str, ExampleSet]:
     network = engine.model.config
     learnt, held_out = load_examples(job / "dataset", engine.base, network, WINDOW_SEC)
     other, _ = load_examples(job / "other", engine.base, network, WINDOW_SEC)
-    sets = {"held-out song": held_out, "songs it learnt from": learnt, "another style": other}
+    sets = {"held-out song": held_out, LEARNT: learnt, "another style": other}
     return {name: examples for name, examples in sets.items() if len(examples)}
 
 
@@ -94,13 +98,13 @@ def losses(engine: Engine, sets: dict[str, ExampleSet]) -> dict[str, float]:
 
 
 def learn(job: Path, config: TrainConfig, adapter: Path, runtime: Runtime) -> tuple[str, ...]:
-    """Train in `job` and copy the best checkpoint to `adapter`; return what the trainer has to say."""
+    """Train in `job` and copy the last checkpoint to `adapter`; return what the trainer has to say."""
     config.save(RunFolder(job).config)
     with training_progress() as on_step:
         result = train(job, on_step, runtime.device.type)
     if result.status == "stopped":
         raise CancelledError(f"Stopped after step {result.step}.", f"What was learnt is in {result.checkpoint}.")
-    shutil.copytree(result.checkpoint, adapter)
+    shutil.copytree(RunFolder(job).checkpoint("last"), adapter)
     return result.notes
 
 

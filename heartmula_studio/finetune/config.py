@@ -130,6 +130,14 @@ class TrainConfig(Definition):
         ),
     ] = 0.0
     conditioning_dropout: Annotated[Share, Field(description="How often a song is heard without its words.")] = 0.1
+    context_noise: Annotated[
+        Share,
+        Field(
+            description="In every other window, the share of codes that are heard wrong, so that songs stay in the "
+            "style after what the model itself gets wrong.",
+            examples=[None],
+        ),
+    ] = 0.0
     depth_frame_fraction: Annotated[
         float, Field(ge=0.001, le=1, description="The share of frames that the depth decoder learns from.")
     ] = 1.0

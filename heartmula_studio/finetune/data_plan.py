@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_ORDER, _EXAMPLE, _TORCH, _WINDOW = range(4)  # separate random streams under one seed
+_ORDER, _EXAMPLE, _TORCH, _WINDOW, _NOISE = range(5)  # separate random streams under one seed
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,19 @@ def draw_stretch(
     last_start = track_frames - length
     start = int(rng.integers(0, last_start + reaches_beyond * (length // 4), endpoint=True))
     return min(start, last_start), length
+
+
+def draw_noise(
+    seed: int, epoch: int, example: int, shape: tuple[int, int], share: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Draw which codes of a window [F, K] are heard wrong, and the frames whose codes take their place, both [F, K].
+
+    None for every other example: a model that never hears a window as it is forgets what those sound like.
+    """
+    rng = np.random.default_rng([seed, _NOISE, epoch, example])
+    if rng.random() < 0.5:
+        return None
+    return rng.random(shape) < share, rng.integers(0, shape[0], shape)
 
 
 def torch_seed(seed: int, step: int, place: int) -> int:

@@ -19,6 +19,7 @@ FITTED = (
     "max_window_sec",
     "batch_size",
     "prior_fraction",
+    "context_noise",
     "mixed_precision",
     "base_dtype",
     "gradient_checkpointing",

@@ -32,6 +32,7 @@ class TrainingRecord(Definition):
     max_window_sec: Annotated[float, Field(ge=1, le=600)] = 240.0
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
     prior_fraction: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    context_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     fast_steps: Annotated[int, Field(ge=1)] = 300
     balanced_steps: Annotated[int, Field(ge=1)] = 600
     thorough_steps: Annotated[int, Field(ge=1)] = 900

@@ -84,6 +84,7 @@ class Runtime:
             max_window_sec=longest_sec,
             batch_size=record.batch_size,
             prior_fraction=record.prior_fraction,
+            context_noise=record.context_noise,
             mixed_precision=self.precision.training,
             base_dtype=self.precision.frozen_base if method == "lora" else "float32",
             gradient_checkpointing=is_gpu(str(self.device)),

@@ -97,6 +97,7 @@ GROUPS = (
             AdvancedField("min_window_sec", "Shortest piece, in seconds", automatic=0, note=AS_SUITS),
             AdvancedField("max_window_sec", "Longest piece, in seconds (window length)", automatic=0, note=AS_SUITS),
             AdvancedField("prior_fraction", "Share of the base's own songs (prior)", automatic=-1, note=MINUS_SUITS),
+            AdvancedField("context_noise", "Share heard wrong (context noise)", automatic=-1, note=MINUS_SUITS),
             AdvancedField("conditioning_dropout", "Share without tags and lyrics (prompt dropout)"),
             AdvancedField("depth_frame_fraction", "Share heard in full detail (depth frame fraction)"),
         ),

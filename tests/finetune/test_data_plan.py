@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from heartmula_studio.finetune.data_plan import RunPlan, draw_example, draw_stretch, epoch_order, frame_counts
+from heartmula_studio.finetune.data_plan import (
+    RunPlan,
+    draw_example,
+    draw_noise,
+    draw_stretch,
+    epoch_order,
+    frame_counts,
+)
 
 
 def test_every_epoch_is_another_permutation_of_all_examples():
@@ -86,3 +93,12 @@ def test_the_end_of_a_track_comes_up_as_often_as_others_where_windows_reach_beyo
 
 def test_a_track_shorter_than_a_window_is_drawn_whole():
     assert {draw_stretch(0, epoch, 0, 50, (100, 125), True) for epoch in range(9)} == {(0, 50)}
+
+
+def test_noise_leaves_every_other_window_as_it_is():
+    drawn = [draw_noise(0, 0, example, (50, 8), 0.2) for example in range(100)]
+    assert 30 < sum(noise is None for noise in drawn) < 70
+    is_wrong, sources = next(noise for noise in drawn if noise is not None)
+    assert is_wrong.shape == sources.shape == (50, 8)
+    assert 0.1 < is_wrong.mean() < 0.3
+    assert 0 <= sources.min() <= sources.max() < 50

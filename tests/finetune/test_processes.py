@@ -14,7 +14,7 @@ from heartmula_studio.finetune.run_folder import RunFolder
 from tests.finetune.training_jobs import launch, losses, read_metrics, song_row, start, write_job
 
 TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
-TWICE |= {"draws_per_epoch": 1, "min_window_sec": 1.0, "max_window_sec": 1.5}
+TWICE |= {"context_noise": 0.2, "draws_per_epoch": 1, "min_window_sec": 1.0, "max_window_sec": 1.5}
 
 
 def test_two_processes_that_are_stopped_end_with_the_code_for_it(make_job):

@@ -32,6 +32,7 @@ SETTINGS = {
     "conditioning_dropout": 0.5,
     "depth_frame_fraction": 0.5,
     "lora": {"dropout": 0.2},
+    "context_noise": 0.2,
     "draws_per_epoch": 1,  # from songs of up to 2 s
     "min_window_sec": 1.0,
     "max_window_sec": 1.5,
