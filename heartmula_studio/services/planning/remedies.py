@@ -11,6 +11,7 @@ from heartmula_studio.services.devices import GB, total_bytes
 from heartmula_studio.store.views import Estimate, Problem
 
 SHORT_WINDOW_SEC, SMALL_RANK = 30.0, 8
+SHORT_WINDOWS = f"windows of {SHORT_WINDOW_SEC:g} s (which cost songs their form: few then end by themselves)"
 
 
 def in_sixteen_bits(config: TrainConfig) -> TrainConfig:
@@ -28,11 +29,9 @@ def in_four_bits(config: TrainConfig) -> TrainConfig:
 REMEDIES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "weights in 16 bits with checkpointing": in_sixteen_bits,
     "gradient checkpointing": lambda config: replace(config, gradient_checkpointing=True),
-    f"windows of {SHORT_WINDOW_SEC:g} s": lambda config: replace(
-        config, max_window_sec=min(config.max_window_sec, SHORT_WINDOW_SEC)
-    ),
     "LoRA instead of full": lambda config: replace(config, method="lora"),
     "a base in 4 bits": in_four_bits,
+    SHORT_WINDOWS: lambda config: replace(config, max_window_sec=min(config.max_window_sec, SHORT_WINDOW_SEC)),
     "a batch size of 1": lambda config: replace(config, batch_size=1),
     f"a LoRA rank of {SMALL_RANK}": lambda config: replace(
         config, lora=replace(config.lora, rank=min(config.lora.rank, SMALL_RANK))
