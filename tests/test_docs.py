@@ -32,6 +32,7 @@ def run(tmp_path, server: Server):
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HEARTMULA_")} | {
         "HEARTMULA_BASE_MODEL": "nano",
         "HEARTMULA_DATA_DIR": str(server.data_dir),
+        "HEARTMULA_PREVIEW_SONGS": "0",
         "GRADIO_TEMP_DIR": str(tmp_path / "downloads"),
         "PYTHONPATH": str(ROOT),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

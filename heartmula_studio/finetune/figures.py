@@ -13,7 +13,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Alarm = Literal["overfitting", "diverging"]
 
-ROSE = 1.02  # a held-out loss above this many times its lowest has risen
+ROSE = 1.05  # a held-out loss above this many times its lowest is more than the noise of a song or two
 DIVERGED = 1.1  # a loss of training above this many times what it was at first
 COMPARED_STEPS = 5  # of which a loss of training is the median
 

@@ -85,7 +85,9 @@ def _audible(rung: RungFigures) -> Recommendation:
         f"Step {rung.step}: the nearest to your tracks of those that are audible; nothing is copied, songs end as the "
         "base's do, and the losses raise no alarm."
     )
-    return Recommendation(rung.step, reason, f"Your style is ready: from step {rung.step} it can be heard.", True)
+    return Recommendation(
+        rung.step, reason, f"Your style is ready: at step {rung.step} it can be told from the base.", True
+    )
 
 
 def _not_audible(rungs: Sequence[RungFigures], sound: Sequence[RungFigures]) -> Recommendation:

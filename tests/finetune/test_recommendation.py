@@ -19,7 +19,7 @@ ALARM = Figures(alarm="diverging")
     ("figures", "chosen", "is_audible", "said"),
     [
         ([QUIET, NEAR, NEARER], 3, True, "Your style is ready"),
-        ([NEARER, NEAR], 1, True, "from step 1 it can be heard"),
+        ([NEARER, NEAR], 1, True, "at step 1 it can be told from the base"),
         ([NEAR, NEAR], 1, True, "ready"),
         ([QUIET, NEAR, COPY, SHORT, PAST], 2, True, "ready"),
         ([QUIET, QUIET], 2, False, "Not audible yet"),
