@@ -32,7 +32,7 @@ from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.style import ActiveStyle
+from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.settings import BUNDLED_BASE
 
 LOCK_POLL_SEC = 0.2
@@ -223,4 +223,12 @@ class Engine:
 
 def _style_record(active: ActiveStyle) -> StyleRecord:
     style = active.style
-    return StyleRecord(style.id, style.method, style.sha256, active.strength, active.layers_changed)
+    return StyleRecord(
+        style.id,
+        style.method,
+        style.sha256,
+        active.strength,
+        active.layers_changed,
+        provenance_sha256(style.folder.path),
+        read_origin(style.folder.path),
+    )

@@ -1,7 +1,7 @@
 """The receipt of a song: everything needed to know how it was made, and to make it again."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +16,19 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class StyleRecord:
-    """Which trained style was active. `sha256` is that of the weights file."""
+    """Which trained style was active. `sha256` is that of the weights file.
+
+    `provenance` is the SHA-256 of the provenance.json beside it, which tells base, adapter and training set.
+    `origin` is {"hub", "revision"} of one from the Hugging Face Hub.
+    """
 
     id: str
     method: str
     sha256: str
     strength: float
     layers_changed: int
+    provenance: str | None = None
+    origin: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from heartmula_studio.generate.full_weights import check_full, check_full_values
 
 MAX_STRENGTH = 2.0
 
+PROVENANCE_FILE = "provenance.json"
 Method = Literal["lora", "full"]
 
 
@@ -68,6 +69,18 @@ def identify_style(path: Path, base: BaseModel) -> Style:
     folder = check_fit(path, base)
     files = weight_files(path, MODEL_REPO) if folder.adapter is None else [folder.adapter.weights]
     return Style(str(_read_meta(path).get("id", path.name)), folder, weights_sha256(files))
+
+
+def provenance_sha256(path: Path) -> str | None:
+    """Hash the record of what a style stands on, where there is one."""
+    record = path / PROVENANCE_FILE
+    return file_sha256(record) if record.is_file() else None
+
+
+def read_origin(path: Path) -> dict[str, str]:
+    """The repository and revision of the Hugging Face Hub that a style came from, if it did."""
+    origin = _read_meta(path).get("origin")
+    return {name: str(value) for name, value in origin.items()} if isinstance(origin, dict) else {}
 
 
 def check_fit(path: Path, base: BaseModel) -> StyleFolder:

@@ -1,5 +1,6 @@
 """Styles and datasets to the Hub and back, by the real client, against a stand-in that keeps the wire format."""
 
+import hashlib
 import json
 import os
 import signal
@@ -19,11 +20,13 @@ from heartmula_studio.errors import (
     NotFoundError,
     RightsUnknownError,
 )
+from heartmula_studio.files.hashing import file_sha256
+from heartmula_studio.generate.style import provenance_sha256
 from heartmula_studio.services.library.hub import explained
 from heartmula_studio.studio import Studio
 from tests.hub_endpoint import TOKEN, HubEndpoint, hub_endpoint
 from tests.recordings import SONGS
-from tests.still_studio import settings_for, still_studio, zipped_adapter
+from tests.still_studio import NANO, settings_for, still_studio, zipped_adapter
 
 REPO = "musician/night-drive"
 META = {
@@ -82,9 +85,20 @@ def test_a_style_goes_there_and_comes_back(hub, studio, style):
     pulled = studio.hub.pull_style(REPO)
     assert pulled.name == "night-drive"
     assert pulled.origin == {"hub": REPO, "revision": done.revision}
+    assert studio.checkpoints.provenance(pulled.id)["hub"] == pulled.origin
     assert weights_of(studio, pulled.id) == weights_of(studio, style.id)
     assert (pulled.styles, pulled.losses, pulled.rights[0].rights) == (("Fado",), style.losses, "own")
     studio.checkpoints.delete(pulled.id)
+
+
+def test_what_a_style_stands_on_is_one_record(studio, style):
+    """Hashes of base, adapter and training set, which a receipt points to by the record's own."""
+    record, folder = studio.checkpoints.provenance(style.id), studio.store.checkpoints.folder(style.id)
+    assert record["base_sha256"] == file_sha256(NANO / "model.safetensors")
+    assert record["adapter_sha256"] == file_sha256(folder / "adapter_model.safetensors")
+    assert (record["training_set"], record["songs"]) == (hashlib.sha256(b"0" * 64).hexdigest(), 1)
+    assert studio.checkpoints.provenance(style.id) == record
+    assert provenance_sha256(folder) == file_sha256(folder / "provenance.json")
 
 
 def test_an_older_revision_can_be_had(hub, studio, style):

@@ -11,12 +11,12 @@ from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.hashing import file_sha256
 from heartmula_studio.files.json_file import read_json_object
+from heartmula_studio.generate.style import PROVENANCE_FILE
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.style_files import belongs
 
 SCHEMA = 1
-PROVENANCE_FILE = "provenance.json"
 HINT = "Remove the file; it is written anew."
 
 

@@ -15,6 +15,7 @@ from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.style import StyleFolder, check_fit, check_strength, check_values
 from heartmula_studio.services.library.checkpoint_import import called
+from heartmula_studio.services.library.style_provenance import style_provenance
 from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
 from heartmula_studio.store.store import Store
 
@@ -72,6 +73,7 @@ class ActiveEngine:
                 return
             self._require_there(wanted[0])
             with self._by_name(wanted[0]) as folder:
+                style_provenance(self._store, self._runtime.base, wanted[0])
                 self._make_way(self._engine, folder)
                 with self._taken_back(wanted[0], style):
                     self._put_on(self._engine, folder, wanted[1])
