@@ -1,14 +1,19 @@
 """Rungs of a job: listed, marked, kept, and told from the base blind."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.finetune.config import TrainConfig
+from heartmula_studio.finetune.events import FiguresEvent
 from heartmula_studio.finetune.figures import Figures
+from heartmula_studio.services.planning.throughput import PREVIEW_SONG_SEC, preview_song_sec
 from heartmula_studio.services.training.auditions import guessed
 from tests.ladders import COPIED, make_ladder
 from tests.still_studio import settings_for, still_studio
+from tests.training_events import lines
 
 
 @pytest.fixture
@@ -141,3 +146,12 @@ def test_which_song_is_preferred_is_asked_blind_as_well(studio, store):
     assert audition.result.sentence.startswith(f"You preferred it to the base in {audition.result.correct} of 2. ")
     with pytest.raises(InvalidInputError, match="The question is 'louder'"):
         studio.auditions.start(job.id, 4, question="louder")
+
+
+def test_songs_are_expected_to_take_as_long_as_they_did(store, job):
+    config = TrainConfig.from_dict(job.config)
+    assert preview_song_sec(store, config, "cpu") == PREVIEW_SONG_SEC
+    with (store.jobs.folder(job.id) / "metrics.jsonl").open("a") as file:
+        file.write(lines(FiguresEvent(step=4, figures={}, seconds=9.0)))
+    assert preview_song_sec(store, config, "cpu") == 4.5
+    assert preview_song_sec(store, replace(config, method="full"), "cpu") == PREVIEW_SONG_SEC
