@@ -1,6 +1,7 @@
 """Imports go one way; the tables below are the whole rule."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,16 +76,21 @@ def is_allowed(part: str, name: str) -> bool:
 def imported_names(path: Path, root: Path) -> Iterator[tuple[int, str]]:
     """(line, absolute dotted name) of each import anywhere in the file, relative ones and those in functions too."""
     folder = path.relative_to(root).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in imports_in(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = folder[: len(folder) - node.level + 1] if node.level else ()
             module = ".".join([*base, *([node.module] if node.module else [])])
             if module == PACKAGE:
                 yield from ((node.lineno, from_package(alias.name, root)) for alias in node.names)
             else:
                 yield node.lineno, module
+
+
+@functools.cache  # several tests read the whole package
+def imports_in(source: str) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
 def from_package(name: str, root: Path) -> str:
