@@ -323,6 +323,8 @@ class Ladder {
     if (!data) return;
     say(this.reason, data.reason);
     this.songs.replaceChildren(...data.songs.map((song) => make("li", { dir: "auto" }, song)));
+    const steps = new Set(data.rungs.map((rung) => rung.step));
+    this.rungs.forEach((rung, step) => !steps.has(step) && (rung.node.remove(), this.rungs.delete(step)));
     data.rungs.forEach((rung) => this.rung(rung.step).draw(rung));
     this.blind.draw(data);
   }
