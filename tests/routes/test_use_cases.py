@@ -45,6 +45,10 @@ def test_an_estimate_takes_what_a_job_takes(client, example, dataset_id):
     assert "0 of 5" in problem["message"]
     assert problem["hint"]
     failure(client.post("/training/estimate", json={**settings, "epochs": 0}), 422, "invalid_input")
+    presets = client.get("/training/presets", params={"dataset_id": example["id"]}).json()
+    assert [preset["name"] for preset in presets] == ["Fast", "Balanced", "Thorough"]
+    fast = client.post("/training/estimate", json={"dataset_id": example["id"]} | presets[0]["settings"]).json()
+    assert (fast["steps"], fast["advice"]) == (presets[0]["steps"], [])
     failure(client.post("/training/estimate", json={**settings, "dataset_id": "none"}), 404, "not_found")
     assert client.get("/training/jobs").json() == jobs
 

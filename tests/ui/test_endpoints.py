@@ -74,6 +74,7 @@ def test_a_song_in_a_style_of_its_own_and_two_compared(client, seen):
 def test_examples_are_estimated_and_heard(client):
     dataset = client.predict(api_name="/create_example_dataset")
     assert len(dataset["audio_files"]) == 6
+    assert client.predict(dataset["id"], api_name="/presets")[1]["name"] == "Balanced"
     estimate = client.predict(dataset["id"], epochs=2, settings={"max_steps": 7}, api_name="/estimate_training")
     assert (estimate["steps"], estimate["problems"]) == (7, [])
     file, log_mel = client.predict(dataset["id"], dataset["audio_files"][0]["filename"], api_name="/hear")

@@ -1,13 +1,14 @@
 """The training form against the trainer's own settings."""
 
+import dataclasses
+import re
+
 import pytest
 
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.store.views import Estimate, Problem
-from heartmula_studio.ui.offers import offer
 from heartmula_studio.ui.training import (
-    BALANCED,
     NAMES,
     PRESETS,
     dataset_field,
@@ -15,14 +16,13 @@ from heartmula_studio.ui.training import (
     preset_values,
     rough_size,
     settings_from,
+    show_estimate,
 )
 from heartmula_studio.ui.training_fields import ADVANCED, ATTENTION
 from tests.still_studio import filled as filled_dataset
 from tests.still_studio import settings_for, still_studio
 
-RATE = TrainConfig.learning_rate
-RATE_OF_NANO = 1e-4
-AS_IT_STANDS = (*BALANCED.values(RATE), "", *(setting.default for setting in ADVANCED))
+AS_IT_STANDS = (3, 0.0001, 8, "", *(setting.default for setting in ADVANCED))  # the guide's
 
 
 def filled(**values) -> tuple:
@@ -47,27 +47,47 @@ def test_every_choice_is_one_that_the_trainer_takes():
             with_settings(TrainConfig(), settings_from("lora", filled(**{setting.name: choice})))
 
 
-def test_presets_are_settings():
-    for preset in PRESETS:
-        values = dict(zip(NAMES[:3], preset.values(RATE), strict=True))
-        config = with_settings(TrainConfig(), settings_from("lora", filled(**values)))
-        assert (config.epochs, config.learning_rate, config.lora.rank) == preset.values(RATE)
-
-
 @pytest.fixture
 def studio(tmp_path):
     return still_studio(settings_for(tmp_path / "data"))
 
 
-def test_presets_follow_base_and_method(studio):
-    assert preset_values(studio, BALANCED, "lora") == (TrainConfig.epochs, RATE_OF_NANO, 8)
-    assert preset_values(studio, BALANCED, "full") == (TrainConfig.epochs, RATE, 8)
+def test_presets_are_as_many_epochs_as_the_record_has_steps(studio):
+    """Six songs of three seconds: what is drawn of five of them, in batches of four, is ten steps an epoch."""
+    id = filled_dataset(studio, 6).id
+    presets = studio.planning.presets(id)
+    record = studio._runtime.get().training_record
+    assert [preset.name for preset in presets] == list(PRESETS)
+    per_epoch = presets[0].steps // presets[0].settings["epochs"]
+    for preset, steps in zip(presets, (record.fast_steps, record.balanced_steps, record.thorough_steps), strict=True):
+        assert abs(preset.steps - steps) <= per_epoch / 2
+        values = preset_values(studio, preset.name, id, "lora", *filled(max_steps=5))
+        assert values == (preset.settings["epochs"], TrainConfig.learning_rate, record.preset_rank, 0, 0)
 
 
-def test_the_learning_rate_that_suits_the_base_is_offered(studio):
-    filled_dataset(studio)
-    assert [offer("lora", RATE_OF_NANO)] in dataset_field(studio, "", None, "lora")
-    assert [offer("full", RATE)] in dataset_field(studio, "", None, "full")
+def test_a_rank_beyond_the_slider_goes_under_advanced(studio, monkeypatch):
+    big = dataclasses.replace(studio._runtime.get().training_record, preset_rank=64)
+    monkeypatch.setattr(type(studio._runtime.get()), "training_record", big)
+    id = filled_dataset(studio).id
+    assert preset_values(studio, "Fast", id, "lora", *AS_IT_STANDS)[2:] == (32, 64, 0)
+    typed = with_settings(TrainConfig(), settings_from("lora", (3, 0.0001, 32, "", *beyond(64))))
+    assert (typed.lora.rank, typed.lora.alpha) == (64, 128)
+
+
+def beyond(rank: int) -> tuple:
+    return tuple(rank if setting.name == "lora_rank" else setting.default for setting in ADVANCED)
+
+
+def test_too_few_steps_to_hear_are_said_with_what_would_do(studio):
+    id = filled_dataset(studio).id
+    html, start, enough, *labels = show_estimate(studio, id, "lora", *filled(max_steps=2))
+    assert "2 steps: too few to hear." in html
+    assert re.search(r"Balanced is \d+, about \d+ minutes?\.", html)
+    assert (start["interactive"], enough["visible"]) == (True, True)
+    assert all(re.fullmatch(rf"{name}: \d+ steps, .+", said) for name, said in zip(PRESETS, labels, strict=True))
+    html, _, enough, *_ = show_estimate(studio, id, "lora", *AS_IT_STANDS)
+    assert "too few" not in html
+    assert enough["visible"] is False
 
 
 def test_a_newer_dataset_does_not_displace_the_one_in_the_form(studio):
@@ -75,7 +95,7 @@ def test_a_newer_dataset_does_not_displace_the_one_in_the_form(studio):
     first, second = filled_dataset(studio), filled_dataset(studio)
 
     def chosen(remembered: str, shown: str | None) -> str:
-        return dataset_field(studio, remembered, shown, "lora")[0]["value"]
+        return dataset_field(studio, remembered, shown)[0]["value"]
 
     assert chosen("", None) == second.id
     assert chosen("", first.id) == first.id

@@ -1,5 +1,7 @@
 """Estimates of trainings, before they are started."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +10,13 @@ from heartmula_studio.services.training.parent import with_parent
 from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import Method
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import Estimate
+from heartmula_studio.store.views import Estimate, Preset
 
-if TYPE_CHECKING:  # it brings torch
+if TYPE_CHECKING:  # they bring torch
+    from heartmula_studio.finetune.config import TrainConfig
     from heartmula_studio.generate.runtime import Runtime
+
+OF_A_PRESET = ("epochs", "max_steps", "lora_rank", "lora_alpha")
 
 
 class PlanningService:
@@ -20,19 +25,36 @@ class PlanningService:
     def __init__(self, store: Store, runtime: "Lazy[Runtime]", accelerate_config: Path | None):
         self._store, self._runtime, self._accelerate_config = store, runtime, accelerate_config
 
-    def default_learning_rate(self, method: Method) -> float:
-        """That of a training here which is given none: it suits the method and the size of the base."""
-        return self._runtime.get().train_config(method).learning_rate
-
     def estimate(self, dataset_id: str, method: Method = "lora", **settings: Any) -> Estimate:
         """Say what `JobQueue.start` would start: steps, time, memory and disk, and what stands in its way.
 
         Nothing is started. Raises as `JobQueue.start`, but counts too few songs among the problems.
         """
+        from heartmula_studio.services.planning.presets import advice_on
+
+        config, estimate_of = self._plan(dataset_id, method, settings)
+        found = estimate_of(config)
+        return replace(found, advice=advice_on(found, config, self._runtime.get().training_record, estimate_of))
+
+    def presets(self, dataset_id: str, method: Method = "lora", **settings: Any) -> tuple[Preset, ...]:
+        """Fast, Balanced and Thorough for a dataset, with `settings` as of `estimate` but for epochs and rank.
+
+        Raises as `estimate`.
+        """
+        from heartmula_studio.services.planning.presets import presets_of
+
+        settings = {name: value for name, value in settings.items() if name not in OF_A_PRESET}
+        config, estimate_of = self._plan(dataset_id, method, settings)
+        return presets_of(config, self._runtime.get().training_record, estimate_of)
+
+    def _plan(
+        self, dataset_id: str, method: Method, settings: Mapping[str, Any]
+    ) -> tuple["TrainConfig", Callable[["TrainConfig"], Estimate]]:
+        """The settings of a training, and what estimates the same with others."""
         from heartmula_studio.services.planning.estimate import Estimator
 
         refuse_training()
         dataset, runtime = self._store.datasets.get(dataset_id), self._runtime.get()
-        settings = with_parent(self._store, runtime, method, settings)
+        config = runtime.train_config(method, with_parent(self._store, runtime, method, settings))
         estimator = Estimator(self._store, runtime, self._accelerate_config)
-        return estimator.estimate(dataset, runtime.train_config(method, settings))
+        return config, lambda config: estimator.estimate(dataset, config)
