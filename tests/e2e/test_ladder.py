@@ -127,6 +127,7 @@ def test_it_fits_a_telephone(page: Page):
 
 
 def test_what_can_be_done_with_a_rung(page: Page, server, job_id):
+    httpx.post(f"{server.url}/training/datasets", json={"name": "More songs"}).raise_for_status()
     rung = page.locator(".rung").nth(2)
     rung.get_by_label("Star Step 4").click()
     expect(rung.get_by_label("Star Step 4")).to_have_attribute("aria-pressed", "true")
