@@ -229,6 +229,15 @@ def test_a_damaged_plan_touches_no_other_file(service, settings):
     assert "no file of a model" in listed.error.message
 
 
+def test_a_model_that_was_put_there_by_hand_is_there_and_is_not_removed(service, settings):
+    shutil.copytree(NANO.model.parent, settings.official_dir)
+    model = service.get(MODEL.name)
+    assert (model.status, model.done_bytes) == ("complete", model.size_bytes)
+    with pytest.raises(NotFoundError, match="has not been downloaded"):
+        service.remove(MODEL.name)
+    assert find_base(settings.official_dir)
+
+
 def test_models_that_are_not_there(service):
     for call in (service.get, service.download, service.cancel, service.verify, service.remove):
         with pytest.raises(NotFoundError):

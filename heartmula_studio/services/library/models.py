@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.errors import CancelledError, ConflictError, HubError, NotFoundError, StorageError, StudioError
@@ -42,13 +43,17 @@ class ModelService:
             plan, status = folder.read_plan(), self._status(name, folder)
         except StorageError as damage:
             plan, status, error = None, "incomplete", Failure(damage.code, damage.message, damage.hint)
+        size_bytes = plan.size_bytes if plan else folder.model.size_bytes
+        done_bytes = folder.done_bytes(plan) if plan else 0
+        if status == "absent" and was_put_there(folder.root):
+            status, done_bytes = "complete", size_bytes
         return ModelState(
             name=name,
             title=folder.model.title,
             licence=folder.model.licence,
             status=status,
-            size_bytes=plan.size_bytes if plan else folder.model.size_bytes,
-            done_bytes=folder.done_bytes(plan) if plan else 0,
+            size_bytes=size_bytes,
+            done_bytes=done_bytes,
             free_disk_bytes=folder.free_bytes(),
             message=NEXT_STEP[status],
             error=error,
@@ -204,3 +209,13 @@ class ModelService:
     def list(self) -> list[ModelState]:
         """All models that can be downloaded."""
         return [self.get(name) for name in self._folders]
+
+
+def was_put_there(folder: Path) -> bool:
+    """Tell whether a folder holds all of an official model that somebody else has put there."""
+    if not folder.is_dir():
+        return False
+    # Loaded only here: it brings torch.
+    from heartmula_studio.generate.base_choice import is_whole
+
+    return is_whole(folder)
