@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from heartmula_studio.arch.checkpoints import load_heartcodec
+from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.identity import codebook_id, stored_codebook_id
 from heartmula_studio.errors import CheckpointMismatchError
@@ -36,18 +37,23 @@ def test_name_follows_the_codebooks_and_nothing_else(tmp_path):
     assert stored_codebook_id(folder) != before
 
 
+def sound_of(codec: HeartCodec, golden: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat(list(Codec(codec, "").decode(golden["codec.detok100.codes"], num_steps=1)), dim=1)
+
+
+@pytest.fixture(scope="module")
+def golden_sound(golden, golden_heartcodec) -> torch.Tensor:
+    return sound_of(golden_heartcodec, golden)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64, torch.bool])
-def test_flags_of_shape_one_change_neither_name_nor_sound(tmp_path, golden, golden_heartcodec, dtype):
+def test_flags_of_shape_one_change_neither_name_nor_sound(tmp_path, golden, golden_heartcodec, golden_sound, dtype):
     """P: the Hub's HeartCodec keeps its eight `initted` flags as lists of one, and could not be loaded."""
     Network.read(GOLDEN / "heartcodec").with_flags((1,), dtype).write(tmp_path)
     loaded = load_heartcodec(tmp_path)
     assert codebook_id(loaded.flow_matching.vq_embed) == codebook_id(golden_heartcodec.flow_matching.vq_embed)
     assert stored_codebook_id(tmp_path) == stored_codebook_id(GOLDEN / "heartcodec")
-    codes = golden["codec.detok100.codes"]
-    sound, expected = (
-        torch.cat(list(Codec(codec, "").decode(codes, num_steps=1)), dim=1) for codec in (loaded, golden_heartcodec)
-    )
-    assert torch.equal(sound, expected)
+    assert torch.equal(sound_of(loaded, golden), golden_sound)
 
 
 def test_a_list_of_several_is_no_flag(tmp_path):
