@@ -89,7 +89,7 @@ class Ladder:
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 previews, figures = listener.listen(
-                    self._folder, self._setup.config, step, str(device), lambda: self._stop.is_requested
+                    self._folder, self._setup.config, step, engine_device(device), lambda: self._stop.is_requested
                 )
         except CancelledError:
             return False
@@ -126,6 +126,11 @@ class Ladder:
         if shutil.disk_usage(self._folder.path).free < needed + SPARE_BYTES:
             return "The disk has too little room for it."
         return ""
+
+
+def engine_device(device: torch.device) -> str:
+    """Return what an engine calls a device: with several processes, Accelerate counts CPUs too."""
+    return device.type if device.type in ("cpu", "mps") else str(device)
 
 
 def last_listen_sec(folder: RunFolder) -> float:

@@ -13,6 +13,7 @@ import torch
 from heartmula_studio.finetune.checkpoint_meta import CheckpointMeta
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.job import train
+from heartmula_studio.finetune.ladder import engine_device
 from heartmula_studio.finetune.previews import read_previews
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate import previews
@@ -144,6 +145,11 @@ def test_where_memory_does_not_allow_it_the_run_says_so_and_goes_on(make, monkey
     assert [line["step"] for line in skipped] == [0, 2]
     assert "1000000000.0 GB of memory are needed" in skipped[0]["reason"]
     assert RunFolder(job).rung(2).is_dir()
+
+
+@pytest.mark.parametrize(("device", "name"), [("cpu", "cpu"), ("cpu:0", "cpu"), ("cuda:1", "cuda:1"), ("mps:0", "mps")])
+def test_an_engine_knows_the_device_of_a_process(device, name):
+    assert engine_device(torch.device(device)) == name
 
 
 def test_no_more_is_kept_than_the_disk_is_given(make):
