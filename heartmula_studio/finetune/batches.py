@@ -40,9 +40,9 @@ def with_noise(example: Example, index: int, epoch: int, config: TrainConfig) ->
         return example
     first, num_codebooks = example.first_prediction + 1, example.targets.shape[1]
     heard = example.tokens[first:, :num_codebooks]
-    drawn = draw_noise(config.seed, epoch, index, (heard.shape[0], num_codebooks), config.context_noise)
-    if drawn is None or not len(heard):
+    if not len(heard):
         return example
+    drawn = draw_noise(config.seed, epoch, index, (len(heard), num_codebooks), config.context_noise)
     is_wrong, sources = map(torch.from_numpy, drawn)
     tokens = example.tokens.clone()
     tokens[first:, :num_codebooks] = torch.where(is_wrong, heard.gather(0, sources), heard)

@@ -133,8 +133,8 @@ class TrainConfig(Definition):
     context_noise: Annotated[
         Share,
         Field(
-            description="In every other window, the share of codes that are heard wrong, so that songs stay in the "
-            "style after what the model itself gets wrong.",
+            description="The share of codes that are heard wrong, so that songs stay in the style after what the model "
+            "itself gets wrong: heard more, at the cost of the held-out loss.",
             examples=[None],
         ),
     ] = 0.0

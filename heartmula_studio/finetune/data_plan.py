@@ -114,14 +114,9 @@ def draw_stretch(
 
 def draw_noise(
     seed: int, epoch: int, example: int, shape: tuple[int, int], share: float
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Draw which codes of a window [F, K] are heard wrong, and the frames whose codes take their place, both [F, K].
-
-    None for every other example: a model that never hears a window as it is forgets what those sound like.
-    """
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw which codes of a window [F, K] are heard wrong, and the frames whose codes take their place, both [F, K]."""
     rng = np.random.default_rng([seed, _NOISE, epoch, example])
-    if rng.random() < 0.5:
-        return None
     return rng.random(shape) < share, rng.integers(0, shape[0], shape)
 
 
