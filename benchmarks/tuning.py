@@ -5,6 +5,7 @@ demo does it; `--defaults` takes the trainer's own settings instead.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from heartmula_studio.cli.songs import write_dataset
 from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.examples import load_examples
+from heartmula_studio.finetune.flat_settings import with_settings
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
@@ -42,9 +44,10 @@ class Tuning:
         self.runtime, self.config, self.scratch = runtime, config, scratch
         self.codec = runtime.load_codec()
 
-    def in_turn(self) -> Iterator[Tuned]:
+    def in_turn(self, num_songs: int) -> Iterator[Tuned]:
+        """Keep back the first `num_songs` clips, one after the other."""
         style = song_set(bundled_clips("style"))
-        for number, kept in enumerate(style.songs):
+        for number, kept in enumerate(style.songs[:num_songs]):
             learnt = [song for song in style.songs if song is not kept]
             job = self.scratch / f"job{number}"
             for name, songs in (
@@ -80,13 +83,15 @@ def main() -> None:
         "--defaults", action="store_true", help="the trainer's own settings, its number of steps as well"
     )
     parser.add_argument("--depth-frame-fraction", type=float, default=1.0)
+    parser.add_argument("--settings", type=json.loads, default={}, help="others: '{\"lora_audio_head\": true}'")
+    parser.add_argument("--songs", type=int, default=6, help="how many of the clips are kept back")
     parsed = parser.parse_args()
     runtime = Runtime.of(Settings.load(), parsed.base, parsed.device)
     config = runtime.train_config("lora") if parsed.defaults else demo_config(runtime, parsed.steps)
-    config = replace(config, depth_frame_fraction=parsed.depth_frame_fraction)
+    config = with_settings(replace(config, depth_frame_fraction=parsed.depth_frame_fraction), parsed.settings)
     print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")
     with tempfile.TemporaryDirectory(prefix="heartmula-benchmark-") as scratch:
-        tuned = list(Tuning(runtime, config, Path(scratch)).in_turn())
+        tuned = list(Tuning(runtime, config, Path(scratch)).in_turn(parsed.songs))
     rows = [row(one.song, *one.changes, one.seconds) for one in tuned]
     rows.append(
         row("mean", *map(mean, zip(*(one.changes for one in tuned), strict=True)), mean(x.seconds for x in tuned))

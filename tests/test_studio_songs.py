@@ -18,6 +18,7 @@ from heartmula_studio.errors import (
     StorageError,
 )
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.studio import Studio
 from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
@@ -191,3 +192,24 @@ class TestFormats:
     def test_there_is_no_format_of_a_song_that_is_not_made(self, studio):
         with pytest.raises(ConflictError, match="queued"):
             studio.songs.path(studio.songs.generate(SongRequest()).id, "mp3")
+
+
+def test_a_song_is_made_in_a_mix_that_its_receipt_names(studio, style_id):
+    other = another(studio, style_id, trigger_word="zxq")
+    choices = [StyleChoice(style_id, 0.5), StyleChoice(other, 1.0, mlp_strength=0.0)]
+    mixed = studio.checkpoints.activate_mix(choices)
+    assert [(style.is_active, style.strength, style.mlp_strength) for style in mixed] == [
+        (True, 0.5, None),
+        (True, 1, 0),
+    ]
+    studio.songs.open()
+    [song] = made(studio, studio.songs.generate(SongRequest("piano", duration_sec=1.0, seed=1)))
+    assert [(style["id"], style["strength"], style["trigger_word"]) for style in song.receipt["styles"]] == [
+        (style_id, 0.5, ""), (other, 1.0, "zxq"),
+    ]  # fmt: skip
+    assert not studio.checkpoints.deactivate(style_id).is_active
+    assert studio.store.checkpoints.active_styles() == (choices[1],)
+    with pytest.raises(ConflictError):
+        studio.checkpoints.deactivate(style_id)
+    with pytest.raises(InvalidInputError, match="No style"):
+        studio.checkpoints.activate_mix([])

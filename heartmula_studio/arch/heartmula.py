@@ -85,8 +85,16 @@ class HeartMuLa(nn.Module):
         self.unconditional_text_embedding = undrawn_embedding(1, width)
         self.projection = nn.Linear(width, depth_width, bias=False)
         self.codebook0_head = nn.Linear(width, vocabulary, bias=False)
-        self.audio_head = nn.Parameter(torch.empty(codebooks - 1, depth_width, vocabulary))
+        self.audio_head: nn.Parameter | nn.Module = nn.Parameter(torch.empty(codebooks - 1, depth_width, vocabulary))
         self.muq_linear = nn.Linear(config.muq_dim, width)
+
+    @property
+    def device(self) -> torch.device:
+        return self.codebook0_head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.codebook0_head.weight.dtype
 
     @torch.no_grad()
     def initialise(self, std: float = 0.02) -> None:
@@ -148,9 +156,19 @@ class HeartMuLa(nn.Module):
         """Backbone outputs [N, D] → logits of codebook 0, [N, 1, V]."""
         return self.codebook0_head(hidden)[:, None]
 
+    def replace_audio_head(self, head: nn.Parameter | nn.Module) -> None:
+        """Put another parameter, or a module that returns the weights, in the place of `audio_head`."""
+        del self.audio_head  # torch refuses a module where a parameter is
+        self.audio_head = head
+
+    def depth_head(self) -> Tensor:
+        """The weights of the heads of codebooks 1 to K-1, with what an adapter changes: [K-1, decoder width, V]."""
+        head = self.audio_head
+        return head if isinstance(head, Tensor) else head(None)
+
     def aligned_head(self) -> Tensor:
-        """`audio_head` with columns of zeros up to a multiple of `ALIGNED`, [K-1, decoder width, V']."""
-        return F.pad(self.audio_head, (0, -self.config.audio_vocab_size % ALIGNED))
+        """`depth_head` with columns of zeros up to a multiple of `ALIGNED`, [K-1, decoder width, V']."""
+        return F.pad(self.depth_head(), (0, -self.config.audio_vocab_size % ALIGNED))
 
     def depth_logits(self, head: Tensor, depth_hidden: Tensor) -> Tensor:
         """Outputs of the depth decoder [N, K-1, width] → logits of codebooks 1 to K-1, [N, K-1, V]."""

@@ -216,6 +216,14 @@ def add_rungs(commands: Commands) -> None:
     loaded.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .zip to write")
     marked.add_argument("--remove", action="store_true", help="take the mark away")
 
+    measured = add_command(
+        actions,
+        "losses",
+        "find tracks whose lyrics or tags are wrong",
+        "Prints how unlikely the base model finds each track with its tags and lyrics, the highest loss first.",
+    )
+    measured.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+
 
 def add_checkpoints(commands: Commands) -> None:
     parser = add_command(

@@ -23,7 +23,7 @@ def still_studio() -> Iterator[Studio]:
 
 def dataset(arguments: Namespace) -> int:
     with still_studio() as studio:
-        {"list": list_datasets, "import": import_dataset, "export": export_dataset}[arguments.action](studio, arguments)
+        ACTIONS[arguments.action](studio, arguments)
     return 0
 
 
@@ -47,3 +47,13 @@ def export_dataset(studio: Studio, arguments: Namespace) -> None:
         format = "folder" if arguments.format == "zip" else arguments.format
         studio.datasets.export_to_file(arguments.id, format, arguments.out)
     print(arguments.out)
+
+
+def print_losses(studio: Studio, arguments: Namespace) -> None:
+    losses = studio.datasets.track_losses(arguments.id)
+    for track in losses.tracks:
+        print(f"{track.loss:7.4f}  {track.filename}")
+    print(losses.explanation)
+
+
+ACTIONS = {"list": list_datasets, "import": import_dataset, "export": export_dataset, "losses": print_losses}

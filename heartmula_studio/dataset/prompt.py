@@ -75,12 +75,23 @@ class Prompt:
 
 
 class PromptLayout:
-    """Turns tags and lyrics into prompts."""
+    """Turns tags and lyrics into prompts. `trigger_words` of styles stand before the tags of each, as tags do."""
 
-    def __init__(self, tokenizer: Tokenizer, special: SpecialTokens, num_codebooks: int = 8):
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        special: SpecialTokens,
+        num_codebooks: int = 8,
+        trigger_words: Sequence[str] = (),
+    ):
         self.special = special
         self.num_codebooks = num_codebooks
         self._tokenizer = tokenizer
+        self._trigger_words = list(dict.fromkeys(filter(None, trigger_words)))
+
+    def with_trigger_words(self, *words: str) -> "PromptLayout":
+        """Return the same layout with these in front; empty ones are none."""
+        return PromptLayout(self._tokenizer, self.special, self.num_codebooks, words)
 
     @classmethod
     def load(cls, base: BaseFolder, num_codebooks: int = 8) -> "PromptLayout":
@@ -104,7 +115,9 @@ class PromptLayout:
         tags: a list, or text separated by commas, with or without the `<tag>` wrapping.
         lyrics: with section marks; LRC stamps are dropped. Empty for an instrumental.
         """
-        tag_ids = self._between_begin_and_end(self._tag_ids(split_tags(tags)))
+        triggers = {word.lower() for word in self._trigger_words}
+        own_tags = [tag for tag in split_tags(tags) if tag.lower() not in triggers]
+        tag_ids = self._between_begin_and_end(self._tag_ids([*self._trigger_words, *own_tags]))
         lyric_ids = self._between_begin_and_end(self._tokenizer.encode(plain_lyrics(lyrics).lower()).ids)
         text = torch.tensor([*tag_ids, self.special.empty_id, *lyric_ids])
         tokens = torch.zeros(len(text), self.num_codebooks + 1, dtype=torch.int64)

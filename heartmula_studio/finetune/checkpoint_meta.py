@@ -66,6 +66,7 @@ class CheckpointMeta:
     config: dict[str, Any]
     versions: dict[str, str]
     parent: ParentId | None = None
+    trigger_word: str = ""
     figures: Figures | None = None  # of a rung, see `figures`
 
     @classmethod

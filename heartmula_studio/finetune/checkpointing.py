@@ -17,6 +17,7 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import NonFiniteLossError
 from heartmula_studio.files.atomic import recover_folder, replaced_folder
 from heartmula_studio.files.hashing import fingerprint
+from heartmula_studio.finetune.adapters import subtract_start
 from heartmula_studio.finetune.checkpoint_meta import SCHEMA, BaseId, CheckpointMeta, RunLosses
 from heartmula_studio.finetune.dtypes import DTYPES
 from heartmula_studio.finetune.figures import Figures
@@ -39,7 +40,10 @@ def save_checkpoint(
         else:
             # PEFT's card is a form that nobody has filled in, and takes longer to write than the weights.
             setup.network.create_or_update_model_card = leave_out  # type: ignore[method-assign]  # there is no option
-            setup.network.save_pretrained(str(temporary), save_embedding_layers=False)
+            with setup.averaged():
+                setup.network.save_pretrained(str(temporary), save_embedding_layers=False)
+            if setup.pissa_start:
+                subtract_start(temporary, setup.pissa_start)
         checkpoint_meta(fingerprint(temporary), setup, progress, figures).write(temporary)
 
 
@@ -84,5 +88,6 @@ def checkpoint_meta(id: str, setup: Setup, progress: RunProgress, figures: Figur
             **{package: version(package) for package in PACKAGES},
         },
         parent=setup.parent,
+        trigger_word=setup.config.trigger_word,
         figures=figures,
     )

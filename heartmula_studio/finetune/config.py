@@ -15,15 +15,23 @@ from pydantic.dataclasses import dataclass
 from heartmula_studio.definition import Definition
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.atomic import replaced_file
+from heartmula_studio.finetune.layer_values import EXAMPLE, parse_layer_values
 from heartmula_studio.settings import BUNDLED_BASE
 
 TransformerLinear = Literal["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3"]
 Dtype = Literal["float32", "bfloat16"]
 BaseDtype = Literal["float32", "bfloat16", "nf4"]
 Method = Literal["lora", "full"]
+AdapterKind = Literal["lora", "pissa", "loha", "lokr"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 TRANSFORMER_LINEARS: tuple[TransformerLinear, ...] = get_args(TransformerLinear)
+NOT_WITH: dict[AdapterKind, tuple[str, ...]] = {
+    "lora": (),
+    "pissa": ("use_dora", "audio_head"),
+    "loha": ("dropout", "use_rslora", "use_dora", "audio_head"),
+    "lokr": ("dropout", "use_rslora", "use_dora", "audio_head"),
+}
 RENAMED = {"depth_share": "depth_frame_fraction"}  # settings by the names of earlier releases
 
 
@@ -33,6 +41,13 @@ class LoraSettings(Definition):
 
     prefix: ClassVar[str] = "lora."
 
+    kind: Annotated[
+        AdapterKind,
+        Field(
+            description="lora: the proven one. pissa: a LoRA that begins with the base's strongest directions. "
+            "loha and lokr: more change for their size, slower."
+        ),
+    ] = "lora"
     rank: Annotated[int, Field(ge=1, le=256, description="Size of a LoRA; 8 to 32 is common.", examples=[8])] = 8
     alpha: Annotated[
         float, Field(ge=0.01, le=4096, description="How strongly a LoRA acts; twice its rank is common.")
@@ -48,6 +63,43 @@ class LoraSettings(Definition):
     ] = TRANSFORMER_LINEARS
     use_rslora: Annotated[bool, Field(description="Keeps high ranks from growing too weak (rsLoRA).")] = False
     use_dora: Annotated[bool, Field(description="Learns direction and magnitude apart (DoRA). Slower.")] = False
+    rank_pattern: Annotated[
+        str,
+        Field(max_length=40_000, description=f"Other ranks for some layers. {EXAMPLE}", examples=["decoder.*=4"]),
+    ] = ""
+    alpha_pattern: Annotated[
+        str, Field(max_length=40_000, description="Other alphas for some layers, written likewise.", examples=[None])
+    ] = ""
+    audio_head: Annotated[
+        bool, Field(description="Changes the output heads of codebooks 1 to 7, too, which a LoRA else leaves alone.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        self.ranks()
+        self.alphas()
+        asked = {
+            "dropout": bool(self.dropout), "use_rslora": self.use_rslora, "use_dora": self.use_dora,
+            "audio_head": self.audio_head,
+        }  # fmt: skip
+        if refused := [name for name in NOT_WITH[self.kind] if asked[name]]:
+            raise InvalidInputError(
+                f"lora.kind {self.kind} does not go with lora.{refused[0]}.", f"Use kind lora, or no {refused[0]}."
+            )
+        if self.audio_head and (self.dropout or self.use_dora):
+            raise InvalidInputError(
+                "lora.audio_head goes with neither dropout nor DoRA, which PEFT has for linear layers only.",
+                "Leave out audio_head, or dropout and use_dora.",
+            )
+
+    def ranks(self) -> dict[str, int]:
+        """The ranks of `rank_pattern`, by the pattern of a layer's name."""
+        values = parse_layer_values(self.rank_pattern, "lora.rank_pattern", 1, 256)
+        if broken := [name for name, value in values.items() if value != int(value)]:
+            raise InvalidInputError(f"lora.rank_pattern: the rank of {broken[0]} is not whole.", EXAMPLE)
+        return {name: int(value) for name, value in values.items()}
+
+    def alphas(self) -> dict[str, float]:
+        return parse_layer_values(self.alpha_pattern, "lora.alpha_pattern", 0.01, 4096)
 
 
 @dataclass(frozen=True)
@@ -67,6 +119,15 @@ class TrainConfig(Definition):
         Field(
             max_length=1000,
             description="Trains a style further: the id of a stored one; in a shell, its folder. Empty: the base.",
+            examples=[None],
+        ),
+    ] = ""
+    trigger_word: Annotated[
+        str,
+        Field(
+            max_length=60,
+            description="A made-up word for the style. It stands before the tags of each song that is learnt from, "
+            "and of each song made in the style.",
             examples=[None],
         ),
     ] = ""
@@ -158,6 +219,24 @@ class TrainConfig(Definition):
     gradient_checkpointing: Annotated[
         bool, Field(description="Less memory, a third slower. On by itself on a GPU.")
     ] = False
+    ema_decay: Annotated[
+        float,
+        Field(ge=0, le=0.99999, description="Keeps an average of the last steps instead of the last (EMA). 0: off."),
+    ] = 0.0
+    loss_alarm: Annotated[
+        float | None,
+        Field(
+            ge=0.001,
+            le=10,
+            description="Ends training early where the held-out loss has risen by this share above its lowest: "
+            "0.1 is ten percent.",
+            examples=[None],
+        ),
+    ] = None
+    tracker: Annotated[
+        Literal["none", "tensorboard"],
+        Field(description="Also writes what is measured for TensorBoard, into the run's folder `tracking`."),
+    ] = "none"
     state_every_steps: Annotated[
         int, Field(ge=1, le=100_000_000, description="Steps after which a resumable state is saved.")
     ] = 50
@@ -180,15 +259,25 @@ class TrainConfig(Definition):
                 "A full fine-tune cannot train weights in four bits.",
                 'Use base_dtype "bfloat16" or "float32", or method "lora".',
             )
+        if set(self.trigger_word) & set(",<>\r\n"):
+            raise InvalidInputError(
+                f"The trigger word is {self.trigger_word!r}.", "Give one tag: without commas, < and > or line breaks."
+            )
+        if self.method == "full" and self.ema_decay:
+            raise InvalidInputError(
+                "ema_decay averages an adapter; a full fine-tune would need room for a second model.",
+                'Use method "lora", or ema_decay 0.',
+            )
         if self.is_full_in_16_bits and self.mixed_precision == "fp16":
             raise InvalidInputError(
                 "A full fine-tune of weights in bfloat16 cannot compute in fp16.",
                 'Use mixed_precision "bf16" or "no", or base_dtype "float32".',
             )
-        if self.lora.use_dora and self.base_dtype == "nf4":
+        if self.base_dtype == "nf4" and (self.lora.use_dora or self.lora.kind != "lora"):
+            other = "DoRA" if self.lora.use_dora else self.lora.kind
             raise InvalidInputError(
-                "base_dtype nf4 goes with plain LoRA: DoRA needs the base's weights as they are.",
-                'Use base_dtype "bfloat16", or no DoRA.',
+                f"base_dtype nf4 goes with plain LoRA: {other} needs the base's weights as they are.",
+                f'Use base_dtype "bfloat16", or no {other}.',
             )
 
     @property

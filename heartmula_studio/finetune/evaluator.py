@@ -25,7 +25,8 @@ def held_out_loss(setup: Setup, step: int, examples: ExampleSet | None = None) -
         share = plan.share(micro_step, process, processes, size)
         # A sharded network runs in all processes or in none.
         batch = [held_out[i] for i in share or plan.examples[:1]]
-        totals += sum_losses(setup.network, batch, size, setup.num_codebooks) * bool(share)
+        with setup.averaged():
+            totals += sum_losses(setup.network, batch, size, setup.num_codebooks) * bool(share)
     sums, counts = accelerator.reduce(totals, "sum")
     loss = MeanLoss.of(sums / counts)
     if not math.isfinite(loss.mean):

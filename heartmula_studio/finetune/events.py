@@ -132,9 +132,10 @@ class StoppedEvent(EndEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class DoneEvent(EndEvent):
-    """The run is complete."""
+    """The run is complete. `alarm` says why, where it ended before its last step."""
 
     event: Literal["done"] = "done"
+    alarm: str = ""
 
 
 @dataclass(frozen=True)

@@ -187,25 +187,25 @@ def load_sets(
 
     base_root: the base's folder, where its own songs lie.
     """
-    examples, held_out = load_examples(dataset_folder, base, network, config.max_window_sec)
+    examples, held_out = load_examples(dataset_folder, base, network, config.max_window_sec, config.trigger_word)
     if not config.draws_per_epoch:
         return examples, held_out
     tracks = read_tracks(load_songs(dataset_folder), set(examples.songs()))
-    layout = PromptLayout.load(base, network.audio_num_codebooks)
+    layout = PromptLayout.load(base, network.audio_num_codebooks).with_trigger_words(config.trigger_word)
     prior = prior_tracks(base_root) if config.prior_fraction else []
     max_positions = network.backbone_flavor.max_seq_len
     return DrawnExamples(tracks, prior, WindowDraws.of(config), layout, max_positions), held_out
 
 
 def load_examples(
-    dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, max_window_sec: float
+    dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, max_window_sec: float, trigger_word: str = ""
 ) -> tuple[ExampleSet, ExampleSet]:
     """Load fixed windows to train on and the held-out ones (none where there are fewer than six songs).
 
     Raises as `load_songs`, `song_codes`, `cut_to_fit` and `make_example` do, naming file or song.
     """
     dataset = load_songs(dataset_folder, stored_codebook_id(base.codec))
-    layout = PromptLayout.load(base, network.audio_num_codebooks)
+    layout = PromptLayout.load(base, network.audio_num_codebooks).with_trigger_words(trigger_word)
     max_positions = network.backbone_flavor.max_seq_len
     train_songs, held_out_songs = map(set, split_songs(dataset["song"]))
     return (

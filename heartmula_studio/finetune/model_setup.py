@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from heartmula_studio.arch.checkpoints import BaseFolder, load_heartmula
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.nf4 import move_in_nf4
 from heartmula_studio.errors import CheckpointMismatchError
-from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, LoraSettings, TrainConfig
+from heartmula_studio.finetune.adapters import adapted_network, load_adapter
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, TrainConfig
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
-from heartmula_studio.finetune.parent import ADAPTER_WEIGHTS, PREFIX
 from heartmula_studio.finetune.sharding import shard_like
 
 if TYPE_CHECKING:
-    from peft import LoraConfig, PeftModel
+    from peft import PeftModel
 
 
 def load_network(
@@ -39,34 +38,11 @@ def load_network(
     model.name_or_path = base.name
     if config.method == "full":
         return model.requires_grad_(True).train()
-    from peft import get_peft_model
-
     torch.manual_seed(config.seed)
-    network = get_peft_model(model, lora_config(config.lora)).train()
+    network = adapted_network(model, config.lora)
     if parent:
         load_adapter(network, parent)
     return network
-
-
-def load_adapter(network: "PeftModel", folder: Path) -> None:
-    """Copy a stored adapter into a network. Raises CheckpointMismatchError unless it is of the same kind and size."""
-    from peft import get_peft_model_state_dict, set_peft_model_state_dict
-
-    stored = load_file(folder / ADAPTER_WEIGHTS)
-    stored = {PREFIX + name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}
-    shapes = {name: tensor.shape for name, tensor in stored.items()}
-    expected = get_peft_model_state_dict(network, save_embedding_layers=False)
-    unlike = [name for name in sorted({*shapes, *expected}) if shapes.get(name) != _shape(expected.get(name))]
-    if unlike:
-        raise CheckpointMismatchError(
-            f"The adapter in {folder} is not of the kind and size that this run trains: {unlike[0]} differs.",
-            "Train it further with the settings that it was trained with, on the same base.",
-        )
-    set_peft_model_state_dict(network, stored)
-
-
-def _shape(tensor: Tensor | None) -> torch.Size | None:
-    return None if tensor is None else tensor.shape
 
 
 def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device, mixed_precision: str = "no") -> HeartMuLa:
@@ -82,23 +58,6 @@ def load_base(base: BaseFolder, dtype: BaseDtype, device: torch.device, mixed_pr
     model = load_heartmula(base.model, "cpu", stored)
     move_in_nf4(model, TRANSFORMER_LINEARS, device)
     return model
-
-
-def lora_config(settings: LoraSettings) -> "LoraConfig":
-    from peft import LoraConfig
-
-    from heartmula_studio.finetune.fused_lora import FusedLoraLinear
-
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT only divides it
-        lora_dropout=settings.dropout,
-        target_modules=list(settings.target_modules),
-        use_rslora=settings.use_rslora,
-        use_dora=settings.use_dora,
-    )
-    config._register_custom_module({nn.Linear: FusedLoraLinear})  # only here; saved and loaded, it is PEFT's own
-    return config
 
 
 def trainable_weights(network: nn.Module) -> dict[str, Tensor]:

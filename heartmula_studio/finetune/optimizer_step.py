@@ -56,6 +56,8 @@ def take_step(setup: Setup, step: int, stop_requested: bool) -> StepResult:
     if not math.isfinite(grad_norm) and not may_overflow(setup):
         raise non_finite(setup, "gradient", step, plan)
     update_weights(setup, lr)
+    if setup.average:
+        setup.average.update(step)
     return StepResult(plan.epoch, loss, lr, grad_norm, time.perf_counter() - started, totals[-1].item() > 0)
 
 

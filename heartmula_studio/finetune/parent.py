@@ -1,5 +1,6 @@
 """The checkpoint that a run starts from, and the settings that follow it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,18 @@ from heartmula_studio.files.json_file import read_json_object
 from heartmula_studio.files.safetensors_reader import TensorFile
 from heartmula_studio.finetune.checkpoint_meta import META_FILE, ParentId
 from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, Method
+from heartmula_studio.finetune.layer_values import as_text
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFIG = "adapter_config.json", "adapter_model.safetensors", "config.json"
+HEAD = "audio_head"
+KINDS = {"LORA": "lora", "LOHA": "loha", "LOKR": "lokr"}
 PREFIX = "base_model.model."
 COPY_HINT = "Copy the whole checkpoint folder again."
 FROM_BASE_HINT = "Train from the base model, without start_from."
+
+
+_MARKS = re.compile(r"\.(?:lora|hada|lokr)_")
+_NAME = re.compile(r"[A-Za-z0-9_.]+")
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Parent:
     id: ParentId
     method: Method
     base_fingerprint: str | None
+    trigger_word: str
 
     @classmethod
     def read(cls, folder: Path) -> "Parent":
@@ -39,6 +48,7 @@ class Parent:
             ParentId(id, str(meta.get("name", id))),
             "full" if is_full else "lora",
             base.get("fingerprint") if isinstance(base, dict) else None,
+            str(meta.get("trigger_word", "")),
         )
 
 
@@ -64,7 +74,7 @@ def follow_parent(folder: Path, model: Path, method: Method, given: Mapping[str,
                 f"{name} is {asked[name]!r}, but the style {parent.id.name} that training starts from has {value!r}.",
                 f"Leave out {name}, or train from the base model.",
             )
-    return asked | inherited
+    return {"trigger_word": parent.trigger_word} | asked | inherited
 
 
 def require_same_base(parent: Parent, model: Path) -> None:
@@ -82,26 +92,40 @@ def adapter_settings(folder: Path) -> dict[str, Any]:
 
     Raises CheckpointMismatchError for one that training here cannot continue.
     """
-    config = read_json_object(folder / ADAPTER_CONFIG, COPY_HINT)
-    if config.get("peft_type") != "LORA" or config.get("rank_pattern") or config.get("alpha_pattern"):
-        raise _not_trainable(folder, f"its kind, {config.get('peft_type')!r:.40} with patterns, is not trained here")
+    config, kinds, has_head = read_json_object(folder / ADAPTER_CONFIG, COPY_HINT), *adapted_kinds(folder)
+    if (kind := KINDS.get(str(config.get("peft_type")))) is None:
+        raise _not_trainable(folder, f"it is {config.get('peft_type')!r:.40}")
     return {
+        "lora_kind": kind,
         "lora_rank": config.get("r"),
-        "lora_alpha": float(config.get("lora_alpha") or 0),
-        "lora_target_modules": adapted_kinds(folder),
+        "lora_alpha": float(config.get("lora_alpha" if kind == "lora" else "alpha") or 0),
+        "lora_target_modules": kinds,
         "lora_use_rslora": bool(config.get("use_rslora")),
         "lora_use_dora": bool(config.get("use_dora")),
+        "lora_rank_pattern": _pattern(folder, config.get("rank_pattern")),
+        "lora_alpha_pattern": _pattern(folder, config.get("alpha_pattern")),
+        "lora_audio_head": has_head,
     }
 
 
-def adapted_kinds(folder: Path) -> list[str]:
-    """Return the kinds of linear layers ("q_proj") that an adapter's tensors change, in the order of the network."""
+def adapted_kinds(folder: Path) -> tuple[list[str], bool]:
+    """Return the kinds of linear layers ("q_proj") that an adapter's tensors change, in the order of the network; and
+    whether they change `audio_head`.
+    """
     with TensorFile(folder / ADAPTER_WEIGHTS) as file:
-        layers = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in file.shapes}
+        layers = {_MARKS.split(name.removeprefix(PREFIX))[0] for name in file.shapes}
     kinds = {layer.rpartition(".")[2] for layer in layers}
-    if strange := sorted(kinds.difference(TRANSFORMER_LINEARS)):
+    if strange := sorted(kinds.difference(TRANSFORMER_LINEARS, [HEAD])):
         raise _not_trainable(folder, f"it changes {strange[0]:.80}")
-    return [kind for kind in TRANSFORMER_LINEARS if kind in kinds]
+    return [kind for kind in TRANSFORMER_LINEARS if kind in kinds], HEAD in kinds
+
+
+def _pattern(folder: Path, values: Any) -> str:
+    if not isinstance(values, dict | None):
+        raise _not_trainable(folder, "its patterns are damaged")
+    if strange := [layer for layer in values or {} if not _NAME.fullmatch(layer)]:
+        raise _not_trainable(folder, f"its pattern {strange[0]:.80} is an expression")
+    return as_text(values or {})
 
 
 def _is_same(asked: Any, value: Any) -> bool:

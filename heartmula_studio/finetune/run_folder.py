@@ -8,6 +8,7 @@ state/          a folder for each saved step, to resume from, see `state`
 checkpoints/    `best`, where a song is held out, `last`, and a folder for each rung, see `checkpointing`
 parent/         the checkpoint that it starts from, where config.json names one
 previews/       songs of the base and of each rung, see `previews`
+tracking/       its measurements for TensorBoard, where they are asked for
 stop            asks the run to save and end; anybody may put it there
 run.lock        locked while a run is at work here
 """
@@ -30,7 +31,7 @@ class RunFolder:
         self.config, self.dataset, self.parent = path / "config.json", path / "dataset", path / "parent"
         self.metrics, self.logs = path / "metrics.jsonl", path / "logs.txt"
         self.states, self.checkpoints, self.previews = path / "state", path / "checkpoints", path / "previews"
-        self.stop, self.lock = path / "stop", path / "run.lock"
+        self.stop, self.lock, self.tracking = path / "stop", path / "run.lock", path / "tracking"
 
     def base(self, base_model: str) -> str | Path:
         """Return the base that config.json names, for `find_base`: a relative path starts at the run's folder."""

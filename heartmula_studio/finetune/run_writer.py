@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from heartmula_studio.finetune.checkpointing import recover_checkpoints, require_finite_weights, save_checkpoint
@@ -25,6 +26,7 @@ from heartmula_studio.finetune.run_folder import CheckpointName, RunFolder
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.setup import Setup
 from heartmula_studio.finetune.state import RunProgress, gather_state, recover_states, save_state
+from heartmula_studio.finetune.tracking import start_tracking, stop_tracking, track
 
 
 class RunWriter:
@@ -56,6 +58,7 @@ class RunWriter:
             songs=tuple(setup.train_set.songs()),
             held_out_songs=tuple(setup.held_out.songs()),
         )
+        start_tracking(setup.accelerator, setup.config, 0)
         self._log.rewind(0)
         self._forget_ladder()
         self._log.record(event)
@@ -79,6 +82,7 @@ class RunWriter:
 
     def resume(self, progress: RunProgress) -> None:
         """Drop the events after the saved state."""
+        start_tracking(self._setup.accelerator, self._setup.config, progress.step)
         self._log.rewind(progress.metrics_bytes)
         self._log.say(f"Resumed after step {progress.step} of {self._total_steps}.")
 
@@ -98,6 +102,7 @@ class RunWriter:
             preview_eta_sec=round(preview_eta_sec, 1),
         )
         self._log.record(event)
+        track(self._setup.accelerator, event)
         self._log.say(
             f"Step {event.step}/{event.total_steps}, epoch {event.epoch}: loss {event.loss:.4f}, {eta_sec:.0f} s left."
         )
@@ -105,7 +110,9 @@ class RunWriter:
 
     def evaluation(self, loss: MeanLoss, progress: RunProgress) -> None:
         step, epoch = progress.step, self._setup.plan.epochs_done(progress.step)
-        self._log.record(EvalEvent(step=step, epoch=epoch, loss=loss.mean, per_codebook=loss.per_codebook))
+        event = EvalEvent(step=step, epoch=epoch, loss=loss.mean, per_codebook=loss.per_codebook)
+        self._log.record(event)
+        track(self._setup.accelerator, event)
         self._log.say(f"Held-out loss after {step} steps, {epoch} epochs: {loss.mean:.4f}.")
 
     def rung(self, event: RungEvent) -> None:
@@ -124,9 +131,9 @@ class RunWriter:
         self._log.record(event)
         self._log.say(f"{num_songs} songs rendered after step {event.step}, in {event.seconds:.0f} s.")
 
-    def end(self, is_complete: bool, progress: RunProgress, notes: Sequence[str]) -> None:
-        """Say that all is saved. `notes`: on the outcome."""
-        make = DoneEvent if is_complete else StoppedEvent
+    def end(self, is_complete: bool, progress: RunProgress, notes: Sequence[str], alarm: str = "") -> None:
+        """Say that all is saved. `notes`: on the outcome; `alarm`: why a complete run ended early."""
+        make = partial(DoneEvent, alarm=alarm) if is_complete else StoppedEvent
         self._log.record(
             make(
                 step=progress.step,
@@ -137,6 +144,7 @@ class RunWriter:
                 elapsed_sec=round(progress.elapsed_sec, 2),
             )
         )
+        stop_tracking(self._setup.accelerator)
         status = "Completed" if is_complete else "Stopped"
         self._log.say(f"{status} after step {progress.step} of {self._total_steps}.")
         for note in notes:

@@ -1,5 +1,6 @@
 """Everything a run works with, built once from config and folder: data, network, optimizer, plan."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ from heartmula_studio.finetune.model_setup import load_network, parameter_groups
 from heartmula_studio.finetune.parent import Parent, require_same_base
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
+from heartmula_studio.finetune.tracking import require_tracker
+from heartmula_studio.finetune.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -41,6 +44,7 @@ _FREE_SETTINGS = (
     "base_model",
     "dataset",
     "state_every_steps",
+    "tracker",
     "save_dtype",
     "gradient_checkpointing",
     "ladder_rungs",
@@ -68,15 +72,22 @@ class Setup:
     num_codebooks: int
     identity: dict[str, Any]  # see `run_identity`
     parent: ParentId | None  # the checkpoint that it started from
+    pissa_start: dict[str, Tensor]  # what a PiSSA took from the base; empty for other kinds
+    average: WeightAverage | None  # of what is trained, where `ema_decay` asks for it
 
     def gather_weights(self) -> dict[str, Tensor]:
         """Return what is trained, unsharded, on the main process; nothing on the others. All processes take part."""
         return gather_full(trainable_weights(self.network), keep=self.accelerator.is_main_process)
 
+    def averaged(self) -> AbstractContextManager[None]:
+        """Have the weights that count in the network: the average, where there is one."""
+        return self.average.applied() if self.average else nullcontext()
+
 
 def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
     """Build everything. Raises as `load`, `require_alike` and the functions below do."""
-    accelerator = make_accelerator(config.mixed_precision, config.method)
+    require_tracker(config)
+    accelerator = make_accelerator(config, folder.tracking)
     require_one_process(config, accelerator.num_processes)
     base, network, train_set, held_out = in_every_process(lambda: load(folder, config, accelerator.device))
     base_fingerprint, parent = fingerprint(base.model), parent_folder(folder, config, base)
@@ -84,6 +95,8 @@ def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
     if parent:
         identity["parent"] = fingerprint(parent)
     require_alike(identity)
+    is_pissa = config.method == "lora" and config.lora.kind == "pissa"
+    pissa_start = {name: tensor.clone() for name, tensor in trainable_weights(network).items()} if is_pissa else {}
     model, optimizer = prepare(accelerator, network, make_optimizer(network, config))
     step_size = config.batch_size * config.gradient_accumulation_steps * accelerator.num_processes
     return Setup(
@@ -100,6 +113,8 @@ def set_up(folder: RunFolder, config: TrainConfig) -> Setup:
         num_codebooks=unwrap_base(network).config.audio_num_codebooks,
         identity=identity,
         parent=Parent.read(parent).id if parent else None,
+        pissa_start=pissa_start,
+        average=WeightAverage(network, config.ema_decay) if config.ema_decay else None,
     )
 
 
@@ -134,12 +149,18 @@ def parent_folder(folder: RunFolder, config: TrainConfig, base: BaseFolder) -> P
     return path
 
 
-def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
+def make_accelerator(config: TrainConfig, tracking: Path) -> Accelerator:
     """Make the accelerator. Raises InvalidInputError where the device cannot compute so, or FSDP 1 is asked for."""
     handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]  # there are none
-    plugin = sharding_plugin(method)
+    plugin, mixed_precision = sharding_plugin(config.method), config.mixed_precision
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision, fsdp_plugin=plugin, kwargs_handlers=handlers)
+        accelerator = Accelerator(
+            mixed_precision=mixed_precision,
+            fsdp_plugin=plugin,
+            kwargs_handlers=handlers,
+            log_with=None if config.tracker == "none" else config.tracker,
+            project_dir=tracking,
+        )
     except ValueError as error:
         raise InvalidInputError(f"mixed_precision {mixed_precision} fails here: {error}.", "Use no or bf16.") from error
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would silently compute in float32
@@ -151,7 +172,9 @@ def make_accelerator(mixed_precision: str, method: str) -> Accelerator:
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Make the optimizer of a network that was loaded as `config` says."""
     make = Adam8bit if config.is_full_in_16_bits else torch.optim.AdamW
-    return make(parameter_groups(network, config.weight_decay), lr=config.peak_learning_rate, betas=ADAM_BETAS)
+    # Decay would pull a PiSSA, which begins as a part of the base, away from it.
+    weight_decay = 0.0 if config.method == "lora" and config.lora.kind == "pissa" else config.weight_decay
+    return make(parameter_groups(network, weight_decay), lr=config.peak_learning_rate, betas=ADAM_BETAS)
 
 
 def run_identity(

@@ -1,6 +1,7 @@
 """The resumable state of a run, as one folder per saved step under `state/`.
 
     state/step-00000120/weights.safetensors   every trained tensor
+                        average.safetensors   their average, where one is kept
                         optimizer.pt          moments, and the loss scale of fp16; opened with weights_only
                         progress.json         counters, losses, and what the run is (`identity`)
 
@@ -11,7 +12,7 @@ and the one before it goes only afterwards, so a kill at any moment leaves a loa
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,15 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class RunState:
-    """`identity`: what must stay the same for the run to be continued, see `run_identity`."""
+    """`identity`: what must stay the same for the run to be continued, see `run_identity`. `average`: that of `weights`
+    by their names, where one is kept.
+    """
 
     progress: RunProgress
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     identity: dict[str, Any]
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def gather_state(setup: Setup, progress: RunProgress) -> RunState:
@@ -77,13 +81,16 @@ def gather_state(setup: Setup, progress: RunProgress) -> RunState:
     optimizer = {"optimizer": optimizer_state(setup.optimizer, keep=setup.accelerator.is_main_process)}
     if setup.accelerator.scaler is not None:
         optimizer["scaler"] = setup.accelerator.scaler.state_dict()
-    return RunState(progress, setup.gather_weights(), optimizer, setup.identity)
+    average = setup.average.weights if setup.average else {}
+    return RunState(progress, setup.gather_weights(), optimizer, setup.identity, average)
 
 
 def restore_state(setup: Setup, state: RunState) -> None:
     """Bring weights and optimizer into a saved state. Raises as `check_identity` and `restore_weights` do."""
     check_identity(state.identity, setup.identity)
     restore_weights(setup.network, state.weights)
+    if setup.average:
+        setup.average.restore(state.average)
     load_optimizer_state(setup.optimizer, state.optimizer["optimizer"])
     if setup.accelerator.scaler is not None:
         setup.accelerator.scaler.load_state_dict(state.optimizer["scaler"])
@@ -94,6 +101,8 @@ def save_state(folder: Path, state: RunState) -> None:
     target = folder / step_name(state.progress.step)
     with replaced_folder(target) as temporary:
         save_file(state.weights, temporary / "weights.safetensors")
+        if state.average:
+            save_file(state.average, temporary / "average.safetensors")
         save_torch_file(state.optimizer, temporary / "optimizer.pt")
         values = {"schema": SCHEMA, **asdict(state.progress), "identity": state.identity}
         (temporary / "progress.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -115,6 +124,7 @@ def load_state(folder: Path) -> RunState | None:
             identity=with_later_settings(values.pop("identity")),
             progress=RunProgress(**values),
             weights=load_file(saved[-1] / "weights.safetensors"),
+            average=load_file(average) if (average := saved[-1] / "average.safetensors").is_file() else {},
             optimizer=torch.load(saved[-1] / "optimizer.pt", map_location="cpu", weights_only=True),
         )
     except Exception as error:  # whatever a reader trips over, the file is what is wrong

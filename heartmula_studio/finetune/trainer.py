@@ -14,6 +14,7 @@ from heartmula_studio.finetune.evaluator import held_out_loss
 from heartmula_studio.finetune.events import StepEvent
 from heartmula_studio.finetune.examples import notes_on
 from heartmula_studio.finetune.ladder import Ladder
+from heartmula_studio.finetune.loss_alarm import loss_alarm
 from heartmula_studio.finetune.optimizer_step import take_step
 from heartmula_studio.finetune.outcome import training_outcome
 from heartmula_studio.finetune.previews import Listener
@@ -80,7 +81,7 @@ class Trainer:
         self._start_or_resume()
         self._evaluate_if_due()
         self._climb_if_due()
-        while self.progress.step < self.plan.total_steps and not self.is_stopped:
+        while self.progress.step < self.plan.total_steps and not self.is_stopped and not self._alarm():
             self._train_step()
             if not self.is_stopped:
                 self._evaluate_if_due()
@@ -151,6 +152,10 @@ class Trainer:
         self.progress = self.saved = replace(self.progress, metrics_bytes=self.writer.metrics_bytes())
         self.writer.save_state(self.progress)
 
+    def _alarm(self) -> str:
+        progress = self.progress
+        return loss_alarm(self.config.loss_alarm, progress.initial_loss, progress.best_loss, progress.eval_loss)
+
     def _eta_sec(self) -> float:
         """Estimate the time left, without songs to listen to."""
         step = self.progress.step
@@ -164,8 +169,9 @@ class Trainer:
         learnt = training_outcome(progress.initial_loss, progress.best_loss, progress.step, total_steps, recommended)
         # That nothing was held out was said as it began.
         is_news = learnt.learned is False or learnt.is_audible is not None
-        outcome_notes = (learnt.message,) if not self.is_stopped and is_news else ()
-        self.writer.end(not self.is_stopped, progress, outcome_notes)
+        alarm, verdict = ("", "") if self.is_stopped else (self._alarm(), learnt.message if is_news else "")
+        outcome_notes = tuple(filter(None, (alarm, verdict)))
+        self.writer.end(not self.is_stopped, progress, outcome_notes, alarm)
         if self.is_stopped and self.accelerator.is_main_process:
             self.stop.acknowledge()
         self.accelerator.wait_for_everyone()

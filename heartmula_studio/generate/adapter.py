@@ -1,20 +1,24 @@
-"""A LoRA adapter on a model's linear layers, put on and taken off again without a trace.
+"""Adapters on a model's layers, put on and taken off again without a trace.
 
-The base weights are never touched: each linear layer is wrapped, and detaching puts the very same layer back.
+The base weights are never touched: each layer is wrapped, and detaching the last adapter puts the very same layer back.
 """
+
+import functools
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from heartmula_studio.arch.heartmula import HeartMuLa
-from heartmula_studio.generate.adapter_files import AdapterDescription, LoraTensors, read_layers
+from heartmula_studio.generate.adapter_files import HEAD, AdapterDescription, read_layers
 from heartmula_studio.generate.decoding.fused_linear import LoraWeights
+from heartmula_studio.generate.layer_change import LayerChange, LowRankChange, change_of
 from heartmula_studio.generate.memory import memory_explained
+from heartmula_studio.generate.strength import Strength, as_strength
 
 
 class Adapter:
-    """An adapter attached to `model`; its strength multiplies what it adds to each layer.
+    """An adapter attached to `model`, perhaps beside others; its strength multiplies what it adds to each layer.
 
     Raises CheckpointError where the files have changed or hold values that cannot be applied, and OutOfMemoryError;
     the model is then as before.
@@ -22,101 +26,137 @@ class Adapter:
 
     def __init__(self, model: HeartMuLa, adapter: AdapterDescription):
         self._model = model
-        self._layers: dict[str, AdaptedLinear] = {}
+        self._changes: dict[str, LayerChange] = {}
         try:
             with memory_explained():
-                for name, tensors in read_layers(adapter, model.audio_head.device):
-                    self._attach(name, tensors, adapter.layers[name].scale)
+                for name, tensors in read_layers(adapter, model.device):
+                    layer = adapted_layer(model, name)
+                    self._changes[name] = change_of(tensors, adapter.layers[name].scale, layer.weight)
+                    layer.changes.append(self._changes[name])
         except BaseException:
             self.detach()
             raise
 
     @property
     def layers_changed(self) -> int:
-        """The number of linear layers that the adapter changes: those whose low-rank product is not zero."""
-        return sum(bool(layer.up.any()) for layer in self._layers.values())
+        """The number of layers that the adapter changes at its present strength."""
+        return sum(change.has_effect() for change in self._changes.values())
 
-    def set_strength(self, strength: float) -> None:
+    def set_strength(self, strength: Strength | float) -> None:
         """Scale the adapter: 0 by-passes it, which gives the base's logits bit for bit; 1 is as it was trained."""
-        for layer in self._layers.values():
-            layer.set_strength(strength)
+        strength = as_strength(strength)
+        for name, change in self._changes.items():
+            change.set_strength(strength.of_layer(name), adapted_layer(self._model, name).weight)
 
     def detach(self) -> None:
-        """Give the model its own linear layers back. The adapter is of no use afterwards."""
-        for name, layer in self._layers.items():
-            self._model.set_submodule(name, layer.base)
-
-    def _attach(self, name: str, tensors: LoraTensors, scale: float) -> None:
-        kind, base = AdaptedLinear if tensors.magnitude is None else AdaptedDoraLinear, self._model.get_submodule(name)
-        assert isinstance(base, nn.Linear), type(base)
-        self._layers[name] = kind(base, tensors, scale)
-        self._model.set_submodule(name, self._layers[name])
+        """Take the adapter off the model's layers. It is of no use afterwards."""
+        for name, change in self._changes.items():
+            layer = adapted_layer(self._model, name)
+            layer.changes = [other for other in layer.changes if other is not change]
+        for name, layer in adapted_layers(self._model).items():
+            if not layer.changes:
+                put_back(self._model, name, layer)
 
 
 class AdaptedLinear(nn.Module):
-    """A linear layer and what a LoRA that no longer changes adds to it. In nano, PEFT's takes more than twice as long.
+    """A linear layer and what adapters that no longer change add to it. In nano, PEFT's takes more than twice as long.
 
-    The sum is formed in the adapter's precision, as PEFT does it.
+    The sum is formed in the adapters' precision, as PEFT does it.
     """
 
-    def __init__(self, base: nn.Linear, tensors: LoraTensors, scale: float):
+    def __init__(self, base: nn.Linear):
         super().__init__()
         self.base = base
-        self.down, self.up = tensors.down, tensors.up
-        self.trained_scale = scale
-        self.set_strength(1.0)
+        self.changes: list[LayerChange] = []
 
     @property
     def weight(self) -> Tensor:
         """The base's own: a network asks its layers where and in what precision they compute."""
         return self.base.weight
 
-    def set_strength(self, strength: float) -> None:
-        self.scale = strength * self.trained_scale
+    @property
+    def active(self) -> list[LayerChange]:
+        return [change for change in self.changes if change.strength]
 
     def lora_weights(self) -> LoraWeights | None:
-        """See `stacked_linear.SupportsLora`."""
-        return LoraWeights(self.down, self.up * self.scale) if self.scale else None
+        """See `fused_linear.SupportsLora`."""
+        active = self.active
+        changes = [change for change in active if isinstance(change, LowRankChange)]
+        if not active or len(changes) < len(active):
+            return None
+        return functools.reduce(LoraWeights.plus, (change.lora_weights() for change in changes))
+
+    def merged_weight(self) -> Tensor | None:
+        """See `fused_linear.SupportsLora`."""
+        if all(isinstance(change, LowRankChange) for change in self.active):
+            return None
+        return (self.weight.detach().float() + self.delta()).to(self.weight.dtype)
+
+    def delta(self) -> Tensor:
+        """The sum of all changes of the weight, [out, in] in float32."""
+        weight = self.weight.detach()
+        return sum((change.delta(weight) for change in self.active), start=torch.zeros((), device=weight.device))
 
     def forward(self, x: Tensor) -> Tensor:
         result = self.base(x)
-        return self.changed(result, x).to(result.dtype) if self.scale else result
+        if not self.active:
+            return result
+        lora = self.lora_weights()
+        if lora is None:
+            return (result + linear(x.float(), self.delta())).to(result.dtype)
+        change = linear(linear(x.to(lora.down.dtype), lora.down), lora.up)
+        if lora.dora_scale is not None:
+            plain = result if self.base.bias is None else result - self.base.bias
+            change = change + (lora.dora_scale - 1) * plain
+        return (result + change).to(result.dtype)
 
-    def changed(self, result: Tensor, x: Tensor) -> Tensor:
-        return result + self.product(x) * self.scale
 
-    def product(self, x: Tensor) -> Tensor:
-        return linear(linear(x.to(self.down.dtype), self.down), self.up)
+class AdaptedHead(nn.Module):
+    """The bare parameter `audio_head` and what adapters add to it."""
+
+    def __init__(self, base: nn.Parameter):
+        super().__init__()
+        self.base = base
+        self.changes: list[LayerChange] = []
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base
+
+    def forward(self, _: None) -> Tensor:
+        """Return the weights, [K-1, decoder width, V]."""
+        active = [change for change in self.changes if change.strength]
+        if not active:
+            return self.base
+        weight = self.base.detach()
+        return sum((change.delta(weight) for change in active), start=weight.float()).to(weight.dtype)
 
 
-class AdaptedDoraLinear(AdaptedLinear):
-    """The same for DoRA (Liu et al., 2024), which scales each row of the changed weight to a trained magnitude.
+AdaptedLayer = AdaptedLinear | AdaptedHead
 
-    PEFT forms the whole weight and its norm in every forward pass; here that happens once for each strength.
-    """
 
-    def __init__(self, base: nn.Linear, tensors: LoraTensors, scale: float):
-        assert tensors.magnitude is not None
-        self.trained_magnitude = tensors.magnitude
-        super().__init__(base, tensors, scale)
+def adapted_layer(model: HeartMuLa, name: str) -> AdaptedLayer:
+    """Return a layer of the model with room for adapters, wrapping it where it is not."""
+    found = model.audio_head if name == HEAD else model.get_submodule(name)
+    if isinstance(found, AdaptedLayer):
+        return found
+    assert isinstance(found, nn.Parameter | nn.Linear), type(found)
+    wrapped = AdaptedHead(found) if isinstance(found, nn.Parameter) else AdaptedLinear(found)
+    set_layer(model, name, wrapped)
+    return wrapped
 
-    @torch.no_grad()
-    def set_strength(self, strength: float) -> None:
-        """Move the magnitude in a straight line from the base's (0) through the trained one (1)."""
-        super().set_strength(strength)
-        # In the adapter's precision, as PEFT does it: rounded to bfloat16, a norm would be off by up to 0.4%.
-        weight = self.base.weight.detach().to(self.trained_magnitude.dtype)
-        magnitude = self.trained_magnitude
-        if strength != 1:
-            base_magnitude = weight.norm(dim=1)
-            magnitude = base_magnitude + strength * (magnitude - base_magnitude)
-        self.dora_scale = magnitude / (weight + self.up @ self.down * self.scale).norm(dim=1)
 
-    def lora_weights(self) -> LoraWeights | None:
-        if not self.scale:
-            return None
-        return LoraWeights(self.down, self.dora_scale[:, None] * self.up * self.scale, self.dora_scale)
+def adapted_layers(model: HeartMuLa) -> dict[str, AdaptedLayer]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, AdaptedLayer)}
 
-    def changed(self, result: Tensor, x: Tensor) -> Tensor:
-        plain = result if self.base.bias is None else result - self.base.bias
-        return result + ((self.dora_scale - 1) * plain + self.dora_scale * self.product(x) * self.scale)
+
+def put_back(model: HeartMuLa, name: str, layer: AdaptedLayer) -> None:
+    set_layer(model, name, layer.base)
+
+
+def set_layer(model: HeartMuLa, name: str, layer: nn.Module | nn.Parameter) -> None:
+    if name == HEAD:
+        model.replace_audio_head(layer)
+    else:
+        assert isinstance(layer, nn.Module)
+        model.set_submodule(name, layer)

@@ -1,4 +1,4 @@
-"""The settings of a LoRA adapter in PEFT's format, without PEFT: a stranger's file decides nothing but numbers here.
+"""The settings of an adapter in PEFT's format, without PEFT: a stranger's file decides nothing but numbers here.
 
 What cannot change a song is passed over, what would is refused by name, and what is unknown is either refused or said.
 """
@@ -7,16 +7,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from heartmula_studio.arch.stored_weights import unwrapped
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError
 from heartmula_studio.files.json_file import read_json_object
+from heartmula_studio.generate.adapter_kinds import PeftType
 from heartmula_studio.generate.layer_patterns import LayerIndices, LayerNames, LayerValues, UnboundedPatternError
 
 CONFIG_FILE = "adapter_config.json"
 COPY_HINT = "Copy the whole checkpoint folder again."
-PLAIN_HINT = "Plain LoRA, rsLoRA and DoRA adapters on linear layers can be applied."
+PLAIN_HINT = "Plain LoRA, rsLoRA, DoRA, LoHa and LoKr adapters on linear layers can be applied."
 CONVERT_HINT = f"{PLAIN_HINT} PEFT makes one of it: save_pretrained(…, path_initial_model_for_weight_conversion=…)."
 
 MAX_NUMBER = 1e30
@@ -30,8 +31,15 @@ IGNORED_SETTINGS = {
 }
 """Settings that do not change what trained weights do to linear layers."""
 
+LYCORIS_SETTINGS = {
+    *("rank_dropout", "rank_dropout_scale", "module_dropout", "use_effective_conv2d", "init_weights"),
+    *("decompose_both", "decompose_factor"),
+}
+"""Settings of LoHa and LoKr that do not change what trained weights do to linear layers: the tensors tell the rest."""
+
+HEAD_PARAMETERS = ("audio_head", "audio_head.weight")
 ABSENT_SETTINGS = {
-    *("modules_to_save", "target_parameters", "layer_replication", "trainable_token_indices", "lora_bias"),
+    *("modules_to_save", "layer_replication", "trainable_token_indices", "lora_bias"),
     *("megatron_config", "use_qalora", "alora_invocation_tokens", "use_bdlora"),
     *("arrow_config", "kasa_config", "velora_config", "monteclora_config"),
 }
@@ -69,6 +77,7 @@ def is_mapping_to(is_value: Callable[[object], bool]) -> Callable[[object], bool
 ALLOWED_VALUES: dict[str, tuple[Callable[[object], bool], str]] = {
     "r": (is_rank, "a whole number from 1"),
     "lora_alpha": (is_scale, "a number other than 0"),
+    "alpha": (is_scale, "a number other than 0"),
     "rank_pattern": (is_mapping_to(is_rank), "an object of whole numbers from 1"),
     "alpha_pattern": (is_mapping_to(is_scale), "an object of numbers other than 0"),
     "lora_dropout": (is_number, "a number"),
@@ -76,16 +85,21 @@ ALLOWED_VALUES: dict[str, tuple[Callable[[object], bool], str]] = {
     "use_dora": (is_flag, "true or false"),
     "target_modules": (is_names, "a name or a list of names"),
     "exclude_modules": (is_names, "a name or a list of names"),
+    "target_parameters": (is_names, "a name or a list of names"),
     "layers_pattern": (is_names, "a name or a list of names"),
     "layers_to_transform": (is_indices, "a whole number or a list of these"),
 }
-KNOWN_SETTINGS = {"peft_type", "bias", "init_lora_weights", *ALLOWED_VALUES, *IGNORED_SETTINGS, *ABSENT_SETTINGS}
+KNOWN_SETTINGS = {
+    *("peft_type", "bias", "init_lora_weights", "target_parameters"),
+    *(*ALLOWED_VALUES, *IGNORED_SETTINGS, *ABSENT_SETTINGS),
+}
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
     """What an adapter's settings say of its layers. `warnings` are sentences on what was passed over."""
 
+    peft_type: PeftType
     ranks: LayerValues[int]
     alphas: LayerValues[float]
     default_rank: int
@@ -93,6 +107,7 @@ class AdapterConfig:
     uses_rslora: bool
     uses_dora: bool
     trains_biases: bool
+    adapts_head: bool
     targets: LayerNames | None  # None where only the tensors tell
     excluded: LayerNames | None
     indices: LayerIndices | None
@@ -130,7 +145,7 @@ def read_adapter_config(path: Path) -> AdapterConfig:
 
 def parse_adapter_config(values: Mapping[str, Any], path: Path) -> AdapterConfig:
     """Do as `read_adapter_config` with settings that came from `path`."""
-    if values.get("peft_type") != "LORA":
+    if values.get("peft_type") not in get_args(PeftType):
         raise not_plain(path, f"the peft_type {values.get('peft_type')!r:.40}")
     require_allowed(values, path)
     warnings = refuse_special(values, path)
@@ -142,14 +157,17 @@ def parse_adapter_config(values: Mapping[str, Any], path: Path) -> AdapterConfig
 
 def _parse(values: Mapping[str, Any], warnings: list[str]) -> AdapterConfig:
     indices = _listed(values, "layers_to_transform")
+    is_lora = values["peft_type"] == "LORA"
     return AdapterConfig(
+        peft_type=values["peft_type"],
         ranks=LayerValues(_by_layer(values, "rank_pattern")),
         alphas=LayerValues(_by_layer(values, "alpha_pattern")),
         default_rank=values.get("r", 8),
-        default_alpha=values.get("lora_alpha", 8),
-        uses_rslora=bool(values.get("use_rslora")),
-        uses_dora=bool(values.get("use_dora")),
+        default_alpha=values.get("lora_alpha" if is_lora else "alpha", 8),
+        uses_rslora=is_lora and bool(values.get("use_rslora")),
+        uses_dora=is_lora and bool(values.get("use_dora")),
         trains_biases=values.get("bias") == "lora_only",
+        adapts_head=bool(values.get("target_parameters")),
         targets=_layer_names(values, "target_modules", warnings),
         excluded=_layer_names(values, "exclude_modules", warnings),
         indices=LayerIndices(indices, _listed(values, "layers_pattern")) if indices else None,
@@ -189,11 +207,14 @@ def refuse_special(values: Mapping[str, Any], path: Path) -> list[str]:
 
     A newer PEFT writes all its settings. Those that are off, or numbers that only qualify another, change nothing.
     """
-    unknown = sorted(values.keys() - KNOWN_SETTINGS)
+    known = KNOWN_SETTINGS if values["peft_type"] == "LORA" else KNOWN_SETTINGS | LYCORIS_SETTINGS
+    unknown = sorted(values.keys() - known)
     off = [name for name in unknown if not values[name] or is_number(values[name])]
     special = sorted(name for name in ABSENT_SETTINGS if values.get(name)) + [
         name for name in unknown if name not in off
     ]
+    if set(values.get("target_parameters") or ()).difference(HEAD_PARAMETERS):
+        special.append("target_parameters")
     if special:
         raise not_plain(path, ", ".join(f"{name:.60}" for name in special[:10]))
     if (bias := values.get("bias") or "none") not in PLAIN_BIASES:

@@ -32,6 +32,7 @@ from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.settings import BUNDLED_BASE
 
@@ -52,14 +53,14 @@ class GeneratedSong:
 
 
 class Engine:
-    """A base model that makes songs, in the active style if there is one. Any thread may call any method."""
+    """A base model that makes songs, in the active styles if there are any. Any thread may call any method."""
 
     def __init__(self, base: BaseFolder, model: HeartMuLa, codec: Codec, offloads: bool = False):
         """offloads: the codec stays on the CPU while the language model is in use, and the other way round."""
         self.base = base
         self.model = model
         self.codec = codec
-        self.device = model.audio_head.device
+        self.device = model.device
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
         require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
         ids = AudioVocabulary(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
@@ -87,18 +88,30 @@ class Engine:
 
     @property
     def active(self) -> ActiveStyle | None:
+        """The active style, the first one of a mix."""
+        return next(iter(self._adaptable.active), None)
+
+    @property
+    def active_styles(self) -> tuple[ActiveStyle, ...]:
         return self._adaptable.active
 
-    def activate(self, folder: str | Path, strength: float = 1.0) -> ActiveStyle:
+    def activate(self, folder: str | Path, strength: Strength | float = 1.0) -> ActiveStyle:
         """Put a trained style on the base, in place of any other; wait for a song that is being made.
 
         `folder` holds a LoRA adapter in PEFT's format, or a full checkpoint (whose strength can only be 1).
         Raises CheckpointError, InvalidInputError and OutOfMemoryError. The engine is then as it was or, where the
         previous style cannot be read again (its folder is gone, say), without a style; the error says so.
         """
-        style = self._adaptable.identify(Path(folder), strength)
+        return self.activate_mix([(folder, strength)])[0]
+
+    def activate_mix(self, styles: Sequence[tuple[str | Path, Strength | float]]) -> tuple[ActiveStyle, ...]:
+        """Put several LoRA styles on the base, each with its strength, whose changes of the weights add up.
+
+        Raises as `activate`, and InvalidInputError for a full checkpoint among several.
+        """
+        wanted = [self._adaptable.identify(Path(folder), as_strength(strength)) for folder, strength in styles]
         with self._exclusive():
-            return self._adaptable.put_on(style, strength)
+            return self._adaptable.put_on(wanted)
 
     def deactivate(self) -> None:
         """Give the base back, bit for bit; wait for a song that is being made.
@@ -109,14 +122,18 @@ class Engine:
         with self._exclusive():
             self._adaptable.take_off()
 
-    def set_strength(self, strength: float) -> ActiveStyle:
+    def set_strength(self, strength: Strength | float) -> ActiveStyle:
         """Change how strong the active LoRA style is, from 0 (the base) to 2; wait for a song that is being made.
 
         Raises InvalidInputError without an active style, or for a strength it cannot have; CheckpointCorruptError where
         the model cannot go on at that strength. It is then as it was.
         """
+        return self.set_strengths([strength])[0]
+
+    def set_strengths(self, strengths: Sequence[Strength | float]) -> tuple[ActiveStyle, ...]:
+        """Change how strong the active styles are, in the order they were given. Raises as `set_strength`."""
         with self._exclusive():
-            return self._adaptable.set_strength(strength)
+            return self._adaptable.set_strengths([as_strength(strength) for strength in strengths])
 
     def generate(
         self, request: SongRequest, progress: Progress | None = None, cancelled: Cancelled | None = None
@@ -187,7 +204,9 @@ class Engine:
         self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None
     ) -> list[Tensor]:
         self._adaptable.require_base()
-        prompts = [self._layout.build(request.tags, request.lyrics) for request in requests]
+        words = [active.style.trigger_word for active in self._adaptable.active]
+        layout = self._layout.with_trigger_words(*words)
+        prompts = [layout.build(request.tags, request.lyrics) for request in requests]
         return self._generator.generate(prompts, requests, progress, cancelled, self._adaptable.version)
 
     def _decode(
@@ -202,11 +221,12 @@ class Engine:
             yield from self.codec.decode(codes, seed, progress, cancelled, num_steps, DECODE_GUIDANCE)
 
     def _receipt(self, request: SongRequest, num_frames: int) -> Receipt:
-        active = self._adaptable.active
+        styles = tuple(_style_record(active) for active in self._adaptable.active)
         return Receipt(
             base=self.base.name,
             base_fingerprint=self._adaptable.base_fingerprint,
-            style=None if active is None else _style_record(active),
+            style=styles[0] if styles else None,
+            styles=styles,
             request=request,
             frames=num_frames,
             duration_sec=num_frames / FRAME_RATE_HZ,
@@ -215,20 +235,23 @@ class Engine:
             decode_steps=DECODE_STEPS,
             decode_guidance=DECODE_GUIDANCE,
             device=self.device.type,
-            dtype=str(self.model.audio_head.dtype).removeprefix("torch."),
+            dtype=str(self.model.dtype).removeprefix("torch."),
             versions=package_versions(),
             created_at=utc_now(),
         )
 
 
 def _style_record(active: ActiveStyle) -> StyleRecord:
-    style = active.style
+    style, strengths = active.style, active.strengths
     return StyleRecord(
         style.id,
         style.method,
         style.sha256,
-        active.strength,
+        strengths.overall,
         active.layers_changed,
         provenance_sha256(style.folder.path),
         read_origin(style.folder.path),
+        attention_strength=strengths.attention,
+        mlp_strength=strengths.mlp,
+        trigger_word=style.trigger_word,
     )

@@ -20,7 +20,7 @@ def require_finite(tensor: Tensor, path: Path, name: str) -> None:
 @torch.inference_mode()
 def require_finite_logits(model: HeartMuLa, style: Path) -> None:
     """Predict one frame. Raises CheckpointCorruptError, naming the style, where a logit is not a number."""
-    device, num_codebooks = model.audio_head.device, model.config.audio_num_codebooks
+    device, num_codebooks = model.device, model.config.audio_num_codebooks
     one = torch.ones(1, 1, dtype=torch.bool, device=device)
     tokens = torch.zeros(1, 1, num_codebooks + 1, dtype=torch.int64, device=device)
     logits = model(

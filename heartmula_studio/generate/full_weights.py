@@ -36,7 +36,7 @@ def copy_weights(model: HeartMuLa, folder: Path) -> int:
     """
     parameters, changed = dict(model.named_parameters()), 0
     stored = open_heartmula(folder)
-    for name, new in stored.read(model.audio_head.device, model.audio_head.dtype):
+    for name, new in stored.read(model.device, model.dtype):
         require_finite(new, stored.tensors[name].path, name)
         changed += not torch.equal(parameters[name], new)
         parameters[name].copy_(new)

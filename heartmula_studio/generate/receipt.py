@@ -18,6 +18,7 @@ SCHEMA = 2
 class StyleRecord:
     """Which trained style was active. `sha256` is that of the weights file.
 
+    `strength` is that of all layers but those that have one of their own.
     `provenance` is the SHA-256 of the provenance.json beside it, which tells base, adapter and training set.
     `origin` is {"hub", "revision"} of one from the Hugging Face Hub.
     """
@@ -29,12 +30,16 @@ class StyleRecord:
     layers_changed: int
     provenance: str | None = None
     origin: dict[str, str] = field(default_factory=dict)
+    attention_strength: float | None = None
+    mlp_strength: float | None = None
+    trigger_word: str = ""  # put before the request's tags
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """One song's making. `style` is None for the base model alone; `created_at` is UTC, ISO 8601.
+    """One song's making. `created_at` is UTC, ISO 8601.
 
+    `styles` are all that were active, none for the base model alone; `style` is the first one.
     `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
     of `decode_guidance`.
     """
@@ -53,6 +58,7 @@ class Receipt:
     dtype: str
     versions: dict[str, str]
     created_at: str
+    styles: tuple[StyleRecord, ...] = ()
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -64,7 +70,9 @@ class Receipt:
         record = _parse(text)
         try:
             style = record["style"] and StyleRecord(**record["style"])
-            return cls(**{**record, "style": style, "request": SongRequest(**record["request"])})
+            styles = tuple(StyleRecord(**one) for one in record.get("styles", [record["style"]] if style else []))
+            request = SongRequest(**record["request"])
+            return cls(**{**record, "style": style, "styles": styles, "request": request})
         except (KeyError, TypeError) as error:
             allowed = ", ".join(field.name for field in fields(cls))
             raise InvalidInputError(

@@ -1,25 +1,21 @@
 """A trained style on disk: what kind it is, who it is, and whether it fits the base. Nothing is changed here."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from heartmula_studio.arch.checkpoints import weight_files
 from heartmula_studio.arch.official import MODEL_REPO
-from heartmula_studio.errors import (
-    CheckpointMismatchError,
-    CheckpointMissingError,
-    InvalidInputError,
-)
+from heartmula_studio.errors import CheckpointMismatchError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.hashing import file_sha256
 from heartmula_studio.files.json_file import read_json_object
 from heartmula_studio.generate.adapter_config import CONFIG_FILE
 from heartmula_studio.generate.adapter_files import AdapterDescription, check_adapter_values, describe_adapter
 from heartmula_studio.generate.base_model import BaseModel
 from heartmula_studio.generate.full_weights import check_full, check_full_values
-
-MAX_STRENGTH = 2.0
+from heartmula_studio.generate.strength import Strength
 
 PROVENANCE_FILE = "provenance.json"
 Method = Literal["lora", "full"]
@@ -44,11 +40,15 @@ class StyleFolder:
 
 @dataclass(frozen=True)
 class Style:
-    """A style to be put on: who it is, by what its training recorded, and the SHA-256 of its weights."""
+    """A style to be put on: who it is, by what its training recorded, and the SHA-256 of its weights.
+
+    `trigger_word` stands before the tags of songs in this style; empty without one.
+    """
 
     id: str
     folder: StyleFolder
     sha256: str
+    trigger_word: str = ""
 
     @property
     def method(self) -> Method:
@@ -57,18 +57,23 @@ class Style:
 
 @dataclass(frozen=True)
 class ActiveStyle:
-    """The style the engine sings in."""
+    """A style that the engine sings in."""
 
     style: Style
-    strength: float
+    strengths: Strength
     layers_changed: int
+
+    @property
+    def strength(self) -> float:
+        return self.strengths.overall
 
 
 def identify_style(path: Path, base: BaseModel) -> Style:
     """Read who the style in a folder is, once it is seen to fit the base. Raises as `check_fit`."""
     folder = check_fit(path, base)
     files = weight_files(path, MODEL_REPO) if folder.adapter is None else [folder.adapter.weights]
-    return Style(str(_read_meta(path).get("id", path.name)), folder, weights_sha256(files))
+    meta = _read_meta(path)
+    return Style(str(meta.get("id", path.name)), folder, weights_sha256(files), str(meta.get("trigger_word", "")))
 
 
 def provenance_sha256(path: Path) -> str | None:
@@ -118,14 +123,14 @@ def _check_base(path: Path, trained_on: Any, loaded: str) -> None:
         )
 
 
-def check_strength(strength: float, method: str) -> None:
-    """Raise InvalidInputError unless a style of this kind can have this strength."""
-    if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= MAX_STRENGTH:
-        raise InvalidInputError(f"The strength is {strength!r}.", f"Give a number from 0 to {MAX_STRENGTH}.")
-    if method == "full" and strength != 1:
+def require_mixable(styles: Sequence[StyleFolder]) -> None:
+    """Raise InvalidInputError where a full fine-tune is among several styles, or one is given twice."""
+    if len({style.path for style in styles}) < len(styles):
+        raise InvalidInputError("A style is given twice.", "Give each style once, with its strength.")
+    if len(styles) > 1 and any(style.method == "full" for style in styles):
         raise InvalidInputError(
-            f"A full fine-tune has no strength, and {strength} was asked for.",
-            "Use 1, or deactivate it. LoRA styles can be scaled.",
+            "A full fine-tune takes the place of the base's weights, so it cannot be mixed with other styles.",
+            "Use it alone, or mix LoRA styles.",
         )
 
 

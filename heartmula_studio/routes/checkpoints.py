@@ -13,8 +13,9 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
-from heartmula_studio.routes.requests import Activation, Comparison
+from heartmula_studio.routes.requests import Activation, Comparison, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
+from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.style_files import StyleFormat
 
 router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"])
@@ -76,6 +77,13 @@ def parsed_alpha(text: str) -> float | None:
         raise InvalidInputError(f"The alpha is {text[:40]!r}.", "Give a number, or leave it out.") from error
 
 
+@router.post("/activate", responses=documented(404, 409))
+def activate_mix(body: Mix, studio: StudioDep) -> list[CheckpointAnswer]:
+    """Give every song from now on several LoRA styles at once."""
+    mixed = studio.checkpoints.activate_mix([StyleChoice(**style.model_dump()) for style in body.styles])
+    return [CheckpointAnswer.of(checkpoint) for checkpoint in mixed]
+
+
 @router.get("/{id}", responses=documented(404))
 def get_checkpoint(id: Id, studio: StudioDep) -> CheckpointAnswer:
     """One trained style, with all settings it was made with."""
@@ -96,13 +104,13 @@ def delete_checkpoint(id: Id, studio: StudioDep) -> None:
 
 @router.post("/{id}/activate", responses=documented(404, 409))
 def activate(id: Id, studio: StudioDep, body: Activation | None = None) -> CheckpointAnswer:
-    """Give every song from now on this style."""
-    return CheckpointAnswer.of(studio.checkpoints.activate(id, (body or Activation()).strength))
+    """Give every song from now on this style alone."""
+    return CheckpointAnswer.of(studio.checkpoints.activate(id, **(body or Activation()).model_dump()))
 
 
 @router.post("/{id}/deactivate", responses=documented(404, 409))
 def deactivate(id: Id, studio: StudioDep) -> CheckpointAnswer:
-    """Give the base model back."""
+    """Give the base model back, or go on with the others of a mix."""
     return CheckpointAnswer.of(studio.checkpoints.deactivate(id))
 
 

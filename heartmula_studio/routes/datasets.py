@@ -12,7 +12,7 @@ from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, NewDataset
 from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer
-from heartmula_studio.store.views import Validation
+from heartmula_studio.store.views import TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
 
@@ -104,6 +104,12 @@ def validate_dataset(id: Id, studio: StudioDep) -> Validation:
 def preprocess_dataset(id: Id, studio: StudioDep) -> DatasetAnswer:
     """Turn the songs into tokens now; training does it by itself where it was not done."""
     return DatasetAnswer.of(studio.datasets.preprocess(id))
+
+
+@router.get("/{id}/losses", responses=documented(404, 409))
+def track_losses(id: Id, studio: StudioDep) -> TrackLosses:
+    """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
+    return studio.datasets.track_losses(id)
 
 
 @router.get(

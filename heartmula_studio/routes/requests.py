@@ -88,7 +88,21 @@ class Cancellation(Body):
 
 
 class Activation(Body):
+    """Of a style. Attention and MLP layers have its strength unless they are given one of their own."""
+
     strength: float = Field(1.0, description="0 (the base model) to 2.", examples=[1.0])
+    attention_strength: float | None = Field(None, description="Of its attention layers alone.", examples=[None])
+    mlp_strength: float | None = Field(None, description="Of its MLP layers alone.", examples=[None])
+
+
+class MixedStyle(Activation):
+    id: str = Field(examples=["k3v9x2m4q8ab"])
+
+
+class Mix(Body):
+    """Styles whose changes of the weights add up, each times its strength."""
+
+    styles: list[MixedStyle] = Field(min_length=1, max_length=20)
 
 
 class Star(Body):

@@ -161,8 +161,11 @@ class CheckpointAnswer(Answer):
     parent: Parent | None = None
     change: Change | None = None
     origin: dict[str, str] = {}  # {"hub", "revision"} of one from the Hub
+    trigger_word: str = ""
     is_active: bool = False
     strength: float | None = None
+    attention_strength: float | None = None
+    mlp_strength: float | None = None
 
 
 class SongAnswer(Answer):

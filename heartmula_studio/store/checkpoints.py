@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -19,14 +19,26 @@ from heartmula_studio.store.records import Checkpoint, Record
 from heartmula_studio.store.style_files import META, belongs, method_of
 
 CHOICE = "active-checkpoint"
+StoredStrength = Annotated[float, Field(ge=0, le=2)]
+
+
+@dataclass(frozen=True)
+class StyleChoice:
+    """A style that songs are to be made in; attention and MLP layers may have a strength of their own."""
+
+    id: str
+    strength: StoredStrength = 1.0
+    attention_strength: StoredStrength | None = None
+    mlp_strength: StoredStrength | None = None
 
 
 @dataclass(frozen=True)
 class ActiveChoice(Record):
-    """The style that songs are to be made in, from a strength of 0 to 2."""
+    """The styles that songs are to be made in. `id` and `strength` are the first one's; an earlier release knew one."""
 
     id: str | None
-    strength: Annotated[float, Field(ge=0, le=2)]
+    strength: StoredStrength
+    styles: tuple[StyleChoice, ...] = ()
 
 
 class Checkpoints(Collection[Checkpoint]):
@@ -79,41 +91,60 @@ class Checkpoints(Collection[Checkpoint]):
                     shutil.copyfile(path, target / path.name)
 
     def set_active(self, id: str | None, strength: float = 1.0) -> None:
-        """Remember the choice for the next start; None is the base. Raises NotFoundError and StorageError."""
+        """Remember one style for the next start; None is the base. Raises NotFoundError and StorageError."""
+        self.set_active_styles([] if id is None else [StyleChoice(id, strength)])
+
+    def set_active_styles(self, styles: Sequence[StyleChoice]) -> None:
+        """Remember a mix of styles for the next start; none is the base. Raises NotFoundError and StorageError."""
         path = self.root / "active.json"
         with self._locks.hold(CHOICE):
-            if id is not None:
-                self.folder(id)
+            for style in styles:
+                self.folder(style.id)
+            first = styles[0] if styles else None
+            choice = ActiveChoice(first.id if first else None, first.strength if first else 1.0, tuple(styles))
             with disk_explained(path), replaced_file(path) as temporary:
-                temporary.write_bytes(ActiveChoice(id, strength).to_json())
+                temporary.write_bytes(choice.to_json())
+
+    def take_out(self, id: str) -> bool:
+        """Make songs without this style, and with the others of a mix; return whether it was active.
+
+        Raises as `set_active_styles`.
+        """
+        with self._locks.hold(CHOICE):
+            active = self.active_styles()
+            left = [style for style in active if style.id != id]
+            if len(left) < len(active):
+                self.set_active_styles(left)
+            return len(left) < len(active)
 
     def withdraw(self, id: str) -> bool:
-        """Choose the base if this checkpoint is the chosen one, and return whether it was. Raises StorageError."""
+        """Choose the base if this style is among the chosen ones, and return whether it was. Raises StorageError."""
         with self._locks.hold(CHOICE):
-            active = self.active()
-            is_chosen = active is not None and active[0] == id
+            is_chosen = any(style.id == id for style in self.active_styles())
             if is_chosen:
                 self.set_active(None)
             return is_chosen
 
     def active(self) -> tuple[str, float] | None:
-        """The chosen checkpoint and its strength; None for the base. Raises StorageError for a damaged file.
+        """The first chosen style and its strength; None for the base. Raises as `active_styles`."""
+        return next(((style.id, style.strength) for style in self.active_styles()), None)
+
+    def active_styles(self) -> tuple[StyleChoice, ...]:
+        """The chosen styles that are there; none for the base. Raises StorageError for a damaged file.
 
         A song must not be made in another style than the one chosen, so nothing is assumed then.
         """
         try:
             choice = ActiveChoice.read(self.root / "active.json")
         except FileNotFoundError:
-            return None
-        if choice.id is None or not (self.root / choice.id / META).is_file():
-            return None
-        return choice.id, choice.strength
+            return ()
+        first = () if choice.id is None else (StyleChoice(choice.id, choice.strength),)
+        return tuple(style for style in choice.styles or first if (self.root / style.id / META).is_file())
 
     def delete(self, id: str) -> None:
-        """As any record. Raises ConflictError for the active one, too."""
+        """As any record. Raises ConflictError for an active one, too."""
         with self._locks.hold(CHOICE):
-            active = self.active()
-            if active and active[0] == id:
+            if any(style.id == id for style in self.active_styles()):
                 raise ConflictError(f"The checkpoint {id!r} is active.", "Deactivate it first.")
             super().delete(id)
 

@@ -14,6 +14,7 @@ from heartmula_studio.store.records import Losses, Rights, TrackRights
 MAX_BYTES = 2**22
 MAX_TRACKS = 10_000
 MAX_NAME_CHARS = 200
+MAX_TRIGGER_CHARS = 60
 MAX_DEPTH = 12
 MAX_NUMBER = 1e18
 UNREADABLE = "The archive's meta.json cannot be read; nothing is known of how the style came about."
@@ -36,6 +37,7 @@ class Provenance:
     rights: tuple[TrackRights, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    trigger_word: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -92,6 +94,13 @@ def _object(value: Any) -> dict[str, Any]:
     return values
 
 
+def _trigger_word(value: Any) -> str:
+    word = clean_line(TEXT.validate_python(value))
+    if len(word) > MAX_TRIGGER_CHARS or set(word) & set(",<>"):
+        raise ValueError("it is no word")
+    return word
+
+
 def _plain(value: Any, depth: int) -> Any:
     """Return a JSON value in text that can be sent on. Raises ValueError for senseless numbers and deep nesting."""
     if depth == 0:
@@ -114,4 +123,5 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "rights": _rights,
     "recipe": _object,
     "figures": _object,
+    "trigger_word": _trigger_word,
 }

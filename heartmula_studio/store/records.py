@@ -275,8 +275,11 @@ class Checkpoint(Record):
     parent: Parent | None = None
     change: Change | None = None  # measured when it was imported
     origin: dict[str, str] = dataclasses.field(default_factory=dict)  # {"hub", "revision"} of one from the Hub
+    trigger_word: str = ""
     is_active: bool = False
     strength: float | None = None
+    attention_strength: float | None = None
+    mlp_strength: float | None = None
 
 
 def _request(values: dict[str, Any]) -> dict[str, Any]:

@@ -222,6 +222,25 @@ class Audition:
 
 
 @dataclass(frozen=True)
+class TrackLoss:
+    """The base model's own loss on a track with its tags and lyrics: the mean over the codebooks, in nats."""
+
+    filename: str
+    loss: float
+
+
+@dataclass(frozen=True)
+class TrackLosses:
+    """The tracks of a dataset, the highest loss first."""
+
+    tracks: tuple[TrackLoss, ...]
+    explanation: str = (
+        "How unlikely the base model finds each track with its tags and lyrics, before any training. Look at the first "
+        "ones: a track far above the others often has wrong lyrics or tags, is cut badly, or is unlike the rest."
+    )
+
+
+@dataclass(frozen=True)
 class RoundTripFile:
     """What the model hears of a song: a FLAC file of at most its first minute. A `log_mel` distance of 0 is perfect."""
 

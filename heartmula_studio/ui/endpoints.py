@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
+from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
 from heartmula_studio.store.style_files import StyleFormat
 from heartmula_studio.store.views import AuditionQuestion
@@ -148,6 +149,10 @@ class Endpoints:
         """Turn the songs into tokens now; training does it by itself where it was not done."""
         return await call(self._studio.datasets.preprocess, dataset_id)
 
+    async def track_losses(self, dataset_id: str) -> dict:
+        """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
+        return await call(self._studio.datasets.track_losses, dataset_id)
+
     async def start_training(
         self,
         dataset_id: str,
@@ -277,9 +282,21 @@ class Endpoints:
         """All trained styles, oldest first."""
         return await call(self._studio.checkpoints.list)
 
-    async def activate(self, checkpoint_id: str, strength: float = 1.0) -> dict:
-        """Give every song from now on this style."""
-        return await call(self._studio.checkpoints.activate, checkpoint_id, strength)
+    async def activate(
+        self,
+        checkpoint_id: str,
+        strength: float = 1.0,
+        attention_strength: float | None = None,
+        mlp_strength: float | None = None,
+    ) -> dict:
+        """Give every song from now on this style; attention and MLP layers may have a strength of their own."""
+        parts = {"attention_strength": attention_strength, "mlp_strength": mlp_strength}
+        return await call(self._studio.checkpoints.activate, checkpoint_id, strength, **parts)
+
+    async def activate_mix(self, styles: dict) -> list[dict]:
+        """Give every song from now on several LoRA styles at once: their ids, and the strength of each."""
+        choices = [StyleChoice(id, strength) for id, strength in styles.items()]
+        return await call(self._studio.checkpoints.activate_mix, choices)
 
     async def deactivate(self, checkpoint_id: str) -> dict:
         """Give the base model back."""

@@ -49,6 +49,13 @@ def test_split_tags_keeps_spaces_inside_a_tag_and_its_case():
     assert split_tags("") == []
 
 
+def test_trigger_words_stand_in_front_of_the_tags_once(layout):
+    triggered = layout.with_trigger_words("Zxq Mood", "", "other", "other")
+    expected = layout.build("zxq mood,other,piano", LYRICS)
+    assert text_ids(triggered.build("piano, zxq mood", LYRICS)) == text_ids(expected)
+    assert text_ids(layout.with_trigger_words("").build(TAGS, LYRICS)) == text_ids(layout.build(TAGS, LYRICS))
+
+
 @pytest.mark.parametrize("lyrics", ["", " \n\r\n", "\ufeff"])
 def test_an_instrumental_has_begin_and_end_only(layout, lyrics):
     prompt = layout.build(TAGS, lyrics)

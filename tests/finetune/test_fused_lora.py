@@ -13,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from heartmula_studio.arch.checkpoints import BaseFolder, find_base, read_heartmula_config
 from heartmula_studio.dataset.batch import Batch
+from heartmula_studio.finetune.adapters import peft_config
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.evaluate import batch_loss
 from heartmula_studio.finetune.examples import load_examples
@@ -20,7 +21,6 @@ from heartmula_studio.finetune.fused_lora import FusedLoraLinear
 from heartmula_studio.finetune.model_setup import (
     load_base,
     load_network,
-    lora_config,
     restore_weights,
     trainable_weights,
     unwrap_base,
@@ -38,7 +38,7 @@ def make_pair(base_dir) -> Callable[..., tuple[PeftModel, PeftModel]]:
         base = find_base("nano" if base_dtype == "nf4" else base_dir)  # the golden base's layers are too small for it
         settings = LoraSettings(**lora)
         fused = load_network(base, TrainConfig(base_dtype=base_dtype, lora=settings), CPU)
-        config = lora_config(settings)
+        config = peft_config(settings, ())
         config._custom_modules = None
         theirs = get_peft_model(load_base(base, base_dtype, CPU), config).train()
         generator = torch.Generator().manual_seed(0)
@@ -102,7 +102,9 @@ def test_compiled_it_has_the_gradients_it_has_otherwise(lora):
         torch.manual_seed(0)
         layers = nn.ModuleDict({name: nn.Linear(8, 8, bias=False) for name in ("w1", "w2")})
         base = nn.Sequential(OrderedDict(layers))
-        network = get_peft_model(base, lora_config(LoraSettings(rank=2, target_modules=tuple(layers), **lora))).train()
+        network = get_peft_model(
+            base, peft_config(LoraSettings(rank=2, target_modules=tuple(layers), **lora), ())
+        ).train()
         trained = [weight.normal_(std=0.3) for weight in trainable_weights(network).values()]
         assert len(trained) >= 4
         compile_network(network)(torch.randn(2, 3, 8)).square().sum().backward()

@@ -47,7 +47,7 @@ def test_logits_are_those_of_peft_alone(forced_logits, uncached_logits, folder):
     attached(ours, folder).set_strength(1.0)
     expected = uncached_logits(PeftModel.from_pretrained(theirs, folder).get_base_model())
     torch.testing.assert_close(forced_logits(ours), expected, atol=4e-5, rtol=0)
-    torch.testing.assert_close(uncached_logits(ours), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(uncached_logits(ours), expected, atol=4e-6, rtol=0)
 
 
 def test_on_a_bfloat16_base_they_are_about_as_exact_as_those_of_peft(forced_logits, uncached_logits, folder):

@@ -21,6 +21,7 @@ from heartmula_studio.generate.adapter_formats.folders import translate_folder
 from heartmula_studio.generate.adapter_formats.measuring import measure_style
 from heartmula_studio.generate.adapter_formats.naming import llama_name
 from heartmula_studio.generate.base_model import describe_base
+from heartmula_studio.generate.strength import Strength
 from heartmula_studio.store.archives import gather, unpack
 from tests.generate.foreign_adapters import LAYOUTS, WEIGHTS, Made, golden, half_split
 
@@ -64,15 +65,11 @@ def take_in(source: Path, into: Path, base: BaseFolder, which: str | None = None
 def played(folder: Path, base: BaseFolder) -> Tensor:
     model = golden()
     adaptable = AdaptableModel(model, base)
-    adaptable.put_on(adaptable.identify(folder, 1.0), 1.0)
+    adaptable.put_on([adaptable.identify(folder, Strength())])
     return logits_of(model)
 
 
-# The engine does not play them yet; they are translated all the same.
-NOT_PLAYED = {"peft-loha", "peft-lokr", "peft-lokr-both", "peft-target-parameters", "lycoris-loha", "lycoris-lokr"}
-
-
-@pytest.fixture(scope="module", params=[name for name in LAYOUTS if name not in NOT_PLAYED])
+@pytest.fixture(scope="module", params=LAYOUTS)
 def taken(request, tmp_path_factory, base) -> TakenIn:
     folder = tmp_path_factory.mktemp(request.param)
     made = LAYOUTS[request.param](folder)
@@ -182,6 +179,6 @@ def test_the_rotary_permutation_is_undone(tmp_path, base):
     notes = take_in(tmp_path / "style", tmp_path / "in", base)
     assert "SimpleTuner" in notes[0]
     adaptable = AdaptableModel(model, base)
-    adaptable.put_on(adaptable.identify(tmp_path / "in", 1.0), 1.0)
+    adaptable.put_on([adaptable.identify(tmp_path / "in", Strength())])
     expected = network.base_model.model["backbone"](inputs_embeds=x).last_hidden_state
     assert (model.backbone(x) - expected).abs().max() < TOLERANCE

@@ -169,7 +169,7 @@ def test_all_settings_of_the_installed_peft_are_known():
         ({"init_lora_weights": {"a": 1}}, "init_lora_weights"),
         ({"bias": "all"}, "bias 'all'"),
         ({"modules_to_save": ["codebook0_head"]}, "modules_to_save"),
-        ({"target_parameters": ["audio_head"]}, "target_parameters"),
+        ({"target_parameters": ["experts.down"]}, "target_parameters"),
         ({"layer_of_tomorrow": True}, "layer_of_tomorrow"),
         ({"layer_of_tomorrow": "fast"}, "layer_of_tomorrow"),
         ({"peft_type": "IA3"}, "peft_type 'IA3'"),

@@ -8,6 +8,7 @@ import pytest
 
 from heartmula_studio.errors import CheckpointMissingError, ConflictError, NotFoundError, StorageError
 from heartmula_studio.store.archives import unpack
+from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.store import Store
 from tests.store.conftest import checkpoint_record
 
@@ -58,6 +59,26 @@ def test_the_choice_survives_a_restart(tmp_path, store, checkpoint):
     assert Store(tmp_path / "data").checkpoints.active() == ("abc", 0.5)
     store.checkpoints.set_active(None)
     assert Store(tmp_path / "data").checkpoints.active() is None
+
+
+def test_a_mix_is_chosen_and_each_style_leaves_it_alone(tmp_path, store, checkpoint, weights):
+    store.checkpoints.publish(weights, checkpoint_record("other"))
+    mix = (StyleChoice("abc", 0.5, attention_strength=1.5), StyleChoice("other", 2.0))
+    store.checkpoints.set_active_styles(mix)
+    assert Store(tmp_path / "data").checkpoints.active_styles() == mix
+    assert store.checkpoints.active() == ("abc", 0.5)
+    with pytest.raises(ConflictError):
+        store.checkpoints.delete("other")
+    assert store.checkpoints.take_out("abc")
+    assert not store.checkpoints.take_out("abc")
+    assert store.checkpoints.active_styles() == mix[1:]
+    assert store.checkpoints.withdraw("other")
+    assert store.checkpoints.active_styles() == ()
+
+
+def test_the_choice_of_an_earlier_release_is_read(store, checkpoint):
+    (store.checkpoints.root / "active.json").write_text('{"schema": 1, "id": "abc", "strength": 0.5}')
+    assert store.checkpoints.active_styles() == (StyleChoice("abc", 0.5),)
 
 
 def test_what_is_active_is_not_deleted(store, checkpoint):

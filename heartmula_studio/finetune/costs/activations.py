@@ -45,7 +45,7 @@ def layer_memory(config: TrainConfig) -> LayerMemory:
     if config.lora.use_dora:
         return DORA
     is_mixed = config.mixed_precision == "no" and config.base_dtype != "float32"
-    return COPYING if is_mixed or config.lora.dropout else FUSED
+    return COPYING if is_mixed or config.lora.dropout or config.lora.kind in ("loha", "lokr") else FUSED
 
 
 def activation_bytes(network: HeartMuLaConfig, frames: int, config: TrainConfig) -> int:

@@ -15,15 +15,19 @@ from heartmula_studio.arch.official import MODEL_REPO
 from heartmula_studio.arch.stored_weights import stored_tensors
 from heartmula_studio.device_name import is_gpu
 from heartmula_studio.finetune.adam8bit import moments_bytes
-from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, BaseDtype, TrainConfig
+from heartmula_studio.finetune.adapters import HEAD_PARAMETER, layer_ranks
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, AdapterKind, BaseDtype, TrainConfig
 from heartmula_studio.finetune.costs.activations import FLOAT_BYTES, HALF_BYTES, activation_bytes
 from heartmula_studio.finetune.dtypes import BASE_DTYPES
+from heartmula_studio.finetune.layer_values import values_by_layer
 
 PROGRAM_BYTES = 700 << 20  # Python with its libraries; a GPU's own share is about the same
 WORKSPACE_BYTES = 200 << 20  # beyond it, what libraries for matrix products keep on a GPU while training
 UNPACKED_BYTES = 8  # of each weight in four bits, while torchao looks up what it stands for
 ADAM_STATES = 2
 LARGE_GRADIENTS = 2  # at once on a device whose gradients are offloaded: one that is complete, and a part of another
+
+HEAD = "audio_head"
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -36,11 +40,13 @@ def training_bytes(config: TrainConfig, base: BaseFolder, seconds: float, device
     """
     shapes, network = tensor_shapes(base.model), read_heartmula_config(base.model)
     stored = sum(stored_bytes(name, shape, config.base_dtype) for name, shape in shapes.items())
-    stored += lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
+    copies = 2 if config.ema_decay else 1
+    stored += copies * lora_parameters(shapes, config) * FLOAT_BYTES if config.method == "lora" else 0
     stored += gradient_bytes(shapes, config, device) + optimizer_bytes(shapes, config)
     frames = math.ceil(min(seconds, config.max_window_sec) * FRAME_RATE_HZ)
     own = PROGRAM_BYTES + (WORKSPACE_BYTES if is_gpu(device) else 0)
-    return own + stored + unpacking_bytes(shapes, config) + activation_bytes(network, frames, config)
+    formed = unpacking_bytes(shapes, config) + delta_bytes(shapes, config)
+    return own + stored + formed + activation_bytes(network, frames, config)
 
 
 def gradient_bytes(shapes: Shapes, config: TrainConfig, device: str) -> int:
@@ -96,10 +102,46 @@ def unpacking_bytes(shapes: Shapes, config: TrainConfig) -> int:
 
 
 def lora_parameters(shapes: Shapes, config: TrainConfig) -> int:
-    """Count the parameters of the adapter: two matrices of the rank beside each linear layer it changes."""
-    return config.lora.rank * sum(
-        sum(shape) for name, shape in shapes.items() if layer_kind(name) in config.lora.target_modules
+    """Count the parameters of the adapter. Raises InvalidInputError for a pattern that stands for no layer."""
+    settings, heads = config.lora, shapes.get(HEAD) if config.lora.audio_head else None
+    layers = {name.removesuffix(".weight"): shape for name, shape in adapted_shapes(shapes, config).items()}
+    names = [*layers, HEAD_PARAMETER] if heads else list(layers)
+    ranks = layer_ranks(settings, names)
+    values_by_layer(settings.alphas(), names, "lora.alpha_pattern")
+    count = sum(
+        layer_parameters(settings.kind, shape, ranks.get(name, settings.rank)) for name, shape in layers.items()
     )
+    return count + (ranks.get(HEAD_PARAMETER, settings.rank) * heads[0] * sum(heads[1:]) if heads else 0)
+
+
+def adapted_shapes(shapes: Shapes, config: TrainConfig) -> Shapes:
+    """The weights of linear layers that an adapter changes."""
+    return {name: shape for name, shape in shapes.items() if layer_kind(name) in config.lora.target_modules}
+
+
+def layer_parameters(kind: AdapterKind, shape: tuple[int, ...], rank: int) -> int:
+    """Count an adapter's parameters for a linear layer of `shape`."""
+    if kind != "lokr":
+        return rank * sum(shape) * (2 if kind == "loha" else 1)
+    factors = [largest_factor(size) for size in shape]
+    inner = [size // factor for size, factor in zip(shape, factors, strict=True)]
+    return math.prod(factors) + (rank * sum(inner) if 2 * rank < max(inner) else math.prod(inner))
+
+
+def largest_factor(size: int) -> int:
+    """The largest factor of `size` that is at most its root, into which PEFT's LoKr cuts it."""
+    return next(factor for factor in range(math.isqrt(size), 0, -1) if size % factor == 0)
+
+
+def delta_bytes(shapes: Shapes, config: TrainConfig) -> int:
+    """Changes of weights that LoHa and LoKr form in each step, and keep for the backward pass where nothing else does:
+    those of all layers, or of one.
+    """
+    if config.method != "lora" or config.lora.kind not in ("loha", "lokr"):
+        return 0
+    sizes = [math.prod(shape) * FLOAT_BYTES for shape in adapted_shapes(shapes, config).values()]
+    at_once = max(sizes, default=0) * len(config.lora.target_modules)
+    return 2 * (at_once if config.gradient_checkpointing else sum(sizes))
 
 
 def layer_kind(name: str) -> str:

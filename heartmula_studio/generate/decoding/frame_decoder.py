@@ -30,11 +30,15 @@ class InferenceModel:
     def __init__(self, model: HeartMuLa):
         self.model = model
         # Stored like a linear layer's weight, which a GPU reads several times as fast; the values are the same.
-        model.audio_head.data = model.audio_head.data.mT.contiguous().mT
+        self.depth_head = model.depth_head().mT.contiguous().mT
+        if isinstance(model.audio_head, Tensor):
+            model.audio_head.data = self.depth_head
         self.backbone, self.decoder = CachedTransformer(model.backbone), CachedTransformer(model.decoder)
 
     def update_lora(self) -> None:
-        """Take over the adapter's strength, which must have been and still be other than 0."""
+        """Take over the adapter's strengths; those that were 0 must still be, and the others be other than 0."""
+        if not isinstance(self.model.audio_head, Tensor):
+            self.depth_head.copy_(self.model.depth_head())
         self.backbone.update_lora()
         self.decoder.update_lora()
 
@@ -98,7 +102,7 @@ class FrameDecoder:
             inputs = torch.cat([inputs, previous], dim=1) if k == 1 else previous
             positions = self._depth_positions[:, start : k + 1]
             depth = self.network.decoder(model.projection(inputs), positions, self._depth_cache, num_codebooks)
-            codes.append(choose(k, depth[:, -1] @ model.audio_head[k - 1]))
+            codes.append(choose(k, depth[:, -1] @ self.network.depth_head[k - 1]))
             start = k + 1
         return torch.stack(codes, dim=1)
 

@@ -22,6 +22,15 @@ class LoraWeights:
     up: Tensor  # [out, r], times alpha / r and the strength
     dora_scale: Tensor | None = None  # [out]; None without DoRA, where it is 1
 
+    def plus(self, other: "LoraWeights") -> "LoraWeights":
+        """Return the sum of both changes, whose rank is that of both."""
+        scales = [lora.dora_scale for lora in (self, other) if lora.dora_scale is not None]
+        return LoraWeights(
+            torch.cat((self.down, other.down)),
+            torch.cat((self.up, other.up), dim=1),
+            sum(scales[1:], start=scales[0]) - (len(scales) - 1) if scales else None,
+        )
+
 
 class DeferredRMSNorm(NamedTuple):
     """Output of an RMSNorm; where `mean_square` is given, its consumer still divides each row by the root of it."""
@@ -68,15 +77,18 @@ class SupportsLora(Protocol):
     def weight(self) -> Tensor: ...
 
     def lora_weights(self) -> LoraWeights | None:
-        """Return the adapter at its present strength; None where it adds nothing."""
+        """Return the adapters at their present strength; None where they add nothing, or not a LoRA's change."""
+
+    def merged_weight(self) -> Tensor | None:
+        """Return a copy of the weight with a change that is no LoRA's; None where there is no such change."""
 
 
 class FusedLinear:
     """Bias-free linear layers side by side: [..., in] → [..., the sum of their outputs].
 
     Their parameters become views of one matrix, which takes no memory beyond the adapter's: whatever is copied into
-    them later takes effect. An adapter attached or detached later does not; a changed strength does after
-    `update_lora`.
+    them later takes effect. A weight that an adapter is merged into stays beside it instead. An adapter attached or
+    detached later takes no effect; a changed strength does after `update_lora`.
     """
 
     @torch.inference_mode(False)  # the parameters outlive the song that is being made
@@ -92,9 +104,11 @@ class FusedLinear:
         self._rank = max((len(lora.down) for lora in loras.values()), default=0)
         self._weight, self._up = allocate(self._outputs, len(layers) * self._rank, weights[0])
         self._dora_scale: Tensor | None = None
-        for columns, weight in zip(self._columns, weights, strict=True):
-            self._weight[columns] = weight
-            weight.data = self._weight[columns]
+        merged = self._copy_merged()
+        for number, (columns, weight) in enumerate(zip(self._columns, weights, strict=True)):
+            if number not in merged:
+                self._weight[columns] = weight
+                weight.data = self._weight[columns]
         for number, lora in loras.items():
             self._weight[self._outputs + number * self._rank :][: len(lora.down)] = lora.down
         self._copy_up(loras)
@@ -102,13 +116,23 @@ class FusedLinear:
     @torch.inference_mode(False)
     @torch.no_grad()
     def update_lora(self) -> None:
-        """Take over a changed strength of the adapter, in place."""
+        """Take over changed strengths of the adapters, in place."""
+        self._copy_merged()
         self._copy_up(self._lora_weights())
 
     def _lora_weights(self) -> dict[int, LoraWeights]:
         """The adapter of each layer that has one, by the layer's number."""
         loras = {n: layer.lora_weights() for n, layer in enumerate(self._layers) if isinstance(layer, SupportsLora)}
         return {number: lora for number, lora in loras.items() if lora}
+
+    def _copy_merged(self) -> set[int]:
+        """Take over the weights that adapters are merged into; return the numbers of their layers."""
+        merged = set()
+        for number, (columns, layer) in enumerate(zip(self._columns, self._layers, strict=True)):
+            if isinstance(layer, SupportsLora) and (weight := layer.merged_weight()) is not None:
+                self._weight[columns] = weight
+                merged.add(number)
+        return merged
 
     def _copy_up(self, loras: Mapping[int, LoraWeights]) -> None:
         for number, lora in loras.items():

@@ -23,14 +23,15 @@ from heartmula_studio.generate.request import SongRequest
 
 @dataclass(frozen=True)
 class WeightsVersion:
-    """How often the model's linear layers were exchanged, and how strong the adapter on them is: 0 is none."""
+    """How often the model's layers were exchanged, and how strong the adapters are on their parts: 0 is none."""
 
     num_exchanges: int = 0
-    strength: float = 0.0
+    strengths: tuple[float, ...] = ()
 
     def has_layers_of(self, other: "WeightsVersion") -> bool:
-        """Whether the two differ at most in how strong the same adapter is."""
-        return self.num_exchanges == other.num_exchanges and (self.strength == 0) == (other.strength == 0)
+        """Whether the two differ at most in how strong the same adapters are on the same layers."""
+        mine, theirs = ([strength == 0 for strength in version.strengths] for version in (self, other))
+        return self.num_exchanges == other.num_exchanges and mine == theirs
 
 
 class CodeGenerator:

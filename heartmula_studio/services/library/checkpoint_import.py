@@ -101,6 +101,7 @@ def _record(
         losses=provenance.losses,
         rights=provenance.rights,
         recipe=provenance.recipe,
+        trigger_word=provenance.trigger_word,
         figures=provenance.figures,
         warnings=tuple(warnings),
         change=Change(**asdict(change)),

@@ -1,14 +1,16 @@
 """Checkpoints: trained adapters and full models, and which of them songs are made with."""
 
+import builtins
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heartmula_studio.errors import ConflictError, StorageError
+from heartmula_studio.errors import ConflictError, InvalidInputError, StorageError
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.store.archives import offered_styles
+from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.store.store import Store
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.services.songs.active_engine import ActiveEngine
 
+STRENGTHS = ("strength", "attention_strength", "mlp_strength")
 _log = logging.getLogger(__name__)
 
 
@@ -28,28 +31,45 @@ class CheckpointService:
     def get(self, id: str) -> Checkpoint:
         return self._with_activity(self._store.checkpoints.get(id))
 
-    def activate(self, id: str, strength: float = 1.0) -> Checkpoint:
-        """Make every song from the next one on in this style, of 0 to 2 times its strength.
+    def activate(self, id: str, strength: float = 1.0, **parts: float | None) -> Checkpoint:
+        """Make every song from the next one on in this style alone, of 0 to 2 times its strength.
 
+        parts: `attention_strength` and `mlp_strength`, of these layers apart.
         Raises CheckpointError where it does not fit the base, saying why.
         """
-        self._engine.get().choose(id, strength)
-        return self.get(id)
+        return self.activate_mix([StyleChoice(id, strength, **parts)])[0]
+
+    def activate_mix(self, styles: Sequence[StyleChoice]) -> "builtins.list[Checkpoint]":
+        """Make every song from the next one on in several styles at once, whose changes add up.
+
+        Raises InvalidInputError for none, or a full fine-tune among several; and as `activate`.
+        """
+        if not styles:
+            raise InvalidInputError("No style was given.", "Give one or more, or deactivate those that are active.")
+        self._engine.get().choose(styles)
+        return [self.get(style.id) for style in styles]
 
     def deactivate(self, id: str) -> Checkpoint:
-        """Make songs with the base alone again. Raises ConflictError where another style is active, or none."""
-        if not self.get(id).is_active:
+        """Take a style off: songs are made with the base alone, or with the others of a mix.
+
+        Raises ConflictError where it is not active.
+        """
+        self.get(id)
+        if not self._store.checkpoints.take_out(id):
             raise ConflictError("This checkpoint is not active.", "List the checkpoints to see which is.")
-        self._store.checkpoints.set_active(None)
         return self.get(id)
 
     def find_active(self) -> tuple[str, float] | None:
-        """Id and strength of the active one, for lists, which a damaged choice must not keep from being shown."""
+        """Id and strength of the active one, the first of a mix. Says nothing of a damaged choice."""
+        return next(((style.id, style.strength) for style in self.find_active_styles()), None)
+
+    def find_active_styles(self) -> tuple[StyleChoice, ...]:
+        """The active styles, for lists, which a damaged choice must not keep from being shown."""
         try:
-            return self._store.checkpoints.active()
+            return self._store.checkpoints.active_styles()
         except StorageError as error:
             _log.warning("Which style is active cannot be read: %s", error)
-            return None
+            return ()
 
     def delete(self, id: str) -> None:
         """Raises ConflictError while it is active."""
@@ -107,9 +127,9 @@ class CheckpointService:
         return [style.name for style in offered_styles(Path(path))]
 
     def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
-        active = self.find_active()
-        strength = active[1] if active is not None and active[0] == checkpoint.id else None
-        return dataclasses.replace(checkpoint, is_active=strength is not None, strength=strength)
+        choice = next((style for style in self.find_active_styles() if style.id == checkpoint.id), None)
+        strengths: dict[str, Any] = {name: getattr(choice, name, None) for name in STRENGTHS}
+        return dataclasses.replace(checkpoint, is_active=choice is not None, **strengths)
 
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Checkpoint]:

@@ -14,12 +14,13 @@ from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import validation
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import ImportedDataset, RoundTripFile, Validation
+from heartmula_studio.store.views import ImportedDataset, RoundTripFile, TrackLosses, Validation
 
 if TYPE_CHECKING:  # they bring torch
     import datasets
 
     from heartmula_studio.generate.runtime import Runtime
+    from heartmula_studio.services.library.caption_check import CaptionCheck
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
     from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
     from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
@@ -37,6 +38,7 @@ class DatasetService:
         self._exchange = Lazy(self._make_exchange)
         self._tokenizer = Lazy(self._make_tokenizer)
         self._round_trips = Lazy(self._make_round_trips)
+        self._caption_check = Lazy(self._make_caption_check)
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
@@ -132,6 +134,15 @@ class DatasetService:
         """
         return self._round_trips.get().preview_round_trip(id, filename)
 
+    def track_losses(self, id: str) -> TrackLosses:
+        """Measure the base model's loss on each track, the highest first: wrong lyrics and tags stand out.
+
+        Raises ConflictError for songs that are not tokenized, and while the device has no room; and as
+        `CaptionCheck.measure`.
+        """
+        tracks = self._exchange.get().as_hf_dataset(id)
+        return TrackLosses(tuple(self._caption_check.get().measure(id, tracks)))
+
     # --- out and in ------------------------------------------------------------------------------------------------
 
     def as_hf_dataset(self, id: str) -> "datasets.Dataset":
@@ -199,6 +210,11 @@ class DatasetService:
         from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
 
         return RoundTripPreview(self._store, self._devices, self._runtime.get(), self._closing)
+
+    def _make_caption_check(self) -> "CaptionCheck":
+        from heartmula_studio.services.library.caption_check import CaptionCheck
+
+        return CaptionCheck(self._store, self._devices, self._runtime.get(), self._closing)
 
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Dataset]:

@@ -22,7 +22,7 @@ def in_sixteen_bits(config: TrainConfig) -> TrainConfig:
 
 def in_four_bits(config: TrainConfig) -> TrainConfig:
     """With the base in NF4, where the method allows it."""
-    is_possible = config.method == "lora" and not config.lora.use_dora
+    is_possible = config.method == "lora" and config.lora.kind == "lora" and not config.lora.use_dora
     return replace(config, base_dtype="nf4") if is_possible else config
 
 

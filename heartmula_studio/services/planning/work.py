@@ -38,7 +38,8 @@ def measure_work(songs: Sequence[TrackInfo], config: TrainConfig, base: BaseFold
     Raises as `read_heartmula_config` and `PromptLayout.load`.
     """
     network = read_heartmula_config(base.model)
-    sizes, problems = window_sizes(songs, config, prompt_layout(base, network.audio_num_codebooks), network)
+    layout = prompt_layout(base, network.audio_num_codebooks).with_trigger_words(config.trigger_word)
+    sizes, problems = window_sizes(songs, config, layout, network)
     names_learnt, names_held_out = split_songs([song.name for song in songs])
     learnt, held_out = ([size for name in names for size in sizes[name]] for names in (names_learnt, names_held_out))
     if config.draws_per_epoch:

@@ -5,17 +5,19 @@ may ask for another one; that changes nothing for the next.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from heartmula_studio.errors import CheckpointError, CheckpointMissingError, InvalidInputError, NotFoundError
 from heartmula_studio.generate.base_model import describe_base
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.runtime import Runtime
-from heartmula_studio.generate.style import StyleFolder, check_fit, check_strength, check_values
+from heartmula_studio.generate.strength import Strength, check_strength
+from heartmula_studio.generate.style import StyleFolder, check_fit, check_values, require_mixable
 from heartmula_studio.services.library.checkpoint_import import called
 from heartmula_studio.services.library.style_provenance import style_provenance
+from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
 from heartmula_studio.store.store import Store
 
@@ -31,17 +33,22 @@ class ActiveEngine:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
 
-    def choose(self, checkpoint_id: str, strength: float) -> None:
-        """Make a checkpoint the style of every song from now on, once it is seen that it can be applied to the base.
+    def choose(self, styles: Sequence[StyleChoice]) -> None:
+        """Make every song from now on in these styles, once it is seen that they can be applied to the base.
 
         A full checkpoint's values are not read again: training and imports have.
-        Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
+        Raises NotFoundError, InvalidInputError for styles that cannot be mixed, and CheckpointError where one is
+        damaged or of another base.
         """
-        with self._by_name(checkpoint_id) as folder:
-            style = self._check_checkpoint(folder, strength)
-            if style.adapter:
-                check_values(style)
-        self._store.checkpoints.set_active(checkpoint_id, strength)
+        folders = []
+        for choice in styles:
+            with self._by_name(choice.id) as folder:
+                style = self._check_checkpoint(folder, strength_of(choice))
+                if style.adapter:
+                    check_values(style)
+                folders.append(style)
+        require_mixable(folders)
+        self._store.checkpoints.set_active_styles(styles)
 
     def check(self, style: str, strength: float | None) -> None:
         """Look whether a song can be asked for in a style ("active", "base" or a checkpoint's id), loading nothing.
@@ -50,7 +57,7 @@ class ActiveEngine:
         """
         if style not in (ACTIVE_STYLE, BASE_STYLE):
             with self._by_name(style) as folder:
-                self._check_checkpoint(folder, DEFAULT_STRENGTH if strength is None else strength)
+                self._check_checkpoint(folder, Strength(DEFAULT_STRENGTH if strength is None else strength))
         elif strength is not None:
             raise InvalidInputError(
                 f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
@@ -67,19 +74,20 @@ class ActiveEngine:
             if self._engine is None:
                 self._engine = Engine.load(self._runtime.base_name, str(self._runtime.device))
             wanted = self._wanted(style, strength)
-            if wanted is None:
+            if not wanted:
                 self._engine.deactivate()
                 yield self._engine
                 return
-            self._require_there(wanted[0])
-            with self._by_name(wanted[0]) as folder:
-                style_provenance(self._store, self._runtime.base, wanted[0])
-                self._make_way(self._engine, folder)
-                with self._taken_back(wanted[0], style):
-                    self._put_on(self._engine, folder, wanted[1])
+            with ExitStack() as names:
+                folders = [names.enter_context(self._for_song(choice.id)) for choice in wanted]
+                for choice in wanted:
+                    style_provenance(self._store, self._runtime.base, choice.id)
+                self._make_way(self._engine, folders)
+                with self._taken_back(wanted, style):
+                    self._put_on(self._engine, folders, [strength_of(choice) for choice in wanted])
                     yield self._engine
 
-    def _check_checkpoint(self, folder: Path, strength: float) -> StyleFolder:
+    def _check_checkpoint(self, folder: Path, strength: Strength) -> StyleFolder:
         style = check_fit(folder, describe_base(self._runtime.base))
         check_strength(strength, style.method)
         return style
@@ -91,35 +99,45 @@ class ActiveEngine:
         with called(folder, self._store.checkpoints.get(checkpoint_id).name):
             yield folder
 
-    def _wanted(self, style: str, strength: float | None) -> tuple[str, float] | None:
+    def _wanted(self, style: str, strength: float | None) -> tuple[StyleChoice, ...]:
         if style == ACTIVE_STYLE:
-            return self._store.checkpoints.active()
-        return None if style == BASE_STYLE else (style, DEFAULT_STRENGTH if strength is None else strength)
+            return self._store.checkpoints.active_styles()
+        return () if style == BASE_STYLE else (StyleChoice(style, DEFAULT_STRENGTH if strength is None else strength),)
 
-    def _require_there(self, checkpoint_id: str) -> None:
+    def _for_song(self, checkpoint_id: str) -> AbstractContextManager[Path]:
+        """As `_by_name`, of a style that was there when the song was asked for."""
         try:
             self._store.checkpoints.folder(checkpoint_id)
         except NotFoundError as error:
             message = f"The style {checkpoint_id} was deleted before the song was made."
             raise CheckpointMissingError(message, "Ask for the song in another style.") from error
+        return self._by_name(checkpoint_id)
 
-    def _make_way(self, engine: Engine, folder: Path) -> None:
-        """Take another style off. What is wrong with the base then is not the fault of the one that comes."""
-        if engine.active and engine.active.style.folder.path != folder:
+    def _make_way(self, engine: Engine, folders: Sequence[Path]) -> None:
+        """Take other styles off. What is wrong with the base then is not the fault of those that come."""
+        if engine.active and folders_of(engine) != list(folders):
             engine.deactivate()
 
-    def _put_on(self, engine: Engine, folder: Path, strength: float) -> None:
+    def _put_on(self, engine: Engine, folders: Sequence[Path], strengths: Sequence[Strength]) -> None:
         if engine.active:
-            engine.set_strength(strength)
+            engine.set_strengths(strengths)
         else:
-            engine.activate(folder, strength)
+            engine.activate_mix(list(zip(folders, strengths, strict=True)))
 
     @contextmanager
-    def _taken_back(self, checkpoint_id: str, style: str) -> Iterator[None]:
-        """Choose the base where the chosen style makes the block fail."""
+    def _taken_back(self, wanted: Sequence[StyleChoice], style: str) -> Iterator[None]:
+        """Choose the base where the chosen styles make the block fail."""
         try:
             yield
         except CheckpointError as error:
-            if style != ACTIVE_STYLE or not self._store.checkpoints.withdraw(checkpoint_id):
+            if style != ACTIVE_STYLE or not self._store.checkpoints.withdraw(wanted[0].id):
                 raise
             raise type(error)(error.message, f"{error.hint} {NO_LONGER_ACTIVE}".strip()) from error
+
+
+def folders_of(engine: Engine) -> list[Path]:
+    return [active.style.folder.path for active in engine.active_styles]
+
+
+def strength_of(choice: StyleChoice) -> Strength:
+    return Strength(choice.strength, choice.attention_strength, choice.mlp_strength)

@@ -106,7 +106,7 @@ def completed(store: Store, job: Job, folder: JobFolder, done: DoneEvent) -> Job
         learnt = training_outcome(done.initial_loss, done.best_loss, done.step, done.total_steps, recommended)
         return JobOutcome(
             "completed",
-            learnt.message,
+            f"{done.alarm} {learnt.message}".strip(),
             checkpoint_id=made.id,
             learned=learnt.learned,
             is_audible=learnt.is_audible,
@@ -181,6 +181,7 @@ def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path, i
         rights=songs.rights(),
         recipe=meta.recipe(),
         parent=Parent(meta.parent.id, meta.parent.name) if meta.parent else None,
+        trigger_word=meta.trigger_word,
         figures=asdict(meta.figures) if meta.figures else {},
     )
 

@@ -9,11 +9,11 @@ from torch.profiler import ProfilerActivity, profile
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
 from heartmula_studio.dataset.batch import Batch
+from heartmula_studio.finetune.adapters import peft_config
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.costs.activations import PROMPT_POSITIONS, activation_bytes
 from heartmula_studio.finetune.dtypes import DTYPES
 from heartmula_studio.finetune.evaluate import batch_loss
-from heartmula_studio.finetune.model_setup import lora_config
 
 FRAMES = 256
 NETWORK = HeartMuLaConfig(
@@ -75,7 +75,7 @@ def make_network(config: TrainConfig) -> nn.Module:
     network = HeartMuLa(NETWORK)
     network.initialise()
     network.to(DTYPES[config.base_dtype]).enable_gradient_checkpointing(config.gradient_checkpointing)
-    return network if config.method == "full" else get_peft_model(network, lora_config(config.lora))
+    return network if config.method == "full" else get_peft_model(network, peft_config(config.lora, ()))
 
 
 def most_bytes(network: nn.Module, batch: Batch, config: TrainConfig) -> int:

@@ -64,7 +64,7 @@ def test_a_strength_changed_between_songs_needs_no_new_recording(model, prompt, 
 
     def song(strength: float) -> torch.Tensor:
         adapter.set_strength(strength)
-        return generator.generate([prompt], [REQUEST], version=WeightsVersion(strength=strength))[0]
+        return generator.generate([prompt], [REQUEST], version=WeightsVersion(strengths=(strength,)))[0]
 
     first = song(1.0)
     decoder = generator._decoder
