@@ -102,7 +102,11 @@ class MixedStyle(Activation):
 class Mix(Body):
     """Styles whose changes of the weights add up, each times its strength."""
 
-    styles: list[MixedStyle] = Field(min_length=1, max_length=20)
+    styles: list[MixedStyle] = Field(
+        min_length=1,
+        max_length=20,
+        examples=[[{"id": "k3v9x2m4q8ab", "strength": 0.7}, {"id": "p7w1c5n0z3de", "strength": 0.5}]],
+    )
 
 
 class Star(Body):
