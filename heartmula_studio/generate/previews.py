@@ -39,6 +39,7 @@ from heartmula_studio.generate.request import SongRequest
 SONGS_FILE, TRACKS_FOLDER = "songs.safetensors", "tracks"
 DECODE_STEPS = 5  # half of a song's in use, for base, rungs and tracks alike
 MOST_TRACKS = 6  # that are decoded to know what the tracks sound like
+FEWEST_BASE_SONGS = 4  # that say how far songs of the base differ
 USUAL_CHANGES = 7  # of codes, that two real songs of one style have in common
 COPY_FACTOR = 2  # times what is usual is no accident
 DEVIATIONS = 2.0  # from its mean, within which chance explains a value
@@ -113,7 +114,7 @@ class SongListener:
 
 
 def preview_prompts(tracks: Tracks, config: TrainConfig) -> tuple[PreviewPrompt, ...]:
-    """Return what songs are asked for: `preview_songs` that the rungs get, and behind them as many for the base alone.
+    """Return what songs are asked for: `preview_songs` that the rungs get, and others for the base alone.
 
     Prompts are the tracks' own, as different ones as there are.
     """
@@ -121,7 +122,7 @@ def preview_prompts(tracks: Tracks, config: TrainConfig) -> tuple[PreviewPrompt,
     chosen = [own[round(i * (len(own) - 1) / max(count - 1, 1))] for i in range(count)]
     return tuple(
         PreviewPrompt(*chosen[number % count], config.preview_seed + number, config.preview_sec)
-        for number in range(2 * count)
+        for number in range(max(2 * count, FEWEST_BASE_SONGS))
     )
 
 

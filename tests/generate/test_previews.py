@@ -175,7 +175,7 @@ def test_prompts_are_those_of_the_tracks_as_different_as_there_are():
         (tags, 5 + number) for number, tags in enumerate("xxyxxy")
     ]
     assert made[2].lyrics == "[verse]\nfirst"
-    assert preview_prompts(tracks, TrainConfig(preview_songs=1))[0].tags == "x"
+    assert [prompt.tags for prompt in preview_prompts(tracks, TrainConfig(preview_songs=1))] == ["x"] * 4
 
 
 def test_a_song_of_the_base_is_seldom_nearer_than_chance_explains():
