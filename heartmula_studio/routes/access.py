@@ -51,7 +51,7 @@ class Rule:
 RULES = (
     Rule(r"/health", REST_HEADERS, is_open=True),
     Rule(r"/training/datasets/[^/]+/audio|/training/(datasets|checkpoints)/import", REST_HEADERS, is_streamed=True),
-    Rule(r"/(training|generate|styles|models|health)(/.*)?", REST_HEADERS),
+    Rule(r"/(training|generate|styles|models|hub|health)(/.*)?", REST_HEADERS),
     Rule(r"/docs|/redoc", DOCS_HEADERS, is_open=True, may_be_opened=True),
     Rule(r"/openapi\.json|/docs-assets/.*", DOCS_HEADERS, is_open=True),
     Rule(r"/login|/logout|/favicon\.ico|/robots\.txt", PAGE_HEADERS, is_open=True),
