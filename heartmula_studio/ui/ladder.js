@@ -317,6 +317,7 @@ class Ladder {
   }
 
   draw(data) {
+    if (data?.__type__ === "update") return; // Gradio 6.31 may hand on "nothing new" as the value
     if (this.data?.job !== data?.job) this.clear();
     this.data = data;
     this.node.hidden = !data;
