@@ -19,6 +19,9 @@ class AdaptedLayer(nn.Linear):
     def lora_weights(self) -> LoraWeights | None:
         return self.part
 
+    def merged_weight(self) -> None:
+        return None
+
     def expected(self, x: Tensor) -> Tensor:
         base = self(x) if self.part.dora_scale is None else self(x) * self.part.dora_scale
         return base + x @ self.part.down.T @ self.part.up.T
