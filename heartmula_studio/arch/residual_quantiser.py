@@ -45,10 +45,15 @@ class Level(nn.Module):
 
 
 class ResidualQuantiser(nn.Module):
-    """Codebooks of `codebook_dim` between two projections, which are left out where features are as wide."""
+    """Codebooks of `codebook_dim` between two projections, which are left out where features are as wide.
+
+    Raises ValueError without a codebook.
+    """
 
     def __init__(self, dim: int, codebook_size: int, codebook_dim: int, num_quantizers: int):
         super().__init__()
+        if num_quantizers < 1:
+            raise ValueError(f"num_quantizers is {num_quantizers}, and must be at least 1")
         is_projected = codebook_dim != dim
         self.project_in = nn.Linear(dim, codebook_dim) if is_projected else nn.Identity()
         self.project_out = nn.Linear(codebook_dim, dim) if is_projected else nn.Identity()
