@@ -32,6 +32,7 @@ EXIT_CODES = """exit codes:
 """
 
 
+ON_DATA = "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs."
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 COMMAND = "heartmula-studio" if Path(sys.argv[0]).stem == "heartmula-studio" else "python -m heartmula_studio"
 
@@ -162,13 +163,7 @@ def add_detokenize(commands: Commands) -> None:
 
 
 def add_dataset(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "dataset",
-        "list the studio's datasets, take one in or out",
-        "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs.",
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(commands, "dataset", "list the studio's datasets, take one in or out")
     add_command(actions, "list", "ids, sizes and names", "Prints a line for each dataset.")
     taken = add_command(
         actions,
@@ -192,16 +187,17 @@ def add_dataset(commands: Commands) -> None:
         default="folder",
         help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
     )
+    measured = add_command(
+        actions,
+        "losses",
+        "find tracks whose lyrics or tags are wrong",
+        "Prints how unlikely the base model finds each track with its tags and lyrics, the highest loss first.",
+    )
+    measured.add_argument("id", metavar="ID", help="as `dataset list` shows it")
 
 
 def add_rungs(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "rungs",
-        "list the checkpoints that a job has kept, use one",
-        "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs.",
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(commands, "rungs", "list the checkpoints that a job has kept, use one")
     listed = add_command(actions, "list", "steps, losses and figures", "Prints a line for each, and which to use.")
     kept = add_command(actions, "keep", "make one a style", "It stays when the job is deleted.")
     activated = add_command(actions, "activate", "make songs with one", "Keeps it, and gives every song this style.")
@@ -216,23 +212,9 @@ def add_rungs(commands: Commands) -> None:
     loaded.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .zip to write")
     marked.add_argument("--remove", action="store_true", help="take the mark away")
 
-    measured = add_command(
-        actions,
-        "losses",
-        "find tracks whose lyrics or tags are wrong",
-        "Prints how unlikely the base model finds each track with its tags and lyrics, the highest loss first.",
-    )
-    measured.add_argument("id", metavar="ID", help="as `dataset list` shows it")
-
 
 def add_checkpoints(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "checkpoints",
-        "list the studio's styles, take one in or out",
-        "Works on the studio's data folder (HEARTMULA_DATA_DIR), also while the server runs.",
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(commands, "checkpoints", "list the studio's styles, take one in or out")
     add_command(actions, "list", "ids, sizes and names", "Prints a line for each style.")
     taken = add_command(
         actions,
@@ -263,13 +245,12 @@ def add_checkpoints(commands: Commands) -> None:
 
 
 def add_hub(commands: Commands) -> None:
-    parser = add_command(
+    actions = add_actions(
         commands,
         "hub",
         "styles and datasets on the Hugging Face Hub",
         "Searches, shows, takes in and publishes. Log in with `hf auth login` to publish, and for private ones.",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     search = add_command(actions, "search", "find styles by their tag", "Prints a line for each.")
     search.add_argument("words", nargs="*", metavar="WORD")
     show = add_command(actions, "show", "print a card", "Prints the card of a repository, and its revision.")
@@ -307,14 +288,13 @@ def add_check(commands: Commands) -> None:
 
 
 def add_models(commands: Commands) -> None:
-    parser = add_command(
+    actions = add_actions(
         commands,
         "models",
         "download the official model, look after it",
         "From the Hugging Face Hub, or from HF_ENDPOINT, into HEARTMULA_CHECKPOINTS_DIR or the data folder's models/. "
         "A download that was stopped goes on where it ended.",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add_command(actions, "list", "sizes, licences, and what is here", "Prints two lines for each model.")
     for name, help in (
         ("download", "download one, or go on with it"),
@@ -327,6 +307,12 @@ def add_models(commands: Commands) -> None:
 
 def add_command(commands: Commands, name: str, help: str, description: str) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=help, description=description)
+
+
+def add_actions(commands: Commands, name: str, help: str, description: str = ON_DATA) -> Commands:
+    """Add a command of several actions, and return what these are added to."""
+    parser = add_command(commands, name, help, description)
+    return parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import soundfile
 
-from heartmula_studio.cli import main
+from heartmula_studio.cli import datasets, main, rungs
 from heartmula_studio.cli.arguments import parse_arguments
 from heartmula_studio.cli.commands import train_config
 from heartmula_studio.codec.tags import read_tags
@@ -34,6 +34,13 @@ def test_help_names_every_command():
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize", "dataset", "rungs", "check"):
         assert f"    {name}" in shown
+
+
+@pytest.mark.parametrize(("command", "actions"), [("dataset", datasets.ACTIONS), ("rungs", rungs.ACTIONS)])
+def test_a_command_offers_the_actions_that_it_has(command, actions, capsys):
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    assert re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE) == [*actions]
 
 
 def test_wrong_option_exits_with_2():
