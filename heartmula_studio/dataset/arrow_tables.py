@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heartmula_studio.dataset.source_files import COPY_BYTES, SourceFile
-from heartmula_studio.dataset.track_columns import AUDIO_COLUMNS
+from heartmula_studio.dataset.track_columns import AUDIO_COLUMNS, TITLE_COLUMNS, column_key
 
 
 class TableCell:
@@ -38,11 +39,21 @@ def read_schema(table: SourceFile) -> pa.Schema:
 
 
 def audio_column(schema: pa.Schema) -> str | None:
-    """The column that is marked as audio, else the first of a usual name."""
+    """The column that is marked as audio, else the first of a usual name, else the only one of files."""
     marked = [name for name, kind in column_features(schema).items() if kind.get("_type") == "Audio"]
-    by_key = {name.lower(): name for name in schema.names}
+    by_key = {column_key(name): name for name in schema.names}
     usual = [by_key[name] for name in AUDIO_COLUMNS if name in by_key]
-    return next((name for name in (*marked, *usual) if name in schema.names), None)
+    files = [field.name for field in schema if _holds_files(field.type)]
+    titled = [by_key[name] for name in TITLE_COLUMNS if name in by_key]
+    candidates = (*marked, *usual, *(files if len(files) == 1 else ()), *titled)
+    return next((name for name in candidates if name in schema.names), None)
+
+
+def _holds_files(kind: pa.DataType) -> bool:
+    """Whether values are bytes, or records of bytes and path as `datasets` makes them of a file."""
+    if pa.types.is_struct(kind):
+        return any(part.name == "bytes" and _holds_files(part.type) for part in kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def column_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
@@ -111,4 +122,16 @@ def _cell(value: "pa.Scalar[Any]") -> Any:
         return {name: _cell(part) for name, part in value.items()}
     if isinstance(value, pa.BinaryScalar) and not isinstance(value, pa.StringScalar) and value.is_valid:
         return value.as_buffer()
+    if isinstance(value, pa.ListScalar | pa.FixedSizeListScalar | pa.LargeListScalar):
+        return None if value.values is None else _list_cell(value.values)
     return value.as_py()
+
+
+def _list_cell(values: "pa.Array[Any]") -> Any:
+    """A list as an array where it holds numbers or lists of them, which would take 30 times the memory one by one."""
+    if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
+        return values.to_numpy(zero_copy_only=False)
+    parts = [_cell(part) for part in values]
+    if parts and all(isinstance(part, np.ndarray) and part.shape == parts[0].shape for part in parts):
+        return np.stack(parts)
+    return parts

@@ -4,6 +4,7 @@ Of an archive only plain files are taken. They are written under numbers of ours
 no path in it is ever followed.
 """
 
+import bz2
 import gzip
 import io
 import os
@@ -38,7 +39,9 @@ Skip = Callable[[str, str], None]
 """Takes the name of something that is left out, and why."""
 
 _CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
-_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2")
+_PACKED = (b"\x1f\x8b", b"BZh")
+_UNREAD_ARCHIVES = {b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def find_files(source: Path, called: str, scratch: Path, max_bytes: int, skip: S
         files = [file for found in _walk(source, skip) for file in unpacker.opened(found)]
     elif os.path.isfile(source):
         whole = SourceFile(unicodedata.normalize("NFC", called), source)
+        _require_known_packing(whole)
         files = list(unpacker.unpack(whole, "")) if _is_archive(source) else [whole]
     else:
         raise NotFoundError(f"There is no file or folder {called}.", SOURCE_HINT)
@@ -161,7 +165,17 @@ def _is_archive(path: Path) -> bool:
     """Tell by content, but for what only looks like a zip."""
     with path.open("rb") as file:
         head = file.read(265)
-    return head.startswith((b"PK\3\4", b"PK\5\6", b"\x1f\x8b")) or head[257:262] == b"ustar"
+    return head.startswith((b"PK\3\4", b"PK\5\6", *_PACKED)) or head[257:262] == b"ustar"
+
+
+def _require_known_packing(file: SourceFile) -> None:
+    with file.path.open("rb") as opened:
+        head = opened.read(6)
+    for mark, packer in _UNREAD_ARCHIVES.items():
+        if head.startswith(mark):
+            raise InvalidInputError(
+                f"{file.name} is packed with {packer}, which is not read.", "Pack it as a .zip, .tar or .tar.gz."
+            )
 
 
 def _require_few(count: int) -> None:
@@ -215,7 +229,9 @@ def _explained(name: str) -> Iterator[None]:
     """Say of which archive it is what is wrong with it."""
     try:
         yield
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk, not the archive
+            raise
         raise InvalidInputError(f"{name} cannot be unpacked: {error}.", "Pack it again.") from error
     except (NotImplementedError, ValueError) as error:
         raise InvalidInputError(f"{name} cannot be unpacked: {error}.", "Pack it as a plain .zip or .tar.") from error
@@ -245,9 +261,11 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
 
 def _tar_files(path: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     with path.open("rb") as raw:
-        is_packed = raw.read(2) == b"\x1f\x8b"
+        head = raw.read(3)
         raw.seek(0)
-        file: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if is_packed else raw
+        file: io.BufferedIOBase = raw
+        if head.startswith(_PACKED):
+            file = bz2.BZ2File(raw) if head == b"BZh" else gzip.GzipFile(fileobj=raw)
         with tarfile.open(fileobj=_BoundedReads(file), mode="r:") as archive:
             for number, entry in enumerate(archive, start=1):
                 _require_few(number)

@@ -245,13 +245,6 @@ def test_what_is_left_out_is_named(tmp_path):
     ]  # fmt: skip
 
 
-def test_audio_that_is_an_array_is_left_out_by_name(tmp_path):
-    rows = [{"array": [0.0, 0.1], "sampling_rate": 48000}, {"array": [0.0], "sampling_rate": 48000}]
-    pandas_parquet({"audio": rows})(tmp_path)
-    _, _, skipped = found(tmp_path / "source", tmp_path)
-    assert skipped["songs.parquet, row 1"] == "Its audio is neither a file nor a path."
-
-
 def test_metadata_lines_and_files_that_are_left_out(tmp_path):
     content = {"a.ogg": A, "cover.jpg": "x", "README.md": "x", "other.txt": "x", "._a.ogg": "x", ".DS_Store": "x"}
     lines = '["a.ogg"]\n{"file_name": "gone.ogg"}\n{"file_name": "a.ogg", "lyrics": "la"}\n{"file_name": 3}\n'

@@ -12,11 +12,12 @@ from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.dataset.importing import IncomingTrack, incoming_tracks
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.dataset.source_files import SOURCE_HINT, find_files
+from heartmula_studio.dataset.track_columns import TrackWords
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.uploads import UploadService
 from heartmula_studio.store.datasets import Datasets
-from heartmula_studio.store.names import clean_line
+from heartmula_studio.store.names import MAX_TAG_CHARS, MAX_TAGS, clean_line
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import ImportedDataset, SkippedItem
@@ -53,7 +54,7 @@ class DatasetImporter:
 
     def _add(self, datasets: Datasets, id: str, track: IncomingTrack, left: int) -> int:
         """Add a track, unless it is there already, and return its size in bytes."""
-        words = track.words
+        words = self._fitting(track)
         with datasets.receive(id, track.filename) as incoming:
             for chunk in track.chunks():
                 incoming.write(chunk)
@@ -73,6 +74,15 @@ class DatasetImporter:
             if words.license:
                 self._skip(track.filename, f"Its rights are not stated: {words.license[:200]!r} may mean anything.")
             return incoming.size_bytes
+
+    def _fitting(self, track: IncomingTrack) -> TrackWords:
+        """The words of a track, without tags that a dataset has no room for."""
+        short = [tag for tag in track.words.tags if len(tag) <= MAX_TAG_CHARS]
+        if len(short) < len(track.words.tags):
+            self._skip(track.filename, f"A tag of over {MAX_TAG_CHARS} characters is left out.")
+        if len(short) > MAX_TAGS:
+            self._skip(track.filename, f"Of its {len(short)} tags only the first {MAX_TAGS} are kept.")
+        return dataclasses.replace(track.words, tags=tuple(short[:MAX_TAGS]))
 
     def _skip(self, name: str, reason: str) -> None:
         if len(self._skipped) >= MAX_SKIPPED:
