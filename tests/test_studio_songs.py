@@ -18,8 +18,7 @@ from heartmula_studio.errors import (
     StorageError,
 )
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.store.checkpoints import StyleChoice
-from heartmula_studio.store.records import Generation, utc_now
+from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
 from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
 
@@ -207,6 +206,12 @@ def test_a_song_is_made_in_a_mix_that_its_receipt_names(studio, style_id):
     assert [(style["id"], style["strength"], style["trigger_word"]) for style in song.receipt["styles"]] == [
         (style_id, 0.5, ""), (other, 1.0, "zxq"),
     ]  # fmt: skip
+    [own] = made(studio, studio.songs.generate(SongRequest("piano", duration_sec=1.0), styles=choices[::-1]))
+    assert [style["id"] for style in own.receipt["styles"]] == [other, style_id]
+    assert (own.style, own.styles, own.checkpoint_id) == ("mix", tuple(choices[::-1]), other)
+    for style, styles, error in ((style_id, choices, "styles alone"), ("active", [choices[0]] * 2, "given twice")):
+        with pytest.raises(InvalidInputError, match=error):
+            studio.songs.generate(SongRequest(), style=style, styles=styles)
     assert not studio.checkpoints.deactivate(style_id).is_active
     assert studio.store.checkpoints.active_styles() == (choices[1],)
     with pytest.raises(ConflictError):

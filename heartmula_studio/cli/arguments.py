@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.definition import Setting, settings_of
@@ -12,7 +12,7 @@ from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FITTED, FREE
 from heartmula_studio.generate.request import SONG
 from heartmula_studio.store.style_files import STYLE_FORMATS
-from heartmula_studio.store.views import HUB_LICENSES
+from heartmula_studio.store.views import HUB_LICENSES, AuditionQuestion
 
 # Shorter, earlier or plainer ones.
 OTHER_FLAGS = {
@@ -22,6 +22,7 @@ OTHER_FLAGS = {
     "gradient_checkpointing": ("--save-memory",),
     **{new: (f"--{old.replace('_', '-')}",) for old, new in RENAMED.items()},
 }
+PRESETS = ("fast", "balanced", "thorough")
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
@@ -56,6 +57,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_detokenize,
         add_dataset,
         add_rungs,
+        add_auditions,
         add_checkpoints,
         add_hub,
         add_check,
@@ -95,6 +97,11 @@ def add_train(commands: Commands) -> None:
     parser.add_argument("songs", type=Path, metavar="SONGS", help="a folder of songs")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this training run")
     parser.add_argument("--tags", default="", help="words for their style, such as 'afrobeat, highlife, guitar'")
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="epochs and rank by the steps that were heard on this base; --epochs or --rank beside it count more",
+    )
     add_setting(parser, settings_of(TrainConfig)["method"], "--method")
     for name, setting in FREE.items():
         add_setting(parser, setting, flag(name), *OTHER_FLAGS.get(name, ()))
@@ -112,8 +119,17 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["tags"], "--tags", required=True)
     add_setting(parser, SONG["lyrics"], "--lyrics")
     parser.add_argument("--lyrics-file", type=Path, metavar="FILE", help="read the words from a text file")
-    parser.add_argument("--style", type=Path, metavar="FOLDER", help="a learnt style, such as DIR/checkpoints/best")
-    parser.add_argument("--strength", type=float, default=1.0, help="0 (no style) to 2 (default: %(default)s)")
+    parser.add_argument(
+        "--style",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a learnt style, such as DIR/checkpoints/best; given several times, LoRA styles are mixed",
+    )
+    for name, of in (("--strength", ""), ("--attention-strength", ", attention"), ("--mlp-strength", ", MLP")):
+        words = f"0 (no style) to 2{of and f'{of} layers alone'}; one for all styles, or one for each in their order"
+        parser.add_argument(name, type=float, action="append", default=[], metavar="X", help=words)
     add_setting(parser, SONG["duration_sec"], "--seconds")
     add_setting(parser, SONG["seed"], "--seed")
     add_setting(parser, SONG["temperature"], "--temperature")
@@ -211,6 +227,33 @@ def add_rungs(commands: Commands) -> None:
     activated.add_argument("--strength", type=float, default=1.0, help="0 (no style) to 2 (default: %(default)s)")
     loaded.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .zip to write")
     marked.add_argument("--remove", action="store_true", help="take the mark away")
+
+
+def add_auditions(commands: Commands) -> None:
+    actions = add_actions(commands, "auditions", "tell a job's checkpoint from the base, blind")
+    started = add_command(
+        actions, "start", "draw pairs of songs", "Writes a.flac and b.flac of each trial, and prints them in order."
+    )
+    listed = add_command(actions, "list", "ids and results", "Prints a line for each of a job's auditions.")
+    voted = add_command(
+        actions,
+        "vote",
+        "say which songs are the trained ones",
+        "Takes the next trials in order. Says the result last.",
+    )
+    for action in (started, listed, voted):
+        action.add_argument("job", metavar="JOB", help="the job's id, as the page and REST show it")
+    started.add_argument("step", type=int, metavar="STEP", help="as `rungs list` shows it")
+    started.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the songs")
+    started.add_argument("--trials", type=int, default=8, help="pairs to judge (default: %(default)s)")
+    started.add_argument(
+        "--question",
+        choices=get_args(AuditionQuestion),
+        default="told",
+        help="told: which one is the style's; preferred: which one is liked better (default: %(default)s)",
+    )
+    voted.add_argument("audition", metavar="ID", help="as `auditions start` and `list` show it")
+    voted.add_argument("choices", nargs="+", choices=("a", "b"), metavar="a|b", help="one for each trial, in order")
 
 
 def add_checkpoints(commands: Commands) -> None:

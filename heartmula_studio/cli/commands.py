@@ -2,15 +2,18 @@
 
 import shutil
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from heartmula_studio.arch.checkpoints import root_of
+from heartmula_studio.cli.auditions import auditions
 from heartmula_studio.cli.check import check
 from heartmula_studio.cli.checkpoints import checkpoints
 from heartmula_studio.cli.datasets import dataset
 from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
+from heartmula_studio.cli.presets import with_preset
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
@@ -31,6 +34,7 @@ from heartmula_studio.generate.previews import SongListener
 from heartmula_studio.generate.prior_songs import make_prior_songs
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.generate.strength import Strength
 from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.settings import Settings
@@ -92,7 +96,9 @@ def train(arguments: Namespace) -> int:
         if removed := removed_lines(song.lyrics):
             print(f"{song.name}: not taken for lyrics: {' / '.join(removed)}")
     codec = runtime.load_codec()
-    write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
+    sources = write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
+    if arguments.preset:
+        config = with_preset(config, arguments, sources, runtime)
     config.save(RunFolder(job).config)
     keep_parent(RunFolder(job), config)
     with training_progress() as on_step:
@@ -131,17 +137,37 @@ def generate(arguments: Namespace) -> int:
     if arguments.lyrics_file:
         given["lyrics"] = read_lyrics(arguments.lyrics_file)
     request = SongRequest.of(given)
-    if arguments.style and not arguments.style.is_dir():
-        raise CheckpointMissingError(f"There is no folder {arguments.style}.", "Give the folder of a learnt style.")
+    styles = mixed_styles(arguments)
     runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
     engine = Engine.load(runtime.base_name, str(runtime.device))
-    if arguments.style:
-        engine.activate(arguments.style, arguments.strength)
+    if styles:
+        engine.activate_mix(styles)
     song = make_song(engine, request, arguments.out)
     print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {request.seed}")
     if not song.is_audible:
         print(UNHEARD)
     return 0
+
+
+def mixed_styles(arguments: Namespace) -> list[tuple[Path, Strength]]:
+    """The styles that were given, each with its strength. Raises CheckpointMissingError, InvalidInputError."""
+    if missing := [folder for folder in arguments.style if not folder.is_dir()]:
+        raise CheckpointMissingError(f"There is no folder {missing[0]}.", "Give the folder of a learnt style.")
+    overall, attention, mlp = (
+        one_for_each(getattr(arguments, name), name, len(arguments.style), left_out)
+        for name, left_out in (("strength", 1.0), ("attention_strength", None), ("mlp_strength", None))
+    )
+    return [(folder, Strength(*parts)) for folder, *parts in zip(arguments.style, overall, attention, mlp, strict=True)]
+
+
+def one_for_each(given: Sequence[float], name: str, count: int, left_out: float | None) -> list[float | None]:
+    """One value for each of `count` styles. Raises InvalidInputError for a number of values that fits nothing."""
+    if len(given) in (0, 1):
+        return list(given or [left_out]) * count
+    if len(given) != count:
+        said = f"--{name.replace('_', '-')} was given {len(given)} times."
+        raise InvalidInputError(said, f"Give it once, or for each of {count} styles.")
+    return list(given)
 
 
 def prior_songs(arguments: Namespace) -> int:
@@ -162,6 +188,7 @@ COMMANDS = {
     "detokenize": detokenize,
     "dataset": dataset,
     "rungs": rungs,
+    "auditions": auditions,
     "checkpoints": checkpoints,
     "hub": hub,
     "check": check,

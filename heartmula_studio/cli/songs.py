@@ -73,10 +73,10 @@ def other_files(folder: Path) -> list[str]:
 
 def write_dataset(
     songs: Sequence[SongFile], tags: str, codec: Codec, limits: AudioLimits, tokens: Path, folder: Path
-) -> None:
+) -> list[TokenizingTask]:
     """Tokenize `songs` into the folder `tokens`, unless they are there already, and write them as the dataset `folder`.
 
-    `tags` are those of every song.
+    `tags` are those of every song. Return the songs with their tokens.
     """
     sources = [
         TokenizingTask(song.path, tokens / f"{song.name}.pt", file_sha256(song.path), song.lyrics, tags)
@@ -87,3 +87,4 @@ def write_dataset(
             with progress_bar(f"Listening {number}/{len(sources)} {source.name}", "window") as report:
                 tokenize(source, codec, limits, report)
     save_dataset(sources, codec.codec_id, folder)
+    return sources

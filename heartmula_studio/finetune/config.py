@@ -32,6 +32,7 @@ NOT_WITH: dict[AdapterKind, tuple[str, ...]] = {
     "loha": ("dropout", "use_rslora", "use_dora", "audio_head"),
     "lokr": ("dropout", "use_rslora", "use_dora", "audio_head"),
 }
+NOT_WITH_AUDIO_HEAD = ("dropout", "use_dora")
 RENAMED = {"depth_share": "depth_frame_fraction"}  # settings by the names of earlier releases
 
 
@@ -85,7 +86,7 @@ class LoraSettings(Definition):
             raise InvalidInputError(
                 f"lora.kind {self.kind} does not go with lora.{refused[0]}.", f"Use kind lora, or no {refused[0]}."
             )
-        if self.audio_head and (self.dropout or self.use_dora):
+        if self.audio_head and any(asked[name] for name in NOT_WITH_AUDIO_HEAD):
             raise InvalidInputError(
                 "lora.audio_head goes with neither dropout nor DoRA, which PEFT has for linear layers only.",
                 "Leave out audio_head, or dropout and use_dora.",

@@ -15,7 +15,6 @@ from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
-from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.style_files import StyleFormat
 
 router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"])
@@ -80,7 +79,7 @@ def parsed_alpha(text: str) -> float | None:
 @router.post("/activate", responses=documented(404, 409))
 def activate_mix(body: Mix, studio: StudioDep) -> list[CheckpointAnswer]:
     """Give every song from now on several LoRA styles at once."""
-    mixed = studio.checkpoints.activate_mix([StyleChoice(**style.model_dump()) for style in body.styles])
+    mixed = studio.checkpoints.activate_mix([style.choice() for style in body.styles])
     return [CheckpointAnswer.of(checkpoint) for checkpoint in mixed]
 
 

@@ -8,8 +8,10 @@ from heartmula_studio.definition import Setting
 from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.request import SONG, SongRequest
-from heartmula_studio.store.records import Method, Rights, SongFormat
+from heartmula_studio.store.records import Method, Rights, SongFormat, StyleChoice
 from heartmula_studio.store.views import AuditionQuestion
+
+MAX_MIXED = 20  # styles at once
 
 
 class Body(BaseModel):
@@ -98,13 +100,16 @@ class Activation(Body):
 class MixedStyle(Activation):
     id: str = Field(examples=["k3v9x2m4q8ab"])
 
+    def choice(self) -> StyleChoice:
+        return StyleChoice(**self.model_dump())
+
 
 class Mix(Body):
     """Styles whose changes of the weights add up, each times its strength."""
 
     styles: list[MixedStyle] = Field(
         min_length=1,
-        max_length=20,
+        max_length=MAX_MIXED,
         examples=[[{"id": "k3v9x2m4q8ab", "strength": 0.7}, {"id": "p7w1c5n0z3de", "strength": 0.5}]],
     )
 
@@ -146,6 +151,15 @@ class NewSong(SongSettings):
     strength: float | None = Field(
         None, description="Of the checkpoint that `style` names: 0 (the base model) to 2.", examples=[None]
     )
+    styles: list[MixedStyle] = Field(
+        [],
+        max_length=MAX_MIXED,
+        description="Several LoRA styles for this song only, each with its strength; then without `style`.",
+        examples=[[]],
+    )
+
+    def choices(self) -> list[StyleChoice]:
+        return [style.choice() for style in self.styles]
 
 
 class Comparison(SongSettings):

@@ -19,8 +19,8 @@ Format = Annotated[SongFormat | None, Query(description="Left out, the one it wa
 
 @router.post("/music", status_code=202, responses=documented(404, 409))
 def generate(body: NewSong, studio: StudioDep) -> SongAnswer:
-    """Queue a song, in the active style if there is one, or in the one that is named."""
-    song = studio.songs.generate(body.request(), body.format, body.style, body.strength)
+    """Queue a song, in the active style if there is one, or in the one or those that are named."""
+    song = studio.songs.generate(body.request(), body.format, body.style, body.strength, body.choices())
     return SongAnswer.of(song)
 
 

@@ -30,6 +30,7 @@ from heartmula_studio.store.records import (
     Seconds,
     SongFormat,
     SongStatus,
+    StyleChoice,
     Time,
     TrackRights,
 )
@@ -171,8 +172,9 @@ class CheckpointAnswer(Answer):
 class SongAnswer(Answer):
     """A song asked for. `receipt` comes with the song.
 
-    `style` and `style_strength` are what was asked for ("active", "base" or a checkpoint's id), `checkpoint_id` and
-    `strength` what the song was made with. `audible` is False for a finished song that nobody can hear.
+    `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
+    `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
+    all. `audible` is False for a finished song that nobody can hear.
     """
 
     id: str
@@ -192,6 +194,7 @@ class SongAnswer(Answer):
     finished_at: Time | None = None
     style: str = "active"
     style_strength: float | None = None
+    styles: tuple[StyleChoice, ...] = ()
 
 
 class PreviewAnswer(Answer):

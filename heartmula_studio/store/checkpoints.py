@@ -5,9 +5,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from heartmula_studio.errors import CheckpointMissingError, ConflictError
 from heartmula_studio.files.atomic import replaced_file
@@ -15,21 +12,10 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.store.archives import zipped
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.names import safe_filename, split_suffix
-from heartmula_studio.store.records import Checkpoint, Record
+from heartmula_studio.store.records import Checkpoint, Record, StoredStrength, StyleChoice
 from heartmula_studio.store.style_files import META, belongs, method_of
 
 CHOICE = "active-checkpoint"
-StoredStrength = Annotated[float, Field(ge=0, le=2)]
-
-
-@dataclass(frozen=True)
-class StyleChoice:
-    """A style that songs are to be made in; attention and MLP layers may have a strength of their own."""
-
-    id: str
-    strength: StoredStrength = 1.0
-    attention_strength: StoredStrength | None = None
-    mlp_strength: StoredStrength | None = None
 
 
 @dataclass(frozen=True)

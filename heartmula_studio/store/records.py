@@ -24,7 +24,7 @@ Rights = Literal["own", "licensed", "public_domain", "unknown"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 SongFormat = Literal["wav", "flac", "mp3"]
 UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
-ACTIVE_STYLE, BASE_STYLE = "active", "base"  # what a song can be made in besides a checkpoint
+ACTIVE_STYLE, BASE_STYLE, MIX_STYLE = "active", "base", "mix"  # what a song can be made in besides a checkpoint
 
 
 def utc_now() -> str:
@@ -282,6 +282,19 @@ class Checkpoint(Record):
     mlp_strength: float | None = None
 
 
+StoredStrength = Annotated[float, Field(ge=0, le=2)]
+
+
+@dataclass(frozen=True)
+class StyleChoice:
+    """A style that songs are to be made in; attention and MLP layers may have a strength of their own."""
+
+    id: str
+    strength: StoredStrength = 1.0
+    attention_strength: StoredStrength | None = None
+    mlp_strength: StoredStrength | None = None
+
+
 def _request(values: dict[str, Any]) -> dict[str, Any]:
     """What lists show of it has to be what it should be."""
     for name, kind in {"tags": str, "lyrics": str, "duration_sec": int | float}.items():
@@ -294,8 +307,9 @@ def _request(values: dict[str, Any]) -> dict[str, Any]:
 class Generation(Record):
     """A song asked for. `request` are the fields of `generate.request.SongRequest`; `receipt` comes with the song.
 
-    `style` and `style_strength` are what was asked for ("active", "base" or a checkpoint's id), `checkpoint_id` and
-    `strength` what the song was made with. `audible` is False for a finished song that nobody can hear.
+    `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
+    `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
+    all. `audible` is False for a finished song that nobody can hear.
     """
 
     id: str
@@ -315,3 +329,4 @@ class Generation(Record):
     finished_at: Time | None = None
     style: str = ACTIVE_STYLE
     style_strength: float | None = None
+    styles: tuple[StyleChoice, ...] = ()

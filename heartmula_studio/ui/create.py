@@ -127,7 +127,7 @@ def build_result() -> Result:
 def build_song_actions(result: Result) -> tuple[list[gr.DownloadButton], gr.Button]:
     """Build the actions on a finished song: download it, or use its settings again."""
     with result.song, gr.Row():
-        downloads = [gr.DownloadButton(format.upper(), size="sm", min_width=80) for format in FORMATS]
+        downloads = [gr.DownloadButton(f"Download {format.upper()}", size="sm", min_width=130) for format in FORMATS]
         again = gr.Button("Continue with the same seed", size="sm")
     return downloads, again
 

@@ -7,6 +7,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.dataset_exchange import build_export, build_import
+from heartmula_studio.ui.hub import build_on_hub
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, comma_separated, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
@@ -27,6 +28,7 @@ def build_dataset(context: PageContext) -> None:
             build_tracks(context)
             build_export(context)
             build_import(context)
+            build_on_hub(context, "dataset")
 
 
 def _build_creation(context: PageContext) -> None:

@@ -4,18 +4,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from heartmula_studio.store.views import ImportedDataset
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
-from heartmula_studio.ui.hub import build_publication
-from heartmula_studio.ui.job_view import counted
+from heartmula_studio.ui.hub import build_publication, import_report
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
 FORMATS = (("Audio folder (.zip)", "folder"), ("Parquet", "parquet"), ("WebDataset (.tar)", "webdataset"))
-SKIPPED_SHOWN = 50
 
 
 def build_import(context: PageContext) -> None:
@@ -62,18 +58,6 @@ def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> 
         taken = studio.datasets.import_upload(path, path.name, name, styles.split(","))
     path.unlink(missing_ok=True)
     return taken.id, import_report(taken), None, [name, styles]
-
-
-def import_report(taken: ImportedDataset) -> str:
-    """Return HTML: how many songs were imported, and what was left out and why."""
-    imported = html.notice("success", f"“{taken.name}” has {counted(len(taken.audio_files), 'song')}.")
-    if not taken.skipped:
-        return imported
-    left_out = [f"{item.name}: {item.reason}" for item in taken.skipped[:SKIPPED_SHOWN]]
-    more = len(taken.skipped) - len(left_out)
-    left_out += [f"… and {more} more"] if more else []
-    count = f"{len(taken.skipped)} {'thing was' if len(taken.skipped) == 1 else 'things were'} left out or unclear."
-    return imported + html.notice("warning", count) + html.lines("warning", left_out)
 
 
 def exported(studio: Studio, id: str, format: str) -> str:

@@ -12,11 +12,10 @@ from pydantic_core import to_jsonable_python
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
-from heartmula_studio.store.checkpoints import StyleChoice
 from heartmula_studio.store.records import UNDER_WAY, Generation, Job
-from heartmula_studio.store.style_files import StyleFormat
 from heartmula_studio.store.views import AuditionQuestion
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints, mix_of
 from heartmula_studio.ui.endpoint_calls import call, in_thread
 from heartmula_studio.ui.files import served_copy, served_file, served_stream, uploaded_file
 from heartmula_studio.ui.hub_endpoints import HubEndpoints
@@ -27,7 +26,7 @@ POLL_SEC = 0.5
 
 def add_endpoints(studio: Studio) -> None:
     """Add every public method of the endpoints to the Blocks being built, named as the method is."""
-    for endpoints in (Endpoints(studio), HubEndpoints(studio)):
+    for endpoints in (Endpoints(studio), CheckpointEndpoints(studio), HubEndpoints(studio)):
         for name, function in inspect.getmembers(endpoints, inspect.ismethod):
             if not name.startswith("_"):
                 api(function, api_name=name, concurrency_limit=None)
@@ -278,55 +277,6 @@ class Endpoints:
         """Say which song of a trial is the trained one; until all votes are in, it may be changed."""
         return await call(self._studio.auditions.vote, job_id, audition_id, trial, choice)
 
-    async def list_checkpoints(self) -> list[dict]:
-        """All trained styles, oldest first."""
-        return await call(self._studio.checkpoints.list)
-
-    async def activate(
-        self,
-        checkpoint_id: str,
-        strength: float = 1.0,
-        attention_strength: float | None = None,
-        mlp_strength: float | None = None,
-    ) -> dict:
-        """Give every song from now on this style; attention and MLP layers may have a strength of their own."""
-        parts = {"attention_strength": attention_strength, "mlp_strength": mlp_strength}
-        return await call(self._studio.checkpoints.activate, checkpoint_id, strength, **parts)
-
-    async def activate_mix(self, styles: dict) -> list[dict]:
-        """Give every song from now on several LoRA styles at once: their ids, and the strength of each."""
-        choices = [StyleChoice(id, strength) for id, strength in styles.items()]
-        return await call(self._studio.checkpoints.activate_mix, choices)
-
-    async def deactivate(self, checkpoint_id: str) -> dict:
-        """Give the base model back."""
-        return await call(self._studio.checkpoints.deactivate, checkpoint_id)
-
-    async def delete_checkpoint(self, checkpoint_id: str) -> None:
-        """Delete a style that is not active."""
-        await call(self._studio.checkpoints.delete, checkpoint_id)
-
-    async def download_checkpoint(self, checkpoint_id: str, format: StyleFormat = "peft") -> gr.FileData:
-        """The style as one file, which `import_checkpoint` takes in anywhere else; see REST for the formats."""
-        filename, chunks = await in_thread(self._studio.checkpoints.download, checkpoint_id, format)
-        return await in_thread(served_stream, filename, chunks)
-
-    async def import_checkpoint(
-        self,
-        file: gr.FileData,
-        name: str,
-        styles: list[str] | None = None,
-        which: str = "",
-        alpha: float | None = None,
-    ) -> dict:
-        """Take in a style that was trained elsewhere: a .zip or a .safetensors.
-
-        which: of several, its folder; alpha: of an adapter that tells none.
-        """
-        with user_errors(str):
-            path, filename = uploaded_file(file)
-        return await call(self._studio.checkpoints.import_archive, path, name, styles or [], filename, which, alpha)
-
     async def generate(
         self,
         tags: str = "",
@@ -339,13 +289,16 @@ class Endpoints:
         format: Literal["wav", "flac", "mp3"] = "wav",
         style: str = "active",
         strength: float | None = None,
+        styles: dict | None = None,
     ) -> tuple[gr.FileData, dict]:
         """Make a song and wait for it: the audio file and its receipt, with whether it is audible.
 
-        `style` is "active", "base", or the id of a checkpoint, which may have a `strength`.
+        `style` is "active", "base", or the id of a checkpoint, which may have a `strength`. `styles` are several
+        instead, for this song only, as in `activate_mix`.
         """
         request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
-        return await self._made(await in_thread(self._studio.songs.generate, request, format, style, strength))
+        wanted = format, style, strength, mix_of(styles or {})
+        return await self._made(await in_thread(self._studio.songs.generate, request, *wanted))
 
     async def compare(
         self,

@@ -33,20 +33,26 @@ def build_header(context: PageContext) -> None:
 
 def active_style(studio: Studio) -> tuple[str, dict]:
     """Return the active style as HTML, and the button that switches it off."""
-    active = find_active(studio)
-    if active is None:
+    active = find_all_active(studio)
+    if not active:
         return '<p><span class="hint">Style</span> <b>none, the base model</b></p>', gr.update(visible=False)
-    name, strength = escape(active.name), f"{active.strength:g}"
-    text = f'<p><span class="hint">Style</span> <b dir="auto">{name}</b> {badge("active")} × {strength}</p>'
-    return text, gr.update(visible=True)
+    named = " + ".join(f'<b dir="auto">{escape(style.name)}</b> × {style.strength:g}' for style in active)
+    return f'<p><span class="hint">Style</span> {badge("active")} {named}</p>', gr.update(visible=True)
+
+
+def find_all_active(studio: Studio) -> list[Checkpoint]:
+    """Return the active style, or those of a mix, oldest first."""
+    return [checkpoint for checkpoint in studio.checkpoints.list() if checkpoint.is_active]
 
 
 def find_active(studio: Studio) -> Checkpoint | None:
-    return next((checkpoint for checkpoint in studio.checkpoints.list() if checkpoint.is_active), None)
+    """Return the style that is active alone; None for the base, and for a mix."""
+    active = find_all_active(studio)
+    return active[0] if len(active) == 1 else None
 
 
 def switch_off(studio: Studio) -> None:
     """Make songs with the base alone; nothing is wrong where another page was quicker."""
-    if active := find_active(studio):
+    for active in find_all_active(studio):
         with user_errors():
             studio.checkpoints.deactivate(active.id)

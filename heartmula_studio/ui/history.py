@@ -35,9 +35,9 @@ def _build_song(context: PageContext, song: Generation, style_name: str | None, 
     style = style_name or (song.checkpoint_id and "that was deleted")
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
         gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, style)))
-        with gr.Row(elem_classes=["card-actions"]):
-            words = "Listen" if song.status == "completed" else "Show"
-            listen = gr.Button(words, size="sm", min_width=70, **keyed(f"listen {song.id}"))
+        with gr.Row(elem_classes=["card-actions", "in-sight"]):
+            words = "▶ Listen" if song.status == "completed" else "Show"
+            listen = gr.Button(words, size="sm", min_width=90, **keyed(f"listen {song.id}"))
             listen.click(lambda: song.id, outputs=context.song_id, key=listen.key, **QUIET)
             if song.status not in UNDER_WAY:
                 delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {song.id}"))

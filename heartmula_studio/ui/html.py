@@ -56,6 +56,14 @@ def progress(percent: float, label: str) -> str:
     )
 
 
+def bar(name: str, value: str, share: float) -> str:
+    """A line of a ranking: a name and its value over a bar of `share` of the width."""
+    return (
+        f'<p class="bar"><span dir="auto">{escape(name)}</span> <span class="mono">{escape(value)}</span>'
+        f'<span class="bar-fill" style="width:{100 * share:.1f}%" aria-hidden="true"></span></p>'
+    )
+
+
 def player(url: str, name: str) -> str:
     """A player that loads nothing before it is used."""
     return f'<audio controls preload="none" src="{escape(url)}" aria-label="{escape(f"Play {name}")}"></audio>'

@@ -1,15 +1,17 @@
 """The Hugging Face Hub on the page: styles to take in, and styles and datasets to publish."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from heartmula_studio.errors import NotFoundError
-from heartmula_studio.store.views import HUB_LICENSES, HubRepo, Published
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.store.views import HUB_LICENSES, HubRepo, ImportedDataset, Published, RepoKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
+from heartmula_studio.ui.job_view import counted
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
@@ -21,34 +23,34 @@ FORMATS = (
     ("ComfyUI (.safetensors)", "comfyui"),
     ("heartlib: merged with the base (.zip, large)", "merged"),
 )
+NOUNS: dict[RepoKind, str] = {"model": "Style", "dataset": "Dataset"}
+PANELS: dict[RepoKind, list[str]] = {"model": [], "dataset": ["glass"]}  # styles stand in a panel of the tab
+SKIPPED_SHOWN = 50
 LOGIN = "The studio's machine has to be logged in there: `hf auth login`, or HF_TOKEN."
 
 
-def build_styles_on_hub(context: PageContext) -> None:
-    """Build search, card and import of a style."""
-    studio = context.studio
-    with gr.Accordion("Styles on the Hugging Face Hub", open=False):
+def build_on_hub(context: PageContext, kind: RepoKind) -> None:
+    """Build search, card and import of styles or datasets."""
+    studio, noun = context.studio, NOUNS[kind]
+    with gr.Accordion(f"{noun}s on the Hugging Face Hub", open=False, elem_classes=PANELS[kind]):
         words = gr.Textbox(label="Search for", placeholder="synthwave", max_lines=1)
         search = gr.Button("Search")
         found = gr.Radio(label="Found", visible=False, interactive=True)
-        repo = gr.Textbox(label="Style on the Hub", placeholder="user/name", max_lines=1)
+        repo = gr.Textbox(label=f"{noun} on the Hub", placeholder="user/name", max_lines=1)
         revision = gr.Textbox(label="Revision", placeholder="the newest", max_lines=1)
         look = gr.Button("Show its card")
         card = gr.HTML()
         name = gr.Textbox(label="Name here", placeholder="its own", max_lines=1)
         styles = gr.Textbox(label="Styles here", placeholder="its own", info="Separated by commas.", max_lines=1)
         take = gr.Button("Take it in", variant="primary")
-    search.click(
-        lambda text: found_repos(studio, text), words, found, show_progress_on=[card], api_visibility="private"
-    )
+    search.click(partial(found_repos, studio, kind), words, found, show_progress_on=[card], api_visibility="private")
     found.input(lambda id: id, found, repo, **QUIET)
     look.click(
-        lambda *values: card_of(studio, *values), [repo, revision], card,
-        show_progress_on=[card], api_visibility="private",
-    )  # fmt: skip
+        partial(card_of, studio, kind), [repo, revision], card, show_progress_on=[card], api_visibility="private"
+    )
     pulled = take.click(
-        lambda *values: pull_style(studio, *values), [repo, revision, name, styles], card,
-        show_progress_on=[card], api_visibility="private",
+        partial(pull_style if kind == "model" else pull_dataset, studio), [repo, revision, name, styles],
+        [card, context.dataset_id], show_progress_on=[card], api_visibility="private",
     )  # fmt: skip
     context.refresh_after(pulled)
 
@@ -102,20 +104,25 @@ def exported_style(studio: Studio, id: str, format: str) -> str:
         return served_stream(*studio.checkpoints.download(id, format))["path"]
 
 
-def found_repos(studio: Studio, words: str) -> dict[str, Any]:
+def found_repos(studio: Studio, kind: RepoKind, words: str) -> dict[str, Any]:
     with user_errors():
-        found = studio.hub.find("model", words)
+        found = studio.hub.find(kind, words)
     if not found:
-        gr.Info("The Hub has no style with these words.")
+        gr.Info(f"The Hub has no {NOUNS[kind].lower()} with these words.")
     return gr.update(choices=[repo.id for repo in found], value=None, visible=bool(found))
 
 
-def card_of(studio: Studio, repo_id: str | None, revision: str) -> str:
+def card_of(studio: Studio, kind: RepoKind, repo_id: str | None, revision: str) -> str:
     """A repository's card as text: a stranger wrote it."""
-    if not repo_id:
-        raise gr.Error("Choose a style first.", title="No style", print_exception=False)
     with user_errors():
-        return card_html(studio.hub.look_at(repo_id, "model", revision))
+        return card_html(studio.hub.look_at(named(repo_id), kind, revision))
+
+
+def named(repo_id: str | None) -> str:
+    """Raises InvalidInputError where none is named."""
+    if not repo_id:
+        raise InvalidInputError("No repository is named.", "Search for one, or type user/name.")
+    return repo_id
 
 
 def card_html(repo: HubRepo) -> str:
@@ -125,14 +132,33 @@ def card_html(repo: HubRepo) -> str:
     return html.card(repo.id, [], facts) + f'<pre class="hint" dir="auto">{html.escape(repo.card)}</pre>'
 
 
-def pull_style(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> str:
-    if not repo_id:
-        raise gr.Error("Choose a style first.", title="No style", print_exception=False)
+def pull_style(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> tuple[str, Any]:
+    """Take in a style; return what is said of it, and the selected dataset as it is."""
     with user_errors():
-        taken = studio.hub.pull_style(repo_id, revision, name, comma_separated(styles))
+        taken = studio.hub.pull_style(named(repo_id), revision, name, comma_separated(styles))
     for warning in taken.warnings:
         gr.Warning(html.escape(warning), title="Taken in")
-    return html.notice("success", f"“{taken.name}” is here, from revision {taken.origin.get('revision', '')[:12]}.")
+    said = html.notice("success", f"“{taken.name}” is here, from revision {taken.origin.get('revision', '')[:12]}.")
+    return said, gr.skip()
+
+
+def pull_dataset(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> tuple[str, str]:
+    """Make a dataset of one on the Hub; return what was left out of it, and select it."""
+    with user_errors():
+        taken = studio.hub.pull_dataset(named(repo_id), revision, name, comma_separated(styles))
+    return import_report(taken), taken.id
+
+
+def import_report(taken: ImportedDataset) -> str:
+    """Return HTML: how many songs were imported, and what was left out and why."""
+    imported = html.notice("success", f"“{taken.name}” has {counted(len(taken.audio_files), 'song')}.")
+    if not taken.skipped:
+        return imported
+    left_out = [f"{item.name}: {item.reason}" for item in taken.skipped[:SKIPPED_SHOWN]]
+    more = len(taken.skipped) - len(left_out)
+    left_out += [f"… and {more} more"] if more else []
+    count = f"{len(taken.skipped)} {'thing was' if len(taken.skipped) == 1 else 'things were'} left out or unclear."
+    return imported + html.notice("warning", count) + html.lines("warning", left_out)
 
 
 def published(

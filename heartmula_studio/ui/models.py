@@ -19,9 +19,10 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_file, served_stream
 from heartmula_studio.ui.header import find_active
-from heartmula_studio.ui.hub import build_style_export, build_styles_on_hub
+from heartmula_studio.ui.hub import build_on_hub, build_style_export
 from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.ladder_view import audible_words, copy_words
+from heartmula_studio.ui.mixing import StrengthFields, build_strength, choice_of
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
 from heartmula_studio.ui.official_model import build_official_model
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
@@ -44,19 +45,19 @@ def build_models(context: PageContext) -> None:
             _build_deletion(context, deleting)
             _build_comparison(context, comparing)
             build_style_export(context.studio, exporting, download)
-            strength = _build_strength(context)
-            _build_cards(context, strength, comparing, deleting, exporting, download)
+            strengths = _build_strength(context)
+            _build_cards(context, strengths, comparing, deleting, exporting, download)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             _build_import(context)
             build_official_model(context)
-            build_styles_on_hub(context)
+            build_on_hub(context, "model")
 
 
-def _build_strength(context: PageContext) -> gr.Slider:
-    """Build the one field for all cards. They are redrawn as styles come and go; the field is not."""
+def _build_strength(context: PageContext) -> StrengthFields:
+    """Build the fields for all cards. These are redrawn as styles come and go; the fields are not."""
     studio, offers = context.studio, Offers.build()
-    with gr.Row(elem_classes=["field-row", "glass"], visible=False) as panel:
-        strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", info=STRENGTH_INFO, interactive=True, scale=3)
+    with gr.Column(elem_classes=["glass"], visible=False) as panel:
+        strengths = build_strength("Strength", STRENGTH_INFO)
         set_it = gr.Button("Set strength", min_width=120)
     offered = gr.on(
         on_change(context.changes.checkpoints),
@@ -64,19 +65,19 @@ def _build_strength(context: PageContext) -> gr.Slider:
         outputs=[panel, set_it, offers.offered],
         **QUIET,
     )
-    offers.fill(offered, [strength])
+    offers.fill(offered, strengths.all)
     # The arrow keys move the slider without releasing it, so there is a button, too.
     changed = gr.on(
-        [set_it.click, strength.release], partial(set_strength, studio), strength,
+        [set_it.click, strengths.overall.release], partial(set_strength, studio), strengths.all,
         show_progress_on=[panel], api_visibility="private",
     )  # fmt: skip
     context.refresh_after(changed)
-    return strength
+    return strengths
 
 
 def _build_cards(
     context: PageContext,
-    strength: gr.Slider,
+    strengths: StrengthFields,
     comparing: gr.State,
     deleting: gr.State,
     exporting: gr.State,
@@ -92,13 +93,13 @@ def _build_cards(
             context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
         with gr.Column(elem_classes=["cards", "wide"]):
             for checkpoint in checkpoints:
-                _build_card(context, checkpoint, strength, comparing, deleting, exporting, download)
+                _build_card(context, checkpoint, strengths, comparing, deleting, exporting, download)
 
 
 def _build_card(
     context: PageContext,
     checkpoint: Checkpoint,
-    strength: gr.Slider,
+    strengths: StrengthFields,
     comparing: gr.State,
     deleting: gr.State,
     exporting: gr.State,
@@ -120,7 +121,7 @@ def _build_card(
         if is_active:
             gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
     activated = activate_it.click(
-        lambda value: activate(studio, id, value), strength,
+        lambda *values: activate(studio, id, *values), strengths.all,
         show_progress_on=[text], api_visibility="private", key=activate_it.key,
     )  # fmt: skip
     context.refresh_after(activated)
@@ -238,15 +239,23 @@ def rights_line(checkpoint: Checkpoint) -> str:
     return f"Rights of its {counted(counts.total(), 'song')}: {', '.join(parts)}"
 
 
-def strength_of(checkpoint: Checkpoint) -> float:
+def strength_of(checkpoint: Checkpoint | None) -> float:
     """Return the strength that a style is active with, else 1."""
-    return 1.0 if checkpoint.strength is None else checkpoint.strength
+    return 1.0 if checkpoint is None or checkpoint.strength is None else checkpoint.strength
+
+
+def strengths_of(checkpoint: Checkpoint | None) -> tuple[float, bool, float, float]:
+    """Return the values of `StrengthFields.all` for what a style is active with."""
+    overall = strength_of(checkpoint)
+    parts = (checkpoint.attention_strength, checkpoint.mlp_strength) if checkpoint else (None, None)
+    attention, mlp = (overall if part is None else part for part in parts)
+    return overall, parts != (None, None), attention, mlp
 
 
 def strength_panel(studio: Studio) -> tuple[dict, dict, list[dict]]:
-    """Return the panel, shown when there are styles; its button, for an active style; and the strength in use."""
+    """Return the panel, shown when there are styles; its button, for one active style; and the strengths in use."""
     active = find_active(studio)
-    offered = [offer("strength", strength_of(active) if active else 1.0)]
+    offered = [offer("strength", *strengths_of(active))]
     return gr.update(visible=bool(studio.checkpoints.list())), gr.update(interactive=active is not None), offered
 
 
@@ -263,15 +272,16 @@ def find_checkpoint(studio: Studio, id: str) -> Checkpoint | None:
 # --- actions of the buttons ------------------------------------------------------------------------------------------
 
 
-def activate(studio: Studio, id: str, strength: float) -> None:
+def activate(studio: Studio, id: str, overall: float, apart: bool, attention: float, mlp: float) -> None:
+    """Activate a style with the values of `StrengthFields.all`."""
     with user_errors():
-        studio.checkpoints.activate(id, strength)
+        studio.checkpoints.activate_mix([choice_of(id, overall, apart, attention, mlp)])
 
 
-def set_strength(studio: Studio, strength: float) -> None:
-    """Set the strength of the active style, if there is one."""
+def set_strength(studio: Studio, *strengths: Any) -> None:
+    """Set the strengths of the style that is active alone, if there is one."""
     if active := find_active(studio):
-        activate(studio, active.id, strength)
+        activate(studio, active.id, *strengths)
 
 
 def deactivate(studio: Studio, id: str) -> None:

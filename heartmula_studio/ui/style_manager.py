@@ -7,7 +7,8 @@ import gradio as gr
 
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.header import find_active, switch_off
+from heartmula_studio.ui.header import find_all_active, switch_off
+from heartmula_studio.ui.mixing import build_mixing
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
@@ -29,6 +30,7 @@ def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
         gr.HTML("<h2>Style Manager</h2>")
         to_studio = gr.Button("🎓 Training Studio", variant="primary")
         trained = gr.Radio([], label="Trained styles", elem_classes=["chips"])
+        build_mixing(context)
         builtin = gr.CheckboxGroup(
             list(studio.tags.list().builtin), label="Tags the model responds to best", elem_classes=["chips"]
         )
@@ -83,11 +85,12 @@ def own_tags(studio: Studio) -> tuple[Update, Update, list[list[str]]]:
 
 
 def trained_styles(studio: Studio) -> Update:
-    """Return the checkpoints by name, with the active one chosen."""
+    """Return the checkpoints by name, with the active one chosen; none of a mix."""
     choices = [("None, the base model", BASE)]
     choices += [(checkpoint.name, checkpoint.id) for checkpoint in studio.checkpoints.list()]
-    active = find_active(studio)
-    return gr.update(choices=choices, value=active.id if active else BASE)
+    active = find_all_active(studio)
+    ids = [style.id for style in active] or [BASE]
+    return gr.update(choices=choices, value=ids[0] if len(ids) == 1 else None)
 
 
 def choose_style(studio: Studio, id: str) -> None:

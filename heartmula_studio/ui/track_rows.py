@@ -20,7 +20,7 @@ from heartmula_studio.ui.quiet import QUIET, Quiet
 
 NUM_ROWS = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
-NO_TRACKS = html.empty("🎤", "Drop your songs here", "Five at least. Songs of one style work best.")
+NO_TRACKS = '<p class="hint">Five songs at least. Songs of one style work best.</p>'
 
 
 class Saving(Quiet):

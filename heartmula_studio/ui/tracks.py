@@ -9,6 +9,7 @@ import gradio as gr
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
+from heartmula_studio.store.views import TrackLosses
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
@@ -31,14 +32,19 @@ def build_tracks(context: PageContext) -> None:
             )  # fmt: skip
             report = gr.HTML()
             with gr.Row():
-                tokenize = gr.Button("Tokenize now", min_width=140)
+                tokenize = gr.Button("Prepare now (tokenize)", min_width=140)
+                check = gr.Button("Find wrong lyrics", min_width=140)
                 train = gr.Button("Train on these songs", variant="primary", min_width=140)
-            status = gr.HTML()
+            status, losses = gr.HTML(), gr.HTML()
         start = build_track_rows(context)
     gr.on(
         on_change(context.changes.datasets, dataset_id), partial(overview, studio), dataset_id,
-        outputs=[heading, panel, status, train], **QUIET,
+        outputs=[heading, panel, status, check, train], **QUIET,
     )  # fmt: skip
+    check.click(
+        partial(find_wrong_lyrics, studio), dataset_id, losses, show_progress_on=[losses], api_visibility="private"
+    )
+    dataset_id.change(lambda: "", outputs=losses, **QUIET)
     uploaded = drop.upload(
         partial(upload, studio), [dataset_id, drop], [report, reported], concurrency_limit=None, **QUIET
     )
@@ -49,15 +55,17 @@ def build_tracks(context: PageContext) -> None:
 
 
 def overview(studio: Studio, id: str) -> tuple:
-    """Return heading, panel, state of tokenizing, and the button to Training."""
+    """Return heading, panel, state of tokenizing, and the buttons that look for wrong lyrics and lead to Training."""
     dataset = find_dataset(studio, id)
     if dataset is None:
-        return html.empty("📦", "No dataset selected", CHOOSE), gr.update(visible=False), "", gr.update()
+        return html.empty("📦", "No dataset selected", CHOOSE), gr.update(visible=False), "", gr.update(), gr.update()
+    is_measurable = bool(dataset.audio_files) and all(song.frames is not None for song in dataset.audio_files)
     is_enough = len(dataset.audio_files) >= dataset.minimum_files
     return (
         dataset_heading(dataset),
         gr.update(visible=True),
         tokenizing_status(dataset),
+        gr.update(interactive=is_measurable),
         gr.update(interactive=is_enough),
     )
 
@@ -75,11 +83,10 @@ def tokenizing_status(dataset: Dataset) -> str:
     """Return HTML: how many songs are tokenized; training tokenizes the rest."""
     done, total = sum(song.frames is not None for song in dataset.audio_files), len(dataset.audio_files)
     if not total or done == total:
-        return html.notice("success", "All songs are tokenized.") if total else ""
-    label = f"{done} of {total} songs tokenized"
+        return html.notice("success", "All songs are prepared (tokenized).") if total else ""
     if dataset.status == "processing":
-        return html.progress(100 * done / total, label)
-    return f'<p class="hint">{label}. Training tokenizes the rest.</p>'
+        return html.progress(100 * done / total, f"{done} of {total} songs prepared")
+    return '<p class="hint">The songs are prepared (tokenized) when training starts; nothing is left to do.</p>'
 
 
 def reset_for(id: str, reported: str) -> tuple:
@@ -106,6 +113,20 @@ def upload_report(added: int, refused: list[str]) -> str:
     accepted = html.notice("success", f"{added} files added.") if added else ""
     rejected = html.notice("warning", f"{len(refused)} files were refused.") if refused else ""
     return accepted + rejected + html.lines("error", refused)
+
+
+def find_wrong_lyrics(studio: Studio, id: str) -> str:
+    """Measure how unlikely the base finds each track with its words."""
+    with user_errors():
+        return losses_html(studio.datasets.track_losses(id))
+
+
+def losses_html(losses: TrackLosses) -> str:
+    """Return the tracks with their losses, the highest first."""
+    rows = (
+        html.bar(track.filename, f"{track.loss:.4f}", track.loss / losses.tracks[0].loss) for track in losses.tracks
+    )
+    return f'<h3>The most unlikely first</h3><p class="hint">{html.escape(losses.explanation)}</p>{"".join(rows)}'
 
 
 def start_tokenizing(studio: Studio, id: str) -> None:

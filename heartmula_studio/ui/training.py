@@ -10,8 +10,8 @@ import gradio as gr
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
-from heartmula_studio.finetune.config import LoraSettings, TrainConfig
-from heartmula_studio.finetune.flat_settings import LORA_PREFIX
+from heartmula_studio.finetune.config import AdapterKind, LoraSettings, TrainConfig
+from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.settings import BUNDLED_BASE
 from heartmula_studio.store.records import Dataset, Method
 from heartmula_studio.store.views import Estimate, Health, Preset
@@ -21,7 +21,15 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.job_view import METHODS, readings
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.training_fields import ADVANCED, ATTENTION, SettingField, build_advanced
+from heartmula_studio.ui.training_fields import (
+    ADVANCED,
+    ATTENTION,
+    DECIDES,
+    GOES,
+    SettingField,
+    build_advanced,
+    left_out,
+)
 
 FIRST_STEP = "Make a dataset of at least five songs first, or try the six example clips."
 LARGE_BASE_SIZES = {"lora": "~100 MB", "full": "~6 GB"}
@@ -98,13 +106,14 @@ def _build_form(context: PageContext) -> Form:
         learning_rate = gr.Number(TrainConfig.learning_rate, label="Learning rate", step=0.00001, min_width=120)
         rank = gr.Slider(8, MAX_SLIDER_RANK, LoraSettings.rank, step=1, label="LoRA rank", min_width=160)
     with gr.Accordion("Advanced", open=False):
-        advanced, lora_column = build_advanced()
+        advanced = build_advanced()
+    decides = [method, start_from, *advanced.of(DECIDES)]
     gr.on(
-        on_change(method, start_from), lora_fields, [method, start_from], [rank, lora_column],
+        on_change(*decides), shown_fields, decides, [rank, advanced.lora, *advanced.columns.values()],
         trigger_mode="multiple", **QUIET,
     )  # fmt: skip
     gr.on(on_change(context.changes.checkpoints), partial(start_field, studio), start_from, start_from, **QUIET)
-    return Form(dataset, base, method, presets, [epochs, learning_rate, rank, start_from, *advanced])
+    return Form(dataset, base, method, presets, [epochs, learning_rate, rank, start_from, *advanced.fields])
 
 
 def start_field(studio: Studio, chosen: str | None) -> dict:
@@ -114,10 +123,10 @@ def start_field(studio: Studio, chosen: str | None) -> dict:
     return gr.update(choices=choices, value=chosen if chosen in [style.id for style in styles] else "")
 
 
-def lora_fields(method: Method, start_from: str | None) -> tuple[dict, dict]:
-    """Show the fields of a LoRA where one begins; one that is trained further stays as it was made."""
-    is_new_lora = method == "lora" and not start_from
-    return gr.update(visible=is_new_lora), gr.update(visible=is_new_lora)
+def shown_fields(method: Method, start_from: str | None, kind: AdapterKind, audio_head: bool) -> list[dict]:
+    """Show the fields of a LoRA where one begins, and of all others those that go with what was chosen."""
+    is_new_lora, refused = method == "lora" and not start_from, left_out(method, start_from, kind, audio_head)
+    return [gr.update(visible=is_new_lora)] * 2 + [gr.update(visible=name not in refused) for name in GOES]
 
 
 def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:
@@ -166,17 +175,13 @@ def dataset_label(dataset: Dataset) -> str:
 
 
 def settings_from(method: Method, values: Sequence[Any]) -> dict[str, Any]:
-    """Return the form's values as `studio.jobs.start` takes them, without empty ones and those of another method.
-
-    A style that is trained further keeps what makes its LoRA.
-    """
+    """Return the form's values as `studio.jobs.start` takes them, without empty ones and those that are not shown."""
     left = {setting.name: setting.automatic for setting in ADVANCED}
     given = {name: value for name, value in zip(NAMES, values, strict=True) if value not in (None, left.get(name))}
     if given.get("lora_target_modules") == "attention":
         given["lora_target_modules"] = list(ATTENTION)
-    if method == "full" or given.get("start_from"):
-        given = {name: value for name, value in given.items() if not name.startswith(LORA_PREFIX)}
-    return given
+    refused = left_out(method, given.get("start_from"), *(given.get(name, FREE[name].default) for name in DECIDES))
+    return {name: value for name, value in given.items() if name not in refused}
 
 
 def start_training(studio: Studio, dataset_id: str | None, method: Method, *values: Any) -> str:

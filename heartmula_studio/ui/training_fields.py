@@ -1,20 +1,25 @@
 """The fields under Advanced: each a setting of the trainer in plain words, with the field's term beside them."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
-from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.finetune.config import NOT_WITH, NOT_WITH_AUDIO_HEAD, AdapterKind
+from heartmula_studio.finetune.flat_settings import FREE, LORA, LORA_PREFIX
+from heartmula_studio.store.records import Method
 from heartmula_studio.ui import html
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
 LAYERS = (("All linear layers", "all"), ("Attention only", "attention"))
 SCHEDULES = (("Cosine, to zero", "cosine"), ("Constant", "constant"))
+KINDS = (("LoRA", "lora"), ("PiSSA", "pissa"), ("LoHa", "loha"), ("LoKr", "lokr"))
+TRACKERS = (("None", "none"), ("TensorBoard", "tensorboard"))
+SAVED = (("float32", "float32"), ("bfloat16, half the size", "bfloat16"))
 BASES = (("Automatic", ""), ("float32", "float32"), ("bfloat16", "bfloat16"), ("nf4 (4-bit)", "nf4"))
 PRECISIONS = (("Automatic", ""), ("Off (float32)", "no"), ("bf16", "bf16"), ("fp16", "fp16"))
 
-SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider
+SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider | gr.Textbox
 
 AS_SUITS, MINUS_SUITS = "0 is what suits the base.", "-1 is what suits the base."
 
@@ -36,16 +41,17 @@ class AdvancedField:
     def default(self) -> bool | int | float | str:
         return FREE[self.name].default if self.automatic is None else self.automatic
 
-    def build(self, default: Any) -> SettingField:
-        setting = FREE[self.name]
+    def build(self) -> SettingField:
+        setting, default = FREE[self.name], self.default
         info = f"{setting.help} {self.note}".rstrip()
-        with gr.Column(min_width=200):
-            if self.choices:
-                return gr.Dropdown(list(self.choices), value=default, label=self.label, info=info)
-            if setting.kind is bool:
-                return gr.Checkbox(default, label=self.label, info=info)
-            precision, step = (0, 1) if setting.kind is int else (None, 0.01)
-            return gr.Number(default, label=self.label, info=info, precision=precision, step=step)
+        if self.choices:
+            return gr.Dropdown(list(self.choices), value=default, label=self.label, info=info)
+        if setting.kind is bool:
+            return gr.Checkbox(default, label=self.label, info=info)
+        if setting.kind is str:
+            return gr.Textbox(default, label=self.label, info=info, max_lines=1)
+        precision, step = (0, 1) if setting.kind is int else (None, 0.01)
+        return gr.Number(default, label=self.label, info=info, precision=precision, step=step)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ GROUPS = (
     FieldGroup(
         "The style itself",
         (
+            AdvancedField("lora_kind", "How the change is built (adapter kind)", KINDS),
             AdvancedField("lora_alpha", "How strongly it acts (LoRA alpha)", automatic=0, note="0 is twice its rank."),
             AdvancedField("lora_rank", "Rank beyond the slider (LoRA rank)", automatic=0, note="0 is the slider's."),
             AdvancedField("lora_dropout", "Random forgetting (LoRA dropout)"),
@@ -73,6 +80,9 @@ GROUPS = (
             ),
             AdvancedField("lora_use_rslora", "Steady at high ranks (rsLoRA)"),
             AdvancedField("lora_use_dora", "Direction and size apart (DoRA)"),
+            AdvancedField("lora_audio_head", "Fine detail as well (LoRA on the audio heads)"),
+            AdvancedField("lora_rank_pattern", "Other ranks for some layers (rank pattern)"),
+            AdvancedField("lora_alpha_pattern", "Other strengths for some layers (alpha pattern)"),
         ),
         of_lora=True,
     ),
@@ -88,12 +98,14 @@ GROUPS = (
             ),
             AdvancedField("batch_size", "Pieces at once (batch size)", automatic=0, note=AS_SUITS),
             AdvancedField("gradient_accumulation_steps", "Rounds before a step (gradient accumulation)"),
+            AdvancedField("ema_decay", "Average of the last steps (EMA)"),
             AdvancedField("seed", "Random numbers (seed)"),
         ),
     ),
     FieldGroup(
         "What it hears",
         (
+            AdvancedField("trigger_word", "A word that calls the style (trigger word)"),
             AdvancedField("draws_per_epoch", "New pieces per track (draws per epoch)", automatic=-1, note=MINUS_SUITS),
             AdvancedField("min_window_sec", "Shortest piece, in seconds", automatic=0, note=AS_SUITS),
             AdvancedField("max_window_sec", "Longest piece, in seconds (window length)", automatic=0, note=AS_SUITS),
@@ -126,20 +138,55 @@ GROUPS = (
         (
             AdvancedField("state_every_steps", "Steps between saves (state)"),
             AdvancedField("max_steps", "Stop after so many steps (max steps)", automatic=0, note="0 is no limit."),
+            AdvancedField("loss_alarm", "Stop where the loss rises (early stop)", automatic=0, note="0 is never."),
+            AdvancedField("save_dtype", "Exactness of what is saved (data type)", SAVED),
+            AdvancedField("tracker", "Curves for other programs (tracking)", TRACKERS),
         ),
     ),
 )
 ADVANCED = tuple(field for group in GROUPS for field in group.fields)
 
 
-def build_advanced() -> tuple[list[SettingField], gr.Column]:
-    """Build all groups; return their fields in the order of ADVANCED, and what only a LoRA has."""
-    built: list[SettingField] = []
+OF_FULL, NOT_OF_FULL = ("save_dtype",), ("ema_decay",)
+DECIDES = ("lora_kind", "lora_audio_head")  # which other settings of a LoRA there are
+REFUSED = {name for names in (*NOT_WITH.values(), NOT_WITH_AUDIO_HEAD) for name in names}
+GOES = (*OF_FULL, *NOT_OF_FULL, *(name for name in LORA if name.removeprefix(LORA_PREFIX) in REFUSED))
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """`fields` are in the order of ADVANCED; `columns` hold those that come and go, `lora` what only a LoRA has."""
+
+    fields: list[SettingField]
+    columns: Mapping[str, gr.Column]
+    lora: gr.Column
+
+    def of(self, names: Iterable[str]) -> list[SettingField]:
+        by_name = {setting.name: field for setting, field in zip(ADVANCED, self.fields, strict=True)}
+        return [by_name[name] for name in names]
+
+
+def build_advanced() -> Advanced:
+    built, columns = [], {}
     for group in GROUPS:
         with gr.Column(elem_classes=["field-group"]) as column:
             gr.HTML(f"<h3>{html.escape(group.heading)}</h3>")
             with gr.Row():
-                built += [field.build(field.default) for field in group.fields]
+                for setting in group.fields:
+                    with gr.Column(min_width=200, visible=setting.name not in OF_FULL) as columns[setting.name]:
+                        built.append(setting.build())
         if group.of_lora:
             lora_column = column
-    return built, lora_column
+    return Advanced(built, {name: columns[name] for name in GOES}, lora_column)
+
+
+def left_out(method: Method, start_from: str | None, kind: AdapterKind, audio_head: bool) -> set[str]:
+    """Return the settings that do not go with what was chosen; a style that is trained further keeps its LoRA."""
+    if method == "full":
+        return {*LORA, *NOT_OF_FULL}
+    if start_from:
+        return {*LORA, *OF_FULL}
+    refused = {f"{LORA_PREFIX}{name}" for name in NOT_WITH[kind]}
+    if audio_head and f"{LORA_PREFIX}audio_head" not in refused:
+        refused |= {f"{LORA_PREFIX}{name}" for name in NOT_WITH_AUDIO_HEAD}
+    return refused | set(OF_FULL)

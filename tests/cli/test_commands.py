@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import pytest
 import soundfile
 
-from heartmula_studio.cli import datasets, main, rungs
+from heartmula_studio.cli import auditions, datasets, main, rungs
 from heartmula_studio.cli.arguments import parse_arguments
 from heartmula_studio.cli.commands import train_config
 from heartmula_studio.codec.tags import read_tags
@@ -32,11 +33,24 @@ def run(*arguments) -> int:
 def test_help_names_every_command():
     command = [sys.executable, "-m", "heartmula_studio", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for name in ("demo", "train", "generate", "roundtrip", "tokenize", "detokenize", "dataset", "rungs", "check"):
+    for name in (
+        "demo",
+        "train",
+        "generate",
+        "roundtrip",
+        "tokenize",
+        "detokenize",
+        "dataset",
+        "rungs",
+        "auditions",
+        "check",
+    ):
         assert f"    {name}" in shown
 
 
-@pytest.mark.parametrize(("command", "actions"), [("dataset", datasets.ACTIONS), ("rungs", rungs.ACTIONS)])
+@pytest.mark.parametrize(
+    ("command", "actions"), [("dataset", datasets.ACTIONS), ("rungs", rungs.ACTIONS), ("auditions", auditions.ACTIONS)]
+)
 def test_a_command_offers_the_actions_that_it_has(command, actions, capsys):
     with pytest.raises(SystemExit):
         run(command, "--help")
@@ -97,7 +111,7 @@ def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
 def trained(tmp_path_factory):
     """The folder of a short training."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    options = ("--tags", "techno", "--max-steps", 2, "--rank", 4, "--window", 2)
+    options = ("--tags", "techno", "--preset", "fast", "--max-steps", 2, "--rank", 4, "--window", 2)
     assert run("train", SONGS[0].parent, "--out", folder, *options) == 0
     return folder
 
@@ -105,10 +119,18 @@ def trained(tmp_path_factory):
 def test_train_then_generate_in_the_style(trained, tmp_path):
     checkpoint = trained / "checkpoints" / "last"
     assert (checkpoint / "adapter_model.safetensors").is_file()
-    assert json.loads((trained / "config.json").read_text())["learning_rate_factor"] == 12  # nano's
-    song = tmp_path / "song.wav"
-    assert run("generate", song, "--tags", "techno", "--seconds", 2, "--seed", 1, "--style", checkpoint) == 0
-    assert json.loads(song.with_name("song.wav.json").read_text())["style"]["layers_changed"] > 0
+    config = TrainConfig.load(trained / "config.json")
+    assert config.learning_rate_factor == 12  # nano's
+    assert (config.lora.rank, config.lora.alpha, config.max_steps) == (4, 8, 2), "options count more than the preset"
+    assert config.epochs > TrainConfig.epochs, "the preset's, for songs of three seconds"
+    other = shutil.copytree(checkpoint, tmp_path / "other")
+    song, options = tmp_path / "song.wav", ("--tags", "techno", "--seconds", 2, "--seed", 1)
+    strengths = ("--strength", 0.5, "--strength", 1, "--mlp-strength", 0)
+    assert run("generate", song, *options, "--style", checkpoint, "--style", other, *strengths) == 0
+    styles = json.loads(song.with_name("song.wav.json").read_text())["styles"]
+    assert [(style["strength"], style["mlp_strength"]) for style in styles] == [(0.5, 0), (1, 0)]
+    assert min(style["layers_changed"] for style in styles) > 0
+    assert run("generate", song, *options, "--style", checkpoint, *strengths) == 2
 
 
 def test_a_style_is_trained_further_in_a_run_of_its_own(trained, tmp_path):

@@ -1,8 +1,10 @@
-"""A job's checkpoints from a shell."""
+"""A job's checkpoints, and blind auditions of them, from a shell."""
 
+import re
 import zipfile
 
 import pytest
+import soundfile
 
 from heartmula_studio.cli import main
 from heartmula_studio.store.store import Store
@@ -31,3 +33,22 @@ def test_rungs_are_listed_marked_kept_and_written(job, tmp_path, capsys):
 def test_a_rung_that_is_not_there_is_said(job, capsys):
     assert main(["rungs", "keep", job.id, "3"]) == 2
     assert "step 3" in capsys.readouterr().err
+
+
+def test_a_blind_audition_from_the_order_to_listen_in_to_the_result(job, tmp_path, capsys):
+    out = tmp_path / "blind"
+    start = ["auditions", "start", job.id, "4", "--trials", "3", "--out", str(out)]
+    assert main(start) == 0
+    *order, last = capsys.readouterr().out.splitlines()
+    assert order == [str(out / f"{trial:02d}-{side}.flac") for trial in (1, 2, 3) for side in "ab"]
+    songs = [soundfile.read(path)[0] for path in order]
+    assert not any((a == b).all() for a, b in zip(songs[::2], songs[1::2], strict=True))
+    assert main(start) == 7
+    id = last.partition(":")[0]
+    assert main(["auditions", "vote", job.id, id, "a"]) == 0
+    assert "1 of 3 votes" in capsys.readouterr().out
+    assert main(["auditions", "vote", job.id, id, "a", "b", "a"]) == 7
+    assert main(["auditions", "vote", job.id, id, "a", "b"]) == 0
+    capsys.readouterr()
+    assert main(["auditions", "list", job.id]) == 0
+    assert re.fullmatch(rf"{id}  step 4  You told it from the base in \d of 3\. .*\n", capsys.readouterr().out)

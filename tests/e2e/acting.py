@@ -56,3 +56,9 @@ def generate_song(page: Page, seconds: int = 5) -> None:
     length.fill(str(seconds))
     length.press("Tab")
     page.get_by_role("button", name="Generate", exact=True).click()
+
+
+def choose_option(page: Page, field: str, option: str) -> None:
+    """Choose what begins with `option` in a list; its label is exactly `field`."""
+    page.get_by_label(field, exact=True).locator("visible=true").click()
+    page.get_by_role("option", name=re.compile(f"^{re.escape(option)}")).click()

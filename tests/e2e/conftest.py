@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.hub_endpoint import HubEndpoint, hub_endpoint
 from tests.studio_server import Server, running_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -98,9 +99,17 @@ def page(new_page) -> Page:
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory) -> Iterator[Server]:
+def hub() -> Iterator[HubEndpoint]:
+    """What `studio` takes for the Hugging Face Hub."""
+    with hub_endpoint() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def studio(hub, tmp_path_factory) -> Iterator[Server]:
     """For all tests that only need some page; each finds there what others have left."""
-    with running_server(tmp_path_factory.mktemp("studio") / "data") as server:
+    folder = tmp_path_factory.mktemp("studio")
+    with running_server(folder / "data", **hub.environment, HF_HOME=str(folder / "hf")) as server:
         yield server
 
 

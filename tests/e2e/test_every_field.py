@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
-from tests.e2e.acting import go_to
+from tests.e2e.acting import choose_option, go_to
 from tests.e2e.conftest import PATIENCE_MS, USUAL
 from tests.e2e.driving import open_page
 from tests.e2e.fields import Field, edit, find_fields, read_fields
@@ -31,13 +31,21 @@ NOT_EDITED = {
     "Dataset": "names the files that arrive",
     "Start from": "takes the fields of a LoRA away, and follows the styles that come and go",
     "🔥 Full": "takes the fields of a LoRA away: chosen after they were edited",
+    "How the change is built": "takes fields away: chosen after they were edited",
+    "Fine detail as well": "takes fields away",
 }
 OPENED_BY = {
     "Create": ["Advanced"],
-    "Dataset": ["✏️ Edit", "Import a dataset", "Export this dataset"],
+    "Dataset": [
+        "✏️ Edit",
+        "Import a dataset",
+        "Export this dataset",
+        "Publish on the Hugging Face Hub",
+        "Datasets on the Hugging Face Hub",
+    ],
     "Training": ["Advanced"],
     "Jobs": ["Clone…"],
-    "Models": ["Compare"],
+    "Models": ["Compare", "Export…", "Publish on the Hugging Face Hub", "Styles on the Hugging Face Hub"],
 }
 PANELS = {"Dataset": "Save", "Jobs": "Start the clone", "Models": "Make both"}  # the button in a panel that was opened
 NUM_SONGS = 6  # of the examples
@@ -254,6 +262,12 @@ def check_training(page: Page, busy: Busy) -> None:
     expect(alpha).to_be_hidden()
     page.get_by_role("radio", name="LoRA").check()
     expect(alpha).to_have_value(typed)
+    dora = page.get_by_label("(DoRA)")
+    was_ticked = dora.is_checked()
+    choose_option(page, "How the change is built (adapter kind)", "LoHa")
+    expect(dora).to_be_hidden()
+    choose_option(page, "How the change is built (adapter kind)", "LoRA")
+    expect(dora).to_be_checked(checked=was_ticked)
 
 
 def check_jobs(page: Page, busy: Busy) -> None:
@@ -271,7 +285,7 @@ def check_jobs(page: Page, busy: Busy) -> None:
 
 
 def check_models(page: Page, busy: Busy) -> None:
-    strength = page.get_by_label("Strength").locator("visible=true").last.input_value()
+    strength = page.get_by_label(re.compile(r"\bStrength$")).locator("visible=true").last.input_value()
     page.get_by_role("button", name="Set strength").click()
     wait_until(lambda: float(strength) in [style["strength"] for style in busy.get("/training/checkpoints")])
     page.locator("input[type=file]").last.set_input_files(str(busy.adapter))

@@ -43,6 +43,7 @@ def test_quick_start(page, studio):
     expect(page.get_by_text("5 files", exact=True).last).to_be_visible()
 
     see_what_will_not_fit(page)
+    see_what_is_too_little(page)
     start_quick_training(page)
     expect(page.get_by_text(re.compile(r"Loss: \d\.\d{4}")).first).to_be_visible(timeout=TRAINING_MS)
     expect(page.locator("svg.chart, .chart svg").first).to_be_visible()
@@ -53,6 +54,7 @@ def test_quick_start(page, studio):
     expect(page.get_by_text("Song", exact=True).last).to_be_visible(timeout=TRAINING_MS)
     assert httpx.get(f"{studio.url}/health").json()["active_checkpoint"]
     assert loudness(*newest_songs(studio.url, 1)) > AUDIBLE
+    find_wrong_lyrics(page)
     go_to(page, "Models")
     press_while_cards_change(page, studio.url)
     expect(page.locator(".active-style")).to_contain_text("none, the base model")
@@ -71,6 +73,28 @@ def see_what_will_not_fit(page: Page) -> None:
     batch_size.fill("1")
     batch_size.press("Tab")
     expect(page.get_by_text("Fits on this machine")).to_be_visible()
+
+
+def see_what_is_too_little(page: Page) -> None:
+    """So few epochs that nothing would be heard; the button beside the warning sets as many as are."""
+    epochs = page.get_by_role("spinbutton", name="Epochs").locator("visible=true")
+    epochs.fill("1")
+    epochs.press("Tab")
+    expect(page.get_by_text(re.compile(r"\d+ steps: too few to hear\."))).to_be_visible()
+    for preset in ("Fast", "Thorough"):
+        expect(page.get_by_role("button", name=re.compile(rf"{preset}: [\d,]+ steps, "))).to_be_visible()
+    page.get_by_role("button", name="Set Balanced").click()
+    expect(page.get_by_text("too few to hear")).to_be_hidden()
+    assert int(epochs.input_value()) > 1
+
+
+def find_wrong_lyrics(page: Page) -> None:
+    """The base's loss on each track, the highest first; possible once the songs are tokenized."""
+    go_to(page, "Dataset")
+    page.get_by_role("button", name="Find wrong lyrics").click()
+    expect(page.locator(".bar:visible")).to_have_count(5, timeout=TRAINING_MS)
+    losses = [float(line.split()[-1]) for line in page.locator(".bar:visible").all_inner_texts()]
+    assert losses == sorted(losses, reverse=True)
 
 
 def press_while_cards_change(page: Page, url: str) -> None:

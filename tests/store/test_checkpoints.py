@@ -8,7 +8,7 @@ import pytest
 
 from heartmula_studio.errors import CheckpointMissingError, ConflictError, NotFoundError, StorageError
 from heartmula_studio.store.archives import unpack
-from heartmula_studio.store.checkpoints import StyleChoice
+from heartmula_studio.store.records import StyleChoice
 from heartmula_studio.store.store import Store
 from tests.store.conftest import checkpoint_record
 

@@ -57,6 +57,11 @@ def test_a_song_comes_back_with_its_receipt_in_the_active_style(client, seen):
     assert soundfile.info(path).duration == pytest.approx(receipt["duration_sec"], abs=0.1)
     assert (receipt["style"]["id"], receipt["request"]["seed"]) == (checkpoint_id, 7)
     assert not client.predict(checkpoint_id, api_name="/deactivate")["is_active"]
+    mix = {checkpoint_id: {"strength": 0.5, "mlp_strength": 0}}
+    _, receipt = client.predict("fast", duration_sec=1.0, styles=mix, api_name="/generate")
+    assert [(style["strength"], style["mlp_strength"]) for style in receipt["styles"]] == [(0.5, 0)]
+    with pytest.raises(AppError, match="'loudness'"):
+        client.predict({checkpoint_id: {"loudness": 1}}, api_name="/activate_mix")
 
 
 def test_a_song_in_a_style_of_its_own_and_two_compared(client, seen):

@@ -2,10 +2,11 @@
 
 import dataclasses
 import re
+from typing import get_args
 
 import pytest
 
-from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, TrainConfig
+from heartmula_studio.finetune.config import TRANSFORMER_LINEARS, AdapterKind, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE, with_settings
 from heartmula_studio.store.views import Estimate, Problem
 from heartmula_studio.ui.training import (
@@ -37,8 +38,8 @@ def test_an_untouched_form_is_the_trainers_defaults(method):
     assert untouched == TrainConfig(method=method)
 
 
-def test_every_setting_has_a_name_that_the_studio_takes():
-    assert set(NAMES) <= set(FREE)
+def test_every_setting_has_a_field():
+    assert set(NAMES) == set(FREE)
 
 
 def test_every_choice_is_one_that_the_trainer_takes():
@@ -119,6 +120,15 @@ def test_a_rank_alone_brings_twice_its_alpha():
 
 def test_an_emptied_field_is_left_to_the_studio():
     assert "epochs" not in settings_from("lora", filled(epochs=None))
+
+
+@pytest.mark.parametrize("kind", get_args(AdapterKind))
+def test_a_kind_is_asked_for_only_with_what_goes_with_it(kind):
+    """Everything is ticked: what is not shown with this kind does not arrive, and the trainer takes the rest."""
+    ticked = {"lora_use_dora": True, "lora_use_rslora": True, "lora_dropout": 0.1, "lora_audio_head": True}
+    config = with_settings(TrainConfig(), settings_from("lora", filled(lora_kind=kind, **ticked)))
+    assert (config.lora.kind, config.lora.audio_head) == (kind, kind == "lora")
+    assert config.lora.use_rslora is (kind in ("lora", "pissa"))
 
 
 def test_a_full_fine_tune_has_no_settings_of_a_lora():

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heartmula_studio.errors import ConflictError, InvalidInputError, StorageError
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.store.archives import offered_styles
-from heartmula_studio.store.checkpoints import StyleChoice
-from heartmula_studio.store.records import Checkpoint
+from heartmula_studio.store.records import Checkpoint, StyleChoice
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch

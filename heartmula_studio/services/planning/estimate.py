@@ -56,9 +56,15 @@ class Estimator:
 
     def estimate(self, dataset: Dataset, config: TrainConfig) -> Estimate:
         """Say what training on a dataset, as it is now, would take. Raises AudioMissingError, CheckpointError."""
+        problems = problems_with(dataset, config, num_processes(self._accelerate_config))
+        sources = [song_source(self._store, dataset, file) for file in dataset.audio_files]
+        found = self.estimate_of(sources, config)
+        return replace(found, problems=(*problems, *found.problems))
+
+    def estimate_of(self, sources: Sequence[JobTrack], config: TrainConfig) -> Estimate:
+        """Say what training on these tracks would take. Raises CheckpointError."""
         base, device = self._runtime.base, str(self._runtime.device)
         processes = num_processes(self._accelerate_config)
-        sources = [song_source(self._store, dataset, file) for file in dataset.audio_files]
         frames = self._known_frames(sources)
         songs = [as_track(song, frames[song.filename] or frames_of(song.duration_sec)) for song in sources]
         work = measure_work(songs, config, base, processes)
@@ -77,7 +83,7 @@ class Estimator:
             memory_bytes=training_bytes(config, base, longest_sec, device),
             device_memory_bytes=total_bytes(device),
             device=device,
-            problems=(*problems_with(dataset, config, processes), *work.problems),
+            problems=work.problems,
         )
         return replace(estimate, problems=(*estimate.problems, *shortages(estimate, config, base, longest_sec)))
 

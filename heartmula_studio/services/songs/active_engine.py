@@ -17,8 +17,7 @@ from heartmula_studio.generate.strength import Strength, check_strength
 from heartmula_studio.generate.style import StyleFolder, check_fit, check_values, require_mixable
 from heartmula_studio.services.library.checkpoint_import import called
 from heartmula_studio.services.library.style_provenance import style_provenance
-from heartmula_studio.store.checkpoints import StyleChoice
-from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE
+from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE, Generation, StyleChoice
 from heartmula_studio.store.store import Store
 
 DEFAULT_STRENGTH = 1.0
@@ -40,32 +39,27 @@ class ActiveEngine:
         Raises NotFoundError, InvalidInputError for styles that cannot be mixed, and CheckpointError where one is
         damaged or of another base.
         """
-        folders = []
-        for choice in styles:
-            with self._by_name(choice.id) as folder:
-                style = self._check_checkpoint(folder, strength_of(choice))
-                if style.adapter:
-                    check_values(style)
-                folders.append(style)
-        require_mixable(folders)
+        self._check(styles, with_values=True)
         self._store.checkpoints.set_active_styles(styles)
 
-    def check(self, style: str, strength: float | None) -> None:
-        """Look whether a song can be asked for in a style ("active", "base" or a checkpoint's id), loading nothing.
+    def check(self, style: str, strength: float | None, styles: Sequence[StyleChoice] = ()) -> None:
+        """Look whether a song can be asked for in a style ("active", "base", a checkpoint's id), or in a mix of styles.
 
-        Raises NotFoundError, InvalidInputError, and CheckpointError where it is damaged or of another base.
+        Loads nothing. Raises NotFoundError, InvalidInputError, and CheckpointError where one is damaged or of another
+        base.
         """
-        if style not in (ACTIVE_STYLE, BASE_STYLE):
-            with self._by_name(style) as folder:
-                self._check_checkpoint(folder, Strength(DEFAULT_STRENGTH if strength is None else strength))
+        if styles:
+            self._check(styles)
+        elif style not in (ACTIVE_STYLE, BASE_STYLE):
+            self._check([one(style, strength)])
         elif strength is not None:
             raise InvalidInputError(
                 f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
             )
 
     @contextmanager
-    def in_style(self, style: str = ACTIVE_STYLE, strength: float | None = None) -> Iterator[Engine]:
-        """Yield the engine in a style for one song, loading what is missing; others wait.
+    def in_style_of(self, song: Generation) -> Iterator[Engine]:
+        """Yield the engine in the style that a song was asked for in, loading what is missing; others wait.
 
         Raises CheckpointError, InvalidInputError and OutOfMemoryError. Where the engine turns out unable to make a song
         in the chosen style, in the block too, the choice is taken back, and the error says so.
@@ -73,7 +67,7 @@ class ActiveEngine:
         with self._lock:
             if self._engine is None:
                 self._engine = Engine.load(self._runtime.base_name, str(self._runtime.device))
-            wanted = self._wanted(style, strength)
+            wanted = self._wanted(song)
             if not wanted:
                 self._engine.deactivate()
                 yield self._engine
@@ -83,9 +77,20 @@ class ActiveEngine:
                 for choice in wanted:
                     style_provenance(self._store, self._runtime.base, choice.id)
                 self._make_way(self._engine, folders)
-                with self._taken_back(wanted, style):
+                with self._taken_back(wanted, song.style):
                     self._put_on(self._engine, folders, [strength_of(choice) for choice in wanted])
                     yield self._engine
+
+    def _check(self, styles: Sequence[StyleChoice], with_values: bool = False) -> None:
+        """Raise what speaks against these styles at once; a full checkpoint's values are never read here."""
+        folders = []
+        for choice in styles:
+            with self._by_name(choice.id) as folder:
+                style = self._check_checkpoint(folder, strength_of(choice))
+                if with_values and style.adapter:
+                    check_values(style)
+                folders.append(style)
+        require_mixable(folders)
 
     def _check_checkpoint(self, folder: Path, strength: Strength) -> StyleFolder:
         style = check_fit(folder, describe_base(self._runtime.base))
@@ -99,10 +104,12 @@ class ActiveEngine:
         with called(folder, self._store.checkpoints.get(checkpoint_id).name):
             yield folder
 
-    def _wanted(self, style: str, strength: float | None) -> tuple[StyleChoice, ...]:
-        if style == ACTIVE_STYLE:
+    def _wanted(self, song: Generation) -> tuple[StyleChoice, ...]:
+        if song.style == ACTIVE_STYLE:
             return self._store.checkpoints.active_styles()
-        return () if style == BASE_STYLE else (StyleChoice(style, DEFAULT_STRENGTH if strength is None else strength),)
+        if song.style == BASE_STYLE:
+            return ()
+        return song.styles or (one(song.style, song.style_strength),)
 
     def _for_song(self, checkpoint_id: str) -> AbstractContextManager[Path]:
         """As `_by_name`, of a style that was there when the song was asked for."""
@@ -137,6 +144,10 @@ class ActiveEngine:
 
 def folders_of(engine: Engine) -> list[Path]:
     return [active.style.folder.path for active in engine.active_styles]
+
+
+def one(id: str, strength: float | None) -> StyleChoice:
+    return StyleChoice(id, DEFAULT_STRENGTH if strength is None else strength)
 
 
 def strength_of(choice: StyleChoice) -> Strength:

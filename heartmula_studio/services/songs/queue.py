@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +22,7 @@ from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.zero_gpu import on_zero_gpu
 from heartmula_studio.store.generations import checked_format
-from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, utc_now
+from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, StyleChoice, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
@@ -50,7 +50,7 @@ class OwnedSong:
 class GenerationQueue:
     """First come, first served. Any thread may call any method.
 
-    engine_in: yields the engine in a style of a strength, and may raise StudioError. `runtime` says on which device it
+    engine_in: yields the engine in the style of a song, and may raise StudioError. `runtime` says on which device it
     is, or will be: whether it can be loaded is weighed up before it is.
     """
 
@@ -59,7 +59,7 @@ class GenerationQueue:
         store: Store,
         devices: Devices,
         runtime: "Lazy[Runtime]",
-        engine_in: "Callable[[str, float | None], AbstractContextManager[Engine]]",
+        engine_in: "Callable[[Generation], AbstractContextManager[Engine]]",
     ):
         self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
         self._owned: deque[OwnedSong] = deque()
@@ -83,9 +83,14 @@ class GenerationQueue:
             self._owned.popleft().owner.close()
 
     def submit(
-        self, request: "SongRequest", format: str = "wav", style: str = ACTIVE_STYLE, strength: float | None = None
+        self,
+        request: "SongRequest",
+        format: str = "wav",
+        style: str = ACTIVE_STYLE,
+        strength: float | None = None,
+        styles: Sequence[StyleChoice] = (),
     ) -> Generation:
-        """Queue a song in a style that was checked. Raises InvalidInputError for another format, StorageError."""
+        """Queue a song in styles that were checked. Raises InvalidInputError for another format, StorageError."""
         song = Generation(
             self._store.generations.new_id(),
             dataclasses.asdict(request),
@@ -93,6 +98,7 @@ class GenerationQueue:
             utc_now(),
             style=style,
             style_strength=strength,
+            styles=tuple(styles),
         )
         held: list[BinaryIO | None] = []
         song = self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
@@ -164,7 +170,7 @@ class GenerationQueue:
     def _compose(self, song: Generation) -> "GeneratedSong":
         from heartmula_studio.generate.request import SongRequest
 
-        with self._engine_in(song.style, song.style_strength) as engine:
+        with self._engine_in(song) as engine:
             self._is_loaded = True
             report = Reporter(self._store, song.id)
             return engine.make_song(

@@ -1,15 +1,23 @@
 """Songs: asked for, made one after the other, and handed out in the format that is wanted."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heartmula_studio.errors import ConflictError, StudioError
+from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.queue import GenerationQueue
-from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE, UNDER_WAY, Generation
+from heartmula_studio.store.records import (
+    ACTIVE_STYLE,
+    BASE_STYLE,
+    MIX_STYLE,
+    UNDER_WAY,
+    Generation,
+    StyleChoice,
+)
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
@@ -22,7 +30,7 @@ class SongService:
 
     def __init__(self, store: Store, devices: Devices, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
         self._store, self._engine = store, engine
-        self._queue = GenerationQueue(store, devices, runtime, lambda *style: engine.get().in_style(*style))
+        self._queue = GenerationQueue(store, devices, runtime, lambda song: engine.get().in_style_of(song))
 
     def open(self) -> None:
         """Make songs in the background from now on."""
@@ -37,16 +45,25 @@ class SongService:
         self._queue.close()
 
     def generate(
-        self, request: SongRequest, format: str = "wav", style: str = ACTIVE_STYLE, strength: float | None = None
+        self,
+        request: SongRequest,
+        format: str = "wav",
+        style: str = ACTIVE_STYLE,
+        strength: float | None = None,
+        styles: Sequence[StyleChoice] = (),
     ) -> Generation:
         """Queue a song.
 
         style: "active" is what is active when its turn comes, "base" the base alone, else a checkpoint's id, which is
-        then used for this song only, at `strength` (1 unless given).
-        Raises InvalidInputError, NotFoundError, and CheckpointError where the style does not fit the base.
+        then used for this song only, at `strength` (1 unless given). styles: several for this song only, whose changes
+        add up; then without `style` and `strength`.
+        Raises InvalidInputError, NotFoundError, and CheckpointError where a style does not fit the base.
         """
-        self._engine.get().check(style, strength)
-        return self._queue.submit(request, format, style, strength)
+        if styles:
+            require_alone(style, strength)
+            style = MIX_STYLE
+        self._engine.get().check(style, strength, styles)
+        return self._queue.submit(request, format, style, strength, styles)
 
     def compare(
         self, checkpoint_id: str, request: SongRequest, format: str = "wav", strength: float | None = None
@@ -98,3 +115,11 @@ class SongService:
     def list(self) -> list[Generation]:
         """All songs asked for, oldest first."""
         return self._store.generations.list()
+
+
+def require_alone(style: str, strength: float | None) -> None:
+    """Raise InvalidInputError where one style is asked for beside several."""
+    if style != ACTIVE_STYLE or strength is not None:
+        raise InvalidInputError(
+            "The song has both style or strength, and styles.", "Give each style with its strength in styles alone."
+        )

@@ -59,7 +59,7 @@ def serve(store, engine):
     """serve() → a started queue, as each server has one."""
     queues = []
 
-    def start(engine_in=lambda style, strength: nullcontext(engine)):
+    def start(engine_in=lambda song: nullcontext(engine)):
         queues.append(GenerationQueue(store, Devices(store), BUNDLED, engine_in))
         queues[-1].open()
         queues[-1].recover()

@@ -1,0 +1,103 @@
+"""Several styles at once, each with its strength, and with that of its attention and MLP layers apart.
+
+The number of rows is fixed: a row that is drawn anew would lose what was set there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+import gradio as gr
+
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.generate.strength import MAX_STRENGTH
+from heartmula_studio.store.records import StyleChoice
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.page_context import PageContext, user_errors
+from heartmula_studio.ui.quiet import QUIET
+
+NUM_ROWS = 4
+STEP = 0.05
+APART_INFO = "Attention: what follows on what. MLP: how it sounds. Try 0 for one of them."
+Values = Sequence[float | bool]
+
+
+@dataclass(frozen=True)
+class StrengthFields:
+    """A strength, and whether attention and MLP layers have one of their own."""
+
+    overall: gr.Slider
+    apart: gr.Checkbox
+    attention: gr.Slider
+    mlp: gr.Slider
+
+    @property
+    def all(self) -> list[gr.components.Component]:
+        return list(vars(self).values())
+
+
+def build_strength(label: str, info: str | None = None) -> StrengthFields:
+    overall = gr.Slider(0, MAX_STRENGTH, 1, step=STEP, label=label, info=info, interactive=True)
+    apart = gr.Checkbox(False, label="Attention and MLP layers apart", info=APART_INFO)
+    with gr.Row(visible=False) as parts:
+        attention, mlp = (
+            gr.Slider(0, MAX_STRENGTH, 1, step=STEP, label=label, interactive=True, min_width=140)
+            for label in ("Attention strength", "MLP strength")
+        )
+    apart.change(lambda ticked: gr.update(visible=ticked), apart, parts, **QUIET)
+    return StrengthFields(overall, apart, attention, mlp)
+
+
+def choice_of(id: str, overall: float, apart: bool, attention: float, mlp: float) -> StyleChoice:
+    """Return a style with what `StrengthFields.all` hold."""
+    return StyleChoice(id, overall, attention, mlp) if apart else StyleChoice(id, overall)
+
+
+def build_mixing(context: PageContext) -> None:
+    studio = context.studio
+    with gr.Accordion("Mix styles", open=False, visible=False) as panel:
+        chosen = gr.Dropdown([], multiselect=True, max_choices=NUM_ROWS, label="Styles to mix", info="LoRA styles.")
+        rows, fields = [], []
+        for _ in range(NUM_ROWS):
+            with gr.Column(visible=False, elem_classes=["field-group"]) as row:
+                fields.append(build_strength("Strength"))
+            rows.append(row)
+        start = gr.Button("Make songs with this mix", variant="primary")
+    overall = [row.overall for row in fields]
+    chosen.change(partial(shown_rows, studio), chosen, [*rows, *overall], **QUIET)
+    gr.on(on_change(context.changes.checkpoints), partial(mixable, studio), chosen, [panel, chosen], **QUIET)
+    values = chain.from_iterable(row.all for row in fields)
+    mixed = start.click(lambda ids, *values: mix(studio, ids, values), [chosen, *values], **QUIET)
+    context.refresh_after(mixed)
+
+
+def shown_rows(studio: Studio, ids: Sequence[str]) -> list[dict]:
+    """Return updates of all rows, and of their first sliders, which say whose they are."""
+    names = {style.id: style.name for style in studio.checkpoints.list()}
+    shown = [names.get(id) for id in ids] + [None] * (NUM_ROWS - len(ids))
+    return [gr.update(visible=name is not None) for name in shown] + [
+        gr.update(label=f"Strength of {name}") if name else gr.skip() for name in shown
+    ]
+
+
+def mixable(studio: Studio, chosen: Sequence[str]) -> tuple[dict, dict]:
+    """Return the panel, shown where there are two styles to mix, and the choices; what is chosen stays."""
+    styles = [style for style in studio.checkpoints.list() if style.method == "lora"]
+    ids = [style.id for style in styles]
+    left = [id for id in chosen if id in ids]
+    value = {} if len(left) == len(chosen) else {"value": left}  # not sent in vain: one may just have been added
+    choices = gr.update(choices=[(style.name, style.id) for style in styles], **value)
+    return gr.update(visible=len(styles) > 1), choices
+
+
+def mix(studio: Studio, ids: Sequence[str], values: Values) -> None:
+    """Make every song from now on in these styles; `values` are those of all rows."""
+    size = len(values) // NUM_ROWS
+    rows = [values[start : start + size] for start in range(0, len(values), size)]
+    with user_errors():
+        if len(ids) < 2:
+            raise InvalidInputError("A mix needs two styles.", "Choose two or more.")
+        studio.checkpoints.activate_mix([choice_of(id, *row) for id, row in zip(ids, rows, strict=False)])
+    gr.Info("Every song from now on has this mix.", title="Activated")
