@@ -4,6 +4,7 @@ import shutil
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from heartmula_studio.arch.checkpoints import root_of
 from heartmula_studio.cli.auditions import auditions
@@ -38,6 +39,8 @@ from heartmula_studio.generate.strength import Strength
 from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.settings import Settings
+
+Value = TypeVar("Value")
 
 
 def tokenize(arguments: Namespace) -> int:
@@ -153,21 +156,21 @@ def mixed_styles(arguments: Namespace) -> list[tuple[Path, Strength]]:
     """The styles that were given, each with its strength. Raises CheckpointMissingError, InvalidInputError."""
     if missing := [folder for folder in arguments.style if not folder.is_dir()]:
         raise CheckpointMissingError(f"There is no folder {missing[0]}.", "Give the folder of a learnt style.")
-    overall, attention, mlp = (
-        one_for_each(getattr(arguments, name), name, len(arguments.style), left_out)
-        for name, left_out in (("strength", 1.0), ("attention_strength", None), ("mlp_strength", None))
-    )
-    return [(folder, Strength(*parts)) for folder, *parts in zip(arguments.style, overall, attention, mlp, strict=True)]
+    count = len(arguments.style)
+    overall = one_for_each(arguments.strength or [1.0], "--strength", count)
+    attention = one_for_each(arguments.attention_strength or [None], "--attention-strength", count)
+    mlp = one_for_each(arguments.mlp_strength or [None], "--mlp-strength", count)
+    strengths = [Strength(*parts) for parts in zip(overall, attention, mlp, strict=True)]
+    return list(zip(arguments.style, strengths, strict=True))
 
 
-def one_for_each(given: Sequence[float], name: str, count: int, left_out: float | None) -> list[float | None]:
-    """One value for each of `count` styles. Raises InvalidInputError for a number of values that fits nothing."""
-    if len(given) in (0, 1):
-        return list(given or [left_out]) * count
-    if len(given) != count:
-        said = f"--{name.replace('_', '-')} was given {len(given)} times."
-        raise InvalidInputError(said, f"Give it once, or for each of {count} styles.")
-    return list(given)
+def one_for_each(given: Sequence[Value], flag: str, count: int) -> list[Value]:
+    """Return one value for each of `count` styles. Raises InvalidInputError for a number that fits nothing."""
+    if len(given) not in (1, count):
+        raise InvalidInputError(
+            f"{flag} was given {len(given)} times.", f"Give it once, or once for each style (--style, {count} times)."
+        )
+    return [*given] * (count if len(given) == 1 else 1)
 
 
 def prior_songs(arguments: Namespace) -> int:

@@ -21,7 +21,7 @@ ALARMS = {
 
 def ladder_value(ladder: LadderView, auditions: Sequence[dict[str, Any]], sound_of: SoundOf) -> dict[str, Any]:
     """Return what `ladder.js` draws. auditions: of `audition_value`."""
-    songs = {song.number: song for rung in ladder.rungs for song in rung.previews}
+    songs = {song.number: song for song in shown_songs(ladder.rungs)}
     return {
         "job": ladder.job_id,
         "reason": ladder.reason or FIRST_RUNG,
@@ -33,9 +33,16 @@ def ladder_value(ladder: LadderView, auditions: Sequence[dict[str, Any]], sound_
     }
 
 
+def shown_songs(rungs: Sequence[Rung]) -> list[PreviewSong]:
+    """Return what rungs have; until one has all its songs, what any has. The base may have more, as a yardstick."""
+    whole = [song for rung in rungs if rung.figures and not rung.is_base for song in rung.previews]
+    return whole or [song for rung in rungs for song in rung.previews]
+
+
 def song_line(song: PreviewSong) -> str:
     """ "Song 1: techno, fast · seed 1"."""
-    return f"Song {song.number + 1}: {song.tags or 'without tags'} · seed {song.seed}"
+    tags = ", ".join(tag.strip() for tag in song.tags.split(","))
+    return f"Song {song.number + 1}: {tags or 'without tags'} · seed {song.seed}"
 
 
 def rung_value(rung: Rung, numbers: Sequence[int], sound_of: SoundOf) -> dict[str, Any]:

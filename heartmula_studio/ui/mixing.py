@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import gradio as gr
 
@@ -21,7 +22,6 @@ from heartmula_studio.ui.quiet import QUIET
 NUM_ROWS = 4
 STEP = 0.05
 APART_INFO = "Attention: what follows on what. MLP: how it sounds. Try 0 for one of them."
-Values = Sequence[float | bool]
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,13 @@ def mixable(studio: Studio, chosen: Sequence[str]) -> tuple[dict, dict]:
     styles = [style for style in studio.checkpoints.list() if style.method == "lora"]
     ids = [style.id for style in styles]
     left = [id for id in chosen if id in ids]
-    value = {} if len(left) == len(chosen) else {"value": left}  # not sent in vain: one may just have been added
-    choices = gr.update(choices=[(style.name, style.id) for style in styles], **value)
+    choices: dict = gr.update(choices=[(style.name, style.id) for style in styles])
+    if len(left) < len(chosen):  # not sent in vain: one may just have been added
+        choices["value"] = left
     return gr.update(visible=len(styles) > 1), choices
 
 
-def mix(studio: Studio, ids: Sequence[str], values: Values) -> None:
+def mix(studio: Studio, ids: Sequence[str], values: Sequence[Any]) -> None:
     """Make every song from now on in these styles; `values` are those of all rows."""
     size = len(values) // NUM_ROWS
     rows = [values[start : start + size] for start in range(0, len(values), size)]

@@ -11,7 +11,7 @@ import anyio
 import gradio as gr
 from anyio import to_thread
 
-from heartmula_studio.errors import NotFoundError, StudioError
+from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.generate.request import SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
@@ -173,11 +173,11 @@ def _build_comparison(context: PageContext, comparing: gr.State) -> None:
 
 def _build_import(context: PageContext) -> None:
     gr.HTML("<h2>Import a style</h2>")
-    file = gr.File(label="A .zip or .safetensors", file_types=[".zip", ".safetensors"], height=130)
+    file = gr.File(label="A .zip or .safetensors", file_types=[".zip", ".safetensors"], height=150)
     which = gr.Dropdown(label="Which of them", visible=False, interactive=True)
     name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1)
     styles = gr.Textbox(label="Styles", placeholder="synthwave, slow", info="Separated by commas.", max_lines=1)
-    alpha = gr.Number(label="Alpha", info="Only where the style does not tell it.", value=None)
+    alpha = gr.Textbox(label="Alpha", placeholder="as the style tells it", max_lines=1)
     start = gr.Button("Import")
     sent = gr.JSON(visible=False)
     file.change(lambda path: offered_styles(context.studio, path), file, which, **QUIET)
@@ -320,13 +320,13 @@ def offered_styles(studio: Studio, file: str | None) -> dict[str, Any]:
 
 
 def import_style(
-    studio: Studio, file: str | None, name: str, styles: str, which: str | None = None, alpha: float | None = None
+    studio: Studio, file: str | None, name: str, styles: str, which: str | None = None, alpha: str = ""
 ) -> tuple[None, list[str]]:
     """Import a style that was trained elsewhere; return no file, and what the other fields held."""
     if not file:
         raise gr.Error("Choose a file first.", title="No file", print_exception=False)
     with user_errors():
-        checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","), None, which, alpha)
+        checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","), None, which, parsed_alpha(alpha))
     if change := change_line(checkpoint):
         gr.Info(change, title="Imported")
     for warning in checkpoint.warnings:
@@ -344,6 +344,14 @@ def comparison_form(studio: Studio, id: str) -> tuple:
     hint = '<p class="hint">One song, made twice with the same seed: without the style, and with it.</p>'
     tags, strength = ", ".join(checkpoint.styles), strength_of(checkpoint)
     return gr.update(visible=True), title + hint, tags, strength, new_seed(), gr.update(visible=False)
+
+
+def parsed_alpha(text: str) -> float | None:
+    """Return None for an empty field. Raises InvalidInputError for what is no number."""
+    try:
+        return float(text) if text.strip() else None
+    except ValueError as error:
+        raise InvalidInputError(f"The alpha is {text[:40]!r}.", "Give a number, or leave it empty.") from error
 
 
 async def compare(

@@ -63,7 +63,7 @@ class Form:
 
 def build_training(context: PageContext) -> None:
     studio = context.studio
-    with gr.Column(elem_classes=["glass"]) as nothing:
+    with gr.Column(elem_classes=["glass"], visible=False) as nothing:
         gr.HTML(html.empty("⚙️", "Nothing to train on yet", FIRST_STEP))
         to_dataset = gr.Button("Go to Dataset", variant="primary")
     context.open_tab_after(to_dataset.click(lambda: None, **QUIET), "dataset")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import gradio as gr
 
@@ -42,7 +43,7 @@ class AdvancedField:
         return FREE[self.name].default if self.automatic is None else self.automatic
 
     def build(self) -> SettingField:
-        setting, default = FREE[self.name], self.default
+        setting, default = FREE[self.name], cast(Any, self.default)  # of the setting's kind
         info = f"{setting.help} {self.note}".rstrip()
         if self.choices:
             return gr.Dropdown(list(self.choices), value=default, label=self.label, info=info)

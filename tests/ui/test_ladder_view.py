@@ -34,6 +34,11 @@ def test_the_grid_is_rungs_by_songs_and_waits_for_those_to_come():
     assert value["songs"] == ["Song 1: techno · seed 1", "Song 2: techno · seed 2"]
 
 
+def test_songs_that_the_base_alone_has_are_not_waited_for():
+    value = value_of(ladder_of(rung(0), rung(20, SONGS[:1], is_audible=True), rung(40, ())))
+    assert [row["sounds"] for row in value["rungs"]] == [["0/0"], ["20/0"], [None]]
+
+
 def test_before_the_first_rung_it_says_what_comes():
     value = value_of(ladder_of(rung(0, SONGS[:1]), reason=""))
     assert value["reason"].startswith("The first rung is on its way")

@@ -1,0 +1,100 @@
+"""Takes the README's pictures of the page anew: `python -m recipes.screenshots`.
+
+In a studio of its own it trains on the example clips with the defaults, activates the style and makes a song, then
+shows each view in a Chromium. Takes as long as that training, and two minutes.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.page import FLAGS, MAIN_BUTTON
+from benchmarks.studio_process import ROOT, running_studio
+
+FOLDER = ROOT / "docs" / "screenshots"
+VIEWS = (
+    ("Create", "dark"), ("Dataset", "light"), ("Training", "dark"), ("Jobs", "dark"), ("Models", "light"),
+    ("Create", "light"),
+)  # fmt: skip
+WINDOW, SHOWN = {"width": 1280, "height": 900}, (960, 675)  # pixels, of the window and of a picture
+SETTLE_SEC, POLL_SEC = 3.0, 2.0
+QUALITY = 82
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="a data folder where all that is done (default: a new one)")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="default: %(default)s")
+    arguments = parser.parse_args()
+    data = arguments.data or Path(tempfile.mkdtemp()) / "data"
+    with running_studio(data) as studio, sync_playwright() as playwright:
+        if arguments.data is None:
+            fill(httpx.Client(base_url=studio.url, timeout=300))
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        for view, theme in VIEWS:
+            picture(browser, studio.url, view, theme, arguments.out)
+
+
+def fill(client: httpx.Client) -> None:
+    """Train on the examples as a new user would, and make a song in the style."""
+    dataset = posted(client, "/training/datasets/examples")
+    job = posted(client, "/training/jobs", {"dataset_id": dataset["id"]})
+    job = ended(lambda: client.get(f"/training/jobs/{job['id']}").raise_for_status().json())
+    posted(client, f"/training/checkpoints/{job['checkpoint_id']}/activate")
+    song = posted(client, "/generate/music", {"tags": "electronic, arcade, fast", "duration_sec": 20, "seed": 7})
+    ended(lambda: client.get(f"/generate/{song['id']}").raise_for_status().json())
+
+
+def posted(client: httpx.Client, path: str, body: dict | None = None) -> dict:
+    answer: dict = client.post(path, json=body).raise_for_status().json()
+    return answer
+
+
+def ended(read: Callable[[], dict]) -> dict:
+    """Return the record of a job or song once it has ended well. Raises RuntimeError where it ended otherwise."""
+    while (record := read())["status"] in ("queued", "running"):
+        time.sleep(POLL_SEC)
+    if record["status"] != "completed":
+        raise RuntimeError(f"It is {record['status']}: {record['error']}")
+    return record
+
+
+def picture(browser: Browser, url: str, view: str, theme: str, out: Path) -> None:
+    """Write one view as VIEW-THEME.webp."""
+    context = browser.new_context(viewport=WINDOW, color_scheme=theme, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(180_000)
+    page.goto(f"{url}/?__theme={theme}", wait_until="commit")
+    page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for()
+    show(page, view)
+    page.wait_for_timeout(1000 * SETTLE_SEC)
+    path = out / f"{view.lower()}-{theme}.png"
+    page.screenshot(path=path)
+    with Image.open(path) as shown:
+        shown.convert("RGB").resize(SHOWN, Image.Resampling.LANCZOS).save(path.with_suffix(".webp"), quality=QUALITY)
+    path.unlink()
+    context.close()
+
+
+def show(page: Page, view: str) -> None:
+    if view == "Create":
+        page.get_by_role("button", name="▶ Listen").first.click()
+        page.locator(".waveform-container:visible").first.wait_for()
+        return
+    page.get_by_role("tab", name="Training Studio").click()
+    page.get_by_role("tab", name=view).last.click()
+    if view == "Dataset":
+        page.get_by_role("button", name="Open", exact=True).first.click()
+        page.locator(".song-row:visible").first.wait_for()
+
+
+if __name__ == "__main__":
+    main()
