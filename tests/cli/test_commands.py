@@ -111,7 +111,7 @@ def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
 def trained(tmp_path_factory):
     """The folder of a short training."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    options = ("--tags", "techno", "--preset", "fast", "--max-steps", 2, "--rank", 4, "--window", 2)
+    options = ("--tags", "techno", "--preset", "thorough", "--max-steps", 2, "--rank", 4, "--window", 2)
     assert run("train", SONGS[0].parent, "--out", folder, *options) == 0
     return folder
 
@@ -122,7 +122,7 @@ def test_train_then_generate_in_the_style(trained, tmp_path):
     config = TrainConfig.load(trained / "config.json")
     assert config.learning_rate_factor == 12  # nano's
     assert (config.lora.rank, config.lora.alpha, config.max_steps) == (4, 8, 2), "options count more than the preset"
-    assert config.epochs > TrainConfig.epochs, "the preset's, for songs of three seconds"
+    assert config.epochs > TrainConfig.epochs, "the preset's"
     other = shutil.copytree(checkpoint, tmp_path / "other")
     song, options = tmp_path / "song.wav", ("--tags", "techno", "--seconds", 2, "--seed", 1)
     strengths = ("--strength", 0.5, "--strength", 1, "--mlp-strength", 0)
