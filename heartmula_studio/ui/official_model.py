@@ -62,7 +62,7 @@ def model_html(model: ModelState) -> str:
     about = f"{html.escape(model.title)}. {html.escape(model.licence)}, {html.size(model.size_bytes)}."
     percent = 100 * model.done_bytes / model.size_bytes if model.size_bytes else 0.0
     state = f"{model.status.capitalize()}: {html.size(model.done_bytes)}, {percent:.0f} %. {html.escape(model.message)}"
-    if model.status == "absent":
+    if model.status == "absent" and not model.done_bytes:
         state = f"Not downloaded. {html.escape(model.message)}"
     free = f"{html.size(model.free_disk_bytes)} are free on its disk."
     lines = "".join(f'<p class="hint">{line}</p>' for line in (about, state, free))
