@@ -1,7 +1,8 @@
 """`torchrun -m tests.finetune.in_turn JOB …`: train jobs one after another in processes that take seconds to start.
 
 The last one is run as `-m heartmula_studio.finetune` runs it; of the others, metrics.jsonl alone tells how they ended.
-With `--shares-of JOB` each process also writes what it holds of that job's weights and moments.
+OWN_RANK in a job's path stands for the number of the process. With `--shares-of JOB` each process also writes what it
+holds of that job's weights and moments.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.run_log import RunLog
 from heartmula_studio.finetune.stop import StopRequest
 from heartmula_studio.finetune.trainer import Trainer
+from tests.finetune.training_jobs import OWN_RANK
 
 
 def share(tensors: list[DTensor]) -> float:
@@ -51,7 +53,7 @@ def main() -> int:
         train_and_write_shares(options.shares_of)
     for job in options.jobs[:-1]:
         with suppress(StudioError):
-            train(job)
+            train(Path(str(job).replace(OWN_RANK, launched_with["RANK"])))
         os.environ.update(launched_with)
     return run([str(options.jobs[-1])])
 

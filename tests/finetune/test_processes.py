@@ -2,16 +2,15 @@
 
 import shutil
 import socket
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from heartmula_studio.errors import CancelledError, ConflictError, StorageError, TrainingError
+from heartmula_studio.errors import CancelledError, ConflictError, StorageError
 from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.run_folder import RunFolder
-from tests.finetune.training_jobs import launch, losses, read_metrics, song_row, start, write_job
+from tests.finetune.training_jobs import OWN_RANK, launch, losses, read_metrics, song_row, start, write_job
 
 TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
 TWICE |= {"context_noise": 0.2, "draws_per_epoch": 1, "min_window_sec": 1.0, "max_window_sec": 1.5}
@@ -30,19 +29,24 @@ def test_two_processes_that_are_stopped_end_with_the_code_for_it(make_job):
 def ended(tmp_path_factory, base_dir):
     """Jobs by name that two processes did, one after another, and what they printed.
 
-    "two" is stopped after a step and resumed; "blocked" cannot save its state.
+    "two" is stopped after a step and resumed; "apart" then is, where each process has a folder of its own, of which
+    only the first holds the state; "blocked" cannot save its state.
     """
     folder, songs = tmp_path_factory.mktemp("ended"), [song_row(number, 10 + 3 * number) for number in range(6)]
     settings = {
         "two": {"gradient_accumulation_steps": 2, **TWICE},
         "16 bits": {"method": "full", "base_dtype": "bfloat16"},
+        "apart-0": {"method": "full"},
         "blocked": {"epochs": 1, "state_every_steps": 1},
     }
     jobs = {name: write_job(folder / name, songs, base_model=str(base_dir), **own) for name, own in settings.items()}
-    (jobs["two"] / "stop").touch()
+    jobs["apart-1"] = shutil.copytree(jobs["apart-0"], folder / "apart-1")
+    jobs["apart"] = folder / f"apart-{OWN_RANK}"
+    for name in ("two", "apart-0"):
+        (jobs[name] / "stop").touch()
     (jobs["blocked"] / "state").write_text("in the way")
     processes = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.finetune.in_turn"]
-    in_turn = [str(jobs[name]) for name in ("two", "two", "16 bits", "blocked")]
+    in_turn = [str(jobs[name]) for name in ("two", "two", "16 bits", "apart-0", "apart", "blocked")]
     return jobs, start(*processes, *in_turn, ACCELERATE_USE_CPU="true").stderr
 
 
@@ -74,37 +78,28 @@ def test_a_failure_to_save_in_one_process_ends_both(ended):
     assert str(jobs["blocked"] / "state") in error["message"]
 
 
-def run_two_machines(*folders) -> list[subprocess.CompletedProcess]:
-    """Run `accelerate launch` once for each machine, each with the folder it has."""
+def test_processes_that_find_different_runs_in_their_folders_say_what_differs(ended):
+    """P: with a folder for each machine a resumed run died without a word: only the main process has saved a state."""
+    error = read_metrics(ended[0]["apart-0"])[-1]["error"]
+    assert error["code"] == "invalid_input"
+    assert "Process 1 on" in error["message"]
+    assert "the saved state" in error["message"]
+    assert not (ended[0]["apart-1"] / "metrics.jsonl").exists()
+
+
+def test_two_machines_are_one_run(make_job):
+    """P: each machine made a whole run of its own, and both wrote into one folder: 12 lines for 6 steps."""
+    job = make_job("shared", method="full", epochs=1)
+    (job / "stop").touch()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--cpu", "--num_machines", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
     with ThreadPoolExecutor(2) as machines:
-        runs = [
-            machines.submit(launch, folder, *options, "--machine_rank", str(rank))
-            for rank, folder in enumerate(folders)
-        ]
-    return [run.result() for run in runs]
-
-
-def test_two_machines_are_one_run_and_must_share_what_is_saved(make_job, tmp_path):
-    """P: each machine made a whole run of its own, and both wrote into one folder: 12 lines for 6 steps.
-
-    With a folder for each machine a resumed run died without a word: only the main process has saved a state.
-    """
-    job = make_job("shared", method="full", epochs=1)
-    own = shutil.copytree(job, tmp_path / "own")
-    (job / "stop").touch()
-    for run in run_two_machines(job, job):
-        assert f"exit status {CancelledError.exit_code}." in run.stderr
+        runs = [machines.submit(launch, job, *options, "--machine_rank", str(rank)) for rank in range(2)]
+    for run in runs:
+        assert f"exit status {CancelledError.exit_code}." in run.result().stderr
     assert [line["step"] for line in read_metrics(job, "step")] == [1]
-    for run in run_two_machines(job, own):
-        assert f"exit status {TrainingError.exit_code}." in run.stderr
-    message = read_metrics(job)[-1]["error"]["message"]
-    assert "Process 1 on" in message
-    assert "the saved state" in message
-    assert not (own / "metrics.jsonl").exists()
 
 
 def test_a_second_run_in_a_folder_is_refused_and_writes_nothing(make_job):

@@ -1,7 +1,6 @@
 """A full fine-tune shared out over two real processes: what it computes and saves is what one process does."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -63,37 +62,30 @@ def one(write):
 
 
 @pytest.fixture(scope="module")
-def stopped(write):
-    """The same job, shared out over two processes and stopped after a step."""
-    job = write("two", gradient_accumulation_steps=2, **SETTINGS)
-    (job / "stop").touch()
-    done = run_sharded("heartmula_studio.finetune", str(job))
-    assert f"exitcode  : {CancelledError.exit_code} " in done.stderr
-    assert read_metrics(job)[-1]["event"] == "stopped"
-    return job
-
-
-@pytest.fixture(scope="module")
-def shared_out(write, stopped, base_without_one_code):
-    """Jobs by name that two processes did, one after another."""
+def shared_out(write, base_without_one_code):
+    """Jobs by name that two processes did, one after another; all but "stopped" went on to their end."""
     rows = [song_row(0, 10), song_with_rare_code(1), song_row(2, 11)]
     jobs = {
         "halves": write("halves", batch_size=2, gradient_checkpointing=True, **HALVES),
-        "resumed": shutil.copytree(stopped, stopped.with_name("resumed")),
+        "resumed": write("resumed", gradient_accumulation_steps=2, **SETTINGS),
         "no number": write(
             "rare", rows, base_model=str(base_without_one_code), gradient_accumulation_steps=2, method="full"
         ),
         "lora": write("lora", epochs=1, batch_size=2),
+        "stopped": write("stopped", gradient_accumulation_steps=2, **SETTINGS),
     }
-    in_turn = [str(job) for name, job in jobs.items() if name != "halves"]
+    for name in ("resumed", "stopped"):
+        (jobs[name] / "stop").touch()
+    in_turn = [str(jobs[name]) for name in ("resumed", "resumed", "no number", "lora", "stopped")]
     done = run_sharded("tests.finetune.in_turn", *in_turn, "--shares-of", str(jobs["halves"]))
-    assert done.returncode == 0, done.stderr
+    assert f"exitcode  : {CancelledError.exit_code} " in done.stderr
+    assert read_metrics(jobs["stopped"])[-1]["event"] == "stopped"
     return jobs
 
 
-def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(stopped, one, tmp_path):
+def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(shared_out, one):
     """What is saved does not depend on sharding, so either way continues what the other began."""
-    job = shutil.copytree(stopped, tmp_path / "job")
+    job = shared_out["stopped"]
     whole = launch(job, "--cpu", "--num_processes", "2")
     assert whole.returncode == 0, whole.stderr
     assert losses(job) == pytest.approx(losses(one), abs=1e-5)

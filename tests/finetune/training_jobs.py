@@ -13,6 +13,7 @@ from heartmula_studio.dataset.songs import song_dataset
 AUDIO_EOS_ID = 130  # of the golden base
 MAX_CODE = 128
 RARE_CODE = 129  # no made-up song has it
+OWN_RANK = "{rank}"  # see in_turn.py
 REPOSITORY = Path(__file__).parents[2]
 
 
