@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import mean
@@ -28,9 +28,9 @@ from heartmula_studio.cli.songs import SongFile, write_dataset
 from heartmula_studio.dataset.songs import load_songs, song_codes
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import mean_loss
-from heartmula_studio.finetune.examples import ExampleSet, make_example_set
+from heartmula_studio.finetune.examples import ExampleSet, make_example_set, read_tracks
 from heartmula_studio.finetune.job import train
-from heartmula_studio.finetune.run_folder import CheckpointName, RunFolder
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.listening import (
     ClipJudge,
@@ -72,18 +72,23 @@ class Style:
     judging: Path
     learnt_codes: list[Tensor]
     judging_codes: list[Tensor]
-    clips: Tensor  # [n, F] of all its songs
+    songs: list[Tensor]  # clips [n, F] of each
+
+    @property
+    def clips(self) -> Tensor:
+        """The clips of all its songs, [n, F]."""
+        return torch.cat(self.songs)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tuned:
-    """What a training did."""
+    """What a training did until a step; it took `train_sec` in all."""
 
     style: str
+    step: int
     train_sec: float
-    steps: int
     losses: dict[str, float]  # by style
-    songs: dict[float, Songs] = field(default_factory=dict)  # by strength
+    songs: dict[float, Songs]  # by strength
 
 
 class Bench:
@@ -92,18 +97,19 @@ class Bench:
         self.codec = runtime.load_codec()
         self.engine = Engine.load(runtime.base_name, str(runtime.device))
 
-    def prepare(self, name: str, clips: Sequence[Path]) -> Style:
+    def prepare(self, name: str, clips: Sequence[Path], num_versions: int) -> Style:
         """Tokenize a style's music and hear it after the codec."""
         parts = {"learnt": clips[:LEARNT], "judging": clips[LEARNT:]}
         codes: dict[str, list[Tensor]] = {}
         for part, paths in parts.items():
             folder = self.folder / "data" / name / part
             songs = [SongFile(path) for path in paths]
-            write_dataset(songs, TAGS, self.codec, self.runtime.limits, folder.with_name("tokens"), folder)
+            tokens, versions = folder.with_name("tokens"), num_versions if part == "learnt" else 1
+            write_dataset(songs, TAGS, self.codec, self.runtime.limits, tokens, folder, versions)
             dataset = load_songs(folder)
             codes[part] = [song_codes(dataset, row) for row in range(len(dataset))]
         root = self.folder / "data" / name
-        heard = torch.cat(self.hear([*codes["learnt"], *codes["judging"]], root / "clips.pt"))
+        heard = self.hear([*codes["learnt"], *codes["judging"]], root / "clips.pt")
         return Style(name, root / "learnt", root / "judging", codes["learnt"], codes["judging"], heard)
 
     def hear(self, codes: Sequence[Tensor], cache: Path) -> list[Tensor]:
@@ -137,23 +143,31 @@ class Bench:
     def _examples(self, folder: Path) -> ExampleSet:
         sizes = self.engine.model.config
         dataset, layout = load_songs(folder), self.engine._layout
-        return make_example_set(dataset, set(dataset["song"]), layout, 60.0, sizes.backbone_flavor.max_seq_len)
+        return make_example_set(
+            read_tracks(dataset, set(dataset["song"])), layout, 60.0, sizes.backbone_flavor.max_seq_len
+        )
 
-    def tune(
-        self, style: Style, styles: Sequence[Style], config: TrainConfig, name: CheckpointName, job: Path
-    ) -> Tuned:
-        """Train on one style, in a folder that keeps what was made for it."""
-        config = replace(config, dataset=str(style.learnt))
+    def train(self, style: Style, config: TrainConfig, job: Path) -> tuple[float, int]:
+        """Train on one style, in a folder that keeps what was made for it; return the seconds and the steps it took."""
         done = job / "seconds.json"
         if not done.exists():
             job.mkdir(parents=True, exist_ok=True)
-            config.save(RunFolder(job).config)
+            replace(config, dataset=str(style.learnt)).save(RunFolder(job).config)
             started = time.perf_counter()
             result = train(job, None, self.runtime.device.type)
             done.write_text(json.dumps([time.perf_counter() - started, result.step]))
         seconds, steps = json.loads(done.read_text())
-        self.engine.activate(RunFolder(job).checkpoint(name))
-        return Tuned(style.name, seconds, steps, self.losses(styles))
+        return seconds, steps
+
+    def listen(self, checkpoint: Path, cache: Path, strengths: Sequence[float]) -> dict[float, Songs]:
+        """Make songs with a checkpoint, which stays active."""
+        self.engine.activate(checkpoint)
+        songs = {}
+        for strength in strengths:
+            self.engine.set_strength(strength)
+            songs[strength] = self.make_songs(cache.with_name(f"{cache.name}-{strength:g}"))
+        self.engine.set_strength(1.0)
+        return songs
 
 
 def main() -> None:
@@ -163,6 +177,7 @@ def main() -> None:
     parser.add_argument("--name", default="defaults", help="of this measurement: what it made is kept under it")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="last")
+    parser.add_argument("--curve", action="store_true", help="every checkpoint that was kept along the way")
     parser.add_argument("--seconds", type=float, default=30.0, help="of a song")
     parser.add_argument("--decode-steps", type=int, default=10)
     parser.add_argument("--strengths", action="store_true", help="also 0.5, 1.5 and 2")
@@ -173,21 +188,30 @@ def main() -> None:
     config = runtime.train_config("lora", dict(map(as_setting, arguments.set)))
     bench = Bench(runtime, arguments.work / f"made-{arguments.decode_steps}", arguments.seconds, arguments.decode_steps)
     music = given_clips(arguments.music) if arguments.music else fetched_clips(arguments.work)
-    styles = [bench.prepare(name, clips) for name, clips in music.items()]
+    styles = [bench.prepare(name, clips, config.num_versions) for name, clips in music.items()]
     print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")
     before = bench.losses(styles)
     base = bench.make_songs(bench.folder / "base" / "same")
     other_base = bench.make_songs(bench.folder / "base" / "other", OTHER_SEEDS)
-    tuned = []
+    strengths = STRENGTHS if arguments.strengths else (1.0,)
+    curve: dict[int, list[Tuned]] = {}
     for style in styles:
         job = bench.folder / "trained" / arguments.name / style.name
-        one = bench.tune(style, styles, config, arguments.checkpoint, job)
-        for strength in STRENGTHS if arguments.strengths else (1.0,):
-            bench.engine.set_strength(strength)
-            one.songs[strength] = bench.make_songs(job / f"songs-{arguments.checkpoint}-{strength:g}")
-        bench.engine.deactivate()
-        tuned.append(one)
-    report(styles, before, base, other_base, tuned)
+        seconds, steps = bench.train(style, config, job)
+        for step, checkpoint in checkpoints(RunFolder(job), steps, arguments).items():
+            songs = bench.listen(checkpoint, job / f"songs-{checkpoint.name}", strengths)
+            curve.setdefault(step, []).append(Tuned(style.name, step, seconds, bench.losses(styles), songs))
+            bench.engine.deactivate()
+    for tuned in curve.values():
+        report(styles, before, base, other_base, tuned)
+    say_what_can_be_told(styles, base, other_base)
+
+
+def checkpoints(run: RunFolder, steps: int, arguments: argparse.Namespace) -> dict[int, Path]:
+    """Return the checkpoints of a run that are listened to, by their steps."""
+    if arguments.curve:
+        return {step: run.rung(step) for step in run.rung_steps()}
+    return {steps: run.checkpoint(arguments.checkpoint)}
 
 
 def as_setting(text: str) -> tuple[str, Any]:
@@ -215,9 +239,9 @@ def report(
         rows.append(
             (style.name, f"{own:+.1%}", f"{mean(others):+.1%} ({max(others):+.1%})", f"{effect.told:.2f}")
             + (f"{effect.nearness:.2f}", f"{short} of {len(songs.codes)}", f"{run} ({real})")
-            + (str(one.steps), f"{one.train_sec:.0f}")
+            + (str(one.step), f"{one.train_sec:.0f}")
         )
-    print(table(heads, rows))
+    print("\n" + table(heads, rows))
     short = sum(seconds < SHORT_SEC for seconds in base.seconds)
     print(f"\nThe base: {short} of {len(base.codes)} songs under 20 s.")
     pairs = pairs_told(styles, tuned)
@@ -229,6 +253,21 @@ def report(
             for style, one in zip(styles, tuned, strict=True)
         ]
         print(f"Strength {strength:g}: nearness {mean(near):.3f} ({', '.join(f'{value:.2f}' for value in near)}).")
+
+
+def say_what_can_be_told(styles: Sequence[Style], base: Songs, other_base: Songs) -> None:
+    """Print what the classifier says of songs whose origin is sure: real ones and the base's, each judged by others."""
+    others = torch.cat(other_base.clips)
+    print("\nOf songs that are what they are, it tells rightly:")
+    for style in styles:
+        judge = ClipJudge.learn([others, style.clips])
+        of_base = mean(judge.kind_of(song) == 0 for song in base.clips)
+        right = []
+        for number, song in enumerate(style.songs):
+            rest = [other for place, other in enumerate(style.songs) if place != number]
+            right.append(ClipJudge.learn([others, torch.cat(rest)]).kind_of(song) == 1)
+        of_real = mean(right)
+        print(f"- {style.name}: {of_base:.2f} of the base's, {of_real:.2f} of real: {(of_base + of_real) / 2:.2f}.")
 
 
 def told_apart(styles: Sequence[Style], tuned: Sequence[Tuned]) -> float:

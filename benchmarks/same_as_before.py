@@ -18,7 +18,20 @@ import soundfile
 from benchmarks.older_data import compare
 
 TAGS = "fast, techno"
-STEPS = "4"
+# What both checkouts are to do, whatever the defaults of each are.
+SETTINGS = {
+    "lora": ("--max-steps", "4", "--epochs", "4", "--window", "10", "--batch-size", "1", "--learning-rate", "0.0012"),
+    "full": ("--max-steps", "4", "--epochs", "4", "--window", "10", "--batch-size", "1", "--learning-rate", "0.0001"),
+}
+# Options that came later, and what was so before them.
+LATER = {
+    "--learning-rate-factor": "1",
+    "--draws-per-epoch": "0",
+    "--prior-fraction": "0",
+    "--context-noise": "0",
+    "--ending": "ends",
+    "--ladder-rungs": "0",
+}
 SONG = ("--tags", TAGS, "--seconds", "4", "--seed", "7")
 
 
@@ -40,9 +53,11 @@ def main() -> int:
 def results(checkout: Path, folder: Path) -> Mapping[str, object]:
     """What a checkout computes, in values that can be compared bit for bit."""
     clips = checkout / "heartmula_studio" / "assets" / "clips" / "style"
-    for method in ("lora", "full"):
+    known = run(checkout, "train", "--help")
+    later = [part for option, value in LATER.items() if option in known for part in (option, value)]
+    for method, settings in SETTINGS.items():
         train = ("train", str(clips), "--out", str(folder / method), "--tags", TAGS, "--method", method)
-        run(checkout, *train, "--max-steps", STEPS, "--window", "10")
+        run(checkout, *train, *settings, *later)
     adapter = str(folder / "lora" / "checkpoints" / "last")
     run(checkout, "generate", str(folder / "base.wav"), *SONG)
     run(checkout, "generate", str(folder / "adapter.wav"), *SONG, "--style", adapter)
@@ -54,10 +69,10 @@ def results(checkout: Path, folder: Path) -> Mapping[str, object]:
     }
 
 
-def run(checkout: Path, *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "heartmula_studio", *arguments], cwd=checkout, check=True, stdout=subprocess.DEVNULL
-    )
+def run(checkout: Path, *arguments: str) -> str:
+    """Run the studio's shell, and return what it prints."""
+    command = [sys.executable, "-m", "heartmula_studio", *arguments]
+    return subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def losses(run_folder: Path) -> list[float]:

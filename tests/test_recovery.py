@@ -66,7 +66,13 @@ class Client:
         dataset = self.call("POST", "/training/datasets", json={"name": "Mine"})["id"]
         for song in SONGS[:5]:
             self.call("POST", f"/training/datasets/{dataset}/audio", files={"file": (song.name, song.read_bytes())})
-        settings = {"max_steps": STEPS, "epochs": STEPS, "max_window_sec": 2.0, "state_every_steps": 2}
+        settings = {
+            "max_steps": STEPS,
+            "epochs": STEPS,
+            "max_window_sec": 2.0,
+            "state_every_steps": 2,
+            "track_versions": 1,
+        }
         return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings})["id"]
 
     def list(self, kind: str) -> list[dict]:

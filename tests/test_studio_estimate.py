@@ -125,6 +125,13 @@ class TestSteps:
         with pytest.raises(InvalidInputError, match="Accelerate"):
             launched.estimate(dataset_id)
 
+    def test_versions_of_tracks_that_are_learnt_take_time_and_disk_once(self, studio, dataset_id):
+        one, three = (studio.planning.estimate(dataset_id, track_versions=count) for count in (1, 3))
+        assert three.steps == one.steps
+        assert three.seconds > one.seconds
+        seconds = 2 * sum(file.duration_sec for file in studio.datasets.get(dataset_id).audio_files)
+        assert 0 < three.disk_bytes - one.disk_bytes < seconds * 12.5 * 8 * 2  # the held-out track is not among them
+
 
 class TestTime:
     def test_it_grows_with_what_there_is_to_do(self, studio, dataset_id):

@@ -11,6 +11,7 @@ from heartmula_studio.definition import Setting, settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FITTED, FREE
 from heartmula_studio.generate.request import SONG
+from heartmula_studio.store.records import Ending
 from heartmula_studio.store.style_files import STYLE_FORMATS
 from heartmula_studio.store.views import HUB_LICENSES, AuditionQuestion
 
@@ -101,6 +102,12 @@ def add_train(commands: Commands) -> None:
         "--preset",
         choices=PRESETS,
         help="epochs and rank by the steps that were heard on this base; --epochs or --rank beside it count more",
+    )
+    parser.add_argument(
+        "--ending",
+        choices=get_args(Ending),
+        default="as_heard",
+        help="whether all recordings come to an end, which is learnt, or are cut off (default: what is heard)",
     )
     add_setting(parser, settings_of(TrainConfig)["method"], "--method")
     for name, setting in FREE.items():

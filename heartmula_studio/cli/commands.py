@@ -22,6 +22,7 @@ from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.codec.audibility import UNHEARD
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.tokenizing import ENDS
 from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.finetune.config import TrainConfig
@@ -99,7 +100,8 @@ def train(arguments: Namespace) -> int:
         if removed := removed_lines(song.lyrics):
             print(f"{song.name}: not taken for lyrics: {' / '.join(removed)}")
     codec = runtime.load_codec()
-    sources = write_dataset(songs, arguments.tags, codec, runtime.limits, job / "processed", job / config.dataset)
+    tokens, dataset, ends = job / "processed", job / config.dataset, ENDS[arguments.ending]
+    sources = write_dataset(songs, arguments.tags, codec, runtime.limits, tokens, dataset, config.num_versions, ends)
     if arguments.preset:
         config = with_preset(config, arguments, sources, runtime)
     config.save(RunFolder(job).config)

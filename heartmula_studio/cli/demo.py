@@ -48,8 +48,11 @@ def demo(arguments: Namespace) -> int:
     request = SongRequest(tags=style.tags, duration_sec=arguments.seconds, seed=arguments.seed)
     job, config = out / "job", demo_config(runtime, arguments.steps)
     codec = runtime.load_codec()
-    for name, songs in (("dataset", style), ("other", song_set(bundled_clips("other")))):
-        write_dataset(songs.songs, songs.tags, codec, runtime.limits, out / "tokens" / name, job / name)
+    for name, songs, versions in (
+        ("dataset", style, config.num_versions),
+        ("other", song_set(bundled_clips("other")), 1),
+    ):
+        write_dataset(songs.songs, songs.tags, codec, runtime.limits, out / "tokens" / name, job / name, versions)
     engine = Engine.load(runtime.base_name, str(runtime.device))
     sets = example_sets(engine, job)
     before, songs_before_it = losses(engine, sets), songs_before(engine, style.tags)

@@ -9,7 +9,16 @@ from pathlib import Path
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioLimits
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.dataset.tokenizing import TokenizingTask, current_tokens, save_dataset, tokenize
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.dataset.held_out import split_tracks
+from heartmula_studio.dataset.tokenizing import (
+    TokenizingTask,
+    add_versions,
+    current_tokens,
+    missing_versions,
+    save_dataset,
+    tokenize,
+)
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.hashing import file_sha256
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
@@ -72,19 +81,33 @@ def other_files(folder: Path) -> list[str]:
 
 
 def write_dataset(
-    songs: Sequence[SongFile], tags: str, codec: Codec, limits: AudioLimits, tokens: Path, folder: Path
+    songs: Sequence[SongFile],
+    tags: str,
+    codec: Codec,
+    limits: AudioLimits,
+    tokens: Path,
+    folder: Path,
+    num_versions: int = 1,
+    ends: bool | None = None,
 ) -> list[TokenizingTask]:
     """Tokenize `songs` into the folder `tokens`, unless they are there already, and write them as the dataset `folder`.
 
-    `tags` are those of every song. Return the songs with their tokens.
+    `tags` are those of every song, and `ends` says whether they come to an end; None leaves it to their sound. Songs
+    that are learnt from are tokenized in `num_versions` versions. Return the songs with their tokens.
     """
     sources = [
-        TokenizingTask(song.path, tokens / f"{song.name}.pt", file_sha256(song.path), song.lyrics, tags)
+        TokenizingTask(song.path, tokens / f"{song.name}.pt", file_sha256(song.path), song.lyrics, tags, ends)
         for song in songs
     ]
     for number, source in enumerate(sources, start=1):
         if current_tokens(source, codec.codec_id) is None:
             with progress_bar(f"Listening {number}/{len(sources)} {source.name}", "window") as report:
                 tokenize(source, codec, limits, report)
+    found = {source.name: Tokens.load(source.tokens) for source in sources}
+    learnt, _ = split_tracks({name: song.codes for name, song in found.items()})
+    for source in sources:
+        if source.name in learnt and missing_versions(found[source.name], num_versions):
+            with progress_bar(f"Listening at other speeds to {source.name}", "version") as report:
+                add_versions(source, found[source.name], num_versions, codec, report)
     save_dataset(sources, codec.codec_id, folder)
     return sources

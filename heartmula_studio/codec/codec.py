@@ -1,7 +1,7 @@
 """Audio file → tokens → waveform, window by window: memory does not grow with the song."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -11,15 +11,20 @@ from heartmula_studio.arch.checkpoints import BaseFolder, download_hint, encoder
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES, frames_of
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.official import ENCODER_FOLDER, ENCODER_REPO
+from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.ending import EndingMeter
 from heartmula_studio.codec.identity import codebook_id
 from heartmula_studio.codec.joining import OVERLAP_FRAMES, code_windows, crossfade, cut, num_windows
+from heartmula_studio.codec.resample import regroup, without_first
 from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.codec.track_version import TrackVersion, VersionCodes
 from heartmula_studio.errors import CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.hashing import file_sha256
 
+VERSION_STEP_HZ = 300
+"""What usual sampling rates have in common: resampling between rates that share less takes several times as long."""
 Noise = Callable[[tuple[int, ...]], Tensor]
 """Draws the starting point of one window: shape → float32 tensor on the CPU."""
 
@@ -58,25 +63,50 @@ class Codec:
 
         Raises AudioError (see `probe`), CancelledError, or CheckpointMissingError where there is no encoder.
         """
-        encoder = self.heartcodec.encoder
-        if encoder is None:
+        encoder = self._require_encoder()
+        source = AudioSource.find(path)
+        info = source.probe(limits)
+        ending = EndingMeter(encoder.sample_rate_hz)
+        blocks = ending.metered(source.read_blocks(encoder.sample_rate_hz, encoder.window_samples))
+        total = math.ceil(info.duration_sec * encoder.sample_rate_hz / encoder.window_samples)
+        codes = self._encode_blocks(blocks, total, progress, cancelled)
+        sha256 = file_sha256(info.path)
+        return Tokens(codes, FRAME_RATE_HZ, self.codec_id, sha256, info.duration_sec, ending.has_ended)
+
+    def encode_version(
+        self, path: str | Path, version: TrackVersion, cancelled: Cancelled | None = None
+    ) -> VersionCodes:
+        """Encode a song that `encode_file` has checked in another version, at a speed near that which is asked for.
+
+        Raises as `encode_file`.
+        """
+        encoder = self._require_encoder()
+        rate_hz = VERSION_STEP_HZ * round(encoder.sample_rate_hz / version.speed / VERSION_STEP_HZ)
+        blocks = AudioSource.find(path).read_blocks(rate_hz, encoder.window_samples)
+        later = regroup(without_first(blocks, round(version.offset_sec * rate_hz)), encoder.window_samples)
+        codes = self._encode_blocks(later, 0, None, cancelled)
+        return VersionCodes(TrackVersion(encoder.sample_rate_hz / rate_hz, version.offset_sec), codes)
+
+    def _require_encoder(self) -> WindowEncoder:
+        if self.heartcodec.encoder is None:
             raise CheckpointMissingError(
                 "This codec has no encoder: it turns tokens into sound, but not sound into tokens.",
                 download_hint(ENCODER_REPO, self.encoder_folder),
             )
-        source = AudioSource.find(path)
-        info = source.probe(limits)
-        total = math.ceil(info.duration_sec * encoder.sample_rate_hz / encoder.window_samples)
-        codes, samples, ending = [], 0, EndingMeter(encoder.sample_rate_hz)
-        for waveform in source.read_blocks(encoder.sample_rate_hz, encoder.window_samples):
+        return self.heartcodec.encoder
+
+    def _encode_blocks(
+        self, blocks: Iterable[Tensor], total: int, progress: Progress | None, cancelled: Cancelled | None
+    ) -> Tensor:
+        """Blocks [2, window_samples], the last one shorter, → codes, int16 [K, T]."""
+        encoder = self._require_encoder()
+        codes, samples = [], 0
+        for waveform in blocks:
             codes.append(self._encode_window(waveform, encoder.window_samples, cancelled))
             samples += waveform.shape[1]
-            ending.add(waveform)
             if progress is not None:
                 progress(len(codes), max(total, len(codes)))
-        kept = torch.cat(codes, dim=1)[:, : frames_of(samples / encoder.sample_rate_hz)].contiguous()
-        sha256 = file_sha256(info.path)
-        return Tokens(kept, FRAME_RATE_HZ, self.codec_id, sha256, info.duration_sec, ending.has_ended)
+        return torch.cat(codes, dim=1)[:, : frames_of(samples / encoder.sample_rate_hz)].contiguous()
 
     @torch.no_grad()
     def _encode_window(self, waveform: Tensor, window_samples: int, cancelled: Cancelled | None) -> Tensor:

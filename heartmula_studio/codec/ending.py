@@ -1,6 +1,7 @@
 """Whether a recording comes to an end, by fading, decaying or falling silent, or is cut off while it sounds."""
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -16,6 +17,12 @@ class EndingMeter:
         self._ending_samples = round(ENDING_SEC * sample_rate_hz)
         self._ending: Tensor | None = None
         self._squares, self._count = 0.0, 0
+
+    def metered(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Pass blocks [C, T] on, and add them."""
+        for block in blocks:
+            self.add(block)
+            yield block
 
     def add(self, block: Tensor) -> None:
         """block: [C, T]"""

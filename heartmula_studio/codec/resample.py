@@ -62,3 +62,11 @@ def regroup(blocks: Iterable[Tensor], block_samples: int) -> Iterator[Tensor]:
             pending, num_samples = [joined[:, whole:].clone()], num_samples - whole
     if num_samples > 0:
         yield torch.cat(pending, dim=1)
+
+
+def without_first(blocks: Iterable[Tensor], num_samples: int) -> Iterator[Tensor]:
+    """Leave out the first samples of blocks [C, any]."""
+    for block in blocks:
+        if num_samples < block.shape[1]:
+            yield block[:, num_samples:]
+        num_samples = max(0, num_samples - block.shape[1])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.codec.track_version import TrackVersion, VersionCodes
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError, NotFoundError
 from heartmula_studio.lyrics.checking import checked_lyrics
@@ -23,7 +25,14 @@ _REQUIRED = {
     "lyrics": Value("string"),
     "codes": List(List(Value("int16"))),
 }
-_OPTIONAL = {"codec": Value("string"), "audio": Value("string"), "rights": Value("string"), "ends": Value("bool")}
+_VERSION = {"speed": Value("float64"), "offset_sec": Value("float64"), "codes": _REQUIRED["codes"]}
+_OPTIONAL = {
+    "codec": Value("string"),
+    "audio": Value("string"),
+    "rights": Value("string"),
+    "ends": Value("bool"),
+    "versions": List(_VERSION),
+}
 _TEXTS = ("song", "tags", "lyrics", "codec")
 _COLUMNS_HINT = f"Needed are {', '.join(_REQUIRED)}; lyrics may be empty."
 
@@ -33,7 +42,8 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
 
     A row has `song` (a name of its own), `tags` (a list, or text separated by commas), `lyrics` (plain or LRC),
     `codes` [K, T]; and, if all rows have them, `codec` (the id of the codec that made the codes), `audio` (path),
-    `rights` and `ends` (whether the recording comes to an end, rather than being cut off).
+    `rights`, `ends` (whether the recording comes to an end, rather than being cut off) and `versions` (the same
+    recording read otherwise: `speed`, `offset_sec` and `codes` of each).
     Raises InvalidInputError where a song's name or codes cannot be used, and as `check_songs` does.
     """
     rows = list(rows)
@@ -43,7 +53,7 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
     present = [name for name in _OPTIONAL if rows and all(row.get(name) is not None for row in rows)]
     features = Features({**_REQUIRED, **{name: _OPTIONAL[name] for name in present}})
     columns = {name: [row[name] for row in rows] for name in features}
-    for name in {"song", *present} - {"ends"}:
+    for name in {"song", *present} - {"ends", "versions"}:
         _require_unicode(name, columns[name])
     columns["tags"] = [",".join(split_tags(tags)) for tags in columns["tags"]]
     columns["lyrics"] = [checked_lyrics(lyrics) for lyrics in columns["lyrics"]]
@@ -56,25 +66,33 @@ def song_dataset(rows: Iterable[Mapping[str, Any]], codec_id: str | None = None)
 
 
 def from_token_files(
-    paths: Sequence[str | Path], lyrics: Sequence[str], tags: Sequence[str] | str, codec_id: str | None = None
+    paths: Sequence[str | Path],
+    lyrics: Sequence[str],
+    tags: Sequence[str] | str,
+    codec_id: str | None = None,
+    ends: Sequence[bool | None] | None = None,
 ) -> Dataset:
     """Build the dataset from token files, one song each, named by the file's stem.
 
-    lyrics: one text for each file. tags: one for each file, or one for all.
+    lyrics: one text for each file. tags: one for each file, or one for all. ends: whether each recording comes to an
+    end, None where its sound decides.
     Raises as `song_dataset` does, and CheckpointMismatchError if a file's tokens are of another frame rate.
     """
     tags = [tags] * len(paths) if isinstance(tags, str) else tags
     assert len(paths) == len(lyrics) == len(tags), (len(paths), len(lyrics), len(tags))
     rows = []
-    for path, text, song_tags in zip(paths, lyrics, tags, strict=True):
+    for path, text, song_tags, song_ends in zip(paths, lyrics, tags, ends or [None] * len(paths), strict=True):
         tokens = Tokens.load(path)
         if tokens.frame_rate_hz != FRAME_RATE_HZ:
             raise CheckpointMismatchError(
                 f"{path} has {tokens.frame_rate_hz} frames a second; the music model has {FRAME_RATE_HZ}.",
                 "Tokenize the song again.",
             )
-        row = {"song": Path(path).stem, "tags": song_tags, "lyrics": text}
-        rows.append({**row, "codes": tokens.codes, "codec": tokens.codec_id, "ends": tokens.ends})
+        row: dict[str, Any] = {"song": Path(path).stem, "tags": song_tags, "lyrics": text}
+        versions = [{**asdict(other.version), "codes": other.codes.numpy()} for other in tokens.versions]
+        row |= {"codes": tokens.codes, "codec": tokens.codec_id, "versions": versions}
+        row["ends"] = tokens.ends if song_ends is None else song_ends
+        rows.append(row)
     return song_dataset(rows, codec_id)
 
 
@@ -115,6 +133,20 @@ def song_codes(dataset: Dataset, row: int) -> Tensor:
     """Read the codes of one song, [K, T] int16. Raises InvalidInputError, naming the song, if they cannot be used."""
     entry = dataset.with_format("numpy", columns=["song", "codes"])[row]
     return torch.from_numpy(_checked_codes(entry["song"], entry["codes"]))
+
+
+def song_versions(dataset: Dataset, row: int) -> tuple[VersionCodes, ...]:
+    """Read the other versions of one song; none in datasets without. Raises InvalidInputError, naming the song."""
+    if "versions" not in dataset.column_names:
+        return ()
+    entry = dataset.with_format("numpy", columns=["song", "versions"])[row]
+    return tuple(
+        VersionCodes(
+            TrackVersion(float(version["speed"]), float(version["offset_sec"])),
+            torch.from_numpy(_checked_codes(entry["song"], version["codes"])),
+        )
+        for version in entry["versions"]
+    )
 
 
 def _checked_codes(song: str, values: Any) -> np.ndarray:

@@ -3,11 +3,12 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.codec.track_version import AS_RECORDED, TrackVersion
 from heartmula_studio.dataset.lyrics import is_timed, lyrics_between
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.errors import InvalidInputError
@@ -44,6 +45,7 @@ class TrackInfo:
     lyrics: str
     num_frames: int
     ends: bool = True  # rather than being cut off; only then is an end learnt
+    version: TrackVersion = field(default=AS_RECORDED, repr=False)  # lyrics are timed in the recording as it is
 
 
 def cut_to_fit(
@@ -107,9 +109,17 @@ def split_songs(songs: Sequence[str]) -> tuple[list[str], list[str]]:
     depends on the names alone: not on their order, the process or a seed.
     """
     assert len(set(songs)) == len(songs), sorted(songs)
-    num_held_out = max(1, len(songs) // 10) if len(songs) >= MIN_SONGS_TO_HOLD_OUT else 0
-    held_out = set(sorted(songs, key=_name_hash)[:num_held_out])
+    held_out = set(held_out_order(songs)[: num_held_out(len(songs))])
     return [song for song in songs if song not in held_out], [song for song in songs if song in held_out]
+
+
+def num_held_out(num_songs: int) -> int:
+    return max(1, num_songs // 10) if num_songs >= MIN_SONGS_TO_HOLD_OUT else 0
+
+
+def held_out_order(songs: Sequence[str]) -> list[str]:
+    """Return song names in the order in which they are held out."""
+    return sorted(songs, key=_name_hash)
 
 
 def _name_hash(song: str) -> bytes:
@@ -123,7 +133,7 @@ def _lyrics_timing(lyrics: str, num_windows: int) -> LyricsTiming:
 
 
 def _window(song: TrackInfo, start_frame: int, end_frame: int, timing: LyricsTiming) -> Window:
-    start_sec, end_sec, song_sec = (frame / FRAME_RATE_HZ for frame in (start_frame, end_frame, song.num_frames))
+    start_sec, end_sec, song_sec = map(song.version.source_sec, (start_frame, end_frame, song.num_frames))
     return Window(
         song=song.name,
         row=song.row,

@@ -160,6 +160,16 @@ class TrainConfig(Definition):
             examples=[None],
         ),
     ] = 0
+    track_versions: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=32,
+            description="In how many versions windows are drawn from each song: itself, and others up to a semitone "
+            "faster or slower, encoded once. The held-out song stays as it is.",
+            examples=[None],
+        ),
+    ] = 1
     min_window_sec: Annotated[
         float, Field(ge=1, le=600, description="In seconds, of windows that are drawn.", examples=[None])
     ] = 10.0
@@ -290,6 +300,11 @@ class TrainConfig(Definition):
     def peak_learning_rate(self) -> float:
         """The rate that the optimizer is given at its highest."""
         return self.learning_rate * self.learning_rate_factor
+
+    @property
+    def num_versions(self) -> int:
+        """The versions of a track that are heard: one where windows are not drawn."""
+        return self.track_versions if self.draws_per_epoch else 1
 
     @property
     def checkpoint_dtype(self) -> Dtype:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_ORDER, _EXAMPLE, _TORCH, _WINDOW, _NOISE = range(5)  # separate random streams under one seed
+_ORDER, _EXAMPLE, _TORCH, _WINDOW, _NOISE, _VERSION = range(6)  # separate random streams under one seed
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ def draw_stretch(
     last_start = track_frames - length
     start = int(rng.integers(0, last_start + reaches_beyond * (length // 4), endpoint=True))
     return min(start, last_start), length
+
+
+def draw_version(seed: int, epoch: int, example: int, num_versions: int) -> int:
+    """Draw which version of its track `example` is from in `epoch`, by number."""
+    return int(np.random.default_rng([seed, _VERSION, epoch, example]).integers(num_versions))
 
 
 def draw_noise(

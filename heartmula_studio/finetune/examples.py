@@ -17,20 +17,23 @@ from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLaConfig
 from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.codec.track_version import VersionCodes
 from heartmula_studio.dataset.batch import Example, make_example
+from heartmula_studio.dataset.held_out import split_tracks
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout, SpecialTokens
-from heartmula_studio.dataset.songs import load_songs, song_codes
+from heartmula_studio.dataset.songs import load_songs, song_codes, song_versions
 from heartmula_studio.dataset.windows import (
     MIN_SONGS_TO_HOLD_OUT,
     TrackInfo,
     Window,
     cut_to_fit,
-    split_songs,
     window_to_fit,
 )
 from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.finetune.data_plan import draw_stretch
+from heartmula_studio.finetune.data_plan import draw_stretch, draw_version
 from heartmula_studio.finetune.prior_songs import load_prior_songs
+
+TEXTS = ("song", "tags", "lyrics")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,15 @@ class TrainSet(Protocol):
 
 
 @dataclass(frozen=True)
+class Track:
+    """A track with its codes, int16 [K, F], and other versions of it."""
+
+    info: TrackInfo
+    codes: Tensor
+    versions: tuple["Track", ...] = ()
+
+
+@dataclass(frozen=True)
 class WindowDraws:
     """How windows are drawn: `per_epoch` from each track, of lengths between `allowed_frames`.
 
@@ -123,6 +135,10 @@ class WindowDraws:
             num_tracks + example % num_prior for example in range(of_prior)
         ]
 
+    def version(self, track: Track, example: int, epoch: int) -> Track:
+        """Draw the version of a track that an example is from."""
+        return (track, *track.versions)[draw_version(self.seed, epoch, example, 1 + len(track.versions))]
+
     def window(
         self, track: TrackInfo, example: int, epoch: int, layout: PromptLayout, max_positions: int
     ) -> tuple[Window, Prompt]:
@@ -136,14 +152,13 @@ class DrawnExamples:
 
     def __init__(
         self,
-        tracks: Sequence[tuple[TrackInfo, Tensor]],
-        prior: Sequence[tuple[TrackInfo, Tensor]],
+        tracks: Sequence[Track],
+        prior: Sequence[Track],
         draws: WindowDraws,
         layout: PromptLayout,
         max_positions: int,
     ):
-        """tracks, prior: each with its codes, int16 [K, F]."""
-        self._names = [track.name for track, _ in tracks]
+        self._names = [track.info.name for track in tracks]
         self._songs = (*tracks, *prior)
         self._first_prior = len(tracks) * draws.per_epoch if prior else None
         self._sources = draws.sources(len(tracks), len(prior))
@@ -162,9 +177,9 @@ class DrawnExamples:
     def _drawn(self, epoch: int) -> ExampleSet:
         parts = []
         for example, source in enumerate(self._sources):
-            track, codes = self._songs[source]
-            window, prompt = self._draws.window(track, example, epoch, self._layout, self._max_positions)
-            parts.append((window, prompt, part_of(codes, window)))
+            track = self._draws.version(self._songs[source], example, epoch)
+            window, prompt = self._draws.window(track.info, example, epoch, self._layout, self._max_positions)
+            parts.append((window, prompt, part_of(track.codes, window)))
         return replace(joined(parts, self._layout.special), first_prior=self._first_prior)
 
     def songs(self) -> list[str]:
@@ -174,43 +189,53 @@ class DrawnExamples:
     def digest(self) -> str:
         """Return a short id of all songs, of how windows are drawn, and of those of the first epoch."""
         sha256 = hashlib.sha256(repr(self._draws).encode())
-        for track, codes in self._songs:
-            sha256.update(repr(track).encode())
-            sha256.update(codes.contiguous().numpy().tobytes())
+        for song in self._songs:
+            sha256.update(repr(song.info).encode())
+            for track in (song, *song.versions):
+                sha256.update(track.codes.contiguous().numpy().tobytes())
         return sha256.hexdigest()[:8] + self.epoch(0).digest()[:8]
 
 
 def load_sets(
     dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, config: TrainConfig, base_root: Path
 ) -> tuple[TrainSet, ExampleSet]:
-    """Load what a run learns from, and the held-out examples. Raises as `load_examples` and `load_prior_songs`.
+    """Load what a run learns from, and the held-out examples (none where there are fewer than six songs).
 
     base_root: the base's folder, where its own songs lie.
+    Raises as `load_songs`, `song_codes`, `cut_to_fit`, `make_example` and `load_prior_songs` do, naming file or song.
     """
-    examples, held_out = load_examples(dataset_folder, base, network, config.max_window_sec, config.trigger_word)
+    tracks, held_out_tracks = load_tracks(dataset_folder, base)
+    layout = PromptLayout.load(base, network.audio_num_codebooks).with_trigger_words(config.trigger_word)
+    max_positions = network.backbone_flavor.max_seq_len
+    examples = make_example_set(tracks, layout, config.max_window_sec, max_positions)
+    held_out = make_example_set(held_out_tracks, layout, config.max_window_sec, max_positions)
     if not config.draws_per_epoch:
         return examples, held_out
-    tracks = read_tracks(load_songs(dataset_folder), set(examples.songs()))
-    layout = PromptLayout.load(base, network.audio_num_codebooks).with_trigger_words(config.trigger_word)
+    tracks = [replace(track, versions=track.versions[: config.num_versions - 1]) for track in tracks]
     prior = prior_tracks(base_root) if config.prior_fraction else []
-    max_positions = network.backbone_flavor.max_seq_len
     return DrawnExamples(tracks, prior, WindowDraws.of(config), layout, max_positions), held_out
 
 
 def load_examples(
-    dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, max_window_sec: float, trigger_word: str = ""
+    dataset_folder: Path, base: BaseFolder, network: HeartMuLaConfig, max_window_sec: float
 ) -> tuple[ExampleSet, ExampleSet]:
-    """Load fixed windows to train on and the held-out ones (none where there are fewer than six songs).
-
-    Raises as `load_songs`, `song_codes`, `cut_to_fit` and `make_example` do, naming file or song.
-    """
-    dataset = load_songs(dataset_folder, stored_codebook_id(base.codec))
-    layout = PromptLayout.load(base, network.audio_num_codebooks).with_trigger_words(trigger_word)
-    max_positions = network.backbone_flavor.max_seq_len
-    train_songs, held_out_songs = map(set, split_songs(dataset["song"]))
+    """Load fixed windows to train on and the held-out ones. Raises as `load_sets`."""
+    layout, max_positions = PromptLayout.load(base, network.audio_num_codebooks), network.backbone_flavor.max_seq_len
+    tracks, held_out_tracks = load_tracks(dataset_folder, base)
     return (
-        make_example_set(dataset, train_songs, layout, max_window_sec, max_positions),
-        make_example_set(dataset, held_out_songs, layout, max_window_sec, max_positions),
+        make_example_set(tracks, layout, max_window_sec, max_positions),
+        make_example_set(held_out_tracks, layout, max_window_sec, max_positions),
+    )
+
+
+def load_tracks(dataset_folder: Path, base: BaseFolder) -> tuple[list[Track], list[Track]]:
+    """Read the tracks of a dataset to train on, and the held-out ones. Raises as `load_songs` and `song_codes`."""
+    dataset = load_songs(dataset_folder, stored_codebook_id(base.codec))
+    tracks = read_tracks(dataset, set(dataset["song"]))
+    _, held_out = split_tracks({track.info.name: track.codes for track in tracks})
+    return (
+        [track for track in tracks if track.info.name not in held_out],
+        [track for track in tracks if track.info.name in held_out],
     )
 
 
@@ -243,13 +268,13 @@ def with_other_captions(examples: ExampleSet, others: ExampleSet, max_positions:
 
 
 def make_example_set(
-    dataset: Dataset, songs: Set[str], layout: PromptLayout, max_window_sec: float, max_positions: int
+    tracks: Sequence[Track], layout: PromptLayout, max_window_sec: float, max_positions: int
 ) -> ExampleSet:
-    """Cut `songs` into windows, tokenize their prompts and read their codes. Raises as `load_examples` does."""
+    """Cut tracks as they are into windows, and tokenize their prompts. Raises as `cut_to_fit` and `make_example`."""
     parts = [
-        (window, prompt, part_of(codes, window))
-        for track, codes in read_tracks(dataset, songs)
-        for window, prompt in cut_to_fit(track, max_window_sec, layout, max_positions)
+        (window, prompt, part_of(track.codes, window))
+        for track in tracks
+        for window, prompt in cut_to_fit(track.info, max_window_sec, layout, max_positions)
     ]
     examples = joined(parts, layout.special)
     for index in range(len(examples)):
@@ -257,24 +282,30 @@ def make_example_set(
     return examples
 
 
-def read_tracks(dataset: Dataset, songs: Set[str]) -> list[tuple[TrackInfo, Tensor]]:
-    """Read the tracks called `songs`, each with its codes [K, F]. In datasets that don't say, every track ends."""
+def read_tracks(dataset: Dataset, songs: Set[str]) -> list[Track]:
+    """Read the tracks called `songs`. In datasets that don't say, every track ends."""
     says_what_ends = "ends" in dataset.column_names
     tracks = []
-    for row, columns in enumerate(dataset.remove_columns("codes")):
+    for row, columns in enumerate(dataset.select_columns([*TEXTS, *(["ends"] if says_what_ends else [])])):
         if columns["song"] in songs:
-            codes, ends = song_codes(dataset, row), columns["ends"] if says_what_ends else True
-            track = TrackInfo(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1], bool(ends))
-            tracks.append((track, codes))
+            codes, ends = song_codes(dataset, row), bool(columns["ends"]) if says_what_ends else True
+            info = TrackInfo(columns["song"], row, columns["tags"], columns["lyrics"], codes.shape[1], ends)
+            tracks.append(Track(info, codes, versions_of(info, song_versions(dataset, row))))
     return tracks
 
 
-def prior_tracks(base_root: Path) -> list[tuple[TrackInfo, Tensor]]:
+def versions_of(info: TrackInfo, versions: Sequence[VersionCodes]) -> tuple[Track, ...]:
+    """Return a track's other versions as tracks."""
+    return tuple(
+        Track(replace(info, num_frames=other.codes.shape[1], version=other.version), other.codes) for other in versions
+    )
+
+
+def prior_tracks(base_root: Path) -> list[Track]:
     """Read the base's own songs as tracks. Raises as `load_prior_songs`."""
-    songs = load_prior_songs(base_root)
     return [
-        (TrackInfo(f"the base's song {number + 1}", -1, song.tags, "", song.codes.shape[1], song.ends), song.codes)
-        for number, song in enumerate(songs)
+        Track(TrackInfo(f"the base's song {number + 1}", -1, s.tags, "", s.codes.shape[1], s.ends), s.codes)
+        for number, s in enumerate(load_prior_songs(base_root))
     ]
 
 

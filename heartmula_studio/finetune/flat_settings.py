@@ -15,6 +15,7 @@ FREE = {name: setting for name, setting in settings_of(TrainConfig).items() if n
 FITTED = (
     "learning_rate_factor",
     "draws_per_epoch",
+    "track_versions",
     "min_window_sec",
     "max_window_sec",
     "batch_size",

@@ -28,6 +28,7 @@ class TrainingRecord(Definition):
     source: Annotated[str, Field(description="What the other values were measured with, or taken from.")] = ""
     learning_rate_factor: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     draws_per_epoch: Annotated[int, Field(ge=1, le=10_000)] = 20
+    track_versions: Annotated[int, Field(ge=1, le=32)] = 1
     min_window_sec: Annotated[float, Field(ge=1, le=600)] = 240.0
     max_window_sec: Annotated[float, Field(ge=1, le=600)] = 240.0
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 1

@@ -80,6 +80,7 @@ class Runtime:
             method=method,
             learning_rate_factor=record.learning_rate_factor if method == "lora" else 1.0,
             draws_per_epoch=record.draws_per_epoch,
+            track_versions=record.track_versions,
             min_window_sec=min(longest_sec, record.min_window_sec),
             max_window_sec=longest_sec,
             batch_size=record.batch_size,

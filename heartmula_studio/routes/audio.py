@@ -126,8 +126,9 @@ def hear(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
 
 @router.put("/{filename}", responses=documented(404))
 def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep) -> AudioFileAnswer:
-    """Edit lyrics, tags and rights."""
-    return AudioFileAnswer.of(studio.datasets.update_audio(id, filename, body.caption, body.tags, body.rights))
+    """Edit lyrics, tags and rights, and say whether the recording comes to an end."""
+    changed = studio.datasets.update_audio(id, filename, body.caption, body.tags, body.rights, body.ending)
+    return AudioFileAnswer.of(changed)
 
 
 @router.delete("/{filename}", status_code=204, responses=documented(404, 409))

@@ -8,7 +8,7 @@ from heartmula_studio.definition import Setting
 from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.request import SONG, SongRequest
-from heartmula_studio.store.records import Method, Rights, SongFormat, StyleChoice
+from heartmula_studio.store.records import Ending, Method, Rights, SongFormat, StyleChoice
 from heartmula_studio.store.views import AuditionQuestion
 
 MAX_MIXED = 20  # styles at once
@@ -51,11 +51,15 @@ class DatasetChange(Body):
 
 
 class SongChange(Body):
-    """What is left out stays as it is. `caption` are the lyrics, plain or LRC."""
+    """What is left out stays as it is. `caption` are the lyrics, plain or LRC.
+
+    `ending`: whether the recording comes to an end, rather than being cut off; `as_heard` leaves it to the studio.
+    """
 
     caption: str | None = Field(None, examples=["[verse]\nThe sun creeps in across the floor"])
     tags: list[str] | None = Field(None, examples=[["piano", "calm"]])
     rights: Rights | None = Field(None, examples=["own"])
+    ending: Ending | None = Field(None, examples=["ends"])
 
 
 class SongFields(Body):

@@ -17,6 +17,7 @@ from heartmula_studio.store.records import (
     Dataset,
     DatasetStatus,
     Duration,
+    Ending,
     Failure,
     Filename,
     Generation,
@@ -64,7 +65,10 @@ def _public_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class AudioFileAnswer(Answer):
-    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized."""
+    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized.
+
+    `ending` says whether the recording comes to an end, which songs then learn, or is cut off.
+    """
 
     filename: Filename
     caption: str
@@ -78,6 +82,7 @@ class AudioFileAnswer(Answer):
     added_at: Time
     frames: Count | None = None
     error: str | None = None
+    ending: Ending = "as_heard"
 
 
 class DatasetAnswer(Answer):

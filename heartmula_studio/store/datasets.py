@@ -176,11 +176,13 @@ class Datasets(Collection[Dataset]):
         caption: str | None = None,
         tags: Sequence[str] | None = None,
         rights: str | None = None,
+        ending: str | None = None,
     ) -> AudioFile:
         """Change what is given. Raises NotFoundError, InvalidInputError, StorageError."""
         new_caption = None if caption is None else checked_lyrics(caption)
         new_tags = None if tags is None else checked_tags(tags, "tags")
         new_rights = None if rights is None else songs.checked_rights(rights)
+        new_ending = None if ending is None else songs.checked_ending(ending)
 
         def change(song: AudioFile) -> AudioFile:
             return replace(
@@ -188,6 +190,7 @@ class Datasets(Collection[Dataset]):
                 caption=song.caption if new_caption is None else new_caption,
                 tags=song.tags if new_tags is None else new_tags,
                 rights=song.rights if new_rights is None else new_rights,
+                ending=song.ending if new_ending is None else new_ending,
             )
 
         return self._change_song(id, filename, change)

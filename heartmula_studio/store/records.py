@@ -21,6 +21,7 @@ DatasetStatus = Literal["draft", "ready", "processing", "processed", "error"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled", "interrupted"]
 Method = Literal["lora", "full"]
 Rights = Literal["own", "licensed", "public_domain", "unknown"]
+Ending = Literal["as_heard", "ends", "cut_off"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 SongFormat = Literal["wav", "flac", "mp3"]
 UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
@@ -109,7 +110,10 @@ class Record:
 
 @dataclass(frozen=True)
 class AudioFile:
-    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized."""
+    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized.
+
+    ending: whether the recording comes to an end or is cut off, where a person says so.
+    """
 
     filename: Filename
     caption: str
@@ -123,6 +127,7 @@ class AudioFile:
     added_at: Time
     frames: Count | None = None
     error: str | None = None
+    ending: Ending = "as_heard"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "error", self.error and public(self.error))

@@ -7,10 +7,11 @@ from typing import get_args
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.store.names import name_key, split_suffix
-from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Rights
+from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Ending, Rights
 from heartmula_studio.store.views import Validation
 
 RIGHTS: tuple[Rights, ...] = get_args(Rights)
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 MOST_SHOWN, MOST_CHARS = 8, 100  # lines of a report, and characters of each
 
@@ -58,6 +59,14 @@ def checked_rights(rights: str) -> Rights:
         if rights == known:
             return known
     raise InvalidInputError(f"The rights are {rights!r}.", f"Allowed: {', '.join(RIGHTS)}.")
+
+
+def checked_ending(ending: str) -> Ending:
+    """Raises InvalidInputError for a word that is none of the three."""
+    for known in ENDINGS:
+        if ending == known:
+            return known
+    raise InvalidInputError(f"The ending is {ending!r}.", f"Allowed: {', '.join(ENDINGS)}.")
 
 
 def with_song(dataset: Dataset, song: AudioFile) -> Dataset:

@@ -127,9 +127,10 @@ class Endpoints:
         caption: str | None = None,
         tags: list[str] | None = None,
         rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
+        ending: Literal["as_heard", "ends", "cut_off"] | None = None,
     ) -> dict:
-        """Edit a song's lyrics, tags and rights."""
-        return await call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights)
+        """Edit a song's lyrics, tags and rights, and say whether the recording comes to an end."""
+        return await call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights, ending)
 
     async def remove_audio(self, dataset_id: str, filename: str) -> None:
         """Remove a song and its tokens."""

@@ -108,6 +108,7 @@ GROUPS = (
         (
             AdvancedField("trigger_word", "A word that calls the style (trigger word)"),
             AdvancedField("draws_per_epoch", "New pieces per track (draws per epoch)", automatic=-1, note=MINUS_SUITS),
+            AdvancedField("track_versions", "Speeds of each track (versions)", automatic=0, note=AS_SUITS),
             AdvancedField("min_window_sec", "Shortest piece, in seconds", automatic=0, note=AS_SUITS),
             AdvancedField("max_window_sec", "Longest piece, in seconds (window length)", automatic=0, note=AS_SUITS),
             AdvancedField("prior_fraction", "Share of the base's own songs (prior)", automatic=-1, note=MINUS_SUITS),

@@ -2,11 +2,13 @@
 
 import resource
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
 from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.codec.track_version import TrackVersion, VersionCodes
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 
@@ -35,6 +37,19 @@ def test_loading_gives_the_same_record(tokens, tmp_path):
     assert torch.equal(loaded.codes, tokens.codes)
     assert (loaded.frame_rate_hz, loaded.codec_id) == (12.5, tokens.codec_id)
     assert (loaded.source_sha256, loaded.source_sec) == (tokens.source_sha256, tokens.source_sec)
+
+
+def test_other_versions_lie_in_the_same_file(tokens, tmp_path):
+    slower = VersionCodes(TrackVersion(0.95, 0.03), tokens.codes[:, :40].contiguous())
+    replace(tokens, versions=(slower,)).save(tmp_path / "song.pt")
+    (loaded,) = Tokens.load(tmp_path / "song.pt").versions
+    assert loaded.version == slower.version
+    assert torch.equal(loaded.codes, slower.codes)
+    record = torch.load(tmp_path / "song.pt", weights_only=True)
+    for broken in ({"speed": 1.0}, {**record["versions"][0], "codes": tokens.codes.float()}, 3):
+        torch.save(record | {"versions": [broken]}, tmp_path / "song.pt")
+        with pytest.raises(InvalidInputError, match="of a wrong kind"):
+            Tokens.load(tmp_path / "song.pt")
 
 
 def test_a_slice_is_saved_without_the_rest(tokens, tmp_path):

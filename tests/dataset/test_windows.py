@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from heartmula_studio.codec.track_version import TrackVersion
 from heartmula_studio.dataset.windows import TrackInfo, Window, cut_song, cut_to_fit, split_songs, window_to_fit
 from heartmula_studio.errors import InvalidInputError
 
@@ -126,3 +127,12 @@ def test_lyrics_go_with_a_drawn_window_and_it_fits_into_the_model(layout):
 def test_a_song_that_is_cut_off_has_no_end():
     cut_off = replace(song(300), ends=False)
     assert [window.ends_song for window in cut_song(cut_off, 12.0)] == [False, False]
+
+
+def test_lyrics_of_another_version_are_those_sung_in_it(layout):
+    """Read faster and later, the same frame is further on in the recording."""
+    track = TrackInfo("Aria", 0, "piano", "[00:01.00]a\n[00:20.00]b", 300)
+    assert window_to_fit(track, 240, 50, layout, 4096)[0].lyrics == "b"  # from 19.2 s on
+    faster = replace(track, version=TrackVersion(1.05, 0.06))
+    assert window_to_fit(faster, 240, 50, layout, 4096)[0].lyrics == ""  # from 20.2 s on
+    assert window_to_fit(faster, 200, 50, layout, 4096)[0].lyrics == "b"

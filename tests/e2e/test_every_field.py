@@ -68,7 +68,7 @@ class Busy:
 
     def train(self) -> None:
         """Start the training that goes on until the end of the tests."""
-        wanted = {"dataset_id": self.dataset["id"], "epochs": 1000, "max_window_sec": 2}
+        wanted = {"dataset_id": self.dataset["id"], "epochs": 1000, "max_window_sec": 2, "track_versions": 1}
         self.job = self._post("/training/jobs", json=wanted)
 
     def arrive(self) -> str:

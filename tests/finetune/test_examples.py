@@ -41,12 +41,29 @@ def test_every_epoch_has_other_windows_and_the_same_again(job, base):
 
 
 def test_examples_hold_the_codes_of_their_windows(job, base):
-    tracks = {track.name: codes for track, codes in read_tracks(load_songs(job / "dataset"), {"song 0", "song 1"})}
+    tracks = {track.info.name: track.codes for track in read_tracks(load_songs(job / "dataset"), {"song 0", "song 1"})}
     examples = train_set(job, base).epoch(2)
     for example, window in zip(examples, examples.windows, strict=True):
         if window.song in tracks:
             frames = tracks[window.song][:, window.start_frame : window.start_frame + window.num_frames].T
             assert torch.equal(example.targets[: window.num_frames], frames.long())
+
+
+def test_windows_are_drawn_from_all_versions_of_a_track_and_the_held_out_one_stays_as_it_is(make_job, base):
+    faster = {"speed": 1.05, "offset_sec": 0.02}
+    rows = [song_row(number, 40) for number in range(6)]
+    rows = [row | {"versions": [faster | {"codes": row["codes"][:, 2:]}] * 2} for row in rows]
+    job = make_job(rows=rows)
+    drawn = train_set(job, base, draws_per_epoch=20, track_versions=2)
+    whole = train_set(job, base, track_versions=2, min_window_sec=4.0, max_window_sec=4.0)
+    assert {window.num_frames for window in whole.epoch(0).windows} == {40, 38}
+    assert drawn.epoch(3).digest() == train_set(job, base, draws_per_epoch=20, track_versions=2).epoch(3).digest()
+    assert drawn.digest() != train_set(job, base, draws_per_epoch=20, track_versions=3).digest()
+    plain = make_job("plain", rows=[{k: v for k, v in row.items() if k != "versions"} for row in rows])
+    assert train_set(plain, base, track_versions=2).digest() == train_set(job, base).digest()
+    config = TrainConfig(**DRAWS, track_versions=2)
+    _, held_out = load_sets(job / "dataset", base, read_heartmula_config(base.model), config, job)
+    assert sum(window.num_frames for window in held_out.windows) == 40
 
 
 def test_an_end_is_learnt_only_of_the_recording_that_ends(job, base):
@@ -57,7 +74,7 @@ def test_an_end_is_learnt_only_of_the_recording_that_ends(job, base):
 
 def test_in_datasets_of_earlier_releases_every_track_ends(make_job, base):
     tracks = read_tracks(load_songs(make_job() / "dataset"), {song_row(0, 10)["song"]})
-    assert [track.ends for track, _ in tracks] == [True]
+    assert [track.info.ends for track in tracks] == [True]
 
 
 def test_what_a_window_is_drawn_from_is_part_of_the_runs_identity(job, base):

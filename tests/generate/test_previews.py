@@ -23,6 +23,17 @@ from tests.finetune.training_jobs import loss_curve, read_metrics, song_row, wri
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {"learning_rate": 1e-2, "ladder_rungs": 2, "preview_songs": 2, "preview_sec": 2.0, "lora": {"dropout": 0.2}}
 KILL_SEC = 600
+KILLED_AS_IT_KEEPS_A_RUNG = """
+import os, signal, sys
+from heartmula_studio.finetune.__main__ import main
+
+def kill(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("checkpoints/step-00000005"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill)
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +105,12 @@ def test_events_come_in_order_and_figures_reach_the_checkpoint(heard):
     assert read_metrics(folder.path, "step")[2]["preview_eta_sec"] > 0
 
 
-def test_a_run_killed_while_it_renders_goes_on_without_a_loss(make, heard, silent_curve):
+def test_a_run_killed_while_it_keeps_a_rung_and_while_it_renders_goes_on_without_a_loss(make, heard, silent_curve):
     job = make("killed")
     folder = RunFolder(job)
+    killed = subprocess.run([sys.executable, "-c", KILLED_AS_IT_KEEPS_A_RUNG, str(job)], cwd=REPOSITORY, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert folder.rung_steps() == []
     process = subprocess.Popen([sys.executable, "-m", "heartmula_studio.finetune", str(job)], cwd=REPOSITORY)
     deadline = time.monotonic() + KILL_SEC
     while not list(folder.previews.glob(".tmp-step-00000005-*")):
@@ -115,6 +129,7 @@ def test_a_run_killed_while_it_renders_goes_on_without_a_loss(make, heard, silen
         "step-00000010",
         "tracks",
     ]
+    assert not list(folder.checkpoints.glob(".tmp-*"))
     for step in (5, 10):
         assert read_previews(folder.preview(step)) == read_previews(heard[0].preview(step))
         for name in ("adapter_model.safetensors", "adapter_config.json"):

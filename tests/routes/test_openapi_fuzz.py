@@ -58,7 +58,7 @@ def existing(client) -> dict[str, str]:
     dataset = client.post("/training/datasets", json={"name": "To be tried"}).json()["id"]
     for song in SONGS[:5]:
         client.post(f"/training/datasets/{dataset}/audio", files={"file": (song.name, song.read_bytes())})
-    settings = {"dataset_id": dataset, "max_steps": 1, "max_window_sec": 1.0}
+    settings = {"dataset_id": dataset, "max_steps": 1, "max_window_sec": 1.0, "track_versions": 1}
     job = wait_for(client, f"/training/jobs/{client.post('/training/jobs', json=settings).json()['id']}")
     asked = client.post("/generate/music", json={"duration_sec": 1.0}).json()
     song = wait_for(client, f"/generate/{asked['id']}")

@@ -175,7 +175,11 @@ def test_editing_a_song_changes_what_is_given(store, dataset, add_song):
     add_song("a.mp3", caption="la", tags=["loud"])
     store.datasets.update_audio(dataset.id, "a.mp3", rights="licensed")
     song = store.datasets.update_audio(dataset.id, "A.mp3", caption="", tags=[])
-    assert (song.caption, song.tags, song.rights) == ("", (), "licensed")
+    assert (song.caption, song.tags, song.rights, song.ending) == ("", (), "licensed", "as_heard")
+    assert store.datasets.update_audio(dataset.id, "a.mp3", ending="cut_off").ending == "cut_off"
+    song = store.datasets.update_audio(dataset.id, "a.mp3", ending="ends")
+    with pytest.raises(InvalidInputError, match="'maybe'"):
+        store.datasets.update_audio(dataset.id, "a.mp3", ending="maybe")
     with pytest.raises(InvalidInputError, match="'mine'"):
         store.datasets.update_audio(dataset.id, "a.mp3", rights="mine")
     assert store.datasets.get(dataset.id).audio_files == (song,)

@@ -10,7 +10,7 @@ from heartmula_studio.codec.control import check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.finetune.evaluate import mean_loss
-from heartmula_studio.finetune.examples import make_example_set
+from heartmula_studio.finetune.examples import make_example_set, read_tracks
 from heartmula_studio.finetune.model_setup import load_base
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.runtime import Runtime
@@ -51,7 +51,7 @@ class CaptionCheck:
         check_cancelled(self._closing.is_set)
         sizes = network.config
         layout, max_positions = PromptLayout.load(self._runtime.base), sizes.backbone_flavor.max_seq_len
-        examples = make_example_set(tracks, {song}, layout, self._runtime.max_window_sec, max_positions)
+        examples = make_example_set(read_tracks(tracks, {song}), layout, self._runtime.max_window_sec, max_positions)
         return round(mean_loss(network, examples, 1, sizes.audio_num_codebooks).mean, LOSS_DIGITS)
 
     def _take_device(self, device_lease: ExitStack) -> None:

@@ -112,8 +112,10 @@ class DatasetService:
         caption: str | None = None,
         tags: Sequence[str] | None = None,
         rights: str | None = None,
+        ending: str | None = None,
     ) -> AudioFile:
-        return self._datasets.update_audio(id, filename, caption, tags, rights)
+        """Change what is given of a song. Raises NotFoundError, InvalidInputError, StorageError."""
+        return self._datasets.update_audio(id, filename, caption, tags, rights, ending)
 
     def remove_audio(self, id: str, filename: str) -> None:
         """Remove a song. Raises ConflictError while a job needs it."""

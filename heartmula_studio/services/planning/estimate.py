@@ -9,17 +9,18 @@ before a first job has shown how fast the device is, and better afterwards.
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accelerate.commands.config.config_args import load_config_from_file
 
-from heartmula_studio.arch.checkpoints import encoder_tensors, weight_files
+from heartmula_studio.arch.checkpoints import encoder_tensors, read_heartmula_config, weight_files
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frames_of
 from heartmula_studio.arch.official import MODEL_REPO
 from heartmula_studio.arch.stored_weights import num_parameters
 from heartmula_studio.codec.identity import stored_codebook_id
-from heartmula_studio.dataset.tokenizing import current_tokens
+from heartmula_studio.dataset.tokenizing import current_tokens, missing_versions
+from heartmula_studio.dataset.windows import split_songs
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.finetune.agreement import require_one_process
 from heartmula_studio.finetune.config import TrainConfig
@@ -45,7 +46,17 @@ from heartmula_studio.store.views import Estimate, Problem
 
 START_SEC = 12.0  # two programs load their libraries
 LOAD_BYTES_PER_SEC = 500e6
+CODE_BYTES = 2
 READ_SEC_PER_SEC = 0.02  # to decode, check and resample a second of audio
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The frames of each song, known or foreseen; how much audio is still to be encoded, and what its codes take."""
+
+    frames: dict[str, int]
+    audio_sec: float
+    code_bytes: int
 
 
 class Estimator:
@@ -65,20 +76,19 @@ class Estimator:
         """Say what training on these tracks would take. Raises CheckpointError."""
         base, device = self._runtime.base, str(self._runtime.device)
         processes = num_processes(self._accelerate_config)
-        frames = self._known_frames(sources)
-        songs = [as_track(song, frames[song.filename] or frames_of(song.duration_sec)) for song in sources]
+        encoding = self._encoding(sources, config)
+        songs = [as_track(song, encoding.frames[song.filename]) for song in sources]
         work = measure_work(songs, config, base, processes)
         speed = training_speed(self._store, config, base, device, work.step_flops, processes)
-        unheard_sec = sum(song.duration_sec for song in sources if frames[song.filename] is None)
         longest_sec = max((song.duration_sec for song in sources), default=0.0)
         estimate = Estimate(
             steps=work.steps,
             seconds=self._start_sec()
-            + self._tokenizing_sec(unheard_sec, speed)
+            + self._tokenizing_sec(encoding.audio_sec, speed)
             + work.flops / speed
             + self._preview_sec(config, work.steps),
             checkpoint_bytes=self._checkpoint_bytes(config),
-            disk_bytes=self._disk_bytes(config, work),
+            disk_bytes=self._disk_bytes(config, work) + encoding.code_bytes,
             free_disk_bytes=shutil.disk_usage(self._store.root).free,
             memory_bytes=training_bytes(config, base, longest_sec, device),
             device_memory_bytes=total_bytes(device),
@@ -87,11 +97,18 @@ class Estimator:
         )
         return replace(estimate, problems=(*estimate.problems, *shortages(estimate, config, base, longest_sec)))
 
-    def _known_frames(self, songs: Sequence[JobTrack]) -> dict[str, int | None]:
-        """The frames of each song that has tokens of the codec in use, by name; None for the others."""
-        codec_id = stored_codebook_id(self._runtime.base.codec)
-        tokens = {song.filename: current_tokens(source_of(song), codec_id) for song in songs}
-        return {name: found.codes.shape[1] if found else None for name, found in tokens.items()}
+    def _encoding(self, songs: Sequence[JobTrack], config: TrainConfig) -> "Encoding":
+        """What of songs, and of their versions where they are learnt from, is still to be encoded."""
+        codec_id, sources = stored_codebook_id(self._runtime.base.codec), [source_of(song) for song in songs]
+        learnt, _ = split_songs([source.name for source in sources])
+        frames, audio_sec = {}, 0.0
+        for song, source in zip(songs, sources, strict=True):
+            tokens = current_tokens(source, codec_id)
+            frames[song.filename] = tokens.codes.shape[1] if tokens else frames_of(song.duration_sec)
+            versions = missing_versions(tokens, config.num_versions) if source.name in learnt else ()
+            audio_sec += song.duration_sec * ((tokens is None) + len(versions))
+        num_codebooks = read_heartmula_config(self._runtime.base.model).audio_num_codebooks
+        return Encoding(frames, audio_sec, round(audio_sec * FRAME_RATE_HZ) * num_codebooks * CODE_BYTES)
 
     def _start_sec(self) -> float:
         return START_SEC + weights_bytes(self._runtime.base.model) / LOAD_BYTES_PER_SEC

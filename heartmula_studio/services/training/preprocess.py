@@ -12,7 +12,16 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Progress, check_cancelled
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset.tokenizing import TokenizingTask, current_tokens, save_dataset, tokenize
+from heartmula_studio.dataset.held_out import split_tracks
+from heartmula_studio.dataset.tokenizing import (
+    ENDS,
+    TokenizingTask,
+    add_versions,
+    current_tokens,
+    missing_versions,
+    save_dataset,
+    tokenize,
+)
 from heartmula_studio.errors import AudioError, CancelledError, StorageError
 from heartmula_studio.files.atomic import recover_folder
 from heartmula_studio.finetune.config import TrainConfig
@@ -31,11 +40,14 @@ def make_dataset(folder: JobFolder, device: str, max_song_sec: float) -> None:
     disk refuses, and the errors of config, base model and lyrics.
     """
     recover_folder(folder.dataset)
-    base = base_of(folder)
+    if folder.dataset.is_dir() and folder.saved_step():  # it goes on with what it began with
+        return
+    config = TrainConfig.load(folder.config)
+    base = find_base(folder.base(config.base_model))
     songs = folder.read_songs().songs
     try:
         with StopRequest(folder) as stop, acknowledged(stop):
-            codec_id = Tokenizer(folder, base, device, max_song_sec, stop).run(songs)
+            codec_id = Tokenizer(folder, base, device, max_song_sec, stop).run(songs, config.num_versions)
             save_dataset([source_of(song) for song in songs], codec_id, folder.dataset)
             check_cancelled(lambda: stop.is_requested)
     except OSError as error:
@@ -54,25 +66,50 @@ class Tokenizer:
         self._log = RunLog(folder, enabled=True)
         self._codec: Codec | None = None
 
-    def run(self, songs: tuple[JobTrack, ...]) -> str:
-        """Tokenize what is not; return the id of the codec."""
+    def run(self, songs: tuple[JobTrack, ...], num_versions: int) -> str:
+        """Tokenize what is not, in `num_versions` versions where it is learnt from; return the id of the codec."""
         codec_id = stored_codebook_id(self._base.codec)
+        found = {}
         for index, song in enumerate(songs, start=1):
             begun = TokenizingProgress(song.filename, index, len(songs))
-            tokens = current_tokens(source_of(song), codec_id) or self._tokenize(song, begun)
+            source = source_of(song)
+            tokens = current_tokens(source, codec_id) or self._tokenize(source, begun)
             self._report(replace(begun, done=1, total=1, frames=tokens.codes.shape[1]))
+            found[source.name] = begun, source, tokens
+        learnt, _ = split_tracks({name: tokens.codes for name, (_, _, tokens) in found.items()})
+        for name in learnt:
+            if missing_versions(found[name][2], num_versions):
+                self._add_versions(*found[name], num_versions)
         return codec_id
 
-    def _tokenize(self, song: JobTrack, begun: TokenizingProgress) -> Tokens:
+    def _tokenize(self, source: TokenizingTask, begun: TokenizingProgress) -> Tokens:
+        self._log.say(f"Listening to song {begun.song_index} of {begun.songs}: {begun.song}.")
+        with self._named_errors(begun):
+            return tokenize(source, self._loaded(), self._limits, self._progress(begun), self._is_cancelled)
+
+    def _add_versions(
+        self, begun: TokenizingProgress, source: TokenizingTask, tokens: Tokens, num_versions: int
+    ) -> None:
+        self._log.say(f"Listening at other speeds to song {begun.song_index} of {begun.songs}: {begun.song}.")
+        begun = replace(begun, frames=tokens.codes.shape[1])
+        with self._named_errors(begun):
+            add_versions(source, tokens, num_versions, self._loaded(), self._progress(begun), self._is_cancelled)
+
+    def _loaded(self) -> Codec:
         self._codec = self._codec or Codec.load(self._base, self._device)
-        self._log.say(f"Listening to song {begun.song_index} of {begun.songs}: {song.filename}.")
+        return self._codec
+
+    def _is_cancelled(self) -> bool:
+        return self._stop.is_requested
+
+    @contextmanager
+    def _named_errors(self, begun: TokenizingProgress) -> Iterator[None]:
+        """Report what is wrong with a song, and raise it with the song's name."""
         try:
-            return tokenize(
-                source_of(song), self._codec, self._limits, self._progress(begun), lambda: self._stop.is_requested
-            )
+            yield
         except AudioError as error:
             self._report(replace(begun, error=error.message))
-            raise named(error, song.filename) from error
+            raise named(error, begun.song) from error
 
     def _progress(self, begun: TokenizingProgress) -> Progress:
         reported = 0.0
@@ -99,13 +136,9 @@ def acknowledged(stop: StopRequest) -> Iterator[None]:
         raise
 
 
-def base_of(folder: JobFolder) -> BaseFolder:
-    """Return the base model of the job's config. Raises as `TrainConfig.load` and `find_base`."""
-    return find_base(folder.base(TrainConfig.load(folder.config).base_model))
-
-
 def source_of(song: JobTrack) -> TokenizingTask:
-    return TokenizingTask(Path(song.audio), Path(song.tokens), song.sha256, song.lyrics, ",".join(song.tags))
+    audio, tokens, tags = Path(song.audio), Path(song.tokens), ",".join(song.tags)
+    return TokenizingTask(audio, tokens, song.sha256, song.lyrics, tags, ENDS[song.ending])
 
 
 def named(error: AudioError, filename: str) -> AudioError:

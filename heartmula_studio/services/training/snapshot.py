@@ -33,4 +33,5 @@ def song_source(store: Store, dataset: Dataset, file: AudioFile) -> JobTrack:
         tags=file.tags or dataset.styles,
         rights=file.rights,
         duration_sec=file.duration_sec,
+        ending=file.ending,
     )

@@ -1,7 +1,11 @@
 """Rungs of a job: listed, marked, kept, and told from the base blind."""
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,17 @@ from heartmula_studio.services.training.auditions import guessed
 from tests.ladders import COPIED, make_ladder
 from tests.still_studio import settings_for, still_studio
 from tests.training_events import lines
+
+REPOSITORY = Path(__file__).parents[3]
+KILLED_VOTE = """
+import os, signal, sys
+from pathlib import Path
+from tests.still_studio import settings_for, still_studio
+
+auditions = still_studio(settings_for(Path(sys.argv[1]))).auditions
+sys.addaudithook(lambda event, arguments: os.kill(os.getpid(), signal.SIGKILL) if event == "os.rename" else None)
+auditions.vote(sys.argv[2], sys.argv[3], 1, "b")
+"""
 
 
 @pytest.fixture
@@ -103,6 +118,15 @@ def test_nothing_tells_which_side_is_trained_before_the_last_vote(studio, store,
     assert studio.auditions.list(job.id) == [audition]
     with pytest.raises(ConflictError, match="votes"):
         studio.auditions.vote(job.id, audition.id, 0, sides[0])
+
+
+def test_a_vote_that_is_killed_as_it_is_written_can_be_given_again(studio, store, job):
+    audition = studio.auditions.start(job.id, 4, trials=2)
+    studio.auditions.vote(job.id, audition.id, 0, "a")
+    command = [sys.executable, "-c", KILLED_VOTE, str(store.root), job.id, audition.id]
+    assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    assert [trial.choice for trial in studio.auditions.get(job.id, audition.id).trials] == ["a", None]
+    assert studio.auditions.vote(job.id, audition.id, 1, "b").result is not None
 
 
 def test_wrong_votes_change_nothing(studio, job):
