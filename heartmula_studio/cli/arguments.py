@@ -10,6 +10,7 @@ from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.definition import Setting, settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FITTED, FREE
+from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import SONG
 from heartmula_studio.store.records import Ending
 from heartmula_studio.store.style_files import STYLE_FORMATS
@@ -264,7 +265,7 @@ def add_auditions(commands: Commands) -> None:
 
 
 def add_checkpoints(commands: Commands) -> None:
-    actions = add_actions(commands, "checkpoints", "list the studio's styles, take one in or out")
+    actions = add_actions(commands, "checkpoints", "list the studio's styles, take one in or out, merge several")
     add_command(actions, "list", "ids, sizes and names", "Prints a line for each style.")
     taken = add_command(
         actions,
@@ -292,6 +293,17 @@ def add_checkpoints(commands: Commands) -> None:
         default="peft",
         help="peft: a folder; safetensors, kohya, comfyui: one file; merged: full weights for heartlib (default: peft)",
     )
+    merged = add_command(
+        actions,
+        "merge",
+        "make a new style of several",
+        "Merges two or more LoRA styles, which stay as they are.",
+    )
+    merged.add_argument("parents", nargs="+", metavar="ID[=STRENGTH]", help="a style, at 0 to 2 times its strength (1)")
+    merged.add_argument("--name", required=True, help="what to call it")
+    merged.add_argument("--styles", default="", help="words for its style (default: its parents')")
+    for name, setting in MERGE.items():
+        add_setting(merged, setting, flag(name))
 
 
 def add_hub(commands: Commands) -> None:

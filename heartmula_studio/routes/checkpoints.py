@@ -13,7 +13,7 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
-from heartmula_studio.routes.requests import Activation, Comparison, Mix
+from heartmula_studio.routes.requests import Activation, Comparison, Merge, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
 from heartmula_studio.store.style_files import StyleFormat
 
@@ -81,6 +81,13 @@ def activate_mix(body: Mix, studio: StudioDep) -> list[CheckpointAnswer]:
     """Give every song from now on several LoRA styles at once."""
     mixed = studio.checkpoints.activate_mix([style.choice() for style in body.styles])
     return [CheckpointAnswer.of(checkpoint) for checkpoint in mixed]
+
+
+@router.post("/merge", status_code=201, responses=documented(404))
+def merge(body: Merge, studio: StudioDep) -> CheckpointAnswer:
+    """Make a new style of two or more LoRA styles, which it names; these stay as they are."""
+    parents = [style.choice() for style in body.styles]
+    return CheckpointAnswer.of(studio.checkpoints.merge(body.name, parents, body.tags, **body.settings()))
 
 
 @router.get("/{id}", responses=documented(404))

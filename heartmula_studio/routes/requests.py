@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from heartmula_studio.definition import Setting
 from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.store.records import Ending, Method, Rights, SongFormat, StyleChoice
 from heartmula_studio.store.views import AuditionQuestion
@@ -35,6 +36,7 @@ def field_of(setting: Setting, default: Any) -> tuple[Any, Any]:
 TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in FREE.items()} | {
     old: (FREE[new].annotation | None, Field(None, deprecated=f"Say {new}.")) for old, new in RENAMED.items()
 }
+MERGE_FIELDS = {name: field_of(setting, setting.default) for name, setting in MERGE.items()}
 SONG_FIELDS = {name: field_of(setting, setting.default) for name, setting in SONG.items()}
 
 
@@ -116,6 +118,17 @@ class Mix(Body):
         max_length=MAX_MIXED,
         examples=[[{"id": "k3v9x2m4q8ab", "strength": 0.7}, {"id": "p7w1c5n0z3de", "strength": 0.5}]],
     )
+
+
+class Merge(create_model("Merge", __base__=Mix, **MERGE_FIELDS)):  # type: ignore[misc]  # dynamic
+    """Two or more LoRA styles, to be made a new one; `tags` are words for it, its parents' where there are none."""
+
+    name: str = Field(examples=["Night and day"])
+    tags: list[str] = Field([], examples=[["synthwave", "slow"]])
+
+    def settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = self.model_dump(include=set(MERGE))
+        return settings
 
 
 class Star(Body):

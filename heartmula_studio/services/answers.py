@@ -24,6 +24,7 @@ from heartmula_studio.store.records import (
     Job,
     JobStatus,
     Losses,
+    MergedParent,
     Method,
     Parent,
     Percent,
@@ -165,6 +166,7 @@ class CheckpointAnswer(Answer):
     figures: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
     parent: Parent | None = None
+    merged_from: tuple[MergedParent, ...] = ()
     change: Change | None = None
     origin: dict[str, str] = {}  # {"hub", "revision"} of one from the Hub
     trigger_word: str = ""

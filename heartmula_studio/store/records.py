@@ -245,6 +245,18 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class MergedParent:
+    """A style that another one was merged from, the SHA-256 of its weights then, and how strongly it went in."""
+
+    id: str
+    name: str
+    sha256: str
+    strength: float
+    attention_strength: float | None = None
+    mlp_strength: float | None = None
+
+
+@dataclass(frozen=True)
 class Change:
     """How many of the base's weights a style changes, and by how much: ‖ΔW‖/‖W‖ over those, and of the strongest."""
 
@@ -278,7 +290,8 @@ class Checkpoint(Record):
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     parent: Parent | None = None
-    change: Change | None = None  # measured when it was imported
+    merged_from: tuple[MergedParent, ...] = ()
+    change: Change | None = None  # measured when it was imported or merged
     origin: dict[str, str] = dataclasses.field(default_factory=dict)  # {"hub", "revision"} of one from the Hub
     trigger_word: str = ""
     is_active: bool = False

@@ -3,6 +3,7 @@
 import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.generate.merge_settings import Combination, MergeSettings
 from heartmula_studio.store.records import StyleChoice
 from heartmula_studio.store.style_files import StyleFormat
 from heartmula_studio.studio import Studio
@@ -41,6 +42,20 @@ class CheckpointEndpoints:
         "mlp_strength"}, of which those left out are 1 and as all layers.
         """
         return await call(self._checkpoints.activate_mix, mix_of(styles))
+
+    async def merge_checkpoints(
+        self,
+        name: str,
+        styles: dict,
+        tags: list[str] | None = None,
+        combination: Combination = MergeSettings.combination,
+        rank: int | None = None,
+        density: float = MergeSettings.density,
+        seed: int = MergeSettings.seed,
+    ) -> dict:
+        """Make a new style of two or more LoRA styles, given as `activate_mix` takes them. See REST for the rest."""
+        settings = {"combination": combination, "rank": rank, "density": density, "seed": seed}
+        return await call(self._checkpoints.merge, name, mix_of(styles), tags or [], **settings)
 
     async def deactivate(self, checkpoint_id: str) -> dict:
         """Give the base model back."""

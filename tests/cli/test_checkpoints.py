@@ -34,6 +34,13 @@ def test_a_style_comes_in_and_goes_out(adapter, tmp_path, capsys):
     assert (tmp_path / "folder" / "adapter_config.json").is_file()
     assert main(["checkpoints", "export", id, "--out", str(tmp_path / "folder")]) == 7
     assert "already" in capsys.readouterr().err
+    assert main(["checkpoints", "import", str(run), "--which", "checkpoint-10", "--name", "Day"]) == 0
+    other = next(line for line in capsys.readouterr().out.splitlines() if line.endswith(": Day")).partition(":")[0]
+    merge = ["checkpoints", "merge", "--name", "Both", "--combination", "svd", "--rank", "1"]
+    assert main([*merge, f"{id}=0.5", other]) == 0
+    assert ": Both" in capsys.readouterr().out
+    assert main([*merge, f"{id}=much", other]) == 2
+    assert "Give ID or ID=0.7" in capsys.readouterr().err
 
 
 def test_the_hub_without_a_connection_is_said(adapter, capsys):

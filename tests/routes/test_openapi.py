@@ -29,7 +29,7 @@ POST /training/jobs/{id}/rungs/{step}/keep · POST /training/jobs/{id}/rungs/{st
 GET /training/jobs/{id}/auditions · POST /training/jobs/{id}/auditions
 GET /training/jobs/{id}/auditions/{audition_id} · POST /training/jobs/{id}/auditions/{audition_id}/votes
 GET /training/jobs/{id}/auditions/{audition_id}/trials/{trial}/{side}
-POST /training/checkpoints/activate · GET /training/datasets/{id}/losses
+POST /training/checkpoints/activate · POST /training/checkpoints/merge · GET /training/datasets/{id}/losses
 """
 
 

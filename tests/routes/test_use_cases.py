@@ -95,6 +95,24 @@ def test_a_song_in_a_style_of_its_own(client, style_id):
     assert client.get("/generate").json() == songs
 
 
+def test_styles_are_merged_into_one_that_names_them(client, style_id, tmp_path):
+    files = {"file": ("style.zip", zipped_adapter(tmp_path, layer=1).read_bytes())}
+    other = client.post("/training/checkpoints/import", files=files, data={"name": "Other"}).json()["id"]
+    styles = [{"id": style_id, "strength": 0.5}, {"id": other, "mlp_strength": 0.0}]
+    made = client.post("/training/checkpoints/merge", json={"name": "Both", "styles": styles, "tags": ["fado"]})
+    assert made.status_code == 201, made.text
+    assert (made.json()["styles"], made.json()["change"]["changed"]) == (["fado"], 2)
+    assert [(p["name"], p["strength"]) for p in made.json()["merged_from"]] == [("Elsewhere", 0.5), ("Other", 1.0)]
+    provenance = client.get(f"/training/checkpoints/{made.json()['id']}/provenance").json()
+    assert provenance["parents"] == made.json()["merged_from"]
+    before = client.get("/training/checkpoints").json()
+    for body in ({"styles": styles[:1]}, {"styles": [styles[0]] * 2}, {"styles": styles, "combination": "average"}):
+        failure(client.post("/training/checkpoints/merge", json={"name": "Both", **body}), 422, "invalid_input")
+    assert client.get("/training/checkpoints").json() == before
+    for id in (made.json()["id"], other):
+        assert client.delete(f"/training/checkpoints/{id}").status_code == 204
+
+
 def test_a_style_that_cannot_be_applied_is_refused_by_the_name_of_its_file(client, tmp_path):
     archive = zipped_adapter(tmp_path)
     with zipfile.ZipFile(archive) as file:

@@ -96,6 +96,10 @@ def test_a_style_goes_out_and_comes_in(client, seen):
     kept = ("method", "base_model", "losses", "rights", "recipe")
     assert {name: again[name] for name in kept} == {name: trained[name] for name in kept}
     assert trained["rights"]
+    parents = {again["id"]: 0.5, trained["id"]: 0.5}
+    merged = client.predict("Both", parents, combination="svd", rank=4, api_name="/merge_checkpoints")
+    assert [parent["id"] for parent in merged["merged_from"]] == list(parents)
+    assert merged["rights"] == trained["rights"]
     client.predict(again["id"], api_name="/delete_checkpoint")
     assert again not in client.predict(api_name="/list_checkpoints")
 

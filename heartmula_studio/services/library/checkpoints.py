@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, StorageError
+from heartmula_studio.generate.merge_settings import MergeSettings
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.store.archives import offered_styles
 from heartmula_studio.store.records import Checkpoint, StyleChoice
@@ -111,6 +112,20 @@ class CheckpointService:
         path, base = Path(path), self._runtime.get().base
         wanted = ImportRequest(name, tuple(styles), which or None, alpha)
         return import_checkpoint(self._store, base, path, filename or path.name, wanted)
+
+    def merge(
+        self, name: str, choices: Sequence[StyleChoice], styles: Sequence[str] = (), **settings: Any
+    ) -> Checkpoint:
+        """Make a new LoRA style of two or more, each with its strength; these stay as they are.
+
+        settings: of `merge_settings.MERGE`, which name the combination. Without `styles`, it has its parents'.
+        Raises as `checkpoint_merge.merge_checkpoints`.
+        """
+        from heartmula_studio.services.library.checkpoint_merge import merge_checkpoints
+
+        return merge_checkpoints(
+            self._store, self._runtime.get().base, name, choices, MergeSettings(**settings), styles
+        )
 
     def provenance(self, id: str) -> "dict[str, Any]":
         """SHA-256 of base and adapter, and the training set's fingerprint; written once, when it is first asked for.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def style_provenance(store: Store, base: BaseFolder, id: str) -> dict[str, Any]:
         "training_set": training_set(record),
         "songs": len(record.rights),
         **({"hub": record.origin} if record.origin else {}),
+        **({"parents": [asdict(parent) for parent in record.merged_from]} if record.merged_from else {}),
     }
     with disk_explained(path), replaced_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
