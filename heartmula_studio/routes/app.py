@@ -98,7 +98,7 @@ def _refusals(known: Sequence[BaseRoute]) -> APIRouter:
             raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         raise HTTPException(404)
 
-    for prefix in ("training", "generate", "styles", "models", "health"):
+    for prefix in ("training", "generate", "styles", "models", "hub", "health"):
         router.add_api_route(f"/{prefix}", refuse, methods=list(METHODS))
         router.add_api_route(f"/{prefix}/{{rest:path}}", refuse, methods=list(METHODS))
     return router

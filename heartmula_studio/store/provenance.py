@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.store.names import checked_tags, clean_line
-from heartmula_studio.store.records import Losses, Rights, TrackRights
+from heartmula_studio.store.records import Losses, MergedParent, Rights, TrackRights
 
 MAX_BYTES = 2**22
 MAX_TRACKS = 10_000
+MAX_PARENTS = 50
 MAX_NAME_CHARS = 200
 MAX_TRIGGER_CHARS = 60
 MAX_DEPTH = 12
@@ -23,6 +24,7 @@ Loss = Annotated[float, Field(strict=True, ge=0, le=1e6)]
 LOSSES = TypeAdapter(dict[Literal["train", "initial", "eval", "best"], Loss | None])
 TRACKS: TypeAdapter[list[dict[str, str]]] = TypeAdapter(Annotated[list[dict[str, str]], Field(max_length=MAX_TRACKS)])
 SHA256: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")])
+PARENTS: TypeAdapter[list[MergedParent]] = TypeAdapter(Annotated[list[MergedParent], Field(max_length=MAX_PARENTS)])
 RIGHTS: TypeAdapter[Rights] = TypeAdapter(Rights)
 TEXT, TEXTS = TypeAdapter(str), TypeAdapter(list[str])
 
@@ -38,6 +40,7 @@ class Provenance:
     recipe: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     trigger_word: str = ""
+    merged_from: tuple[MergedParent, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -116,6 +119,14 @@ def _plain(value: Any, depth: int) -> Any:
     return value
 
 
+def _merged_from(value: Any) -> tuple[MergedParent, ...]:
+    return tuple(
+        replace(parent, name=clean_line(parent.name)[:MAX_NAME_CHARS], id=clean_line(parent.id)[:MAX_NAME_CHARS])
+        for parent in PARENTS.validate_python(value)
+        if SHA256.validate_python(parent.sha256)
+    )
+
+
 PARTS: dict[str, Callable[[Any], Any]] = {
     "base_model": _base_model,
     "styles": _styles,
@@ -124,4 +135,5 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "recipe": _object,
     "figures": _object,
     "trigger_word": _trigger_word,
+    "merged_from": _merged_from,
 }

@@ -50,6 +50,7 @@ Time = Annotated[str, AfterValidator(_iso_time)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in seconds
+StoredStrength = Annotated[float, Field(ge=0, le=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -251,9 +252,9 @@ class MergedParent:
     id: str
     name: str
     sha256: str
-    strength: float
-    attention_strength: float | None = None
-    mlp_strength: float | None = None
+    strength: StoredStrength
+    attention_strength: StoredStrength | None = None
+    mlp_strength: StoredStrength | None = None
 
 
 @dataclass(frozen=True)
@@ -298,9 +299,6 @@ class Checkpoint(Record):
     strength: float | None = None
     attention_strength: float | None = None
     mlp_strength: float | None = None
-
-
-StoredStrength = Annotated[float, Field(ge=0, le=2)]
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,14 @@ from heartmula_studio.errors import (
     RightsUnknownError,
 )
 from heartmula_studio.files.hashing import file_sha256
+from heartmula_studio.finetune.previews import preview_file
 from heartmula_studio.generate.style import provenance_sha256
 from heartmula_studio.services.library.hub import explained
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.store.records import StyleChoice
 from heartmula_studio.studio import Studio
 from tests.hub_endpoint import TOKEN, HubEndpoint, hub_endpoint
+from tests.ladders import LAST_STEP, make_ladder
 from tests.recordings import SONGS
 from tests.still_studio import NANO, settings_for, still_studio, zipped_adapter
 
@@ -101,6 +105,39 @@ def test_what_a_style_stands_on_is_one_record(studio, style):
     assert provenance_sha256(folder) == file_sha256(folder / "provenance.json")
 
 
+def test_songs_and_the_warning_of_a_near_copy_go_along(hub, studio):
+    """Those that the training rendered of the base and of the rung; the recording that was copied is not named."""
+    job = make_ladder(studio.store)
+    style = studio.ladder.keep(job.id, LAST_STEP, "Arcade")
+    studio.hub.push_style(style.id, REPO, confirm_rights=True)
+    files = hub.repos["model", REPO].files
+    run = JobFolder(studio.store.jobs.folder(job.id))
+    for number in (0, 1):
+        assert files[f"songs/{number}-base.flac"] == preview_file(run.preview(0), number).read_bytes()
+        assert files[f"songs/{number}-style.flac"] == preview_file(run.preview(LAST_STEP), number).read_bytes()
+    card = files["README.md"].decode()
+    assert f'<audio controls src="{hub.url}/{REPO}/resolve/main/songs/1-style.flac"></audio>' in card
+    assert "came close to a recording" in card
+    assert b"tt1" not in b"".join(files.values())
+    assert json.loads(files["meta.json"])["figures"]["is_near_copy"]
+    studio.jobs.delete(job.id)
+    studio.hub.push_style(style.id, "musician/without", confirm_rights=True)
+    assert not [name for name in hub.repos["model", "musician/without"].files if name.startswith("songs/")]
+
+
+def test_a_merged_style_names_its_parents(hub, studio, style, unknown_style):
+    merged = studio.checkpoints.merge("Both", [StyleChoice(style.id, 0.5), StyleChoice(unknown_style.id)])
+    with pytest.raises(RightsUnknownError):
+        studio.hub.push_style(merged.id, REPO)
+    studio.hub.push_style(merged.id, REPO, confirm_rights=True)
+    card = hub.repos["model", REPO].files["README.md"].decode()
+    assert f"Unknown, strength 1: `{merged.merged_from[1].sha256}`" in card
+    pulled = studio.hub.pull_style(REPO)
+    assert pulled.merged_from == merged.merged_from
+    for one in (pulled, merged):
+        studio.checkpoints.delete(one.id)
+
+
 def test_an_older_revision_can_be_had(hub, studio, style):
     first = studio.hub.push_style(style.id, REPO, "other")
     hub.repos["model", REPO].commit({**hub.repos["model", REPO].files, "README.md": b"# Changed\n"})
@@ -170,6 +207,13 @@ def test_without_a_connection_nothing_hangs(studio, style, tmp_path, monkeypatch
         studio.hub.pull_style(REPO)
     with pytest.raises(HubUnreachableError, match="cannot be reached"):
         studio.hub.push_style(style.id, REPO)
+
+    def wait(seconds: float) -> None:
+        raise AssertionError("the client waits to ask again")
+
+    monkeypatch.setattr("time.sleep", wait)
+    with pytest.raises(HubUnreachableError, match="cannot be reached for the search"):
+        studio.hub.find()
 
 
 def test_tokens_never_get_into_an_error():

@@ -103,6 +103,7 @@ def _record(
         recipe=provenance.recipe,
         trigger_word=provenance.trigger_word,
         figures=provenance.figures,
+        merged_from=provenance.merged_from,
         warnings=tuple(warnings),
         change=Change(**asdict(change)),
     )

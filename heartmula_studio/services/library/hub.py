@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, constants, get_session, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -39,6 +39,7 @@ from heartmula_studio.store.views import HubRepo, Published, RepoKind
 STYLE_TAGS = ("heartmula", "lora")
 DATASET_TAG = "heartmula"
 MAX_FOUND = 50
+CONNECT_SEC = 5.0
 MAX_CARD_CHARS = 50_000
 CARD = "README.md"
 STYLE_PATTERNS = ["*.safetensors", "*.json"]
@@ -53,11 +54,17 @@ def find_repos(kind: RepoKind, words: str = "") -> list[HubRepo]:
     """Search the Hub for styles or datasets of this studio's kind, by tag. Raises HubError."""
     api = HfApi()
     with hub_errors("the search"):
+        require_connection()
         if kind == "model":
             models = api.list_models(filter=list(STYLE_TAGS), search=words or None, limit=MAX_FOUND, full=True)
             return [_repo(model) for model in models]
         found = api.list_datasets(filter=DATASET_TAG, search=words or None, limit=MAX_FOUND, full=True)
         return [_repo(dataset) for dataset in found]
+
+
+def require_connection() -> None:
+    """Ask for anything once: the client's lists are asked for again for 23 s where there is no connection."""
+    get_session().head(f"{constants.ENDPOINT}/robots.txt", timeout=CONNECT_SEC)
 
 
 def look_at(kind: RepoKind, repo_id: str, revision: str | None = None) -> HubRepo:
@@ -101,8 +108,6 @@ def push_folder(kind: RepoKind, folder: Path, repo_id: str, private: bool, updat
 
 
 def repo_url(kind: RepoKind, repo_id: str) -> str:
-    from huggingface_hub import constants
-
     return f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
 
 

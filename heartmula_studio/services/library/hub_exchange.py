@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import yaml
 
 from heartmula_studio import __version__
 from heartmula_studio.arch.checkpoints import BaseFolder
-from heartmula_studio.errors import InvalidInputError, RightsUnknownError
+from heartmula_studio.errors import InvalidInputError, NotFoundError, RightsUnknownError
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.finetune.previews import preview_file, read_previews
+from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.services.library import hub
 from heartmula_studio.services.library.checkpoint_import import ImportRequest, import_checkpoint
 from heartmula_studio.services.library.dataset_exchange import DatasetExchange
-from heartmula_studio.services.library.model_card import plain, style_card
+from heartmula_studio.services.library.model_card import SongPair, plain, style_card
 from heartmula_studio.services.library.style_provenance import style_provenance, weight_paths
 from heartmula_studio.store.records import Checkpoint, Dataset
 from heartmula_studio.store.store import Store
@@ -25,6 +28,11 @@ from heartmula_studio.store.views import HUB_LICENSES, ImportedDataset, Publishe
 
 PATHS = ("base_model", "dataset", "start_from")
 """Settings that name places on this machine, which nobody else has."""
+
+OF_TRACKS = ("copied_track", "copied_sec")
+"""Figures that name a recording."""
+
+SONGS, MAX_SONGS = "songs", 3
 
 
 class HubExchange:
@@ -45,7 +53,7 @@ class HubExchange:
         if not confirm_rights:
             require_known_rights([track.rights for track in record.rights], record.name)
         with self._store.scratch() as folder, disk_explained(folder):
-            self._write_style(folder, record, license)
+            self._write_style(folder, record, license, repo_id)
             return hub.push_folder("model", folder, repo_id, private, update, f"{record.name}, by HeartMuLa Studio")
 
     def pull_style(self, repo_id: str, revision: str | None, wanted: ImportRequest) -> Checkpoint:
@@ -77,7 +85,7 @@ class HubExchange:
         folder, _ = hub.fetch("dataset", repo_id, revision, None)
         return self._datasets.import_folder(folder, repo_id, name or repo_id.partition("/")[2], styles, split)
 
-    def _write_style(self, folder: Path, record: Checkpoint, license: str) -> None:
+    def _write_style(self, folder: Path, record: Checkpoint, license: str, repo_id: str) -> None:
         source = self._store.checkpoints.folder(record.id)
         provenance = style_provenance(self._store, self._base, record.id)
         config = ADAPTER_CONFIG if record.method == "lora" else MODEL_CONFIG
@@ -87,8 +95,36 @@ class HubExchange:
         settings = json.loads((source / config).read_text(encoding="utf-8"))
         (folder / config).write_text(json.dumps(_without_places(settings), indent=1) + "\n", encoding="utf-8")
         (folder / META).write_text(json.dumps(published_meta(record), indent=1) + "\n", encoding="utf-8")
-        card = style_card(record, license, provenance, _figures(record), __version__)
+        songs = self._write_songs(folder, record, repo_id)
+        card = style_card(record, license, provenance, record.figures, __version__, songs)
         (folder / hub.CARD).write_text(card, encoding="utf-8")
+
+    def _write_songs(self, folder: Path, record: Checkpoint, repo_id: str) -> list[SongPair]:
+        """Copy the first songs that its training rendered of the base and of it, where these are still there."""
+        step = record.recipe.get("step")
+        if record.job_id is None or not isinstance(step, int):
+            return []
+        with suppress(NotFoundError):
+            run = RunFolder(self._store.jobs.folder(record.job_id))
+            base, style = run.preview(0), run.preview(step)
+            known = {song.number for song in read_previews(base)}
+            songs = [song for song in read_previews(style) if song.number in known][:MAX_SONGS]
+            return [
+                SongPair(
+                    song.tags,
+                    _copied_song(preview_file(base, song.number), folder, f"{song.number}-base.flac", repo_id),
+                    _copied_song(preview_file(style, song.number), folder, f"{song.number}-style.flac", repo_id),
+                )
+                for song in songs
+            ]
+        return []
+
+
+def _copied_song(song: Path, folder: Path, name: str, repo_id: str) -> str:
+    """Copy a song to what goes out; return where it will be found."""
+    (folder / SONGS).mkdir(exist_ok=True)
+    shutil.copyfile(song, folder / SONGS / name)
+    return f"{hub.repo_url('model', repo_id)}/resolve/main/{SONGS}/{name}"
 
 
 def require_license(license: str) -> None:
@@ -123,6 +159,9 @@ def published_meta(record: Checkpoint) -> dict[str, Any]:
         "losses": asdict(record.losses),
         "rights": tracks,
         "recipe": recipe,
+        "figures": {name: value for name, value in record.figures.items() if name not in OF_TRACKS},
+        "trigger_word": record.trigger_word,
+        "merged_from": [asdict(parent) for parent in record.merged_from],
     }
 
 
@@ -144,8 +183,3 @@ def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in settings.items() if name not in PATHS}
     base = kept.get("base_model_name_or_path")
     return kept | ({"base_model_name_or_path": Path(base).name} if isinstance(base, str) else {})
-
-
-def _figures(record: Checkpoint) -> Mapping[str, Any]:
-    figures = getattr(record, "figures", None)
-    return figures if isinstance(figures, dict) else {}

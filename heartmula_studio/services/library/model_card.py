@@ -3,9 +3,11 @@
 Pure. Names of recordings stay here; only their number and rights go out.
 """
 
+import html
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -31,8 +33,22 @@ FIGURES = {
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$-])")
 
 
+@dataclass(frozen=True)
+class SongPair:
+    """One song by the base and in the style, from one prompt and seed; where a card's reader gets them."""
+
+    tags: str
+    base_url: str
+    style_url: str
+
+
 def style_card(
-    checkpoint: Checkpoint, license: str, provenance: Mapping[str, Any], figures: Mapping[str, Any], app_version: str
+    checkpoint: Checkpoint,
+    license: str,
+    provenance: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    app_version: str,
+    songs: Sequence[SongPair] = (),
 ) -> str:
     """Return the README.md of a style. `provenance`: hashes by name; `figures`: what was measured of it, if at all."""
     base = checkpoint.base_model.get("name", "")
@@ -47,6 +63,8 @@ def style_card(
     sections = [
         f"# {plain(checkpoint.name)}",
         _about(checkpoint, base),
+        songs_table(songs),
+        _section("Merged from", parent_lines(checkpoint)),
         _section("Data", data_lines(checkpoint)),
         _section("Settings", settings_lines(checkpoint.recipe)),
         _section("Losses", losses_lines(checkpoint)),
@@ -66,11 +84,9 @@ def _relation(checkpoint: Checkpoint) -> str:
 def _about(checkpoint: Checkpoint, base: str) -> str:
     kind = "A style (LoRA)" if checkpoint.method == "lora" else "A full fine-tune"
     styles = f" in the style of {', '.join(map(plain, checkpoint.styles))}" if checkpoint.styles else ""
-    trigger = getattr(checkpoint, "trigger_word", "")
-    word = f" Put “{plain(trigger)}” first among the tags." if trigger else ""
-    return (
-        f"{kind} for the music language model HeartMuLa, trained on {plain(base) or 'an unnamed base'}{styles}.{word}"
-    )
+    word = f" Put “{plain(checkpoint.trigger_word)}” first among the tags." if checkpoint.trigger_word else ""
+    made = "merged for" if checkpoint.merged_from else "trained on"
+    return f"{kind} for the music language model HeartMuLa, {made} {plain(base) or 'an unnamed base'}{styles}.{word}"
 
 
 def data_lines(checkpoint: Checkpoint) -> list[str]:
@@ -114,6 +130,22 @@ def use_lines(checkpoint: Checkpoint) -> list[str]:
         "In HeartMuLa Training Studio: `heartmula-studio hub pull` with this repository's id.",
         "In PEFT: `PeftModel.from_pretrained(heartmula, folder)` on the model that heartlib loads.",
     ]
+
+
+def songs_table(songs: Sequence[SongPair]) -> str:
+    """Players side by side."""
+    if not songs:
+        return ""
+    rows = [f"| {plain(song.tags)} | {_player(song.base_url)} | {_player(song.style_url)} |" for song in songs]
+    return "\n".join(["## Listen", "", "| tags | the base | this style |", "|---|---|---|", *rows])
+
+
+def parent_lines(checkpoint: Checkpoint) -> list[str]:
+    return [f"{plain(p.name)}, strength {p.strength:g}: `{p.sha256}`" for p in checkpoint.merged_from]
+
+
+def _player(url: str) -> str:
+    return f'<audio controls src="{html.escape(url)}"></audio>'
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
