@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import mutagen
 import pytest
 
 from heartmula_studio.codec.audio_file import AudioLimits
@@ -143,12 +144,49 @@ class TestExchange:
             studio.datasets.import_local(tmp_path / name)
         assert studio.datasets.list() == []
 
-    def test_too_many_tags_are_refused_with_the_song_named(self, studio, tmp_path):
+    def test_tags_that_are_too_many_or_too_long_are_left_out_by_name(self, studio, tmp_path):
         shutil.copy(SONGS[0], tmp_path / "a.ogg")
-        row = {"file_name": "a.ogg", "tags": [str(number) for number in range(60)]}
+        row = {"file_name": "a.ogg", "tags": ["x" * 200, *(str(number) for number in range(60))]}
         (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
-        with pytest.raises(InvalidInputError, match=r"a\.ogg: There are 60 tags"):
-            studio.datasets.import_local(tmp_path, "Mine")
+        taken = studio.datasets.import_local(tmp_path, "Mine")
+        assert len(taken.audio_files[0].tags) == 50
+        assert [(item.name, item.reason[:24]) for item in taken.skipped] == [
+            ("a.ogg", "A tag of over 100 charac"), ("a.ogg", "Of its 60 tags only the "),
+        ]  # fmt: skip
+
+    def test_a_text_of_any_name_reaches_its_song(self, studio, tmp_path):
+        """What a text holds is told by its name, or by itself; tags that are there already stay."""
+        dataset = studio.datasets.create("Mine")
+        for filename, path in {"a.ogg": SONGS[0], "b.ogg": SONGS[1]}.items():
+            studio.datasets.add_file(dataset.id, path, filename)
+        texts = {"a_lyrics.txt": "la", "a.tags.txt": "pop", "a.caption.txt": "rock", "b.ogg.txt": "pop, piano"}
+        texts |= {"b.en.srt": "1\n00:00:01,000 --> 00:00:02,000\nlo\n", "later_lyrics.txt": "le"}
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+            studio.datasets.add_file(dataset.id, tmp_path / name)
+        found = studio.datasets.get(dataset.id)
+        assert [(song.caption[-3:].strip(), song.tags) for song in found.audio_files] == [
+            ("la", ("pop",)), ("lo", ("pop", "piano")),
+        ]  # fmt: skip
+        assert found.waiting_texts == {"later": "le"}
+        (tmp_path / "gone.tags.txt").write_text("pop")
+        with pytest.raises(NotFoundError, match=r"no song for gone\.tags\.txt"):
+            studio.datasets.add_file(dataset.id, tmp_path / "gone.tags.txt")
+
+    def test_lyrics_inside_a_song_hold_where_nobody_gave_any(self, studio, tmp_path):
+        dataset = studio.datasets.create("Mine")
+        paths = [shutil.copy(SONGS[number], tmp_path / f"{number}.ogg") for number in range(3)]
+        for path in paths:
+            file = mutagen.File(path)
+            file["lyrics"] = "inside"
+            file.save()
+        studio.datasets.add_file(dataset.id, paths[0])
+        studio.datasets.add_file(dataset.id, paths[1], caption="given")
+        (tmp_path / "2.txt").write_text("beside")
+        studio.datasets.add_file(dataset.id, tmp_path / "2.txt")
+        studio.datasets.add_file(dataset.id, paths[2])
+        songs = studio.datasets.get(dataset.id).audio_files
+        assert [song.caption for song in songs] == ["inside", "given", "beside"]
 
     def test_nobody_sees_half_a_dataset_nor_what_a_kill_leaves_of_it(self, studio, settings):
         """An import is listed at its end; what a killed process had of it goes at the next start."""

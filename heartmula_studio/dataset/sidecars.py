@@ -29,8 +29,8 @@ from heartmula_studio.dataset.track_columns import (
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics
 
-_KINDS = ("lyrics", "lyric", *TAGS_COLUMNS, *DESCRIPTION_COLUMNS, *RIGHTS_COLUMNS)
-_SAYS_KIND = re.compile(rf"(.+)[._ -]({'|'.join(_KINDS)}|text)", re.IGNORECASE)
+TEXT_KINDS = ("lyrics", "lyric", *TAGS_COLUMNS, *DESCRIPTION_COLUMNS, *RIGHTS_COLUMNS)
+_SAYS_KIND = re.compile(rf"(.+)[._ -]({'|'.join(TEXT_KINDS)}|text)", re.IGNORECASE)
 _SAYS_LANGUAGE = re.compile(r"(.+)\.[a-z]{2,3}(?:[-_][a-z]{2,4})?", re.IGNORECASE)
 
 _Text = tuple[str, SourceFile]
@@ -53,7 +53,7 @@ class SidecarName:
 def sidecar_names(filename: str) -> Iterator[SidecarName]:
     """What the name of a text may mean, the likeliest first: `a_lyrics.txt` is of `a_lyrics.mp3`, else of `a.mp3`."""
     stem, suffix = PurePosixPath(filename).stem, PurePosixPath(filename).suffix.lower()
-    if suffix[1:] in _KINDS:
+    if suffix[1:] in TEXT_KINDS:
         yield SidecarName(stem, suffix[1:])
     elif suffix in LYRICS_SUFFIXES:
         yield SidecarName(stem)
@@ -124,12 +124,12 @@ class Sidecars:
             if folder in self._folders.get(key_of(name.owner), ()):
                 self._beside.setdefault((folder, key_of(name.owner)), []).append((name.kind, file))
                 return
-        if key_of(file.stem) in _KINDS and self._songs_in[folder] == 1:
+        if key_of(file.stem) in TEXT_KINDS and self._songs_in[folder] == 1:
             self._beside.setdefault((folder, ""), []).append((key_of(file.stem), file))
         elif file.suffix != ".json":
             in_folder = key_of(PurePosixPath(file.folder).name)
             for name in names:
-                kind = name.kind or (in_folder if in_folder in _KINDS else "")
+                kind = name.kind or (in_folder if in_folder in TEXT_KINDS else "")
                 self._elsewhere.setdefault(key_of(name.owner), []).append((kind, file))
 
     def _files_of(self, audio: SourceFile) -> list[_Text]:

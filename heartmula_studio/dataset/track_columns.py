@@ -23,8 +23,9 @@ RATE_COLUMNS = ("sampling_rate", "sample_rate", "samplerate", "sr")
 LYRICS_COLUMNS = (
     *("synced_lyrics", "syncedlyrics", "lrc", "lyrics", "lyric", "plain_lyrics", "plainlyrics"),
     *("splitted_lyrics", "segmented_lyrics", "segments", "chunks"),  # with times, of YuE and Whisper
-    *("text", "sentence", "transcription", "transcript"),
+    *("sentence", "transcription", "transcript", "text"),
 )
+UNCLEAR_COLUMN = "text"  # of lyrics, or of a description
 TAGS_COLUMNS = ("tags", "tag", "genre", "genres", "style", "styles", "style_tags", "keywords", "label", "labels")
 DESCRIPTION_COLUMNS = ("caption", "prompt", "description")
 RIGHTS_COLUMNS = ("rights", "licence", "license")
@@ -88,11 +89,12 @@ def words_of(row: Mapping[str, Any], class_names: Mapping[str, Sequence[str]] | 
     if isinstance(cell, str) and len(tags) == 1:
         tags = split_tags(tags)
     rights, unknown = rights_of(" ".join(first(RIGHTS_COLUMNS)[1]).strip())
-    lyrics, described = "\n".join(first(LYRICS_COLUMNS)[1]), "\n".join(first(DESCRIPTION_COLUMNS)[1])
+    (said, lines), described = first(LYRICS_COLUMNS), "\n".join(first(DESCRIPTION_COLUMNS)[1])
+    lyrics = "\n".join(lines)
     if not lyrics and _is_sung(described):
         lyrics, described = described, ""
-    if not described and is_list_of_tags(lyrics):
-        lyrics, described = "", lyrics
+    if said is row.get(UNCLEAR_COLUMN) and is_list_of_tags(lyrics):
+        lyrics, described = "", described or lyrics
     tags = tags if any(map(str.strip, tags)) else tags_of(described)
     return TrackWords(lyrics, tuple(tag.strip() for tag in tags if tag.strip()), rights, unknown)
 

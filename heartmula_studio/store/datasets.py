@@ -34,12 +34,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrackAudio:
-    """What an audio file says of itself. `suffix` is the one its content calls for; None keeps that of its name."""
+    """What an audio file says of itself. `suffix` is the one its content calls for; None keeps that of its name.
+
+    `lyrics` are those inside the file.
+    """
 
     duration_sec: float
     sample_rate: int
     channels: int
     suffix: str | None = None
+    lyrics: str = ""
 
 
 class Datasets(Collection[Dataset]):
@@ -136,8 +140,9 @@ class Datasets(Collection[Dataset]):
     ) -> AudioFile:
         """Keep a received file as a song of the dataset, under a safe and unique name.
 
-        Without a caption, a text that waits for this song becomes it. Raises NotFoundError, InvalidInputError,
-        UploadTooLargeError for one song too many, ConflictError for one that is there already, StorageError.
+        Without a caption, a text that waits for this song becomes it, else the lyrics inside the file. Raises
+        NotFoundError, InvalidInputError, UploadTooLargeError for one song too many, ConflictError for one that is there
+        already, StorageError.
         """
         lyrics, song_tags = checked_lyrics(caption), checked_tags(tags, "tags")
         known_rights = songs.checked_rights(rights)
@@ -151,7 +156,7 @@ class Datasets(Collection[Dataset]):
                 name, lyrics, song_tags, known_rights,
                 info.duration_sec, info.sample_rate, info.channels, incoming.size_bytes, incoming.sha256, utc_now(),
             )  # fmt: skip
-            self._keep(id, incoming, song)
+            self._keep(id, incoming, song, info.lyrics)
             return self.get_song(id, name)
 
     def add_text(self, id: str, filename: str, text: str) -> AudioFile | None:
@@ -224,13 +229,13 @@ class Datasets(Collection[Dataset]):
             except StudioError as error:  # the others are no worse for it
                 _log.warning("The dataset %s cannot be tidied up: %s", dataset.id, error)
 
-    def _keep(self, id: str, incoming: Incoming, song: AudioFile) -> None:
+    def _keep(self, id: str, incoming: Incoming, song: AudioFile, own_lyrics: str) -> None:
         """Move the file in, then list it; a file that cannot be listed does not stay."""
         path = self.folder(id) / AUDIO / song.filename
         try:
             with disk_explained(path):
                 incoming.move_to(path)
-            self.update(id, lambda dataset: songs.with_song(dataset, song))
+            self.update(id, lambda dataset: songs.with_song(dataset, song, own_lyrics))
         except BaseException:
             self._remove_unlisted(id)
             raise

@@ -69,13 +69,13 @@ def checked_ending(ending: str) -> Ending:
     raise InvalidInputError(f"The ending is {ending!r}.", f"Allowed: {', '.join(ENDINGS)}.")
 
 
-def with_song(dataset: Dataset, song: AudioFile) -> Dataset:
-    """Add a song; a text that waited for it becomes its lyrics, unless it came with some."""
+def with_song(dataset: Dataset, song: AudioFile, own_lyrics: str = "") -> Dataset:
+    """Add a song; where it came without lyrics, a text that waited for it becomes them, else those inside the file."""
     key = name_key(stem_of(song))
     found = [text for stem, text in dataset.waiting_texts.items() if name_key(stem) == key]
     others = {stem: text for stem, text in dataset.waiting_texts.items() if name_key(stem) != key}
-    if found and not song.caption:
-        song = replace(song, caption=found[0])
+    if not song.caption:
+        song = replace(song, caption=found[0] if found else own_lyrics)
     return with_status(replace(dataset, audio_files=(*dataset.audio_files, song), waiting_texts=others))
 
 

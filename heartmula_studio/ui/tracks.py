@@ -97,7 +97,8 @@ def reset_for(id: str, reported: str) -> tuple:
 def upload(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str]]:
     """Add uploaded files one by one; yield progress with a line for each refused one, and the dataset's id."""
     refused: list[str] = []
-    for done, path in enumerate(map(Path, files)):
+    songs_first = sorted(map(Path, files), key=lambda path: path.suffix.lower() == ".txt")
+    for done, path in enumerate(songs_first):
         progress = html.progress(100 * done / len(files), f"{done} of {len(files)} files: {path.name}")
         yield progress + html.lines("error", refused), id
         try:

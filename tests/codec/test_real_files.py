@@ -46,7 +46,7 @@ def test_real_recordings_are_read_whole(tmp_path, package, pattern, count, audio
         assert samples == -(-info.samples * 24000 // info.sample_rate_hz)
 
 
-def test_real_mp3_sounds_as_decoded_in_one_piece(tmp_path):
+def test_p1_real_mp3_sounds_as_decoded_in_one_piece(tmp_path):
     (path,) = unpack("vonsh", tmp_path).rglob("idle_tune.mp3")
     whole = torch.from_numpy(soundfile.read(path, dtype="float32")[0].T)
     assert torch.equal(torch.cat(list(read_blocks(path, 44100, 30000)), dim=1), whole)

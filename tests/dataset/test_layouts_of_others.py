@@ -56,6 +56,10 @@ FOLDERS = {
     "paths of another machine": ({"metadata.csv": "file_name,lyrics\nC:\\music\\a.ogg,la\n"}, "la", ()),
     "links": ({"metadata.csv": "file_name,lyrics\nhttps://example.org/x/a.ogg,la\n"}, "la", ()),
     "lists as text": ({"metadata.jsonl": record(file_name="a.ogg", tags='["pop", "rock"]')}, "", ("pop", "rock")),
+    "lyrics are what their column says": (
+        {"metadata.csv": 'file_name,lyrics,text\na.ogg,"pop, piano",x\n'}, "pop, piano", ()
+    ),
+    "a text that is tags": ({"metadata.csv": 'file_name,text\na.ogg,"pop, piano"\n'}, "", ("pop", "piano")),
     "a caption that is sung": ({"metadata.csv": 'file_name,caption\na.ogg,"la\nlo"\n'}, "la\nlo", ()),
     "a caption and no lyrics": ({"metadata.csv": "file_name,caption\na.ogg,A slow waltz\n"}, "", ("A slow waltz",)),
 }  # fmt: skip
