@@ -21,7 +21,7 @@ def build_header(context: PageContext) -> None:
     with gr.Row(elem_classes=["hero", "glass"]):
         gr.HTML(BRAND)
         with gr.Row(elem_classes=["active-style"]):
-            style = gr.HTML()
+            style = gr.HTML('<p class="hint">Style …</p>')
             off = gr.Button("Switch off", size="sm", visible=False)
             if context.studio.settings.token is not None:
                 gr.HTML(LOG_OUT)

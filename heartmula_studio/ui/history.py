@@ -1,5 +1,7 @@
 """The songs made so far, newest first."""
 
+from collections.abc import Mapping
+
 import gradio as gr
 
 from heartmula_studio.store.records import UNDER_WAY, Generation
@@ -25,16 +27,15 @@ def build_history(context: PageContext) -> None:
                 gr.HTML(html.empty("📼", "No songs yet", "What you generate stays here."))
             names = {checkpoint.id: checkpoint.name for checkpoint in context.studio.checkpoints.list()}
             for song in songs[:limit]:
-                _build_song(context, song, names.get(song.checkpoint_id or ""), song.id == chosen)
+                _build_song(context, song, names, song.id == chosen)
             if len(songs) > limit:
                 more = gr.Button(f"Show all {len(songs)}", size="sm")
                 more.click(lambda: len(songs), outputs=shown, **QUIET)
 
 
-def _build_song(context: PageContext, song: Generation, style_name: str | None, is_chosen: bool) -> None:
-    style = style_name or (song.checkpoint_id and "that was deleted")
+def _build_song(context: PageContext, song: Generation, names: Mapping[str, str], is_chosen: bool) -> None:
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
-        gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, style)))
+        gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, names)))
         with gr.Row(elem_classes=["card-actions", "in-sight"]):
             words = "▶ Listen" if song.status == "completed" else "Show"
             listen = gr.Button(words, size="sm", min_width=90, **keyed(f"listen {song.id}"))

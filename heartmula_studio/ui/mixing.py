@@ -21,7 +21,7 @@ from heartmula_studio.ui.quiet import QUIET
 
 NUM_ROWS = 4
 STEP = 0.05
-APART_INFO = "Attention: what follows on what. MLP: how it sounds. Try 0 for one of them."
+APART_INFO = "The two kinds of layers that a style changes; 0 leaves it out of one."
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """A song that was asked for, in the words of the page."""
 
+from collections.abc import Mapping
+
 from heartmula_studio.store.records import Generation
 from heartmula_studio.ui import html
 
@@ -34,8 +36,25 @@ def song_title(song: Generation) -> str:
     return words[:80] or "Without tags"
 
 
-def song_lines(song: Generation, style_name: str | None) -> list[str]:
-    """Return lines with length, seed, style and time of a song."""
+def song_lines(song: Generation, names: Mapping[str, str]) -> list[str]:
+    """Return lines with length, seed, styles and time of a song; `names` are those of the styles that are there."""
     length = html.duration(song.duration_sec or song.request.get("duration_sec", 0))
-    style = f"Style {style_name} × {song.strength:g}" if style_name else "Base model"
-    return [f"{length} · seed {song.request.get('seed', '?')} · {style}", html.when(song.created_at)]
+    return [f"{length} · seed {song.request.get('seed', '?')} · {style_words(song, names)}", html.when(song.created_at)]
+
+
+def style_words(song: Generation, names: Mapping[str, str]) -> str:
+    """ "Style Dawn × 0.5 + Night × 1"."""
+    used = [f"{names.get(id, 'that was deleted')} × {strength:g}" for id, strength in styles_of(song)]
+    return f"Style {' + '.join(used)}" if used else "Base model"
+
+
+def styles_of(song: Generation) -> list[tuple[str, float]]:
+    """Return the styles that a song was made in, by its receipt; those of earlier releases name one."""
+    listed = (song.receipt or {}).get("styles")
+    listed = listed if isinstance(listed, list) else []
+    styles = [(style.get("id"), style.get("strength")) for style in listed if isinstance(style, dict)]
+    return [
+        (id, strength)
+        for id, strength in styles or [(song.checkpoint_id, song.strength)]
+        if isinstance(id, str) and isinstance(strength, int | float)
+    ]
