@@ -1,14 +1,15 @@
 """Takes the README's pictures of the page anew: `python -m recipes.screenshots`.
 
-In a studio of its own it trains on the example clips with the defaults, activates the style and makes a song, then
-shows each view in a Chromium. Takes as long as that training, and two minutes.
+In a studio of its own it trains on the example clips with the defaults, activates the style and makes a song, and
+shows each view in a Chromium; Training before anything was trained. Takes as long as that training, and two minutes.
 """
 
 import argparse
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -19,10 +20,8 @@ from benchmarks.page import FLAGS, MAIN_BUTTON
 from benchmarks.studio_process import ROOT, running_studio
 
 FOLDER = ROOT / "docs" / "screenshots"
-VIEWS = (
-    ("Create", "dark"), ("Dataset", "light"), ("Training", "dark"), ("Jobs", "dark"), ("Models", "light"),
-    ("Create", "light"),
-)  # fmt: skip
+BEFORE = (("Training", "dark"),)
+AFTER = (("Create", "dark"), ("Create", "light"), ("Dataset", "light"), ("Jobs", "dark"), ("Models", "light"))
 WINDOW, SHOWN = {"width": 1280, "height": 900}, (960, 675)  # pixels, of the window and of a picture
 SETTLE_SEC, POLL_SEC = 3.0, 2.0
 QUALITY = 82
@@ -30,22 +29,26 @@ QUALITY = 82
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a data folder where all that is done (default: a new one)")
     parser.add_argument("--out", type=Path, default=FOLDER, help="default: %(default)s")
-    arguments = parser.parse_args()
-    data = arguments.data or Path(tempfile.mkdtemp()) / "data"
-    with running_studio(data) as studio, sync_playwright() as playwright:
-        if arguments.data is None:
-            fill(httpx.Client(base_url=studio.url, timeout=300))
-        chromium = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for view, theme in VIEWS:
-            picture(browser, studio.url, view, theme, arguments.out)
+    out = parser.parse_args().out
+    with tempfile.TemporaryDirectory() as folder, running_studio(Path(folder) / "data") as studio:
+        client = httpx.Client(base_url=studio.url, timeout=300)
+        dataset = posted(client, "/training/datasets/examples")
+        with sync_playwright() as playwright:
+            chromium = shutil.which("chromium") or shutil.which("google-chrome")
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            take(browser, studio.url, BEFORE, out)
+            train(client, dataset)
+            take(browser, studio.url, AFTER, out)
 
 
-def fill(client: httpx.Client) -> None:
-    """Train on the examples as a new user would, and make a song in the style."""
-    dataset = posted(client, "/training/datasets/examples")
+def take(browser: Browser, url: str, views: Sequence[tuple[str, str]], out: Path) -> None:
+    for view, theme in views:
+        picture(browser, url, view, theme, out)
+
+
+def train(client: httpx.Client, dataset: dict) -> None:
+    """Train as a new user would, and make a song in the style."""
     job = posted(client, "/training/jobs", {"dataset_id": dataset["id"]})
     job = ended(lambda: client.get(f"/training/jobs/{job['id']}").raise_for_status().json())
     posted(client, f"/training/checkpoints/{job['checkpoint_id']}/activate")
@@ -74,6 +77,7 @@ def picture(browser: Browser, url: str, view: str, theme: str, out: Path) -> Non
     page.set_default_timeout(180_000)
     page.goto(f"{url}/?__theme={theme}", wait_until="commit")
     page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for()
+    page.locator(".active-style", has_text=re.compile("none|Active")).wait_for()
     show(page, view)
     page.wait_for_timeout(1000 * SETTLE_SEC)
     path = out / f"{view.lower()}-{theme}.png"
@@ -94,6 +98,8 @@ def show(page: Page, view: str) -> None:
     if view == "Dataset":
         page.get_by_role("button", name="Open", exact=True).first.click()
         page.locator(".song-row:visible").first.wait_for()
+    if view == "Training":
+        page.get_by_text("Fits on this machine").wait_for()
 
 
 if __name__ == "__main__":

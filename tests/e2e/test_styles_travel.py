@@ -58,7 +58,7 @@ def export(page: Page, card: Locator) -> None:
 def publish(page: Page, hub) -> None:
     """The rights of a style from elsewhere are not known: that is asked, and nothing is sent before the answer."""
     page.get_by_role("button", name="Publish on the Hugging Face Hub").locator("visible=true").click()
-    page.get_by_label("Repository").locator("visible=true").fill(REPO)
+    page.get_by_role("textbox", name="Repository").locator("visible=true").fill(REPO)
     expect(page.get_by_label("Private: only you can see it").locator("visible=true")).to_be_checked()
     assert serious_violations(page) == []
     publish = page.get_by_role("button", name="Publish", exact=True).locator("visible=true")
