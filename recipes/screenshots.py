@@ -79,6 +79,7 @@ def picture(browser: Browser, url: str, view: str, theme: str, out: Path) -> Non
     page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for()
     page.locator(".active-style", has_text=re.compile("none|Active")).wait_for()
     show(page, view)
+    page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(1000 * SETTLE_SEC)
     path = out / f"{view.lower()}-{theme}.png"
     page.screenshot(path=path)
@@ -91,7 +92,8 @@ def picture(browser: Browser, url: str, view: str, theme: str, out: Path) -> Non
 def show(page: Page, view: str) -> None:
     if view == "Create":
         page.get_by_role("button", name="▶ Listen").first.click()
-        page.locator(".waveform-container:visible").first.wait_for()
+        page.get_by_role("button", name="Continue with the same seed").click()
+        page.locator(".token").first.wait_for()
         return
     page.get_by_role("tab", name="Training Studio").click()
     page.get_by_role("tab", name=view).last.click()

@@ -44,7 +44,7 @@ def build_on_hub(context: PageContext, kind: RepoKind) -> None:
         styles = gr.Textbox(label="Styles here", placeholder="its own", info="Separated by commas.", max_lines=1)
         take = gr.Button("Take it in", variant="primary")
     search.click(partial(found_repos, studio, kind), words, found, show_progress_on=[card], api_visibility="private")
-    found.input(lambda id: id, found, repo, **QUIET)
+    found.input(None, found, repo, js="id => id", **QUIET)  # before anyone presses the next button
     look.click(
         partial(card_of, studio, kind), [repo, revision], card, show_progress_on=[card], api_visibility="private"
     )

@@ -42,8 +42,9 @@ def test_quick_start(page, studio):
     drop_files(page, SONGS[3:5])
     expect(page.get_by_text("5 files", exact=True).last).to_be_visible()
 
-    see_what_will_not_fit(page)
+    go_to(page, "Training")
     see_what_is_too_little(page)
+    see_what_will_not_fit(page)
     start_quick_training(page)
     expect(page.get_by_text(re.compile(r"Loss: \d\.\d{4}")).first).to_be_visible(timeout=TRAINING_MS)
     expect(page.locator("svg.chart, .chart svg").first).to_be_visible()
@@ -63,7 +64,6 @@ def test_quick_start(page, studio):
 
 def see_what_will_not_fit(page: Page) -> None:
     """Ask for far more than any computer has, and take it back."""
-    go_to(page, "Training")
     page.get_by_role("button", name="Advanced").last.click()
     batch_size = page.get_by_role("spinbutton", name="Batch size")
     batch_size.fill("4096")

@@ -69,14 +69,15 @@ def publish(page: Page, hub) -> None:
     publish.click()
     expect(page.get_by_text(f"Published as {REPO}")).to_be_visible()
     assert hub.repos["model", REPO].private
-    page.get_by_role("button", name="Close").locator("visible=true").click()
+    page.get_by_text("Close", exact=True).locator("visible=true").click()
 
 
 def look_and_take_in(page: Page, hub) -> None:
     page.get_by_role("button", name="Styles on the Hugging Face Hub").click()
     page.get_by_label("Search for").locator("visible=true").fill("foreign")
-    page.get_by_role("button", name="Search").locator("visible=true").click()
+    page.get_by_role("button", name="Search", exact=True).locator("visible=true").click()
     page.get_by_role("radio", name=REPO).check()
+    expect(page.get_by_label("Style on the Hub").locator("visible=true")).to_have_value(REPO)
     page.get_by_role("button", name="Show its card").locator("visible=true").click()
     revision = hub.repos["model", REPO].head
     expect(page.get_by_text(f"Revision {revision}")).to_be_visible()
