@@ -34,6 +34,7 @@ LONG_FILES = (
     "services/training/test_workers.py",
     "finetune/test_processes.py",
     "finetune/test_sharding.py",
+    "routes/test_guide.py",  # whose job the next one tries everything on
     "routes/test_openapi_fuzz.py",
     "cli/test_demo.py",
     "test_readme.py",
@@ -179,3 +180,16 @@ def golden_heartcodec():
     from heartmula_studio.arch.checkpoints import load_heartcodec
 
     return load_heartcodec(GOLDEN / "heartcodec")
+
+
+@pytest.fixture(scope="module")
+def short_windows() -> Iterator[None]:
+    """Decode in windows of 6 s instead of 30: however short a song is, a whole window of it takes seconds."""
+    from heartmula_studio.codec import codec, joining
+
+    hop_frames = 20
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joining, "HOP_FRAMES", hop_frames)
+        for module in (joining, codec):
+            patch.setattr(module, "WINDOW_FRAMES", hop_frames + joining.OVERLAP_FRAMES)
+        yield

@@ -16,6 +16,7 @@ from heartmula_studio.studio import Studio
 from tests.recordings import SONGS
 from tests.still_studio import filled, settings_for, still_studio
 
+pytestmark = pytest.mark.usefixtures("short_windows")
 SONG = SONGS[0].name
 
 

@@ -22,6 +22,7 @@ from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
 from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
 
+pytestmark = pytest.mark.usefixtures("short_windows")
 TAGS = {"comment": "Made here", "heartmula_receipt": '{"seed": 7, "words": "süß"}'}
 Used = tuple[str, float] | None
 

@@ -23,6 +23,7 @@ from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
 from tests.recordings import SONGS
 
+pytestmark = pytest.mark.usefixtures("short_windows")
 SONG = SONGS[2]
 
 

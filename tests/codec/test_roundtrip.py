@@ -13,6 +13,7 @@ from heartmula_studio.codec.quality import log_mel_distance
 from heartmula_studio.codec.roundtrip import roundtrip
 from heartmula_studio.errors import CancelledError, InvalidInputError, TruncatedAudioError
 
+pytestmark = pytest.mark.usefixtures("short_windows")
 GOLDEN = Path(__file__).parent.parent / "golden"
 ENCODER = {
     "sample_rate": 24000,

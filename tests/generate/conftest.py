@@ -1,7 +1,8 @@
 """The golden base as a folder on disk, adapters and full checkpoints for it, and logits through the generation path."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,17 @@ def prompt(golden) -> Prompt:
     return Prompt(golden["prompt.tokens"][0], golden["prompt.tokens_mask"][0].bool(), golden["prompt.muq_idx"].item())
 
 
-@pytest.fixture
-def engine(base_folder) -> Engine:
+@pytest.fixture(scope="session")
+def loaded_engine(base_folder) -> Engine:
     return Engine.load(base_folder, device="cpu")
+
+
+@pytest.fixture
+def engine(loaded_engine, short_windows) -> Iterator[Engine]:
+    """On the base, with no style, which is how it is left, too."""
+    yield loaded_engine
+    if loaded_engine.active:
+        loaded_engine.deactivate()
 
 
 @pytest.fixture
@@ -47,21 +56,39 @@ def logits(engine, forced_logits):
     return lambda: forced_logits(engine.model)
 
 
+@pytest.fixture(scope="session")
+def adapters(tmp_path_factory) -> Callable[..., Path]:
+    """A random adapter as training would save it, with `settings` for its LoraConfig; made once for all tests."""
+    folders: dict[str, Path] = {}
+
+    def folder_of(seed: int, **settings) -> Path:
+        asked_for = repr((seed, sorted(settings.items())))
+        if asked_for not in folders:
+            folders[asked_for] = tmp_path_factory.mktemp("adapter")
+            make_adapter(folders[asked_for], seed, **settings)
+        return folders[asked_for]
+
+    return folder_of
+
+
+def make_adapter(folder: Path, seed: int, **settings) -> None:
+    torch.manual_seed(seed)
+    config = LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": LINEARS} | settings)
+    network = get_peft_model(load_heartmula(GOLDEN / "heartmula"), config)
+    for parameter_name, parameter in network.named_parameters():
+        if "lora_B" in parameter_name:
+            torch.nn.init.normal_(parameter, std=0.1)
+        elif "magnitude" in parameter_name:
+            parameter.data.mul_(1.1)
+    network.save_pretrained(folder)
+
+
 @pytest.fixture
-def save_adapter(tmp_path) -> Callable[..., Path]:
-    """Saves a random adapter as training would, with `settings` for its LoraConfig."""
+def save_adapter(adapters, tmp_path) -> Callable[..., Path]:
+    """save_adapter(name="style", seed=0, **settings) → a copy of one of `adapters`, to be used and damaged."""
 
     def save(name: str = "style", seed: int = 0, **settings) -> Path:
-        torch.manual_seed(seed)
-        config = LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": LINEARS} | settings)
-        network = get_peft_model(load_heartmula(GOLDEN / "heartmula"), config)
-        for parameter_name, parameter in network.named_parameters():
-            if "lora_B" in parameter_name:
-                torch.nn.init.normal_(parameter, std=0.1)
-            elif "magnitude" in parameter_name:
-                parameter.data.mul_(1.1)
-        network.save_pretrained(tmp_path / name)
-        return tmp_path / name
+        return shutil.copytree(adapters(seed, **settings), tmp_path / name, dirs_exist_ok=True)
 
     return save
 

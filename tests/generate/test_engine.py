@@ -59,8 +59,9 @@ def test_songs_of_one_name_keep_their_own_receipts(engine, tmp_path):
     assert Receipt.from_json((tmp_path / "song.mp3.json").read_text(encoding="utf-8")).request.seed == 2
 
 
-def test_too_little_memory_is_told_with_what_to_do(engine, monkeypatch):
+def test_too_little_memory_is_told_with_what_to_do(base_folder, monkeypatch):
     """A song of a length that this machine cannot hold: the cache of the real model, asked to be too large."""
+    engine = Engine.load(base_folder, device="cpu")
     grown = CachedTransformer.new_cache
     monkeypatch.setattr(CachedTransformer, "new_cache", lambda step, rows, length: grown(step, rows, length * 2**40))
     with pytest.raises(OutOfMemoryError, match="shorter song"):

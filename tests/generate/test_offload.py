@@ -9,7 +9,7 @@ from heartmula_studio.generate.request import SongRequest
 REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", duration_sec=1.0, seed=5)
 
 
-def test_model_and_codec_taking_turns_change_nothing(base_folder, save_adapter, tmp_path):
+def test_model_and_codec_taking_turns_change_nothing(base_folder, save_adapter, tmp_path, short_windows):
     engine = Engine.load(base_folder, device="cpu")
     other = Engine(engine.base, load_heartmula(engine.base.model), engine.codec, offloads=True)
     folder = save_adapter()

@@ -37,7 +37,7 @@ main()
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory, base_folder):
+def make(tmp_path_factory, base_folder, short_windows):
     """make(name, **settings) → a job of ten steps on the golden base, with rungs after steps 5 and 10."""
 
     def make(name: str, **settings) -> Path:
