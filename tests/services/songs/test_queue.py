@@ -180,7 +180,7 @@ def test_a_song_waits_for_a_training_that_leaves_no_room(store, dataset, queue, 
 
 
 def test_the_real_engine_leaves_a_song_and_its_receipt(store, serve, short_windows):
-    song = serve(lambda style, strength: nullcontext(Engine.load("nano", "cpu"))).submit(REQUEST, "wav")
+    song = serve(lambda song: nullcontext(Engine.load("nano", "cpu"))).submit(REQUEST, "wav")
     done = wait_for(store, song, "completed", "failed", timeout_sec=200)
     assert done.status == "completed", done.error
     assert soundfile.info(store.generations.song_path(song.id)).duration == pytest.approx(done.duration_sec, abs=0.01)

@@ -7,7 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from heartmula_studio.errors import CancelledError, StorageError
 from heartmula_studio.services.devices import Devices
+from heartmula_studio.services.training.preprocess import make_dataset
 from heartmula_studio.services.training.processes import processes_of
 from heartmula_studio.services.training.progress import with_progress
 from heartmula_studio.services.training.queue import JobQueue
@@ -136,19 +138,18 @@ def test_a_corrupt_song_fails_the_job_by_name_and_resuming_without_it_goes_on(st
     queue.stop(job.id, save=False)
 
 
-def test_a_dataset_folder_that_refuses_tokens_fails_the_job_with_the_place(store, dataset, queue):
+def test_a_dataset_folder_that_refuses_tokens_is_named(store, dataset, queue):
     processed = store.datasets.folder(dataset.id) / "processed"
     processed.rmdir()
     processed.write_text("in the way")
-    failed = run_to_the_end(queue, submit(queue, dataset))
-    assert (failed.status, failed.error.code) == ("failed", "storage")
-    assert "processed" in failed.error.message
+    with pytest.raises(StorageError, match="processed"):
+        make_dataset(folder_of(store, submit(queue, dataset)), "cpu", 60.0)
 
 
 def test_stopping_while_tokenising_is_obeyed(store, dataset, queue):
-    job = submit(queue, dataset)
-    run_until(queue, folder_of(store, job).preprocess.is_file)
-    queue.stop(job.id, save=True)
-    stopped = run_to_the_end(queue, job)
-    assert stopped.status == "interrupted"
-    assert not folder_of(store, job).stop.exists()
+    folder = folder_of(store, submit(queue, dataset))
+    folder.stop.touch()
+    with pytest.raises(CancelledError):
+        make_dataset(folder, "cpu", 60.0)
+    assert not folder.stop.exists()
+    assert not folder.dataset.exists()
