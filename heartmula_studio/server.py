@@ -113,7 +113,7 @@ def say_what_is_found(settings: Settings) -> None:
     found_log.setLevel(logging.INFO)
     found_log.propagate = False
     free_gb, warning = shutil.disk_usage(settings.data_dir).free / 1e9, FORGOTTEN * forgets_data(settings.data_dir)
-    found_log.info("Data: %s, %.1f GB free. %s", settings.data_dir, free_gb, warning)
+    found_log.info(f"Data: {settings.data_dir}, {free_gb:.1f} GB free. {warning}".rstrip())
     found_log.info("Open to: %s.", "whoever has the token" if settings.token else f"whoever reaches {settings.host}")
 
 

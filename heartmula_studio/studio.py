@@ -51,7 +51,7 @@ class Studio:
         for folder in (settings.official_dir, Path(settings.base_model)):
             if folder:
                 hide_folder(folder)
-        devices = Devices(store)
+        devices, self._device = Devices(store), settings.device
         self._runtime = Lazy(self._find_runtime)
         engine = Lazy(self._make_engine)
         self.jobs = JobQueue(
@@ -68,7 +68,7 @@ class Studio:
         self.auditions = AuditionService(store, self.ladder)
         self.hub = HubService(store, self._runtime, self.datasets.exchange)
         self.tags = TagService(store)
-        self.models = ModelService(store, settings)
+        self.models = ModelService(store, settings, self._choose_base_again)
         self.planning = PlanningService(store, self._runtime, settings.accelerate_config)
 
     @classmethod
@@ -95,16 +95,21 @@ class Studio:
         self.songs.close()
         self.jobs.close()
 
+    @property
+    def base_reason(self) -> str:
+        """Why this base is used; empty until the model code is loaded."""
+        return runtime.base_reason if (runtime := self._runtime.made) else ""
+
     def health(self) -> Health:
         active = self.checkpoints.find_active()
         running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
         device, base = self.settings.device, self.settings.base_model
-        reason = note = ""
+        note = ""
         data_note = FORGOTTEN if forgets_data(self.settings.data_dir) else ""
         if runtime := self._runtime.made:
             device, base = str(runtime.device), runtime.base.name
-            reason, note = runtime.base_reason, runtime.precision.note
-        return Health(__version__, device, base, active and active[0], running, reason, note, data_note)
+            note = runtime.precision.note
+        return Health(__version__, device, base, active and active[0], running, self.base_reason, note, data_note)
 
     def _load(self) -> None:
         try:
@@ -121,13 +126,24 @@ class Studio:
         found_log.info("Device: %s.%s", describe(runtime.device), note)
         found_log.info("Base: %s. %s", runtime.base.name, runtime.base_reason)
 
+    def _choose_base_again(self) -> None:
+        """Use another base from now on where the official model has come or is gone; what is being made ends first."""
+        try:
+            if self._runtime.renew():
+                self._say_what_is_used(self._runtime.get())
+        except StudioError as error:
+            _log.error("The base model cannot be used: %s", error)
+
     def _find_runtime(self) -> "Runtime":
         """Raises CheckpointMissingError without the base model, InvalidInputError for a device that is not there."""
         from heartmula_studio.generate.runtime import Runtime
 
-        return Runtime.of(self.settings)
+        # Where several devices are alike, the one with the most free memory is taken, once.
+        runtime = Runtime.of(self.settings, device=self._device)
+        self._device = str(runtime.device)
+        return runtime
 
     def _make_engine(self) -> "ActiveEngine":
         from heartmula_studio.services.songs.active_engine import ActiveEngine
 
-        return ActiveEngine(self.store, self._runtime.get())
+        return ActiveEngine(self.store, self._runtime)

@@ -74,6 +74,7 @@ def test_five_lines_say_what_was_found(protected):
     """The first is the address, which the fixture has read."""
     lines = [protected.process.stdout.readline().decode() for _ in range(4)]
     assert [line.partition(":")[0] for line in lines] == ["Data", "Open to", "Device", "Base"]
+    assert [line for line in lines if line != f"{line.rstrip()}\n"] == []
     data, access, device, base = lines
     assert f"{protected.data_dir}, " in data
     assert "whoever has the token" in access

@@ -24,14 +24,15 @@ class Changes:
     songs: gr.State
     styles: gr.State
     models: gr.State
+    base: gr.State
 
     @classmethod
     def build(cls) -> "Changes":
-        return cls(*(gr.State("") for _ in range(6)))
+        return cls(*(gr.State("") for _ in range(7)))
 
     @property
     def all(self) -> list[gr.State]:
-        return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles, self.models]
+        return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles, self.models, self.base]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
         """Compare when the page opens, and every few seconds."""
@@ -66,6 +67,7 @@ def fingerprints(studio: Studio) -> tuple[str, ...]:
         str(hash(tuple(songs))),
         str(hash(studio.tags.list())),
         str(hash(tuple((model.status, model.done_bytes, model.error) for model in studio.models.list()))),
+        studio.base_reason,
     )
 
 

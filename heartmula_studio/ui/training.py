@@ -132,7 +132,7 @@ def shown_fields(method: Method, start_from: str | None, kind: AdapterKind, audi
 def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:
     """Keep the list of datasets up to date, with the selected one chosen."""
     gr.on(
-        on_change(context.changes.datasets, context.dataset_id),
+        on_change(context.changes.datasets, context.changes.base, context.dataset_id),
         partial(dataset_field, context.studio),
         [context.dataset_id, form.dataset],
         [form.dataset, form.base, form.method, *panels],

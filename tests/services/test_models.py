@@ -20,12 +20,14 @@ from heartmula_studio.errors import (
     NotFoundError,
     StorageError,
 )
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.library import hub_files
 from heartmula_studio.services.library.model_folder import ModelFolder
 from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.store import Store
 from tests.hub_endpoint import HubEndpoint, hub_endpoint
+from tests.still_studio import filled, still_studio, wait_until
 
 ROOT = Path(__file__).parents[2]
 MODEL = OFFICIAL_MODELS[0]
@@ -107,6 +109,33 @@ def test_a_whole_download_is_heartlibs_folder_and_is_verified_and_removed(hub, s
     service.remove(MODEL.name)
     assert service.get(MODEL.name).status == "absent"
     assert [path for path in settings.official_dir.rglob("*") if path.is_file()] == [mine]
+
+
+def test_a_model_is_used_as_soon_as_it_has_come(hub, settings, monkeypatch):
+    """By songs, trainings and all that says which base there is; by a GPU that is made up, as the model is nano."""
+    monkeypatch.setattr("heartmula_studio.generate.base_choice.can_hold_3b", lambda device: True)
+    studio = still_studio(replace(settings, base_model="auto", device="cpu", preview_songs=0))
+    studio.songs.open()
+    dataset = filled(studio)
+
+    def used() -> tuple[str, str, str]:
+        song = studio.songs.generate(SongRequest(duration_sec=1.0, seed=1))
+        wait_until(lambda: studio.songs.get(song.id).status not in ("queued", "running"))
+        job = studio.jobs.start(dataset_id=dataset.id, method="lora")
+        return studio.songs.get(song.id).receipt["base"], Path(job.base_model).name, studio.health().base_model
+
+    try:
+        assert len({*used()}) == 1
+        before = studio.base_reason
+        studio.models.download(MODEL.name)
+        assert finished(studio.models).status == "complete"
+        assert used() == ("HeartMuLa-oss-3B", "models", "HeartMuLa-oss-3B")
+        assert "official model is there" in studio.base_reason
+        studio.models.remove(MODEL.name)
+        assert used()[1] == "nano"
+        assert studio.base_reason == before
+    finally:
+        studio.close()
 
 
 def test_what_the_connection_breaks_off_goes_on_by_itself(hub, service):

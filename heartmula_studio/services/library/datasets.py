@@ -37,8 +37,8 @@ class DatasetService:
         self._uploads = Lazy(self._make_uploads)
         self._exchange = Lazy(self._make_exchange)
         self._tokenizer = Lazy(self._make_tokenizer)
-        self._round_trips = Lazy(self._make_round_trips)
-        self._caption_check = Lazy(self._make_caption_check)
+        self._round_trips = Lazy(self._make_round_trips, of=runtime)
+        self._caption_check = Lazy(self._make_caption_check, of=runtime)
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
@@ -205,8 +205,7 @@ class DatasetService:
     def _make_tokenizer(self) -> "DatasetTokenizer":
         from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
 
-        runtime = self._runtime.get()
-        return DatasetTokenizer(self._store, runtime.load_codec, runtime.limits)
+        return DatasetTokenizer(self._store, lambda: self._runtime.get().load_codec(), self._runtime.get().limits)
 
     def _make_round_trips(self) -> "RoundTripPreview":
         from heartmula_studio.services.library.round_trip_preview import RoundTripPreview

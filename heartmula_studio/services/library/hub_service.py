@@ -19,7 +19,7 @@ class HubService:
 
     def __init__(self, store: Store, runtime: "Lazy[Runtime]", datasets: "Callable[[], DatasetExchange]"):
         self._store, self._runtime, self._datasets = store, runtime, datasets
-        self._exchange = Lazy(self._make_exchange)
+        self._exchange = Lazy(self._make_exchange, of=runtime)
 
     def find(self, kind: RepoKind = "model", words: str = "") -> list[HubRepo]:
         """Styles ("model") or datasets on the Hub that bear this studio's tags. Raises HubError."""

@@ -20,7 +20,7 @@ NEXT_STEP = {
     "incomplete": "Download it again: it goes on where it ended.",
     "downloading": "",
     "verifying": "",
-    "complete": "Where a GPU can hold it, the studio takes it when it is started again.",
+    "complete": "The studio uses it where a GPU can hold it.",
 }
 _log = logging.getLogger(__name__)
 
@@ -28,8 +28,9 @@ _log = logging.getLogger(__name__)
 class ModelService:
     """Any thread may call any method. Two servers of one data folder never write one model at once."""
 
-    def __init__(self, store: Store, settings: Settings):
-        self._store = store
+    def __init__(self, store: Store, settings: Settings, changed: Callable[[], None] = lambda: None):
+        """`changed` is called when a model has come, is found damaged, or is gone."""
+        self._store, self._changed = store, changed
         self._folders = {model.name: ModelFolder(model, settings.official_dir) for model in OFFICIAL_MODELS}
         self._working: dict[str, ModelStatus] = {}
         self._errors: dict[str, Failure | None] = {}
@@ -91,6 +92,7 @@ class ModelService:
             self._lock(name, lock)
             folder.remove()
             self._errors.pop(name, None)
+        self._changed()
 
     def download_here(self, name: str, watch: Callable[[int, int], None]) -> ModelState:
         """Download in this thread; `watch` is told how many bytes there are, and of how many. Raises as `download`."""
@@ -158,6 +160,7 @@ class ModelService:
             _log.exception("The download of %s failed", name)
             self._errors[name] = Failure("studio", f"{type(error).__name__}: {error}", "Please report it.")
         finally:
+            self._changed()  # before it counts as done: who sees that finds it used
             self._working.pop(name, None)
 
     def _download(self, folder: ModelFolder) -> Callable[[], None]:

@@ -15,6 +15,7 @@ from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.strength import Strength, check_strength
 from heartmula_studio.generate.style import StyleFolder, check_fit, check_values, require_mixable
+from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.checkpoint_import import called
 from heartmula_studio.services.library.style_provenance import style_provenance
 from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE, Generation, StyleChoice
@@ -27,10 +28,11 @@ NO_LONGER_ACTIVE = "The style is active no longer: songs are made by the base un
 class ActiveEngine:
     """Any thread may call any method."""
 
-    def __init__(self, store: Store, runtime: Runtime):
+    def __init__(self, store: Store, runtime: Lazy[Runtime]):
         self._store, self._runtime = store, runtime
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._loaded: Runtime | None = None
 
     def choose(self, styles: Sequence[StyleChoice]) -> None:
         """Make every song from now on in these styles, once it is seen that they can be applied to the base.
@@ -65,21 +67,28 @@ class ActiveEngine:
         in the chosen style, in the block too, the choice is taken back, and the error says so.
         """
         with self._lock:
-            if self._engine is None:
-                self._engine = Engine.load(self._runtime.base_name, str(self._runtime.device))
+            engine = self._load()
             wanted = self._wanted(song)
             if not wanted:
-                self._engine.deactivate()
-                yield self._engine
+                engine.deactivate()
+                yield engine
                 return
             with ExitStack() as names:
                 folders = [names.enter_context(self._for_song(choice.id)) for choice in wanted]
                 for choice in wanted:
-                    style_provenance(self._store, self._runtime.base, choice.id)
-                self._make_way(self._engine, folders)
+                    style_provenance(self._store, engine.base, choice.id)
+                self._make_way(engine, folders)
                 with self._taken_back(wanted, song.style):
-                    self._put_on(self._engine, folders, [strength_of(choice) for choice in wanted])
-                    yield self._engine
+                    self._put_on(engine, folders, [strength_of(choice) for choice in wanted])
+                    yield engine
+
+    def _load(self) -> Engine:
+        """The engine on the base of now; that of an earlier one goes first, so that both need not fit."""
+        runtime = self._runtime.get()
+        if self._engine is None or self._loaded is not runtime:
+            self._engine = None
+            self._engine, self._loaded = Engine.load(runtime.base_name, str(runtime.device)), runtime
+        return self._engine
 
     def _check(self, styles: Sequence[StyleChoice], with_values: bool = False) -> None:
         """Raise what speaks against these styles at once; a full checkpoint's values are never read here."""
@@ -93,7 +102,7 @@ class ActiveEngine:
         require_mixable(folders)
 
     def _check_checkpoint(self, folder: Path, strength: Strength) -> StyleFolder:
-        style = check_fit(folder, describe_base(self._runtime.base))
+        style = check_fit(folder, describe_base(self._runtime.get().base))
         check_strength(strength, style.method)
         return style
 

@@ -63,7 +63,7 @@ class GenerationQueue:
     ):
         self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
         self._owned: deque[OwnedSong] = deque()
-        self._is_loaded = False
+        self._loaded_base = ""
         self._compose_on_gpu = on_zero_gpu(self._compose)
         self._work = threading.Event()
         self._closing = threading.Event()
@@ -171,7 +171,7 @@ class GenerationQueue:
         from heartmula_studio.generate.request import SongRequest
 
         with self._engine_in(song) as engine:
-            self._is_loaded = True
+            self._loaded_base = self._runtime.get().base_name
             report = Reporter(self._store, song.id)
             return engine.make_song(
                 SongRequest(**song.request),
@@ -199,7 +199,8 @@ class GenerationQueue:
         runtime = self._runtime.get()
         device = str(runtime.device)
         with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
-            reason = self._devices.may_generate(device, runtime.base_name, since, self._is_loaded)
+            is_loaded = self._loaded_base == runtime.base_name
+            reason = self._devices.may_generate(device, runtime.base_name, since, is_loaded)
             if reason is None:
                 device_lease.enter_context(self._devices.generating(device))
             return reason
