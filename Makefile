@@ -15,6 +15,7 @@ test-fast:
 lint:
 	ruff check .
 	ruff format --check .
+	hadolint Dockerfile
 	mypy
 
 format:

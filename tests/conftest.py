@@ -40,6 +40,7 @@ LONG_FILES = (
     "test_readme.py",
     "test_docs.py",
     "services/training/test_without_posix.py",
+    "test_packaging.py",
     "services/test_models.py",
     "test_official_base.py",
     "test_studio_songs.py",

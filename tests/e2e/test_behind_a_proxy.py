@@ -19,6 +19,7 @@ from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.e2e.driving import MAIN_BUTTON, is_of_this_machine
 from tests.studio_server import running_server
+from tests.test_docs import ADDRESS, blocks
 
 TOKEN = "correct-horse"
 CONFIG = """
@@ -41,13 +42,7 @@ http {{
   server {{
     listen 127.0.0.1:{https_port} ssl;
     ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
-    client_max_body_size 0;
-    location /studio/ {{
-      proxy_pass {space};  # without a path: /studio stays
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto https;
-    }}
+    {location}  # that of docs/install.md; without a path behind the address /studio stays
   }}
 }}
 """
@@ -85,7 +80,9 @@ def url(proxied) -> str:
 
 def serving(nginx: str, folder: Path, studio: str, space: str) -> Iterator[Proxied]:
     port, https_port = free_port(), free_port()
-    names = {"folder": folder, "port": port, "https_port": https_port, "studio": studio, "space": space}
+    [location] = [text for language, text in blocks("install.md") if language == "nginx"]
+    names = {"folder": folder, "port": port, "https_port": https_port, "studio": studio}
+    names["location"] = location.strip().replace(ADDRESS, space)
     (folder / "nginx.conf").write_text(CONFIG.format(**names))
     to_files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
     subprocess.run(["openssl", *CERTIFICATE.split(), *to_files], check=True, capture_output=True)

@@ -4,6 +4,7 @@ Every writer fills a folder, and says what the base's weights are with the adapt
 """
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,38 @@ def by_peft(config, change: Callable[[dict, dict], tuple[dict, dict]] | None = N
 
 def renamed(change: Callable[[str], str]) -> Callable[[dict, dict], tuple[dict, dict]]:
     return lambda tensors, settings: ({change(name): tensor for name, tensor in tensors.items()}, settings)
+
+
+def said(**settings) -> Callable[[dict, dict], tuple[dict, dict]]:
+    """Settings that change nothing."""
+    return lambda tensors, config: (tensors, config | settings)
+
+
+def zipped(clutter: bool = False) -> Writer:
+    """Deep in folders; as macOS packs it, with a second file beside each."""
+
+    def write(folder: Path) -> Made:
+        made = by_peft(lora())(folder)
+        with zipfile.ZipFile(folder / "style.zip", "w") as archive:
+            if clutter:
+                archive.writestr("My style/.DS_Store", b"\0\0\0\1Bud1")
+            for path in made.source.iterdir():
+                archive.write(path, f"My style/run 3/{path.name}")
+                if clutter:
+                    archive.writestr(f"__MACOSX/My style/run 3/._{path.name}", b"\0\5\x16\7")
+        return Made(folder / "style.zip", made.weights)
+
+    return write
+
+
+def full_in_shards(folder: Path) -> Made:
+    state = {name: tensor + 0.01 for name, tensor in golden().state_dict().items()}
+    files = {name: f"model-{1 + number % 2:05d}-of-00002.safetensors" for number, name in enumerate(state)}
+    for file in set(files.values()):
+        save_file({name: tensor for name, tensor in state.items() if files[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    (folder / "config.json").write_text((GOLDEN / "config.json").read_text())
+    return Made(folder, state)
 
 
 def lora(**settings) -> LoraConfig:
@@ -314,7 +347,16 @@ LAYOUTS: Mapping[str, Writer] = {
     "peft-fp16": half(torch.float16),
     "peft-bf16": half(torch.bfloat16),
     "peft-patterns": by_peft(lora(rank_pattern={"q_proj": 2, "w1": 6}, alpha_pattern={"k_proj": 3, "w1": 20})),
+    "peft-causal-lm": by_peft(lora(), said(task_type="CAUSAL_LM")),
+    "peft-seq-2-seq-lm": by_peft(lora(), said(task_type="SEQ_2_SEQ_LM", init_lora_weights="orthogonal")),
+    "peft-settings-without-effect": by_peft(
+        lora(),
+        said(init_lora_weights="eva", fan_in_fan_out=True, modules_to_save=[], target_parameters=[], bias="lora_only"),
+    ),
+    "zip-nested": zipped(),
+    "zip-by-macos": zipped(clutter=True),
     "peft-rslora": by_peft(lora(use_rslora=True)),
+    "peft-dora-and-rslora": by_peft(lora(use_dora=True, use_rslora=True, rank_pattern={"w1": 6})),
     "peft-dora": by_peft(lora(use_dora=True)),
     "peft-loha": by_peft(LoHaConfig(r=3, alpha=6, target_modules=LINEARS)),
     "peft-lokr": by_peft(LoKrConfig(r=3, alpha=6, target_modules=LINEARS, decompose_factor=4)),
@@ -346,6 +388,7 @@ LAYOUTS: Mapping[str, Writer] = {
     "lycoris-mixed": lycoris_mixed,
     "simpletuner": simpletuner,
     "full-in-ckpt": full_model(),
+    "full-in-shards": full_in_shards,
     "full-compiled": full_model("_orig_mod."),
     "full-file-alone": full_model(with_config=False),
 }  # fmt: skip

@@ -188,6 +188,10 @@ CASES: dict[str, tuple[Make, type[StudioError], str]] = {
     ),
     "another rank in the settings": (file(peft(), CONFIG | {"r": 9}), MISMATCH, "rank 9"),
     "other layers in the settings": (file(peft(), CONFIG | {"target_modules": ["w1"]}), MISMATCH, "belong together"),
+    "half of the layers": (file(peft(), CONFIG | {"target_modules": ["0.attn.q_proj", "k_proj"]}), MISMATCH, "k_proj"),
+    "no alpha in the settings": (file(peft(), CONFIG | {"lora_alpha": None}), CORRUPT, "lora_alpha is None"),
+    "alpha 0 in the settings": (file(peft(), CONFIG | {"lora_alpha": 0}), CORRUPT, "lora_alpha is 0"),
+    "a rank in letters": (file(peft(), CONFIG | {"r": "four"}), CORRUPT, "r is 'four'"),
     "PiSSA": (file(peft(), CONFIG | {"init_lora_weights": "pissa"}), MISMATCH, "rewriting the base"),
     "a head of another size": (
         file(peft({HEAD: ones(7, 96)}), CONFIG | {"modules_to_save": ["codebook0_head"]}),

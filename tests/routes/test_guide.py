@@ -1,5 +1,6 @@
 """The whole life of a song over HTTP, in the six calls of the guide and what comes between them."""
 
+import hashlib
 import io
 import json
 import time
@@ -9,7 +10,9 @@ import httpx
 import pytest
 import soundfile
 
+from heartmula_studio.files.hashing import file_sha256
 from tests.recordings import SONGS
+from tests.still_studio import NANO
 
 FINISHED = ("completed", "failed", "cancelled", "interrupted")
 POLL_SEC = 0.1
@@ -101,6 +104,21 @@ def test_the_style_is_activated_and_heard_in_a_song(client, trained):
 
     assert not client.post(f"/training/checkpoints/{checkpoint['id']}/deactivate").json()["is_active"]
     assert client.post(f"/training/checkpoints/{checkpoint['id']}/deactivate").status_code == 409
+
+
+def test_a_songs_receipt_points_to_what_its_style_stands_on(client, trained, server):
+    """Receipt → provenance.json → the hashes of base, adapter and training set."""
+    asked = client.post("/generate/music", json={"duration_sec": 1.0, "seed": 7, "style": trained["checkpoint_id"]})
+    style = wait_for(client, f"/generate/{asked.json()['id']}")["receipt"]["style"]
+    folder = server.data_dir / "checkpoints" / trained["checkpoint_id"]
+    assert style["provenance"] == file_sha256(folder / "provenance.json")
+    record = client.get(f"/training/checkpoints/{trained['checkpoint_id']}/provenance").json()
+    assert record == json.loads((folder / "provenance.json").read_text())
+    assert record["adapter_sha256"] == style["sha256"] == file_sha256(folder / "adapter_model.safetensors")
+    assert record["base_sha256"] == file_sha256(NANO / "model.safetensors")
+    songs = client.get(f"/training/datasets/{trained['dataset_id']}").json()["audio_files"]
+    fingerprint = hashlib.sha256("".join(sorted(song["sha256"] for song in songs)).encode()).hexdigest()
+    assert (record["training_set"], record["songs"]) == (fingerprint, len(songs))
 
 
 def test_a_downloaded_style_comes_back_in(client, trained):

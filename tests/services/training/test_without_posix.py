@@ -70,6 +70,17 @@ def test_a_job_is_killed_resumed_and_completed_without_posix(tmp_path):
     assert done.returncode == 0, done.stderr[-4000:]
 
 
+STORE_TESTS = ("store/test_store.py", "store/test_collection.py", "store/test_datasets.py", "store/test_checkpoints.py")
+RUN_TESTS = "import pytest; sys.exit(pytest.main(['-q', '-n', '0', '-p', 'no:cacheprovider', *sys.argv[1:]]))"
+
+
+def test_the_tests_of_the_store_pass_without_posix():
+    tests = [str(ROOT / "tests" / name) for name in STORE_TESTS]
+    script = [sys.executable, "-c", PRELUDE + RUN_TESTS, *tests]
+    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SEC, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
 def test_a_lock_ends_with_whoever_inherited_it(tmp_path):
     path = tmp_path / "lock"
     with try_lock(path) as lock:
