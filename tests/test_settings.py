@@ -14,7 +14,7 @@ DEFAULTS = {
     "checkpoints_dir": None,
     "max_window_sec": 240,
     "max_song_sec": 1200,
-    "preview_songs": 2,
+    "preview_songs": 4,
     "max_upload_bytes": 1000,
     "max_files": 500,
     "max_import_bytes": 2000,

@@ -259,7 +259,7 @@ class TrainConfig(Definition):
     ] = 2.0
     preview_songs: Annotated[
         int, Field(ge=0, le=8, description="Songs rendered with the base and each of these checkpoints. 0: none.")
-    ] = 2
+    ] = 4
     preview_sec: Annotated[float, Field(ge=2, le=120, description="In seconds. How long these songs are.")] = 10.0
     preview_seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same prompts and songs.")] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same run.")] = 0

@@ -22,6 +22,7 @@ from heartmula_studio.finetune.figures import ListeningFigures
 from heartmula_studio.finetune.run_folder import RunFolder
 
 PREVIEWS_FILE = "previews.json"
+FEWEST_BASE_SONGS = 8  # that say how far songs of the base differ
 HINT = "Delete that folder; resuming the job renders its songs again."
 
 
@@ -54,6 +55,11 @@ class Listener(Protocol):
 
         Raises CancelledError, and StudioError where it cannot be done: OutOfMemoryError for one.
         """
+
+
+def num_base_songs(preview_songs: int) -> int:
+    """Return how many songs of the base are rendered for `preview_songs` of each rung."""
+    return max(2 * preview_songs, FEWEST_BASE_SONGS)
 
 
 def preview_file(folder: Path, number: int) -> Path:

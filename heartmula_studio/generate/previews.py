@@ -1,8 +1,8 @@
 """Songs of a run's rungs, rendered as they will sound in use, and figures of what can be heard in them.
 
 A rung is played by an engine of its own, loaded from the base and the checkpoint that was kept: what is heard is what
-activating it gives, and the network that trains is not touched. The base gets twice as many songs: how far these differ
-among themselves is what a training has to surpass.
+activating it gives, and the network that trains is not touched. The base gets more songs than a rung: how far these
+differ among themselves is what a training has to surpass.
 """
 
 import math
@@ -29,7 +29,14 @@ from heartmula_studio.errors import OutOfMemoryError
 from heartmula_studio.files.atomic import recover_folder, replaced_folder
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.figures import ListeningFigures
-from heartmula_studio.finetune.previews import Preview, PreviewPrompt, preview_file, read_previews, write_previews
+from heartmula_studio.finetune.previews import (
+    Preview,
+    PreviewPrompt,
+    num_base_songs,
+    preview_file,
+    read_previews,
+    write_previews,
+)
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.listening import audible_effect, clip_statistics, nearest_copy, nearness
@@ -39,10 +46,9 @@ from heartmula_studio.generate.request import SongRequest
 SONGS_FILE, TRACKS_FOLDER = "songs.safetensors", "tracks"
 DECODE_STEPS = 5  # half of a song's in use, for base, rungs and tracks alike
 MOST_TRACKS = 6  # that are decoded to know what the tracks sound like
-FEWEST_BASE_SONGS = 4  # that say how far songs of the base differ
 USUAL_CHANGES = 7  # of codes, that two real songs of one style have in common
 COPY_FACTOR = 2  # times what is usual is no accident
-DEVIATIONS = 2.0  # from its mean, within which chance explains a value
+DEVIATIONS = 1.65  # from its mean, which chance exceeds in one case of twenty
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def preview_prompts(tracks: Tracks, config: TrainConfig) -> tuple[PreviewPrompt,
     chosen = [own[round(i * (len(own) - 1) / max(count - 1, 1))] for i in range(count)]
     return tuple(
         PreviewPrompt(*chosen[number % count], config.preview_seed + number, config.preview_sec)
-        for number in range(max(2 * count, FEWEST_BASE_SONGS))
+        for number in range(num_base_songs(count))
     )
 
 

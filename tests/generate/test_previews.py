@@ -71,7 +71,7 @@ def test_listening_changes_no_loss(heard, silent_curve):
 def test_base_and_rungs_sing_the_same_prompts_with_the_same_seeds(heard):
     folder, _ = heard
     base, *rungs = (read_previews(folder.preview(step)) for step in (0, 5, 10))
-    assert (len(base), [len(songs) for songs in rungs]) == (4, [2, 2])
+    assert (len(base), [len(songs) for songs in rungs]) == (8, [2, 2])
     for songs in rungs:
         assert [(song.tags, song.lyrics, song.seed) for song in songs] == [
             (song.tags, song.lyrics, song.seed) for song in base[:2]
@@ -88,7 +88,7 @@ def test_events_come_in_order_and_figures_reach_the_checkpoint(heard):
     folder, result = heard
     ladder = [line for line in read_metrics(folder.path) if line["event"] in ("rung", "preview", "figures")]
     assert [(line["event"], line["step"]) for line in ladder] == [
-        *[("preview", 0)] * 4,
+        *[("preview", 0)] * 8,
         ("figures", 0),
         *[("rung", 5), *[("preview", 5)] * 2, ("figures", 5)],
         *[("rung", 10), *[("preview", 10)] * 2, ("figures", 10)],
@@ -187,10 +187,10 @@ def test_prompts_are_those_of_the_tracks_as_different_as_there_are():
     tracks = Tracks(("a", "b", "c"), ("x", "x", "y"), ("", "", "[verse]\nfirst\nsecond"), (codes,) * 3)
     made = preview_prompts(tracks, TrainConfig(preview_songs=3, preview_sec=8.0, preview_seed=5))
     assert [(prompt.tags, prompt.seed) for prompt in made] == [
-        (tags, 5 + number) for number, tags in enumerate("xxyxxy")
+        (tags, 5 + number) for number, tags in enumerate("xxyxxyxx")
     ]
     assert made[2].lyrics == "[verse]\nfirst"
-    assert [prompt.tags for prompt in preview_prompts(tracks, TrainConfig(preview_songs=1))] == ["x"] * 4
+    assert [prompt.tags for prompt in preview_prompts(tracks, TrainConfig(preview_songs=1))] == ["x"] * 8
 
 
 def test_a_song_of_the_base_is_seldom_nearer_than_chance_explains():
@@ -202,7 +202,7 @@ def test_a_song_of_the_base_is_seldom_nearer_than_chance_explains():
     style = torch.cat([song(2.0) for _ in range(4)])
     beyond = 0
     for _ in range(40):
-        base, new = [song() for _ in range(4)], [song() for _ in range(2)]
+        base, new = [song() for _ in range(8)], [song() for _ in range(2)]
         threshold = nearness_by_chance(base, style, 2)
         place = sum(previews.nearness(torch.cat(base), style, one) for one in new) / 2
         beyond += place > threshold

@@ -32,6 +32,7 @@ from heartmula_studio.finetune.costs.memory import (
     training_bytes,
 )
 from heartmula_studio.finetune.dtypes import DTYPES
+from heartmula_studio.finetune.previews import num_base_songs
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import total_bytes
 from heartmula_studio.services.planning.remedies import shortages
@@ -120,9 +121,9 @@ class Estimator:
         return audio_sec * (READ_SEC_PER_SEC + flops_per_sec / speed)
 
     def _preview_sec(self, config: TrainConfig, steps: int) -> float:
-        """Of songs to listen to: each rung's, and twice as many of the base."""
-        rungs = len(config.rung_steps(steps))
-        songs = config.preview_songs * (rungs + 2) if rungs else 0
+        """Of songs to listen to: each rung's, and more of the base."""
+        rungs = len(config.rung_steps(steps)) if config.preview_songs else 0
+        songs = config.preview_songs * rungs + num_base_songs(config.preview_songs) if rungs else 0
         return songs * preview_song_sec(self._store, config, str(self._runtime.device)) if songs else 0.0
 
     def _checkpoint_bytes(self, config: TrainConfig) -> int:
