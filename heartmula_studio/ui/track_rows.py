@@ -20,6 +20,7 @@ from heartmula_studio.ui.quiet import QUIET, Quiet
 
 NUM_ROWS = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
+ENDINGS = (("As heard", "as_heard"), ("It comes to an end", "ends"), ("It is cut off", "cut_off"))
 NO_TRACKS = '<p class="hint">Five songs at least. Songs of one style work best.</p>'
 
 
@@ -41,13 +42,14 @@ class Row:
     lyrics: gr.Textbox
     tags: gr.Textbox
     rights: gr.Dropdown
+    ending: gr.Dropdown
     preview: gr.Button
     remove: gr.Button
     round_trip: gr.HTML
 
     @property
     def fields(self) -> list[gr.components.Component]:
-        return [self.lyrics, self.tags, self.rights]
+        return [self.lyrics, self.tags, self.rights, self.ending]
 
     @property
     def displays(self) -> list[gr.blocks.Block]:
@@ -61,7 +63,7 @@ class RowContent:
     filename: str | None = None
     heading: str = ""
     round_trip: str = ""
-    values: tuple[str, ...] = ("", "", "unknown")  # of `Row.fields`
+    values: tuple[str, ...] = ("", "", "unknown", "as_heard")  # of `Row.fields`
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ def _build_row() -> Row:
             with gr.Column(scale=2, min_width=200):
                 tags = gr.Textbox(label="Tags", max_lines=1, placeholder="those of the dataset", interactive=True)
                 rights = gr.Dropdown(RIGHTS, value="unknown", label="Rights", interactive=True)
+                ending = gr.Dropdown(ENDINGS, value="as_heard", label="How it stops", interactive=True)
         with gr.Row():
             preview = gr.Button("Hear what the model hears", size="sm", min_width=180)
             remove = gr.Button("🗑️ Remove", size="sm", min_width=100)
         round_trip = gr.HTML()
-    return Row(place, heading, lyrics, tags, rights, preview, remove, round_trip)
+    return Row(place, heading, lyrics, tags, rights, ending, preview, remove, round_trip)
 
 
 def _build_pages(start: gr.State) -> tuple[gr.Row, gr.HTML]:
@@ -131,7 +134,8 @@ def _connect_fields(studio: Studio, row: Row, number: int, tracks: gr.JSON) -> N
         save_it = partial(save, studio, number)
         field.input(save_it, [tracks, field], trigger_mode="always_last", **SAVING)
         gr.on([field.blur, field.submit], save_it, [tracks, field], trigger_mode="multiple", **SAVING)
-    row.rights.input(partial(save_rights, studio, number), [tracks, row.rights], trigger_mode="multiple", **SAVING)
+    for chosen, save in ((row.rights, save_rights), (row.ending, save_ending)):
+        chosen.input(partial(save, studio, number), [tracks, chosen], trigger_mode="multiple", **SAVING)
 
 
 # --- display ---------------------------------------------------------------------------------------------------------
@@ -175,7 +179,7 @@ def row_content(context: PageContext, dataset_id: str, track: AudioFile, round_t
         track.filename,
         track_heading(track, track_player(context, dataset_id, track.filename)),
         round_trip,
-        (track.caption, ", ".join(track.tags), track.rights),
+        (track.caption, ", ".join(track.tags), track.rights, track.ending),
     )
 
 
@@ -231,19 +235,24 @@ def save_rights(studio: Studio, row: int, tracks: list, rights: str) -> None:
     _save(studio, tracks[row], rights=rights)
 
 
+def save_ending(studio: Studio, row: int, tracks: list, ending: str) -> None:
+    _save(studio, tracks[row], ending=ending)
+
+
 def _save(
     studio: Studio,
     track: list[str] | None,
     caption: str | None = None,
     tags: list[str] | None = None,
     rights: str | None = None,
+    ending: str | None = None,
 ) -> None:
     """Store what was typed; nothing for a row that has just lost its track."""
     if track is None:
         return
     dataset_id, filename = track
     with user_errors():
-        studio.datasets.update_audio(dataset_id, filename, caption, tags, rights)
+        studio.datasets.update_audio(dataset_id, filename, caption, tags, rights, ending)
 
 
 def preview_round_trip(context: PageContext, row: int, tracks: list, round_trips: dict[str, str]) -> int:

@@ -53,6 +53,7 @@ TEXTS = {"Seed": "12"}
 NUM_TICKED = 3  # of the seventy tags
 NUM_ALIKE = 2  # songs whose fields are typed in: an empty one and a filled one
 RIGHTS = {"Not stated": "unknown", "My own": "own", "Licensed": "licensed", "Public domain": "public_domain"}
+ENDINGS = {"As heard": "as_heard", "It comes to an end": "ends", "It is cut off": "cut_off"}
 
 
 @dataclass
@@ -238,9 +239,10 @@ def check_dataset(page: Page, busy: Busy) -> None:
     cleared.press("Tab")
     shown = {}
     for row in rows.all():
-        values = [row.get_by_label(label).input_value() for label in ("Lyrics", "Tags", "Rights")]
-        shown[row.get_by_role("heading").inner_text()] = (values[0], values[1].strip(), RIGHTS[values[2]])
-    assert any("techno typed" in tags for _, tags, _ in shown.values())
+        labels = ("Lyrics", "Tags", "Rights", "How it stops")
+        lyrics, tags, rights, ending = (row.get_by_label(label).input_value() for label in labels)
+        shown[row.get_by_role("heading").inner_text()] = (lyrics, tags.strip(), RIGHTS[rights], ENDINGS[ending])
+    assert any("techno typed" in tags for _, tags, *_ in shown.values())
     wait_until(lambda: stored_rows(busy) == shown)
     page.get_by_role("button", name="Save", exact=True).click()
     wait_until(lambda: busy.get(f"/training/datasets/{busy.dataset['id']}")["name"] == "Example clips typed")
@@ -251,7 +253,9 @@ def check_dataset(page: Page, busy: Busy) -> None:
 
 def stored_rows(busy: Busy) -> dict:
     songs = busy.get(f"/training/datasets/{busy.dataset['id']}")["audio_files"]
-    return {song["filename"]: (song["caption"], ", ".join(song["tags"]), song["rights"]) for song in songs}
+    return {
+        song["filename"]: (song["caption"], ", ".join(song["tags"]), song["rights"], song["ending"]) for song in songs
+    }
 
 
 def check_training(page: Page, busy: Busy) -> None:
