@@ -243,10 +243,9 @@ def notes_on(train_set: TrainSet, held_out: ExampleSet) -> tuple[str, ...]:
     """Say what a person should know about the data before trusting the result, one sentence each."""
     notes = []
     if not held_out:
-        notes.append(
-            f"No song is held out, as there are fewer than {MIN_SONGS_TO_HOLD_OUT}: no held-out loss and no best "
-            "checkpoint."
-        )
+        too_few = len(train_set.songs()) < MIN_SONGS_TO_HOLD_OUT
+        reason = f"there are fewer than {MIN_SONGS_TO_HOLD_OUT}" if too_few else "each has other versions among them"
+        notes.append(f"No song is held out, as {reason}: no held-out loss and no best checkpoint.")
     windows = train_set.epoch(0).windows
     if spread := sorted({window.song for window in windows if window.lyrics_timing == "spread"}):
         notes.append(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
