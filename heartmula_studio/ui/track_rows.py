@@ -134,8 +134,8 @@ def _connect_fields(studio: Studio, row: Row, number: int, tracks: gr.JSON) -> N
         save_it = partial(save, studio, number)
         field.input(save_it, [tracks, field], trigger_mode="always_last", **SAVING)
         gr.on([field.blur, field.submit], save_it, [tracks, field], trigger_mode="multiple", **SAVING)
-    for chosen, save in ((row.rights, save_rights), (row.ending, save_ending)):
-        chosen.input(partial(save, studio, number), [tracks, chosen], trigger_mode="multiple", **SAVING)
+    row.rights.input(partial(save_rights, studio, number), [tracks, row.rights], trigger_mode="multiple", **SAVING)
+    row.ending.input(partial(save_ending, studio, number), [tracks, row.ending], trigger_mode="multiple", **SAVING)
 
 
 # --- display ---------------------------------------------------------------------------------------------------------
