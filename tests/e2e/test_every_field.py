@@ -49,7 +49,7 @@ OPENED_BY = {
 }
 PANELS = {"Dataset": "Save", "Jobs": "Start the clone", "Models": "Make both"}  # the button in a panel that was opened
 NUM_SONGS = 6  # of the examples
-TEXTS = {"Seed": "12"}
+TEXTS = {"Seed": "12", "Alpha": "2"}
 NUM_TICKED = 3  # of the seventy tags
 NUM_ALIKE = 2  # songs whose fields are typed in: an empty one and a filled one
 RIGHTS = {"Not stated": "unknown", "My own": "own", "Licensed": "licensed", "Public domain": "public_domain"}
