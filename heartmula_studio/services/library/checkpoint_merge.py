@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -68,25 +68,33 @@ def merge_checkpoints(
         check_values(check_fit(folder, describe_base(base)))
         change = measure_style(folder, base, is_full=False)
         lost = (LOST_WARNING.format(share=merged.lost),) if merged.lost > LOST else ()
-        record = Checkpoint(
-            id=store.checkpoints.new_id(),
-            name=name,
+        record = replace(
+            _record(store.checkpoints.new_id(), name, parents, settings),
             styles=styles,
-            method="lora",
-            base_model=next((p.record.base_model for p in parents if p.record.base_model), {}),
-            dataset_id=None,
-            job_id=None,
-            size_bytes=0,
-            created_at=utc_now(),
-            rights=_rights(parents),
-            recipe={"merge": asdict(settings)},
-            figures={"is_near_copy": True} if any(p.record.figures.get("is_near_copy") for p in parents) else {},
-            trigger_word=_trigger_word(parents),
             warnings=(*lost, *_trigger_warning(parents), *change.warnings),
             change=Change(**asdict(change)),
-            merged_from=tuple(map(_named, parents)),
         )
         return store.checkpoints.publish(folder, record)
+
+
+def _record(id: str, name: str, parents: Sequence[_Parent], settings: MergeSettings) -> Checkpoint:
+    """What is known of a merge from its parents."""
+    return Checkpoint(
+        id=id,
+        name=name,
+        styles=(),
+        method="lora",
+        base_model=next((parent.record.base_model for parent in parents if parent.record.base_model), {}),
+        dataset_id=None,
+        job_id=None,
+        size_bytes=0,
+        created_at=utc_now(),
+        rights=_rights(parents),
+        recipe={"merge": asdict(settings)},
+        figures={"is_near_copy": True} if any(p.record.figures.get("is_near_copy") for p in parents) else {},
+        trigger_word=_trigger_word(parents),
+        merged_from=tuple(map(_named, parents)),
+    )
 
 
 def _open(store: Store, base: BaseFolder, choice: StyleChoice, names: ExitStack) -> _Parent:
