@@ -1,8 +1,11 @@
-"""What another dataset leaves behind on the page when it is chosen."""
+"""What another dataset leaves behind on the page when it is chosen, and what is said of tracks."""
+
+import re
 
 import gradio as gr
 
-from heartmula_studio.ui.tracks import reset_for
+from heartmula_studio.store.views import TrackLoss, TrackLosses
+from heartmula_studio.ui.tracks import losses_html, reset_for
 
 
 def test_what_was_said_of_another_dataset_goes():
@@ -11,3 +14,9 @@ def test_what_was_said_of_another_dataset_goes():
 
 def test_what_was_said_of_this_dataset_stays_and_the_rows_begin_anew():
     assert reset_for("a", reported="a") == (gr.skip(), 0)
+
+
+def test_the_most_unlikely_track_has_the_longest_bar():
+    said = losses_html(TrackLosses((TrackLoss("<b>.ogg", 4.0), TrackLoss("b.ogg", 3.0))))
+    assert "&lt;b&gt;.ogg" in said
+    assert re.findall(r"width:([\d.]+)%", said) == ["100.0", "75.0"]
