@@ -56,4 +56,16 @@ def print_losses(studio: Studio, arguments: Namespace) -> None:
     print(losses.explanation)
 
 
-ACTIONS = {"list": list_datasets, "import": import_dataset, "export": export_dataset, "losses": print_losses}
+def print_sound(studio: Studio, arguments: Namespace) -> None:
+    for track in studio.datasets.measure_sound(arguments.id):
+        loudness = "quiet" if track.loudness_lufs is None else f"{track.loudness_lufs:5.1f}"
+        print(f"{loudness} LUFS  {track.filename}", *(f"\n    {warning}" for warning in track.warnings), sep="")
+
+
+ACTIONS = {
+    "list": list_datasets,
+    "import": import_dataset,
+    "export": export_dataset,
+    "losses": print_losses,
+    "sound": print_sound,
+}

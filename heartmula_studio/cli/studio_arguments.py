@@ -40,7 +40,14 @@ def add_dataset(commands: Commands) -> None:
         "find tracks whose lyrics or tags are wrong",
         "Prints how unlikely the base model finds each track with its tags and lyrics, the highest loss first.",
     )
-    measured.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+    checked = add_command(
+        actions,
+        "sound",
+        "find recordings to cut, export again or leave out",
+        "Prints each track's loudness; warns of silence at its ends, clipping, phase, DC offset and duplicates.",
+    )
+    for action in (measured, checked):
+        action.add_argument("id", metavar="ID", help="as `dataset list` shows it")
 
 
 def add_rungs(commands: Commands) -> None:

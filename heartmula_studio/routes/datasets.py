@@ -12,7 +12,7 @@ from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, NewDataset
 from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer
-from heartmula_studio.store.views import TrackLosses, Validation
+from heartmula_studio.store.views import SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
 
@@ -110,6 +110,12 @@ def preprocess_dataset(id: Id, studio: StudioDep) -> DatasetAnswer:
 def track_losses(id: Id, studio: StudioDep) -> TrackLosses:
     """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
     return studio.datasets.track_losses(id)
+
+
+@router.get("/{id}/sound", responses=documented(404))
+def check_sound(id: Id, studio: StudioDep) -> SoundReport:
+    """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in other formats, track by track."""
+    return studio.datasets.check_sound(id)
 
 
 @router.get(

@@ -241,6 +241,30 @@ class TrackLosses:
 
 
 @dataclass(frozen=True)
+class TrackSound:
+    """What a recording sounds like, and what to look at. `loudness_lufs` is integrated (ITU-R BS.1770).
+
+    It and `peak_db`, relative to full scale, are null where there is nothing to hear. `same_as` names an earlier track
+    of the dataset with the same recording, in whatever format.
+    """
+
+    filename: str
+    loudness_lufs: float | None
+    peak_db: float | None
+    silence_before_sec: float
+    silence_after_sec: float
+    same_as: str | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SoundReport:
+    """The tracks of a dataset in its order, each with what is to be said of its sound."""
+
+    tracks: tuple[TrackSound, ...]
+
+
+@dataclass(frozen=True)
 class RoundTripFile:
     """What the model hears of a song: a FLAC file of at most its first minute. A `log_mel` distance of 0 is perfect."""
 

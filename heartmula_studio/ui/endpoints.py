@@ -153,6 +153,10 @@ class Endpoints:
         """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
         return await call(self._studio.datasets.track_losses, dataset_id)
 
+    async def check_sound(self, dataset_id: str) -> dict:
+        """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in any format, track by track."""
+        return await call(self._studio.datasets.check_sound, dataset_id)
+
     async def start_training(
         self,
         dataset_id: str,

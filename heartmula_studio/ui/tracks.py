@@ -1,6 +1,6 @@
 """The tracks of the selected dataset: upload, tokenizing, and a row for each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import gradio as gr
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
-from heartmula_studio.store.views import TrackLosses
+from heartmula_studio.store.views import TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
@@ -34,8 +34,10 @@ def build_tracks(context: PageContext) -> None:
             with gr.Row():
                 tokenize = gr.Button("Prepare now (tokenize)", min_width=140)
                 check = gr.Button("Find wrong lyrics", min_width=140)
+                listen = gr.Button("Check the sound", min_width=140)
+                stop = gr.Button("Stop checking", visible=False, min_width=140)
                 train = gr.Button("Train on these songs", variant="primary", min_width=140)
-            status, losses = gr.HTML(), gr.HTML()
+            status, losses, sound = gr.HTML(), gr.HTML(), gr.HTML()
         start = build_track_rows(context)
     gr.on(
         on_change(context.changes.datasets, dataset_id), partial(overview, studio), dataset_id,
@@ -44,7 +46,11 @@ def build_tracks(context: PageContext) -> None:
     check.click(
         partial(find_wrong_lyrics, studio), dataset_id, losses, show_progress_on=[losses], api_visibility="private"
     )
-    dataset_id.change(lambda: "", outputs=losses, **QUIET)
+    listening = listen.click(partial(check_sound, studio), dataset_id, [sound, stop], **QUIET)
+    stop.click(lambda: ("", gr.update(visible=False)), outputs=[sound, stop], cancels=[listening], **QUIET)
+    dataset_id.change(
+        lambda: ("", "", gr.update(visible=False)), outputs=[losses, sound, stop], cancels=[listening], **QUIET
+    )
     uploaded = drop.upload(
         partial(upload, studio), [dataset_id, drop], [report, reported], concurrency_limit=None, **QUIET
     )
@@ -128,6 +134,29 @@ def losses_html(losses: TrackLosses) -> str:
         html.bar(track.filename, f"{track.loss:.4f}", track.loss / losses.tracks[0].loss) for track in losses.tracks
     )
     return f'<h3>The most unlikely first</h3><p class="hint">{html.escape(losses.explanation)}</p>{"".join(rows)}'
+
+
+def check_sound(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
+    """Measure the recordings one by one; yield progress, and what was found so far."""
+    found: list[TrackSound] = []
+    with user_errors():
+        total = len(studio.datasets.get(id).audio_files)
+        yield html.progress(0, f"0 of {total} songs"), gr.update(visible=True)
+        for track in studio.datasets.measure_sound(id):
+            found.append(track)
+            progress = html.progress(100 * len(found) / total, f"{len(found)} of {total} songs")
+            yield progress + sound_html(found), gr.update(visible=True)
+    yield sound_html(found), gr.update(visible=False)
+
+
+def sound_html(tracks: Sequence[TrackSound]) -> str:
+    """Return each track with its loudness, and what is to be said of it; those with warnings first."""
+    rows = []
+    for track in sorted(tracks, key=lambda track: not track.warnings):
+        loudness = "not measured" if track.loudness_lufs is None else f"{track.loudness_lufs:.1f} LUFS"
+        rows.append(html.bar(track.filename, loudness, 0) + html.lines("warning", track.warnings))
+    clean = sum(not track.warnings for track in tracks)
+    return f'<h3>How the songs sound</h3><p class="hint">{clean} of {len(tracks)} are fine.</p>{"".join(rows)}'
 
 
 def start_tokenizing(studio: Studio, id: str) -> None:

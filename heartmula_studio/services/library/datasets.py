@@ -14,7 +14,14 @@ from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import validation
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import ImportedDataset, RoundTripFile, TrackLosses, Validation
+from heartmula_studio.store.views import (
+    ImportedDataset,
+    RoundTripFile,
+    SoundReport,
+    TrackLosses,
+    TrackSound,
+    Validation,
+)
 
 if TYPE_CHECKING:  # they bring torch
     import datasets
@@ -24,6 +31,7 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
     from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
     from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
+    from heartmula_studio.services.library.sound_check import SoundCheck
     from heartmula_studio.services.library.uploads import UploadService
 
 
@@ -39,6 +47,7 @@ class DatasetService:
         self._tokenizer = Lazy(self._make_tokenizer)
         self._round_trips = Lazy(self._make_round_trips, of=runtime)
         self._caption_check = Lazy(self._make_caption_check, of=runtime)
+        self._sound_check = Lazy(self._make_sound_check)
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
@@ -145,6 +154,14 @@ class DatasetService:
         tracks = self._exchange.get().as_hf_dataset(id)
         return TrackLosses(tuple(self._caption_check.get().measure(id, tracks)))
 
+    def check_sound(self, id: str) -> SoundReport:
+        """Measure each recording, and say what a person should cut, export again or leave out. Changes nothing."""
+        return SoundReport(tuple(self.measure_sound(id)))
+
+    def measure_sound(self, id: str) -> Iterator[TrackSound]:
+        """Yield the tracks of `check_sound` one by one."""
+        yield from self._sound_check.get().measure(id)
+
     # --- out and in ------------------------------------------------------------------------------------------------
 
     def as_hf_dataset(self, id: str) -> "datasets.Dataset":
@@ -211,6 +228,11 @@ class DatasetService:
         from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
 
         return RoundTripPreview(self._store, self._devices, self._runtime.get(), self._closing)
+
+    def _make_sound_check(self) -> "SoundCheck":
+        from heartmula_studio.services.library.sound_check import SoundCheck
+
+        return SoundCheck(self._datasets, self._closing)
 
     def _make_caption_check(self) -> "CaptionCheck":
         from heartmula_studio.services.library.caption_check import CaptionCheck
