@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torchaudio
 from torch import Tensor
-from torchaudio.functional import highpass_biquad, treble_biquad
 
 from heartmula_studio.codec.audio_file import AudioSource, as_stereo, empty
 from heartmula_studio.codec.resample import regroup
@@ -132,8 +132,8 @@ class _SoundMeter:
 
 def k_weighted(samples: Tensor, rate_hz: int) -> Tensor:
     """The K-weighting of ITU-R BS.1770-4, with the filters that `torchaudio.functional.loudness` takes."""
-    shelved = treble_biquad(samples * _HEADROOM, rate_hz, 4.0, 1500.0, 1 / math.sqrt(2))
-    return highpass_biquad(shelved, rate_hz, 38.0, 0.5) / _HEADROOM
+    shelved = torchaudio.functional.treble_biquad(samples * _HEADROOM, rate_hz, 4.0, 1500.0, 1 / math.sqrt(2))
+    return torchaudio.functional.highpass_biquad(shelved, rate_hz, 38.0, 0.5) / _HEADROOM
 
 
 def _gated_loudness(frames: np.ndarray) -> float | None:
