@@ -112,7 +112,9 @@ def _build_form(context: PageContext) -> Form:
         on_change(*decides), shown_fields, decides, [rank, advanced.lora, *advanced.columns.values()],
         trigger_mode="multiple", **QUIET,
     )  # fmt: skip
-    gr.on(on_change(context.changes.checkpoints), partial(start_field, studio), start_from, start_from, **QUIET)
+    gr.on(
+        on_change(context.changes.checkpoints), partial(refreshed_start_field, studio), start_from, start_from, **QUIET
+    )
     return Form(dataset, base, method, presets, [epochs, learning_rate, rank, start_from, *advanced.fields])
 
 
@@ -121,6 +123,14 @@ def start_field(studio: Studio, chosen: str | None) -> dict:
     styles = studio.checkpoints.list()[::-1]
     choices = [("The base model", ""), *((f"{style.name} ({METHODS[style.method]})", style.id) for style in styles)]
     return gr.update(choices=choices, value=chosen if chosen in [style.id for style in styles] else "")
+
+
+def refreshed_start_field(studio: Studio, chosen: str | None) -> dict:
+    """Return what a training can start from; a choice that stands is not sent, as another may have been made since."""
+    field = start_field(studio, chosen)
+    if field["value"] == chosen:
+        del field["value"]
+    return field
 
 
 def shown_fields(method: Method, start_from: str | None, kind: AdapterKind, audio_head: bool) -> list[dict]:

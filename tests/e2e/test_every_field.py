@@ -91,6 +91,10 @@ class Busy:
         """How far the training is."""
         return self.get(f"/training/jobs/{self.job['id']}")["step"]
 
+    def cancel(self, song_id: str) -> None:
+        """Keep the cores for what is tested."""
+        self._post(f"/generate/{song_id}/cancel")
+
     def take_in(self, name: str) -> dict:
         upload = {"file": (self.adapter.name, self.adapter.read_bytes())}
         return self._post("/training/checkpoints/import", files=upload, data={"name": name})
@@ -224,7 +228,9 @@ def check_create(page: Page, busy: Busy) -> None:
     lyrics.press_sequentially("la")
     page.get_by_role("button", name="Generate", exact=True).click()
     wait_until(lambda: busy.get("/generate"))
-    request = busy.get("/generate")[0]["request"]
+    song = busy.get("/generate")[0]
+    busy.cancel(song["id"])
+    request = song["request"]
     assert request["lyrics"] == " typed\n\n[Chorus]\nla"
     assert (request["seed"], request["topk"], request["duration_sec"]) == (12, 51, 62)
     assert {"typed", "pop", "rock", "electronic"} <= set(request["tags"].split(", "))

@@ -15,6 +15,7 @@ from heartmula_studio.ui.training import (
     dataset_field,
     estimate_html,
     preset_values,
+    refreshed_start_field,
     rough_size,
     settings_from,
     show_estimate,
@@ -139,6 +140,11 @@ def test_a_style_that_is_trained_further_keeps_what_makes_its_lora():
     given = settings_from("lora", filled(start_from="style1", lora_rank=16, lora_use_dora=True, epochs=7))
     assert (given["start_from"], given["epochs"]) == ("style1", 7)
     assert not [name for name in given if name.startswith("lora_")]
+
+
+def test_styles_that_come_do_not_take_back_what_a_training_starts_from(studio):
+    assert "value" not in refreshed_start_field(studio, "")
+    assert refreshed_start_field(studio, "a style that was deleted")["value"] == ""
 
 
 @pytest.mark.parametrize(("num_bytes", "text"), [(8_410_000, "8 MB"), (220_900_000, "200 MB"), (0, "0 B")])
