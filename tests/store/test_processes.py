@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,21 +74,31 @@ def test_a_process_killed_at_any_moment_leaves_nothing_half_done(tmp_path, weigh
 
 
 def killed_stores(tmp_path: Path, weights: Path) -> Iterator[Store]:
-    """A store for each moment at which a child of ours was killed while it wrote there."""
+    """A store for each moment at which a process that wrote there was killed.
+
+    What forks them is a small process: with PyTorch and all, each would take ten times as long to start.
+    """
+    script = "import sys; from tests.store import test_processes; test_processes.write_and_die(*sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path), str(weights)], cwd=ROOT, check=True)
+    for path in sorted(tmp_path.glob("killed-*")):
+        yield Store(path)
+
+
+def write_and_die(root: str, weights: str) -> None:
+    """Tell the story in one child after another, each of which dies a moment later than the one before."""
     is_killed, moment = True, 0
     while is_killed:
-        store = Store(tmp_path / f"{moment}")
+        store = Store(Path(root) / f"killed-{moment:04}")
         moment += 1
         child = os.fork()
         if child == 0:
             die_at(moment)
-            story(store, weights)
+            story(store, Path(weights))
             os._exit(0)
         status = os.waitpid(child, 0)[1]
         is_killed = os.WIFSIGNALED(status)
         assert is_killed or status == 0
-        if is_killed:
-            yield store
+    shutil.rmtree(store.root)
 
 
 def die_at(moment: int) -> None:
