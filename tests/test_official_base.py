@@ -18,9 +18,10 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
 from tests.official_files import nano_parts, newest_heartlib
 from tests.recordings import SONGS
-from tests.routes.test_guide import wait_for
+from tests.routes.waiting import wait_for
 from tests.studio_server import running_server
 
+pytestmark = pytest.mark.usefixtures("short_windows")
 MODEL = "HeartMuLa-oss-3B-happy-new-year"
 
 
@@ -42,7 +43,8 @@ def test_from_a_shell(ckpt, tmp_path):
     assert tokens.codec_id == expected.codec_id
     assert torch.equal(tokens.codes, expected.codes)
 
-    run("train", SONGS[0].parent, "--out", tmp_path / "run", "--tags", "techno", "--max-steps", 1, "--window", 4)
+    options = ("--tags", "techno", "--max-steps", 1, "--window", 4, "--track-versions", 1)
+    run("train", SONGS[0].parent, "--out", tmp_path / "run", *options)
     style, song = tmp_path / "run" / "checkpoints" / "last", tmp_path / "song.wav"
     run("generate", song, "--tags", "techno", "--seconds", 1, "--seed", 1, "--style", style)
     receipt = json.loads((tmp_path / "song.wav.json").read_text())
@@ -65,7 +67,7 @@ def test_over_rest(client):
     for song in SONGS[:5]:
         files = {"file": (song.name, song.read_bytes())}
         assert client.post(f"/training/datasets/{dataset}/audio", files=files).status_code == 201
-    settings = {"dataset_id": dataset, "method": "lora", "max_steps": 1}
+    settings = {"dataset_id": dataset, "method": "lora", "max_steps": 1, "track_versions": 1}
     asked = client.post("/training/jobs", json=settings)
     assert asked.status_code == 202, asked.text
     job = wait_for(client, f"/training/jobs/{asked.json()['id']}")

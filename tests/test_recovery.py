@@ -21,7 +21,7 @@ from tests.recordings import SONGS
 from tests.studio_server import Server, running_server, temporaries
 
 WAIT_SEC = 240
-STEPS = 40
+STEPS = 16
 KILLS = 27
 JOBS = 3
 SEED = 3

@@ -1,9 +1,8 @@
-"""The whole life of a song over HTTP, in the six calls of the guide and what comes between them."""
+"""The whole life of a song over HTTP: what comes of the six calls of the guide (`trained`), and between them."""
 
 import hashlib
 import io
 import json
-import time
 import zipfile
 
 import httpx
@@ -11,17 +10,8 @@ import pytest
 import soundfile
 
 from heartmula_studio.files.hashing import file_sha256
-from tests.recordings import SONGS
+from tests.routes.waiting import wait_for
 from tests.still_studio import NANO
-
-FINISHED = ("completed", "failed", "cancelled", "interrupted")
-POLL_SEC = 0.1
-
-
-def wait_for(client: httpx.Client, path: str) -> dict:
-    while (record := client.get(path).json())["status"] not in FINISHED:
-        time.sleep(POLL_SEC)
-    return record
 
 
 def read_events(client: httpx.Client, path: str, headers: dict[str, str] | None = None) -> list[tuple[int, dict]]:
@@ -32,28 +22,6 @@ def read_events(client: httpx.Client, path: str, headers: dict[str, str] | None 
     events = [(int(block[0][4:]), json.loads(block[2][6:])) for block in blocks]
     assert [block[1] for block in blocks] == [f"event: {data['event']}" for _, data in events]
     return events
-
-
-@pytest.fixture(scope="module")
-def trained(client) -> dict:
-    """The six calls, word for word, up to a finished job; returns the job."""
-    assert isinstance(client.get("/training/datasets").json(), list)
-    made = client.post("/training/datasets", json={"name": "My Dataset", "styles": ["Pop", "Electronic"]})
-    assert made.status_code == 201
-    dataset = made.json()
-    assert (dataset["name"], dataset["styles"], dataset["status"]) == ("My Dataset", ["Pop", "Electronic"], "draft")
-    for song in SONGS[:5]:
-        files = {"file": (song.name, song.read_bytes())}
-        added = client.post(f"/training/datasets/{dataset['id']}/audio", files=files, data={"caption": "la la"})
-        assert added.status_code == 201
-        assert (added.json()["filename"], added.json()["caption"]) == (song.name, "la la")
-    settings = {"dataset_id": dataset["id"], "method": "lora", "epochs": 3, "learning_rate": 0.0001}
-    settings |= {"draws_per_epoch": 1, "batch_size": 1, "prior_fraction": 0, "track_versions": 1}  # for speed
-    job = client.post("/training/jobs", json=settings)
-    assert job.status_code == 202
-    assert job.json()["status"] == "queued"
-    assert client.delete(f"/training/datasets/{dataset['id']}").status_code == 409
-    return wait_for(client, f"/training/jobs/{job.json()['id']}")
 
 
 def test_the_job_completes_with_losses(client, trained):

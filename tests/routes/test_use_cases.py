@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from tests.routes.test_failures import failure
-from tests.routes.test_guide import wait_for
+from tests.routes.waiting import wait_for
 from tests.still_studio import zipped_adapter
 
 SHORT = {"tags": "fast", "duration_sec": 1.0, "seed": 7}
