@@ -40,7 +40,7 @@ def test_an_estimate_takes_what_a_job_takes(client, example, dataset_id):
     settings = {"dataset_id": example["id"], "method": "lora", "epochs": 4, "lora_rank": 4}
     answer = client.post("/training/estimate", json=settings)
     assert answer.status_code == 200
-    assert (answer.json()["steps"], answer.json()["problems"], answer.json()["device"]) == (60, [], "cpu")
+    assert (answer.json()["steps"], answer.json()["problems"], answer.json()["device"]) == (72, [], "cpu")
     (problem,) = client.post("/training/estimate", json={"dataset_id": dataset_id}).json()["problems"]
     assert "0 of 5" in problem["message"]
     assert problem["hint"]
