@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.generate.engine import DECODE_GUIDANCE, DECODE_STEPS, Engine
+from heartmula_studio.generate.engine import DECODE_GUIDANCE, Engine
 from heartmula_studio.generate.listening import AudibleEffect, audible_effect, clip_statistics
 from heartmula_studio.generate.request import SongRequest
 
 SONGS = 4
 SONG_SEC = 12.0
+DECODE_STEPS = 4  # fewer than of a song that is kept, and as many for all that are told apart
 FIRST_SEED, FIRST_OTHER_SEED = 100, 200
 AUDIBLE = 0.75  # of the songs told right; half is guessing
 
