@@ -83,6 +83,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, listener: socket.socket) -> None:
     # Gradio and the Hub's client read these when they are imported.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # After each event Gradio would sum up the last 10,000 for a page of its own, which is closed here.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import uvicorn
 

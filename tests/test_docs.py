@@ -1,4 +1,4 @@
-"""The pages for musicians: their blocks run as they stand, if for one epoch; their links lead somewhere."""
+"""The pages for musicians: their blocks run as they stand, if for few steps; their links lead somewhere."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.recordings import SONGS
-from tests.studio_server import ROOT, Server, for_one_epoch
+from tests.studio_server import ROOT, Server, shortened
 
 ADDRESS = "http://127.0.0.1:7860"
 DOCS = ROOT / "docs"
@@ -61,7 +61,7 @@ def run(tmp_path, server: Server):
         printed = ""
         for language, command in RUN.items():
             text = "".join(text for of, text in blocks(page) if of == language)
-            if text := for_one_epoch(text.replace(ADDRESS, server.url)):
+            if text := shortened(text.replace(ADDRESS, server.url)):
                 done = subprocess.run([*command, text], cwd=tmp_path, env=environ, capture_output=True, text=True)
                 assert done.returncode == 0, f"{page}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
                 printed += done.stdout

@@ -1,4 +1,4 @@
-"""The README's snippets run as they stand, only with another port and for one epoch."""
+"""The README's snippets run as they stand, only with another port and few steps."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.recordings import SONGS
-from tests.studio_server import ROOT, for_one_epoch
+from tests.studio_server import ROOT, shortened
 
 ADDRESS = "http://127.0.0.1:7860"
 
@@ -18,7 +18,7 @@ def snippet(language: str, word: str) -> str:
     blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [block for block in blocks if word in block]
     assert ADDRESS in found
-    return for_one_epoch(found)
+    return shortened(found)
 
 
 @pytest.fixture

@@ -54,8 +54,9 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
         add_endpoints(studio)
     quieten_lists(page)
     page.queue(default_concurrency_limit=EVENTS_AT_ONCE, max_size=QUEUE_SIZE)
-    # Gradio looks for events a thousand times in a second, which keeps a tenth of a core busy for nothing.
-    page._queue.sleep_when_free = QUEUE_LOOK_SEC
+    # Gradio looks for events a thousand times in a second, and for progress a hundred times, which keeps a tenth of a
+    # core busy for nothing.
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = QUEUE_LOOK_SEC
     return page
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +97,17 @@ def new_page(browser, seen, request, tmp_path) -> Iterator[Callable[..., Page]]:
 @pytest.fixture
 def page(new_page) -> Page:
     return new_page()
+
+
+@contextmanager
+def lasting_page(browser: Browser) -> Iterator[Page]:
+    """A page for several tests: what was done in one is there in the next, as for a person. Watched as `new_page`'s."""
+    with browser.new_context(**USUAL) as context:
+        page, seen = context.new_page(), Seen()
+        page.set_default_timeout(PATIENCE_MS)
+        seen.watch(page)
+        yield page
+    assert not seen.uncaught, "\n".join(seen.uncaught)
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def edit(page: Page, field: Field, text: str) -> None:
         place.fill(next_number(place, before))
     else:
         place.press("Control+End")
-        place.press_sequentially(text)
+        page.keyboard.insert_text(text)
     assert read_fields(page)[field.mark] != before or (field.kind, before) == ("radio", True), field
 
 

@@ -7,17 +7,19 @@ there is lost when the list is drawn anew.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
 from tests.e2e.acting import choose_option, go_to
-from tests.e2e.conftest import PATIENCE_MS, USUAL
+from tests.e2e.conftest import lasting_page
 from tests.e2e.driving import open_page
 from tests.e2e.fields import Field, edit, find_fields, read_fields
 from tests.still_studio import wait_until, zipped_adapter
@@ -68,9 +70,22 @@ class Busy:
     job: dict | None = None
 
     def train(self) -> None:
-        """Start the training that goes on until the end of the tests."""
+        """Start the training that lasts until the end of the tests; after its first step it rests."""
         wanted = {"dataset_id": self.dataset["id"], "epochs": 1000, "max_window_sec": 2, "track_versions": 1}
         self.job = self._post("/training/jobs", json=wanted)
+        wait_until(lambda: self.step() > 0)
+        self._worker().suspend()
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Let the training go on. Else it would keep a core from what is tested."""
+        self._worker().resume()
+        yield
+        self._worker().suspend()
+
+    def _worker(self) -> psutil.Process:
+        manifest = self.server.data_dir / "jobs" / self.job["id"] / "manifest.json"
+        return psutil.Process(json.loads(manifest.read_text())["worker"]["pid"])
 
     def arrive(self) -> str:
         """Let something of every kind come from elsewhere; return how strong the active style is now."""
@@ -128,17 +143,13 @@ def busy(tmp_path_factory) -> Iterator[Busy]:
 
 @pytest.fixture(scope="module")
 def page(browser, busy) -> Iterator[Page]:
-    """Opened once: what was done in one view is there in the next, as for a person."""
-    with browser.new_context(**USUAL) as context:
-        page, refused, uncaught = context.new_page(), [], []
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("pageerror", lambda error: uncaught.append(error.stack or str(error)))
+    refused = []
+    with lasting_page(browser) as page:
         page.on("response", lambda response: refused.append(response.url) if response.status == 503 else None)
         open_page(page, busy.server)
         expect(page.get_by_role("radio", name="Imported")).to_be_visible()
         assert refused == [], "P: on ZeroGPU, opening events got 503"
         yield page
-    assert uncaught == []
 
 
 @pytest.mark.parametrize("view", ["Create", "Dataset", "Training", "Models", "Jobs"])
@@ -211,14 +222,15 @@ def see_arrived(page: Page, busy: Busy, view: str) -> None:
         chosen = page.get_by_role("combobox", name="Dataset").locator("visible=true")
         expect(chosen).to_have_value(re.compile(rf"\({NUM_SONGS + number} files\)$"))
     elif view == "Jobs":
-        see_step_after(page, busy.step())
+        see_another_step(page, busy)
     else:
         expect(page.get_by_role("heading", name=f"Imported {number}", exact=True)).to_be_visible()
 
 
-def see_step_after(page: Page, step: int) -> None:
-    shown = page.get_by_text(re.compile(r"^Step: \d+ of")).last
-    wait_until(lambda: int(shown.inner_text().split()[1]) > step)
+def see_another_step(page: Page, busy: Busy) -> None:
+    shown, step = page.get_by_text(re.compile(r"^Step: \d+ of")).last, busy.step()
+    with busy.training():
+        wait_until(lambda: int(shown.inner_text().split()[1]) > step)
 
 
 def check_create(page: Page, busy: Busy) -> None:
@@ -284,7 +296,7 @@ def check_jobs(page: Page, busy: Busy) -> None:
     start = page.get_by_role("button", name="Start the clone")
     page.get_by_role("button", name="Close").locator("visible=true").last.click()
     expect(start).to_be_hidden()
-    see_step_after(page, busy.step())
+    see_another_step(page, busy)
     expect(start).to_be_hidden()
     show(page, busy, "Jobs")
     page.get_by_label("Epochs").locator("visible=true").fill("1001")

@@ -1,10 +1,13 @@
 """Names and lyrics that are code, too long, or written the other way round: shown as text, everywhere."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.acting import go_to, see_filled
+from tests.e2e.conftest import lasting_page
 from tests.e2e.driving import open_page, scrolls_sideways
 from tests.recordings import SONGS
 
@@ -31,8 +34,14 @@ def hostile(studio):
     return dataset
 
 
-def test_hostile_text_stays_text(page: Page, studio, hostile):
-    open_page(page, studio)
+@pytest.fixture(scope="module")
+def page(browser, studio, hostile) -> Iterator[Page]:
+    with lasting_page(browser) as page:
+        open_page(page, studio)
+        yield page
+
+
+def test_hostile_text_stays_text(page: Page):
     expect(page.get_by_text("<img src=x").first).to_be_visible()
     for tab in ("Dataset", "Training", "Jobs", "Models"):
         go_to(page, tab)
@@ -51,8 +60,8 @@ def test_hostile_text_stays_text(page: Page, studio, hostile):
     assert page.locator("img[src=x]").count() == 0
 
 
-def test_an_error_that_quotes_hostile_text_stays_text(page: Page, studio):
-    open_page(page, studio)
+def test_an_error_that_quotes_hostile_text_stays_text(page: Page):
+    page.get_by_role("tab", name="Create").click()
     page.get_by_label("Seed").fill(IMAGE)
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_text("Give a whole number").first).to_be_visible()

@@ -16,7 +16,7 @@ from heartmula_studio.finetune.previews import preview_file
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.store import Store
 from tests.e2e.acting import go_to
-from tests.e2e.conftest import PATIENCE_MS, USUAL
+from tests.e2e.conftest import USUAL, lasting_page
 from tests.e2e.driving import broken_words, open_page, scrolls_sideways, serious_violations
 from tests.ladders import COPIED, RUNGS, make_ladder
 from tests.still_studio import wait_until
@@ -67,14 +67,10 @@ def server(job_id, tmp_path_factory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def page(browser, server) -> Iterator[Page]:
-    with browser.new_context(**USUAL) as context:
-        page, uncaught = context.new_page(), []
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("pageerror", lambda error: uncaught.append(error.stack or str(error)))
+    with lasting_page(browser) as page:
         open_jobs(page, server)
         page.evaluate(LISTEN)
         yield page
-    assert uncaught == []
 
 
 def open_jobs(page: Page, server: Server) -> None:

@@ -1,11 +1,10 @@
 """The work of a training run: its steps, counted as the trainer counts them, and their FLOPs."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from heartmula_studio.arch.checkpoints import BaseFolder, read_heartmula_config
-from heartmula_studio.arch.heartmula import HeartMuLaConfig
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.dataset.windows import TrackInfo, Window, cut_to_fit, split_songs
 from heartmula_studio.errors import InvalidInputError
@@ -38,12 +37,14 @@ def measure_work(songs: Sequence[TrackInfo], config: TrainConfig, base: BaseFold
     Raises as `read_heartmula_config` and `PromptLayout.load`.
     """
     network = read_heartmula_config(base.model)
-    layout = prompt_layout(base, network.audio_num_codebooks).with_trigger_words(config.trigger_word)
-    sizes, problems = window_sizes(songs, config, layout, network)
+    sizes, problems = window_sizes(tuple(songs), config.max_window_sec, config.trigger_word, base)
     names_learnt, names_held_out = split_songs([song.name for song in songs])
-    learnt, held_out = ([size for name in names for size in sizes[name]] for names in (names_learnt, names_held_out))
+    learnt, held_out = (
+        tuple(size for name in names for size in sizes[name]) for names in (names_learnt, names_held_out)
+    )
     if config.draws_per_epoch:
-        learnt = drawn_sizes([song for song in songs if song.name in names_learnt and sizes[song.name]], config, base)
+        tracks = tuple(song for song in songs if song.name in names_learnt and sizes[song.name])
+        learnt = drawn_sizes(tracks, WindowDraws.of(config), base)
     step_size = config.batch_size * config.gradient_accumulation_steps * num_processes
     plan = RunPlan(len(learnt), step_size, config.epochs, config.max_steps, config.seed)
     passes = PASSES[config.method] + config.gradient_checkpointing
@@ -63,32 +64,37 @@ def prompt_layout(base: BaseFolder, num_codebooks: int) -> PromptLayout:
     return PromptLayout.load(base, num_codebooks)
 
 
+# Most of what a form asks about, field by field, is the same songs with other settings, which change no window.
+@functools.lru_cache(maxsize=16)
 def window_sizes(
-    songs: Sequence[TrackInfo], config: TrainConfig, layout: PromptLayout, network: HeartMuLaConfig
-) -> tuple[dict[str, list[WindowSize]], tuple[Problem, ...]]:
+    songs: tuple[TrackInfo, ...], max_window_sec: float, trigger_word: str, base: BaseFolder
+) -> tuple[Mapping[str, tuple[WindowSize, ...]], tuple[Problem, ...]]:
     """The windows of each song, and what is wrong with those that have none."""
-    sizes: dict[str, list[WindowSize]] = {}
+    network = read_heartmula_config(base.model)
+    layout = prompt_layout(base, network.audio_num_codebooks).with_trigger_words(trigger_word)
+    sizes: dict[str, tuple[WindowSize, ...]] = {}
     problems = []
     for song in songs:
         try:
-            cut = cut_to_fit(song, config.max_window_sec, layout, network.backbone_flavor.max_seq_len)
+            cut = cut_to_fit(song, max_window_sec, layout, network.backbone_flavor.max_seq_len)
         except InvalidInputError as error:
             cut = []
             problems.append(Problem(error.message, error.hint))
-        sizes[song.name] = [window_size(window, prompt) for window, prompt in cut]
+        sizes[song.name] = tuple(window_size(window, prompt) for window, prompt in cut)
     return sizes, tuple(problems)
 
 
-def drawn_sizes(tracks: Sequence[TrackInfo], config: TrainConfig, base: BaseFolder) -> list[WindowSize]:
+@functools.lru_cache(maxsize=16)
+def drawn_sizes(tracks: tuple[TrackInfo, ...], draws: WindowDraws, base: BaseFolder) -> tuple[WindowSize, ...]:
     """The windows that the first epoch draws from tracks that can be learnt; those of the base's songs are alike."""
-    network, draws = read_heartmula_config(base.model), WindowDraws.of(config)
+    network = read_heartmula_config(base.model)
     layout, max_positions = prompt_layout(base, network.audio_num_codebooks), network.backbone_flavor.max_seq_len
     sources = draws.sources(len(tracks), num_prior=len(tracks))
     drawn = (
         draws.window(tracks[source % len(tracks)], example, 0, layout, max_positions)
         for example, source in enumerate(sources)
     )
-    return [window_size(window, prompt) for window, prompt in drawn]
+    return tuple(window_size(window, prompt) for window, prompt in drawn)
 
 
 def window_size(window: Window, prompt: Prompt) -> WindowSize:
