@@ -10,14 +10,13 @@ from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioLimits
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset.held_out import split_tracks
 from heartmula_studio.dataset.tokenizing import (
     TokenizingTask,
     add_versions,
     current_tokens,
-    missing_versions,
     save_dataset,
     tokenize,
+    without_versions,
 )
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.hashing import file_sha256
@@ -104,9 +103,9 @@ def write_dataset(
             with progress_bar(f"Listening {number}/{len(sources)} {source.name}", "window") as report:
                 tokenize(source, codec, limits, report)
     found = {source.name: Tokens.load(source.tokens) for source in sources}
-    learnt, _ = split_tracks({name: song.codes for name, song in found.items()})
+    lacking = without_versions(found, num_versions)
     for source in sources:
-        if source.name in learnt and missing_versions(found[source.name], num_versions):
+        if source.name in lacking:
             with progress_bar(f"Listening at other speeds to {source.name}", "version") as report:
                 add_versions(source, found[source.name], num_versions, codec, report)
     save_dataset(sources, codec.codec_id, folder)

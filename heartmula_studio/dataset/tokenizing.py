@@ -3,7 +3,7 @@
 Token files stay where they are told to lie, so that a song is listened to once for each codec.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.codec.track_version import track_version
+from heartmula_studio.dataset.held_out import split_tracks
 from heartmula_studio.dataset.songs import from_token_files
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.atomic import replaced_folder
@@ -90,6 +91,15 @@ def add_versions(
 def missing_versions(tokens: Tokens | None, count: int) -> range:
     """Return the numbers of those of `count` versions that tokens lack; number 0, the song itself, is not counted."""
     return range(1 + (len(tokens.versions) if tokens else 0), count)
+
+
+def without_versions(songs: Mapping[str, Tokens], count: int) -> list[str]:
+    """Return the names of the songs that lack some of `count` versions and are learnt from; held-out ones need none."""
+    lacking = [name for name, tokens in songs.items() if missing_versions(tokens, count)]
+    if not lacking:  # the split compares songs, which takes long where there are many
+        return []
+    learnt, _ = split_tracks({name: tokens.codes for name, tokens in songs.items()})
+    return [name for name in lacking if name in learnt]
 
 
 def save_dataset(songs: Sequence[TokenizingTask], codec_id: str, folder: Path) -> None:

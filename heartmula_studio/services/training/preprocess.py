@@ -12,15 +12,14 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Progress, check_cancelled
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.dataset.held_out import split_tracks
 from heartmula_studio.dataset.tokenizing import (
     ENDS,
     TokenizingTask,
     add_versions,
     current_tokens,
-    missing_versions,
     save_dataset,
     tokenize,
+    without_versions,
 )
 from heartmula_studio.errors import AudioError, CancelledError, StorageError
 from heartmula_studio.files.atomic import recover_folder
@@ -76,10 +75,8 @@ class Tokenizer:
             tokens = current_tokens(source, codec_id) or self._tokenize(source, begun)
             self._report(replace(begun, done=1, total=1, frames=tokens.codes.shape[1]))
             found[source.name] = begun, source, tokens
-        learnt, _ = split_tracks({name: tokens.codes for name, (_, _, tokens) in found.items()})
-        for name in learnt:
-            if missing_versions(found[name][2], num_versions):
-                self._add_versions(*found[name], num_versions)
+        for name in without_versions({name: tokens for name, (_, _, tokens) in found.items()}, num_versions):
+            self._add_versions(*found[name], num_versions)
         return codec_id
 
     def _tokenize(self, source: TokenizingTask, begun: TokenizingProgress) -> Tokens:
