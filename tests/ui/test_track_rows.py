@@ -20,8 +20,8 @@ def test_what_has_not_changed_is_not_sent():
 
 
 def test_an_offer_names_the_song_and_a_row_without_one_offers_empty_fields():
-    rows = (RowContent("a.wav", "", "", ("la", "pop, slow", "own")), RowContent())
+    rows = (RowContent("a.wav", "", "", ("la", "pop, slow", "own", "ends")), RowContent())
     assert offers_of(Shown("id", 0, rows)) == [
-        {"key": ["id", "a.wav"], "values": ["la", "pop, slow", "own"]},
-        {"key": None, "values": ["", "", "unknown"]},
+        {"key": ["id", "a.wav"], "values": ["la", "pop, slow", "own", "ends"]},
+        {"key": None, "values": ["", "", "unknown", "as_heard"]},
     ]

@@ -35,6 +35,7 @@ class ModelService:
         self._working: dict[str, ModelStatus] = {}
         self._errors: dict[str, Failure | None] = {}
         self._closing = threading.Event()
+        self._threads_lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     def get(self, name: str) -> ModelState:
@@ -120,7 +121,9 @@ class ModelService:
     def close(self) -> None:
         """Stop what is going on; what has come stays."""
         self._closing.set()
-        for thread in self._threads:
+        with self._threads_lock:
+            threads = self._threads
+        for thread in threads:
             thread.join()
 
     def _start(self, name: str, status: ModelStatus, prepare: Callable[[], Callable[[], None]]) -> ModelState:
@@ -142,8 +145,9 @@ class ModelService:
                 is_begun.set()
 
         thread = threading.Thread(target=run, name=f"{status} {name}", daemon=True)
-        self._threads = [thread, *(other for other in self._threads if other.is_alive())]
-        thread.start()
+        with self._threads_lock:  # `close` waits for threads, and only one that has started can be waited for
+            thread.start()
+            self._threads = [thread, *(other for other in self._threads if other.is_alive())]
         is_begun.wait()
         if refused:
             raise refused[0]

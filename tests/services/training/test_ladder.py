@@ -177,5 +177,5 @@ def test_songs_are_expected_to_take_as_long_as_they_did(store, job):
     assert preview_song_sec(store, config, "cpu") == PREVIEW_SONG_SEC
     with (store.jobs.folder(job.id) / "metrics.jsonl").open("a") as file:
         file.write(lines(FiguresEvent(step=4, figures={}, seconds=9.0)))
-    assert preview_song_sec(store, config, "cpu") == 4.5
+    assert preview_song_sec(store, config, "cpu") == 9.0 / config.preview_songs
     assert preview_song_sec(store, replace(config, method="full"), "cpu") == PREVIEW_SONG_SEC
