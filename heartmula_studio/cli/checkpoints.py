@@ -57,6 +57,8 @@ def print_new(style: Checkpoint) -> None:
     print(f"{style.id}: {style.name}")
     if change := style.change:
         print(f"Changes {change.changed} of {change.of} weights, by {change.relative_norm:.3g} of their size.")
+        if change.peft_difference is not None:
+            print(f"Compared with PEFT: logits differ by {change.peft_difference:.1g} of the largest.")
 
 
 def export_checkpoint(studio: Studio, arguments: Namespace) -> None:

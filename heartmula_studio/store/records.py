@@ -259,13 +259,18 @@ class MergedParent:
 
 @dataclass(frozen=True)
 class Change:
-    """How many of the base's weights a style changes, and by how much: ‖ΔW‖/‖W‖ over those, and of the strongest."""
+    """How many of the base's weights a style changes, and by how much: ‖ΔW‖/‖W‖ over those, and of the strongest.
+
+    peft_difference: how far its logits are from those that PEFT's own loading gives, as a share of the largest; None
+    where the two were not compared.
+    """
 
     changed: Count
     of: Count
     relative_norm: Annotated[float, Field(ge=0)]
     strongest: str
     strongest_norm: Annotated[float, Field(ge=0)]
+    peft_difference: Annotated[float, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True)

@@ -104,9 +104,32 @@ def mix(page: Page, url: str) -> None:
     expect(page.locator(".active-style")).to_contain_text("Foreign × 0.5 + From the Hub × 1")
     active = [style for style in httpx.get(f"{url}/training/checkpoints").json() if style["is_active"]]
     assert [(style["strength"], style["mlp_strength"]) for style in active] == [(0.5, None), (1, 0)]
+    save_the_mix(page, url)
     page.get_by_role("button", name="Switch off").click()
     expect(page.locator(".active-style")).to_contain_text("none, the base model")
     wait_until(lambda: not any(style["is_active"] for style in httpx.get(f"{url}/training/checkpoints").json()))
+
+
+def save_the_mix(page: Page, url: str) -> None:
+    """As one style, by another way than the first offered; no name, no style."""
+    page.get_by_role("button", name="Save this mix as a style").click()
+    save = page.get_by_role("button", name="Save as a new style")
+    expect(save).to_be_visible()
+    assert serious_violations(page) == []
+    save.click()
+    expect(page.get_by_text("cannot have 0 characters")).to_be_visible()
+    page.get_by_label("Name of the new style").fill("<b>Both</b>")
+    choose_option(page, "Merged by", "TIES: thinned out, and settled where they pull apart")
+    page.get_by_label("Rank", exact=True).locator("visible=true").fill("3")
+    save.click()
+    expect(page.get_by_text("“<b>Both</b>” is among your styles now.")).to_be_visible()
+    expect(page.get_by_label("Name of the new style")).to_have_value("")
+    (merged,) = [style for style in httpx.get(f"{url}/training/checkpoints").json() if style["merged_from"]]
+    assert merged["recipe"]["merge"] == {"combination": "ties_svd", "rank": 3, "density": 0.5, "seed": 0}
+    assert [(parent["name"], parent["strength"], parent["mlp_strength"]) for parent in merged["merged_from"]] == [
+        ("Foreign", 0.5, None),
+        ("From the Hub", 1, 0),
+    ]
 
 
 def set_number(page: Page, label: str, value: str) -> None:

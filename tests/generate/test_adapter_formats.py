@@ -21,11 +21,15 @@ from heartmula_studio.generate.adapter_formats.folders import translate_folder
 from heartmula_studio.generate.adapter_formats.measuring import measure_style
 from heartmula_studio.generate.adapter_formats.naming import llama_name
 from heartmula_studio.generate.base_model import describe_base
+from heartmula_studio.generate.peft_check import difference_from_peft, warn_of_difference
 from heartmula_studio.generate.strength import Strength
 from heartmula_studio.store.archives import gather, unpack
 from tests.generate.foreign_adapters import LAYOUTS, WEIGHTS, Made, golden, half_split
 
 TOLERANCE = 1e-4
+UNKNOWN_TO_PEFT = ("peft-without-prefix", "peft-compiled", "peft-target-parameters", "lycoris-lokr")
+"""It loads none of their tensors, has no room for `audio_head` outside of a module, wants LoKr's factors otherwise."""
+
 SINGLE_FILES = ("safetensors", "kohya", "comfyui")
 
 
@@ -45,6 +49,7 @@ def logits_of(model: HeartMuLa) -> Tensor:
 
 @dataclass(frozen=True)
 class TakenIn:
+    layout: str
     made: Made
     folder: Path
     notes: tuple[str, ...]
@@ -79,7 +84,7 @@ def taken(request, tmp_path_factory, base) -> TakenIn:
     model.load_state_dict(made.weights)
     logits = logits_of(model)
     assert (logits - unchanged).abs().max() > 0.01
-    return TakenIn(made, folder / "in", notes, logits)
+    return TakenIn(request.param, made, folder / "in", notes, logits)
 
 
 def test_every_layout_plays_as_it_was_trained(taken, base):
@@ -118,6 +123,28 @@ def test_what_is_changed_is_measured(taken, base):
         sum(part[n].double().square().sum() for n in differing) for part in (before, difference(taken, before))
     )
     assert change.relative_norm == pytest.approx((total / size).sqrt().item(), rel=1e-3)
+
+
+def test_every_adapter_plays_as_peft_itself_plays_it(taken, base):
+    if not (taken.folder / WEIGHTS).exists():
+        pytest.skip("a full fine-tune, which PEFT has no part in")
+    difference = difference_from_peft(taken.folder, base)
+    if taken.layout in UNKNOWN_TO_PEFT:
+        assert difference is None
+    else:
+        assert difference is not None
+        assert difference < TOLERANCE
+
+
+def test_what_peft_plays_otherwise_is_said():
+    (warning,) = warn_of_difference(0.25)
+    assert "differ by 0.2 of the largest" in warning
+    assert warn_of_difference(1e-5) == warn_of_difference(None) == ()
+
+
+def test_without_room_for_the_base_nothing_is_compared(monkeypatch, tmp_path, base):
+    monkeypatch.setattr("heartmula_studio.generate.peft_check.free_bytes", lambda device: 1000)
+    assert difference_from_peft(tmp_path / "never read", base) is None
 
 
 def difference(taken: TakenIn, before: dict[str, Tensor]) -> dict[str, Tensor]:

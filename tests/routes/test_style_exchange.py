@@ -40,6 +40,7 @@ def test_a_style_of_another_program_comes_in_and_goes_out_again(client, adapter)
     style = answer.json()
     assert style["change"]["changed"] == 1
     assert style["change"]["relative_norm"] > 0
+    assert style["change"]["peft_difference"] < 1e-4
     assert "alpha" in style["warnings"][0]
     for format, name in (("comfyui", f"diffusion_model.{LAYER}"), ("safetensors", f"base_model.model.{LAYER}")):
         file = client.get(f"/training/checkpoints/{style['id']}/download", params={"format": format})

@@ -10,8 +10,9 @@ from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.errors import InvalidInputError, StudioError
 from heartmula_studio.generate.adapter_config import is_scale
 from heartmula_studio.generate.adapter_formats.folders import translate_folder
-from heartmula_studio.generate.adapter_formats.measuring import StyleChange, measure_style
+from heartmula_studio.generate.adapter_formats.measuring import measure_style
 from heartmula_studio.generate.base_model import describe_base
+from heartmula_studio.generate.peft_check import difference_from_peft, warn_of_difference
 from heartmula_studio.generate.style import StyleFolder, check_fit, check_values
 from heartmula_studio.store.archives import gather, unpack
 from heartmula_studio.store.names import checked_name, checked_tags, clean_line
@@ -50,7 +51,7 @@ def import_checkpoint(
 
     source: a zip, a single safetensors file, or a folder of the owner's. All of its values are read once. Without
     styles, those that its meta.json tells are kept; errors speak of `filename`. origin: repository and revision of the
-    Hub it came from.
+    Hub it came from. Where there is memory for it, its logits are compared with those that PEFT's own loading gives.
     Raises InvalidInputError for the request; ChoiceNeededError for several styles, AlphaNeededError; CheckpointError
     where it is damaged, pickled or of another base; UploadTooLargeError; StorageError.
     """
@@ -62,11 +63,9 @@ def import_checkpoint(
         (folder / META).write_text(json.dumps({"base_model": unpacked.provenance.base_model}), encoding="utf-8")
         style = check_fit(folder, describe_base(base))
         check_values(style)
-        change = measure_style(folder, base, style.adapter is None)
-        warnings = (*notes, *style.warnings, *change.warnings, *unpacked.provenance.warnings)
-        record = _record(
-            store.checkpoints.new_id(), wanted, style, unpacked.provenance, dict.fromkeys(warnings), change
-        )
+        change, warnings_of_change = _measure(folder, base, style)
+        warnings = dict.fromkeys((*notes, *style.warnings, *warnings_of_change, *unpacked.provenance.warnings))
+        record = _record(store.checkpoints.new_id(), wanted, style, unpacked.provenance, warnings, change)
         return store.checkpoints.publish(folder, replace(record, origin=origin or {}))
 
 
@@ -80,13 +79,21 @@ def called(path: Path, name: str) -> Iterator[None]:
         raise type(error)(error.message.replace(str(path), shown), error.hint.replace(str(path), shown)) from error
 
 
+def _measure(folder: Path, base: BaseFolder, style: StyleFolder) -> tuple[Change, tuple[str, ...]]:
+    """How a style changes the base, and what its owner has to know of that."""
+    measured = measure_style(folder, base, style.adapter is None)
+    difference = None if style.adapter is None else difference_from_peft(folder, base)
+    change = Change(**asdict(measured), peft_difference=difference)
+    return change, (*measured.warnings, *warn_of_difference(difference))
+
+
 def _record(
     id: str,
     wanted: ImportRequest,
     style: StyleFolder,
     provenance: Provenance,
     warnings: Iterable[str],
-    change: StyleChange,
+    change: Change,
 ) -> Checkpoint:
     return Checkpoint(
         id=id,
@@ -105,5 +112,5 @@ def _record(
         figures=provenance.figures,
         merged_from=provenance.merged_from,
         warnings=tuple(warnings),
-        change=Change(**asdict(change)),
+        change=change,
     )
