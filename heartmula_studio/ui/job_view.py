@@ -9,7 +9,7 @@ from typing import Any, Literal
 from heartmula_studio.finetune.events import StartEvent, StepEvent, TrainingEvent, from_lines
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job, Method
 from heartmula_studio.ui import html
-from heartmula_studio.ui.ladder_view import has_warning
+from heartmula_studio.ui.ladder_view import has_warning, ladder_text
 from heartmula_studio.ui.loss_chart import LossPoints, loss_chart
 
 Trend = Literal["falling", "constant", "rising"]
@@ -45,7 +45,7 @@ class JobView:
     heading: str
     numbers: str
     notices: str
-    ladder: Mapping[str, Any] | None  # as `ladder.js` draws it
+    ladder: str  # of `ladder_text`
     chart: str
     log: str
     actions: tuple[Action, ...]
@@ -66,7 +66,7 @@ def job_view(
         heading=heading(job),
         numbers=numbers(job),
         notices=notices(job, events, has_warning(ladder)),
-        ladder=ladder,
+        ladder=ladder_text(ladder),
         chart=loss_chart(LossPoints.of(events), log_scale),
         log=log_tail(log_lines),
         actions=ACTIONS[job.status],

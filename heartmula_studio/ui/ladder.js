@@ -1,7 +1,8 @@
 // The ladder of a job: the songs of its rungs in a grid, played at one position, and blind tests between rung and base.
 //
-// Gradio calls this with `element`, `trigger`, `props` and `watch`. `props.value` is what ui/ladder_view.py makes; all
-// of its texts become text nodes. The elements outlive every new value, and with them focus, choice and playback.
+// Gradio calls this with `element`, `trigger`, `props` and `watch`. `props.value` is what ui/ladder_view.py makes, as
+// JSON; all of its texts become text nodes. The elements outlive every new value, and with them focus, choice and
+// playback.
 
 const FADE_SEC = 0.012;
 const TICK_MS = 100;
@@ -316,8 +317,8 @@ class Ladder {
     element.append(this.node);
   }
 
-  draw(data) {
-    if (data?.__type__ === "update") return; // Gradio 6.31 may hand on "nothing new" as the value
+  draw(text) {
+    const data = text ? JSON.parse(text) : null;
     if (this.data?.job !== data?.job) this.clear();
     this.data = data;
     this.node.hidden = !data;

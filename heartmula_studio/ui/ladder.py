@@ -12,7 +12,7 @@ from heartmula_studio.errors import NotFoundError
 from heartmula_studio.store.views import Audition
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
-from heartmula_studio.ui.ladder_view import audition_value, ladder_value
+from heartmula_studio.ui.ladder_view import audition_value, ladder_text, ladder_value
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
@@ -37,15 +37,15 @@ class Pressed(Definition):
 
 
 def build_ladder() -> gr.HTML:
-    """Build the component; it draws what `read_ladder` returns, and nothing before."""
-    return gr.HTML(None, html_template="", js_on_load=SCRIPT, apply_default_css=False)
+    """Build the component; it draws what `ladder_text` makes of `read_ladder`, and nothing before."""
+    return gr.HTML("", html_template="", js_on_load=SCRIPT, apply_default_css=False)
 
 
 def connect_ladder(context: PageContext, ladder: gr.HTML) -> None:
     """Do what is pressed in it."""
     download = gr.DownloadButton(visible=False)
 
-    def act(event: gr.EventData) -> Value | None:
+    def act(event: gr.EventData) -> str:
         return press(context.studio, context.players, pressed(event))
 
     def train_further(event: gr.EventData) -> tuple[dict, str]:
@@ -69,8 +69,8 @@ def pressed(event: gr.EventData) -> Pressed:
         return Pressed(**event._data)
 
 
-def press(studio: Studio, players: Players, what: Pressed) -> Value | None:
-    """Do what was pressed, and return the ladder as it is then."""
+def press(studio: Studio, players: Players, what: Pressed) -> str:
+    """Do what was pressed, and return the ladder as it is then, for the browser."""
     with user_errors():
         if what.action == "star":
             studio.ladder.star(what.job, what.step, what.starred)
@@ -84,7 +84,7 @@ def press(studio: Studio, players: Players, what: Pressed) -> Value | None:
             studio.auditions.start(what.job, what.step, question=what.question)
         elif what.action == "vote":
             studio.auditions.vote(what.job, what.audition, what.trial, what.choice)
-    return read_ladder(studio, players, what.job)
+    return ladder_text(read_ladder(studio, players, what.job))
 
 
 def further(studio: Studio, what: Pressed) -> tuple[dict, str]:
@@ -95,7 +95,7 @@ def further(studio: Studio, what: Pressed) -> tuple[dict, str]:
 
 
 def read_ladder(studio: Studio, players: Players, job_id: str) -> Value | None:
-    """Return what `ladder.js` draws; None where the job keeps no rungs, or not any more."""
+    """Return the value of a ladder; None where the job keeps no rungs, or not any more."""
     try:
         ladder = studio.ladder.get(job_id)
         if not any(rung.previews for rung in ladder.rungs) and len(ladder.rungs) < 2:

@@ -1,5 +1,6 @@
 """A job's ladder as `ladder.js` draws it: rungs with their songs, figures in words, and blind tests. Pure functions."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ ALARMS = {
 
 
 def ladder_value(ladder: LadderView, auditions: Sequence[dict[str, Any]], sound_of: SoundOf) -> dict[str, Any]:
-    """Return what `ladder.js` draws. auditions: of `audition_value`."""
+    """Return what `ladder.js` draws, sent to it by `ladder_text`. auditions: of `audition_value`."""
     songs = {song.number: song for song in shown_songs(ladder.rungs)}
     return {
         "job": ladder.job_id,
@@ -31,6 +32,15 @@ def ladder_value(ladder: LadderView, auditions: Sequence[dict[str, Any]], sound_
         "questions": list(QUESTIONS.items()),
         "auditions": list(auditions),
     }
+
+
+def ladder_text(value: Mapping[str, Any] | None) -> str:
+    """Return a ladder as it is sent to the browser, "" for none.
+
+    JSON in a text: what a generator yields next, Gradio 6.31 writes into the object that it has sent before, and that
+    may not be drawn yet.
+    """
+    return "" if value is None else json.dumps(value)
 
 
 def shown_songs(rungs: Sequence[Rung]) -> list[PreviewSong]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,17 @@ def test_another_rung_goes_on_where_the_last_one_was(page: Page):
         assert after["when"] <= stop["when"], "the last song is to sound until the next one does"
     page.keyboard.press("Enter")
     expect(song(page, "Step 4", 2)).to_be_visible()
+
+
+def test_a_job_without_rungs_shows_no_ladder(page: Page, server):
+    """Nor does one that was deleted, whose place the other takes again."""
+    store = Store(server.data_dir, 10**9, 100)
+    other = make_ladder(store, {})
+    shutil.rmtree(JobFolder(store.jobs.folder(other.id)).preview(0))
+    page.get_by_role("button", name="Show", exact=True).click(timeout=60_000)
+    expect(page.locator(".ladder")).to_be_hidden()
+    httpx.delete(f"{server.url}/training/jobs/{other.id}").raise_for_status()
+    expect(page.locator(".rung")).to_have_count(1 + len(RUNGS))
 
 
 def test_it_fits_a_telephone(page: Page):

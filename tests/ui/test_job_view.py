@@ -1,5 +1,6 @@
 """What the page says of a job, from records made here."""
 
+import json
 import re
 from dataclasses import replace
 from html import unescape
@@ -126,6 +127,13 @@ def test_an_audible_style_with_a_flaw_gets_no_tick():
     for kind, tick in (("warning", "⚠️"), ("good", "✅")):
         ladder = {"rungs": [{"is_recommended": True, "words": [(kind, "")]}]}
         assert tick in job_view(job, (), (), log_scale=False, ladder=ladder).notices
+
+
+def test_a_ladder_is_sent_as_one_text():
+    """Gradio writes what a generator yields next into an object that it sent before, and that may not be drawn yet."""
+    ladder = {"job": "job1", "rungs": []}
+    assert json.loads(job_view(JOB, (), (), log_scale=False, ladder=ladder).ladder) == ladder
+    assert view(JOB).ladder == ""
 
 
 def test_the_made_style_is_part_of_the_view():
