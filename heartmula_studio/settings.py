@@ -70,6 +70,7 @@ class Settings:
     ]
     max_window_sec: Annotated[float, Field(ge=1, le=600)]
     max_song_sec: Annotated[float, Field(ge=1, le=7200)]
+    max_track_versions: Annotated[int, Field(ge=1, le=32)]  # where a training says nothing else
     preview_songs: Annotated[int, Field(ge=0, le=8)]  # to listen to along a training, unless it says otherwise
     max_upload_bytes: Bytes  # of one song
     max_files: Annotated[int, Field(ge=1, le=100_000)]  # songs in a dataset

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests fill the cores by running beside each other; more threads than cores would make each many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Trainings render no songs along the way but where a test is about these.
+# Trainings render no songs along the way, and make no versions of tracks, but where a test is about these.
 os.environ.setdefault("HEARTMULA_PREVIEW_SONGS", "0")
+os.environ.setdefault("HEARTMULA_MAX_TRACK_VERSIONS", "1")
 
 import psutil
 import pytest

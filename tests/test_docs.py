@@ -52,6 +52,7 @@ def run(tmp_path, server: Server):
         "HEARTMULA_BASE_MODEL": "nano",
         "HEARTMULA_DATA_DIR": str(server.data_dir),
         "HEARTMULA_PREVIEW_SONGS": "0",
+        "HEARTMULA_MAX_TRACK_VERSIONS": "1",
         "GRADIO_TEMP_DIR": str(tmp_path / "downloads"),
         "PYTHONPATH": str(ROOT),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -67,7 +67,7 @@ def test_over_rest(client):
     for song in SONGS[:5]:
         files = {"file": (song.name, song.read_bytes())}
         assert client.post(f"/training/datasets/{dataset}/audio", files=files).status_code == 201
-    settings = {"dataset_id": dataset, "method": "lora", "max_steps": 1, "track_versions": 1}
+    settings = {"dataset_id": dataset, "method": "lora", "max_steps": 1}
     asked = client.post("/training/jobs", json=settings)
     assert asked.status_code == 202, asked.text
     job = wait_for(client, f"/training/jobs/{asked.json()['id']}")

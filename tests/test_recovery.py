@@ -71,7 +71,6 @@ class Client:
             "epochs": STEPS,
             "max_window_sec": 2.0,
             "state_every_steps": 2,
-            "track_versions": 1,
         }
         return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings})["id"]
 

@@ -32,6 +32,7 @@ class Runtime:
     limits: AudioLimits
     max_window_sec: float
     base_reason: str = ""
+    max_track_versions: int = TrainConfig.track_versions
     preview_songs: int = TrainConfig.preview_songs
 
     @classmethod
@@ -50,6 +51,7 @@ class Runtime:
             limits=limits,
             max_window_sec=settings.max_window_sec,
             base_reason=choice.reason,
+            max_track_versions=settings.max_track_versions,
             preview_songs=settings.preview_songs,
         )
 
@@ -80,7 +82,7 @@ class Runtime:
             method=method,
             learning_rate_factor=record.learning_rate_factor if method == "lora" else 1.0,
             draws_per_epoch=record.draws_per_epoch,
-            track_versions=record.track_versions,
+            track_versions=min(record.track_versions, self.max_track_versions),
             min_window_sec=min(longest_sec, record.min_window_sec),
             max_window_sec=longest_sec,
             batch_size=record.batch_size,

@@ -71,7 +71,7 @@ class Busy:
 
     def train(self) -> None:
         """Start the training that lasts until the end of the tests; after its first step it rests."""
-        wanted = {"dataset_id": self.dataset["id"], "epochs": 1000, "max_window_sec": 2, "track_versions": 1}
+        wanted = {"dataset_id": self.dataset["id"], "epochs": 1000, "max_window_sec": 2}
         self.job = self._post("/training/jobs", json=wanted)
         wait_until(lambda: self.step() > 0)
         self._worker().suspend()

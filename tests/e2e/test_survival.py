@@ -24,7 +24,7 @@ def start_training(url: str) -> str:
     """Queue a training on the example clips that lasts for a while, and return its id."""
     with httpx.Client(base_url=url, timeout=120) as client:
         dataset = client.post("/training/datasets/examples").raise_for_status().json()
-        job = {"dataset_id": dataset["id"], "epochs": 100, "max_window_sec": 10, "track_versions": 1}
+        job = {"dataset_id": dataset["id"], "epochs": 100, "max_window_sec": 10}
         return client.post("/training/jobs", json=job).raise_for_status().json()["id"]
 
 

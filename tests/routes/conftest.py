@@ -30,7 +30,7 @@ def trained(client) -> dict:
         assert added.status_code == 201
         assert (added.json()["filename"], added.json()["caption"]) == (song.name, "la la")
     settings = {"dataset_id": dataset["id"], "method": "lora", "epochs": 3, "learning_rate": 0.0001}
-    settings |= {"draws_per_epoch": 1, "batch_size": 1, "prior_fraction": 0, "track_versions": 1}  # for speed
+    settings |= {"draws_per_epoch": 1, "batch_size": 1, "prior_fraction": 0}  # for speed
     job = client.post("/training/jobs", json=settings)
     assert job.status_code == 202
     assert job.json()["status"] == "queued"

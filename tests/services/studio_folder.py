@@ -19,7 +19,11 @@ from heartmula_studio.store.records import Dataset, Job
 from heartmula_studio.store.store import Store
 from tests.recordings import SONGS
 
-BUNDLED = Lazy(lambda: Runtime.of(Settings.load({"HEARTMULA_PREVIEW_SONGS": "0"}), "nano", "cpu"))
+BUNDLED = Lazy(
+    lambda: Runtime.of(
+        Settings.load({"HEARTMULA_PREVIEW_SONGS": "0", "HEARTMULA_MAX_TRACK_VERSIONS": "1"}), "nano", "cpu"
+    )
+)
 CONFIG = TrainConfig(
     epochs=1,
     max_steps=14,

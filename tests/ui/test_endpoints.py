@@ -28,7 +28,7 @@ def dataset(client) -> dict:
 @pytest.fixture(scope="module")
 def seen(client, dataset) -> list[dict]:
     """All that /watch_job says of a short training."""
-    settings = {"track_versions": 1, "draws_per_epoch": 1, "batch_size": 1}  # for speed
+    settings = {"draws_per_epoch": 1, "batch_size": 1}  # for speed
     job = client.predict(
         dataset["id"], "lora", epochs=1, learning_rate=0.0001, settings=settings, api_name="/start_training"
     )
