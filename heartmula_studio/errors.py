@@ -169,6 +169,10 @@ class ConflictError(StudioError):
     exit_code = 7
 
 
+class CannotReplayError(ConflictError):
+    """A song cannot be made again here: its base, codec or style is not that of its receipt."""
+
+
 class UploadTooLargeError(InvalidInputError):
     """A file, or a collection of files, is over a limit."""
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 import pytest
 import soundfile
@@ -11,15 +12,18 @@ from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
     AudioError,
+    CannotReplayError,
     CheckpointMismatchError,
     ConflictError,
     InvalidInputError,
     NotFoundError,
     StorageError,
 )
+from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
+from tests.generate.test_replay import RECEIPT
 from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
 
 pytestmark = pytest.mark.usefixtures("short_windows")
@@ -105,6 +109,8 @@ class TestStyles:
 
     def test_what_cannot_be_is_refused_at_once(self, studio, style_id):
         foreign = another(studio, style_id, base_model={"name": "3B", "fingerprint": "f" * 16})
+        with pytest.raises(InvalidInputError, match="wav, flac, mp3"):
+            studio.songs.generate(SongRequest(), "exe")
         for style, strength, error in (
             ("none", None, NotFoundError),
             ("../up", None, NotFoundError),
@@ -125,6 +131,43 @@ class TestStyles:
         values = {name: value for name, value in song.to_dict().items() if not name.startswith("style")}
         assert Generation.from_dict(values, studio.store.root) == song
         assert song.style == "active"
+
+
+class TestMadeAgain:
+    def test_a_song_in_a_style_is_made_again_bit_for_bit_and_decoded_anew(self, studio, style_id):
+        """Of a style, weights and trigger word count, and not by which id it goes."""
+        copy = another(studio, style_id)
+        studio.songs.open()
+        request = SongRequest("fast", duration_sec=1.0, seed=1)
+        [song] = made(studio, studio.songs.generate(request, style=style_id, strength=0.5))
+        studio.checkpoints.delete(style_id)
+        receipt = studio.songs.receipt(song.id)
+        [again] = made(studio, studio.songs.replay(receipt))
+        assert again.replay.is_same, again.replay.said
+        assert again.styles == (StyleChoice(copy, 0.5),)
+        [anew] = made(studio, studio.songs.decode(song.id, DecodeSettings(decode_steps=2), "flac"))
+        assert (anew.decoded_from, anew.receipt["decode_steps"], anew.format) == (song.id, 2, "flac")
+        assert anew.receipt["codes_sha256"] == song.receipt["codes_sha256"]
+        [last] = made(studio, studio.songs.replay(studio.songs.receipt(anew.id)))
+        assert last.replay.is_same, last.replay.said
+        studio.checkpoints.delete(copy)
+        with pytest.raises(CannotReplayError, match=f"The style {style_id} .* is not here"):
+            studio.songs.replay(receipt)
+
+    def test_what_cannot_be_made_again_is_refused_at_once(self, studio):
+        waiting = studio.songs.generate(SongRequest())
+        with pytest.raises(ConflictError):
+            studio.songs.receipt(waiting.id)
+        with pytest.raises(ConflictError):
+            studio.songs.decode(waiting.id, DecodeSettings())
+        with pytest.raises(CannotReplayError, match="made with the base 3B .* made with the codec other"):
+            studio.songs.replay(replace(RECEIPT, base="3B", codec_id="other"))
+
+    def test_a_song_of_an_earlier_release_has_no_codes(self, studio):
+        song = Generation(studio.store.generations.new_id(), {}, "wav", utc_now(), "completed", receipt=asdict(RECEIPT))
+        studio.store.generations.create(song)
+        with pytest.raises(ConflictError, match="no codes"):
+            studio.songs.decode(song.id, DecodeSettings())
 
 
 class TestComparing:

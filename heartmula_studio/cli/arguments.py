@@ -12,6 +12,7 @@ from heartmula_studio.cli.studio_arguments import add_auditions, add_checkpoints
 from heartmula_studio.definition import settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.generate.decode_settings import DECODE
 from heartmula_studio.generate.request import SONG
 from heartmula_studio.store.records import Ending
 
@@ -49,6 +50,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_demo,
         add_train,
         add_generate,
+        add_replay,
         add_prior_songs,
         add_roundtrip,
         add_tokenize,
@@ -117,7 +119,7 @@ def add_generate(commands: Commands) -> None:
         commands,
         "generate",
         "make a song, with or without a learnt style",
-        "Writes a song, and beside it a receipt (.json) that says how it was made.",
+        "Writes a song, and beside it a receipt (.json) that says how it was made, and its codes (.codes.safetensors).",
     )
     parser.add_argument("out", type=Path, metavar="SONG", help="file to write: .wav, .flac or .mp3")
     add_setting(parser, SONG["tags"], "--tags", required=True)
@@ -139,6 +141,22 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["temperature"], "--temperature")
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
+    add_model_options(parser)
+
+
+def add_replay(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "replay",
+        "make a song again by its receipt",
+        "Writes the same song bit for bit, or says what differs and ends with 7. Styles are found by their weights, in "
+        "the studio's data folder (HEARTMULA_DATA_DIR) and among those that are given.",
+    )
+    parser.add_argument("receipt", type=Path, metavar="RECEIPT", help="the .json beside a song, or the song itself")
+    parser.add_argument("out", type=Path, metavar="SONG", help="file to write: .wav, .flac or .mp3")
+    parser.add_argument(
+        "--style", type=Path, action="append", default=[], metavar="FOLDER", help="where a style of the song lies"
+    )
     add_model_options(parser)
 
 
@@ -176,9 +194,11 @@ def add_detokenize(commands: Commands) -> None:
     parser = add_command(
         commands, "detokenize", "turn tokens back into sound", "Writes .wav, .flac or .mp3, by the name you give."
     )
-    parser.add_argument("tokens", type=Path, metavar="TOKENS")
+    parser.add_argument("tokens", type=Path, metavar="TOKENS", help="as tokenize wrote them, or a song's codes")
     parser.add_argument("out", type=Path, metavar="SONG")
-    parser.add_argument("--seed", type=int, default=0, help="same number, same sound (default: %(default)s)")
+    add_setting(parser, DECODE["decode_seed"], "--seed")
+    add_setting(parser, DECODE["decode_steps"], "--steps")
+    add_setting(parser, DECODE["decode_guidance"], "--guidance")
     add_model_options(parser)
 
 

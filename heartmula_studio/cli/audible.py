@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.generate.engine import DECODE_GUIDANCE, Engine
+from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.listening import AudibleEffect, audible_effect, clip_statistics
 from heartmula_studio.generate.request import SongRequest
 
@@ -55,5 +55,5 @@ def song_clips(engine: Engine, tags: str, first_seed: int) -> list[Tensor]:
 
 def clips_of(codes: Tensor, codec: Codec) -> Tensor:
     """Decode a song, [K, T], and describe its clips, [n, F]."""
-    sound = torch.cat(list(codec.decode(codes, 0, None, None, DECODE_STEPS, DECODE_GUIDANCE)), dim=-1)
+    sound = torch.cat(list(codec.decode(codes, 0, None, None, DECODE_STEPS)), dim=-1)
     return clip_statistics(sound, codec.sample_rate_hz)

@@ -16,14 +16,13 @@ from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.presets import with_preset
 from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
+from heartmula_studio.cli.replay import detokenize, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.codec.audibility import UNHEARD
-from heartmula_studio.codec.audio_file import AudioWriter
-from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.tokenizing import ENDS
-from heartmula_studio.errors import CancelledError, CheckpointMismatchError, CheckpointMissingError, InvalidInputError
+from heartmula_studio.errors import CancelledError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE, with_settings
@@ -55,26 +54,6 @@ def tokenize(arguments: Namespace) -> int:
             tokens = codec.encode_file(song, report, limits=runtime.limits)
         tokens.save(out)
         print(f"{out}: {tokens.codes.shape[1]} frames of {tokens.codes.shape[0]} tokens")
-    return 0
-
-
-def detokenize(arguments: Namespace) -> int:
-    tokens, codec = (
-        Tokens.load(arguments.tokens),
-        Runtime.of(Settings.load(), arguments.base, arguments.device).load_codec(),
-    )
-    if tokens.codec_id != codec.codec_id:
-        raise CheckpointMismatchError(
-            f"{arguments.tokens} was made with the codec {tokens.codec_id}, but this base has {codec.codec_id}.",
-            "Give the base it was made with (--base), or tokenize the song again.",
-        )
-    with (
-        AudioWriter(arguments.out, codec.sample_rate_hz) as writer,
-        progress_bar("Turning tokens into sound", "window") as report,
-    ):
-        for stretch in codec.decode(tokens.codes, arguments.seed, report):
-            writer.write(stretch)
-    print(arguments.out)
     return 0
 
 
@@ -187,6 +166,7 @@ COMMANDS = {
     "demo": demo,
     "train": train,
     "generate": generate,
+    "replay": replay,
     "prior-songs": prior_songs,
     "roundtrip": roundtrip,
     "tokenize": tokenize,

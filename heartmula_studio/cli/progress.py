@@ -8,8 +8,10 @@ from tqdm import tqdm
 
 from heartmula_studio.codec.control import Progress
 from heartmula_studio.finetune.events import StepEvent
-from heartmula_studio.generate.engine import Engine, GeneratedSong
+from heartmula_studio.generate.decode_settings import DecodeSettings
+from heartmula_studio.generate.engine import DECODING, Engine
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song_writer import GeneratedSong
 
 
 @contextmanager
@@ -37,10 +39,10 @@ def training_progress() -> Iterator[Callable[[StepEvent], None]]:
         yield on_step
 
 
-def make_song(engine: Engine, request: SongRequest, path: Path) -> GeneratedSong:
+def make_song(engine: Engine, request: SongRequest, path: Path, decoding: DecodeSettings = DECODING) -> GeneratedSong:
     """Make a song with a bar for its frames, and one for turning them into sound."""
     with (
         progress_bar(f"Composing {path.name}", "frame") as frames,
         progress_bar(f"Playing {path.name}", "window") as windows,
     ):
-        return engine.make_song(request, path, frames, decode_progress=windows)
+        return engine.make_song(request, path, frames, decode_progress=windows, decoding=decoding)

@@ -7,7 +7,7 @@ second waits until the first is done, so that no song is ever made half in one s
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,38 +18,26 @@ from heartmula_studio.arch.device import pick_device, precision_of
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
-from heartmula_studio.codec.audibility import LevelMeter
-from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import PromptLayout
 from heartmula_studio.device_name import AUTO
-from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.generate.adaptable_model import AdaptableModel
+from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
-from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, receipt_path, utc_now
+from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.generate.song_writer import GeneratedSong, SongWriter
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.settings import BUNDLED_BASE
 
 LOCK_POLL_SEC = 0.2
-DECODE_STEPS = 10
-DECODE_GUIDANCE = 1.25
-MADE_WITH = "Made with HeartMuLa Training Studio"
-RECEIPT_TAG = "heartmula_receipt"
-
-
-@dataclass(frozen=True)
-class GeneratedSong:
-    """A finished song: the audio file, how it was made, and whether anybody can hear it."""
-
-    path: Path
-    receipt: Receipt
-    is_audible: bool
+DECODING = DecodeSettings()
 
 
 class Engine:
@@ -154,11 +142,17 @@ class Engine:
             return self._generate(requests, progress, cancelled)
 
     def decode(
-        self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODE_STEPS
+        self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODING.decode_steps
     ) -> Iterator[Tensor]:
         """Turn codes [K, T] into finished stretches of sound [2, n] in order. Raises as `Codec.decode`."""
         with self._exclusive(cancelled):
-            yield from self._decode(codes, seed, None, cancelled, num_steps)
+            yield from self._decode(codes, seed, None, cancelled, DecodeSettings(decode_steps=num_steps))
+
+    @contextmanager
+    def codec_in_use(self, cancelled: Cancelled | None = None) -> Iterator[Codec]:
+        """Yield the codec, on the device; wait for a song that is being made."""
+        with self._exclusive(cancelled), self._offloader.codec_on_device():
+            yield self.codec
 
     def make_song(
         self,
@@ -167,27 +161,20 @@ class Engine:
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         decode_progress: Progress | None = None,
+        decoding: DecodeSettings = DECODING,
     ) -> GeneratedSong:
-        """Write the song (WAV, FLAC or MP3, by suffix), its receipt in the file's tags and as JSON beside it.
+        """Write the song (WAV, FLAC or MP3, by suffix), and beside it its receipt and its codes.
 
-        The receipt of `song.mp3` is `song.mp3.json`.
+        Those of `song.mp3` are `song.mp3.json`, which is in the file's tags, too, and `song.mp3.codes.safetensors`.
         `progress` counts frames as in `generate`, `decode_progress` the stretches then turned into sound.
         Raises as `generate`, and InvalidInputError for another suffix; no file is left behind then.
         """
-        out_path = Path(out_path)
-        # Made before the song, so that a wrong suffix is refused before minutes are spent.
-        audio_file, level = AudioWriter(out_path, self.codec.sample_rate_hz), LevelMeter()
+        writer = SongWriter(Path(out_path), self.codec.sample_rate_hz)
         with self._exclusive(cancelled):
             [codes] = self._generate([request], progress, cancelled)
-            receipt = self._receipt(request, codes.shape[1])
-            audio_file.tags = {"comment": MADE_WITH, RECEIPT_TAG: receipt.to_json()}
-            # Left in reverse order: the audio appears first, so that a receipt never stands alone.
-            with replaced_file(receipt_path(out_path)) as receipt_file, audio_file:
-                receipt_file.write_text(receipt.to_json() + "\n", encoding="utf-8")
-                for stretch in self._decode(codes, request.seed, decode_progress, cancelled):
-                    level.add(stretch)
-                    audio_file.write(stretch)
-        return GeneratedSong(out_path, receipt, level.is_audible)
+            sound = self._decode(codes, request.seed, decode_progress, cancelled, decoding)
+            kept = SongCodes.of(codes, self.codec.codec_id, request.seed)
+            return writer.write(sound, kept, self._receipt(request, codes.shape[1], decoding))
 
     @contextmanager
     def _exclusive(self, cancelled: Cancelled | None = None) -> Iterator[None]:
@@ -215,12 +202,19 @@ class Engine:
         seed: int,
         progress: Progress | None,
         cancelled: Cancelled | None,
-        num_steps: int = DECODE_STEPS,
+        settings: DecodeSettings,
     ) -> Iterator[Tensor]:
         with self._offloader.codec_on_device():
-            yield from self.codec.decode(codes, seed, progress, cancelled, num_steps, DECODE_GUIDANCE)
+            yield from self.codec.decode(
+                codes,
+                settings.noise_seed(seed),
+                progress,
+                cancelled,
+                settings.decode_steps,
+                settings.decode_guidance,
+            )
 
-    def _receipt(self, request: SongRequest, num_frames: int) -> Receipt:
+    def _receipt(self, request: SongRequest, num_frames: int, decoding: DecodeSettings) -> Receipt:
         styles = tuple(_style_record(active) for active in self._adaptable.active)
         return Receipt(
             base=self.base.name,
@@ -232,8 +226,9 @@ class Engine:
             duration_sec=num_frames / FRAME_RATE_HZ,
             sample_rate_hz=self.codec.sample_rate_hz,
             codec_id=self.codec.codec_id,
-            decode_steps=DECODE_STEPS,
-            decode_guidance=DECODE_GUIDANCE,
+            decode_steps=decoding.decode_steps,
+            decode_guidance=decoding.decode_guidance,
+            decode_seed=decoding.decode_seed,
             device=self.device.type,
             dtype=str(self.model.dtype).removeprefix("torch."),
             versions=package_versions(),

@@ -1,17 +1,19 @@
 """The receipt of a song: everything needed to know how it was made, and to make it again."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SongRequest
 
 SCHEMA = 2
+SOURCE = "Give the file beside a generated song, whole."
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Receipt:
 
     `styles` are all that were active, none for the base model alone; `style` is the first one.
     `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
-    of `decode_guidance`.
+    of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None. `codes_sha256` and
+    `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples (see `SoundDigest`); songs of earlier
+    releases have none.
     """
 
     base: str
@@ -59,6 +63,9 @@ class Receipt:
     versions: dict[str, str]
     created_at: str
     styles: tuple[StyleRecord, ...] = ()
+    decode_seed: int | None = None
+    codes_sha256: str = ""
+    sound_sha256: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -67,17 +74,27 @@ class Receipt:
     @classmethod
     def from_json(cls, text: str) -> "Receipt":
         """Read a receipt. Raises InvalidInputError where the text is not a receipt of a schema known here."""
-        record = _parse(text)
         try:
-            style = record["style"] and StyleRecord(**record["style"])
-            styles = tuple(StyleRecord(**one) for one in record.get("styles", [record["style"]] if style else []))
-            request = SongRequest(**record["request"])
-            return cls(**{**record, "style": style, "styles": styles, "request": request})
-        except (KeyError, TypeError) as error:
-            allowed = ", ".join(field.name for field in fields(cls))
-            raise InvalidInputError(
-                f"The receipt is incomplete: {error}.", f"It holds the fields {allowed}."
-            ) from error
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInputError(f"The receipt is not JSON: {error}.", SOURCE) from error
+        return cls.from_dict(record)
+
+    @classmethod
+    def from_dict(cls, record: object) -> "Receipt":
+        """Read what `to_json` wrote. Raises InvalidInputError where it is not a receipt of a schema known here."""
+        schema = record.get("schema") if isinstance(record, dict) else None
+        if not isinstance(record, dict) or schema != SCHEMA:
+            raise InvalidInputError(f"The receipt has schema {schema!r}.", f"This version reads schema {SCHEMA}.")
+        earlier = {} if "styles" in record or not record.get("style") else {"styles": [record["style"]]}
+        request = {"request": SongRequest(**record["request"])} if isinstance(record.get("request"), dict) else {}
+        try:
+            receipt: Receipt = TypeAdapter(cls).validate_python(record | earlier | request)
+        except ValidationError as error:
+            problem = error.errors(include_input=False)[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise InvalidInputError(f"The receipt cannot be used: {where}: {problem['msg']}.", SOURCE) from error
+        return receipt
 
 
 def receipt_path(song: Path) -> Path:
@@ -85,17 +102,9 @@ def receipt_path(song: Path) -> Path:
     return song.with_name(f"{song.name}.json")
 
 
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidInputError(
-            f"The receipt is not JSON: {error}.", "Give the file beside a generated song."
-        ) from error
-    schema = record.get("schema") if isinstance(record, dict) else None
-    if schema != SCHEMA:
-        raise InvalidInputError(f"The receipt has schema {schema!r}.", f"This version reads schema {SCHEMA}.")
-    return record
+def codes_path(song: Path) -> Path:
+    """Return where a song's codes lie: beside it, as its receipt."""
+    return song.with_name(f"{song.name}.codes.safetensors")
 
 
 def package_versions() -> dict[str, str]:

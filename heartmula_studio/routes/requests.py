@@ -1,12 +1,13 @@
 """The bodies of requests. Types are checked here, ranges where the values are used."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from heartmula_studio.definition import Setting
 from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
+from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.store.records import Ending, Method, Rights, SongFormat, StyleChoice
@@ -37,6 +38,7 @@ TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in FREE.items
     old: (FREE[new].annotation | None, Field(None, deprecated=f"Say {new}.")) for old, new in RENAMED.items()
 }
 MERGE_FIELDS = {name: field_of(setting, setting.default) for name, setting in MERGE.items()}
+DECODE_FIELDS = {name: field_of(setting, setting.default) for name, setting in DECODE.items()}
 SONG_FIELDS = {name: field_of(setting, setting.default) for name, setting in SONG.items()}
 
 
@@ -177,6 +179,31 @@ class NewSong(SongSettings):
 
     def choices(self) -> list[StyleChoice]:
         return [style.choice() for style in self.styles]
+
+
+class Replaying(Body):
+    """A song to be made again: one that is here, or any by its receipt."""
+
+    song_id: str | None = Field(None, examples=["k3v9x2m4q8ab"])
+    receipt: dict[str, Any] | None = Field(
+        None, description="The JSON that was beside a song, or is in its tags.", examples=[None]
+    )
+    format: SongFormat = Field("wav", examples=["wav"])
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.song_id is None) == (self.receipt is None):
+            raise ValueError("give either song_id or receipt")
+        return self
+
+
+class Redecoding(create_model("Redecoding", __base__=Body, **DECODE_FIELDS)):  # type: ignore[misc]  # dynamic
+    """How a song's codes become sound."""
+
+    format: SongFormat = Field("wav", examples=["wav"])
+
+    def settings(self) -> DecodeSettings:
+        return DecodeSettings(**self.model_dump(include=set(DECODE)))
 
 
 class Comparison(SongSettings):

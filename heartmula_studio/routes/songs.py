@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
+from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented
-from heartmula_studio.routes.requests import NewSong
+from heartmula_studio.routes.requests import NewSong, Redecoding, Replaying
 from heartmula_studio.services.answers import SongAnswer
 from heartmula_studio.store.records import SongFormat
 
@@ -22,6 +23,13 @@ def generate(body: NewSong, studio: StudioDep) -> SongAnswer:
     """Queue a song, in the active style if there is one, or in the one or those that are named."""
     song = studio.songs.generate(body.request(), body.format, body.style, body.strength, body.choices())
     return SongAnswer.of(song)
+
+
+@router.post("/replay", status_code=202, responses=documented(404, 409))
+def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
+    """Queue a song that is made as a receipt says; its `replay` then tells whether it is the same, bit for bit."""
+    receipt = Receipt.from_dict(body.receipt) if body.song_id is None else studio.songs.receipt(body.song_id)
+    return SongAnswer.of(studio.songs.replay(receipt, body.format))
 
 
 @router.get("", responses=documented())
@@ -45,6 +53,12 @@ def get_song(id: Id, studio: StudioDep, format: Format = None) -> FileResponse:
     """The song, in any of the formats; byte ranges are served."""
     path = studio.songs.path(id, format)
     return audio_answer(path, path.name)
+
+
+@router.post("/{id}/decode", status_code=202, responses=documented(404, 409))
+def decode_generation(id: Id, body: Redecoding, studio: StudioDep) -> SongAnswer:
+    """Queue a song's sound anew from its codes, without the language model; it becomes a song of its own."""
+    return SongAnswer.of(studio.songs.decode(id, body.settings(), body.format))
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))

@@ -176,12 +176,23 @@ class CheckpointAnswer(Answer):
     mlp_strength: float | None = None
 
 
+class ReplayAnswer(Answer):
+    """Whether a song that was made again is the same bit for bit, and what differs, in sentences.
+
+    `is_same` is None until it is made, and where its receipt, of an earlier release, does not tell.
+    """
+
+    is_same: bool | None
+    said: str
+
+
 class SongAnswer(Answer):
     """A song asked for. `receipt` comes with the song.
 
     `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
-    all. `audible` is False for a finished song that nobody can hear.
+    all. `audible` is False for a finished song that nobody can hear. `decoded_from` is the song whose codes it is
+    decoded from; `replay` comes with one that is made again by a receipt.
     """
 
     id: str
@@ -202,6 +213,8 @@ class SongAnswer(Answer):
     style: str = "active"
     style_strength: float | None = None
     styles: tuple[StyleChoice, ...] = ()
+    decoded_from: str | None = None
+    replay: ReplayAnswer | None = None
 
 
 class PreviewAnswer(Answer):

@@ -325,12 +325,26 @@ def _request(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """A song made again by the receipt `of`. `is_same`, bit for bit, and `said`, in sentences, come with the song.
+
+    `is_same` stays None where the receipt does not tell what codes and sound were.
+    """
+
+    of: dict[str, Any]
+    is_same: bool | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True)
 class Generation(Record):
     """A song asked for. `request` are the fields of `generate.request.SongRequest`; `receipt` comes with the song.
 
     `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
-    all. `audible` is False for a finished song that nobody can hear.
+    all. `audible` is False for a finished song that nobody can hear. `decoding` are the fields of
+    `generate.decode_settings.DecodeSettings`. `decoded_from` is the song whose codes it is decoded from, without the
+    language model.
     """
 
     id: str
@@ -351,3 +365,6 @@ class Generation(Record):
     style: str = ACTIVE_STYLE
     style_strength: float | None = None
     styles: tuple[StyleChoice, ...] = ()
+    decoding: dict[str, Any] = dataclasses.field(default_factory=dict)
+    decoded_from: str | None = None
+    replay: Replay | None = None

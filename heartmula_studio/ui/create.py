@@ -8,7 +8,7 @@ import anyio
 import gradio as gr
 from anyio import to_thread
 
-from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SONG, SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
@@ -16,11 +16,11 @@ from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.song_actions import build_song_actions, find_song, song_files
 from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 
-FORMATS = ("wav", "flac", "mp3")
 WITH_SECTION = r"(lyrics) => `${lyrics.trim() && `${lyrics.trimEnd()}\n\n`}[%s]\n`"
 SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
 POLL_SEC = 0.4
@@ -67,7 +67,8 @@ def build_create(context: PageContext) -> None:
                 generate = gr.Button("Generate", variant="primary", size="lg")
             with gr.Column(elem_classes=["glass"]):
                 result = build_result()
-                downloads, again = build_song_actions(result)
+                with result.song:
+                    actions = build_song_actions(context)
             build_history(context)
         with gr.Column(scale=2):
             build_style_manager(context, form.tags)
@@ -80,9 +81,9 @@ def build_create(context: PageContext) -> None:
         fn=partial(watch_song, studio), inputs=[context.song_id], outputs=result.outputs,
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
     )  # fmt: skip
-    watching.then(lambda id: song_files(studio, id), context.song_id, downloads, **QUIET)
+    watching.then(lambda id: song_files(studio, id), context.song_id, actions.downloads, **QUIET)
     result.cancel.click(lambda id: cancel(studio, id), context.song_id, **QUIET)
-    again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
+    actions.again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
 
 
 def build_form() -> SongForm:
@@ -122,14 +123,6 @@ def build_result() -> Result:
         with gr.Accordion("Receipt: how it was made", open=False):
             receipt = gr.JSON(show_label=False, max_height=400)
     return Result(status, cancel, song, audio, receipt)
-
-
-def build_song_actions(result: Result) -> tuple[list[gr.DownloadButton], gr.Button]:
-    """Build the actions on a finished song: download it, or use its settings again."""
-    with result.song, gr.Row():
-        downloads = [gr.DownloadButton(f"Download {format.upper()}", size="sm", min_width=130) for format in FORMATS]
-        again = gr.Button("Continue with the same seed", size="sm")
-    return downloads, again
 
 
 def queue_song(studio: Studio, values: Sequence) -> str:
@@ -177,25 +170,6 @@ def result_values(studio: Studio, song: Generation) -> tuple:
     under_way, is_done = song.status in UNDER_WAY, song.status == "completed"
     audio = served_file(studio.songs.path(song.id))["path"] if is_done else None
     return song_status(song), gr.update(visible=under_way), gr.update(visible=is_done), audio, song.receipt
-
-
-def find_song(studio: Studio, id: str) -> Generation | None:
-    """Return a song that a browser remembers, or None when it was deleted."""
-    if not id:
-        return None
-    try:
-        return studio.songs.get(id)
-    except NotFoundError:
-        return None
-
-
-def song_files(studio: Studio, id: str) -> list:
-    """Return the finished song in every format, for the buttons."""
-    song = find_song(studio, id)
-    if song is None or song.status != "completed":
-        return [None] * len(FORMATS)
-    with user_errors():
-        return [served_file(studio.songs.path(id, format))["path"] for format in FORMATS]
 
 
 def cancel(studio: Studio, id: str) -> None:

@@ -3,39 +3,33 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Literal
 
 import gradio as gr
 from gradio.events import api
 from pydantic_core import to_jsonable_python
 
 from heartmula_studio.finetune.config import TrainConfig
-from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
-from heartmula_studio.store.records import UNDER_WAY, Generation, Job
+from heartmula_studio.store.records import UNDER_WAY, Job
 from heartmula_studio.store.views import AuditionQuestion
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints, mix_of
+from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints
 from heartmula_studio.ui.endpoint_calls import call, in_thread
 from heartmula_studio.ui.files import served_copy, served_file, served_stream, uploaded_file
 from heartmula_studio.ui.hub_endpoints import HubEndpoints
 from heartmula_studio.ui.page_context import user_errors
+from heartmula_studio.ui.song_endpoints import SongEndpoints
 
 POLL_SEC = 0.5
 
 
 def add_endpoints(studio: Studio) -> None:
     """Add every public method of the endpoints to the Blocks being built, named as the method is."""
-    for endpoints in (Endpoints(studio), CheckpointEndpoints(studio), HubEndpoints(studio)):
+    for endpoints in (Endpoints(studio), SongEndpoints(studio), CheckpointEndpoints(studio), HubEndpoints(studio)):
         for name, function in inspect.getmembers(endpoints, inspect.ismethod):
             if not name.startswith("_"):
                 api(function, api_name=name, concurrency_limit=None)
-
-
-def _request(*values: Any) -> SongRequest:
-    """Return a song's settings, given in the order of their definition."""
-    with user_errors(str):
-        return SongRequest.of(dict(zip(SONG, values, strict=True)))
 
 
 class Endpoints:
@@ -281,69 +275,6 @@ class Endpoints:
     async def vote(self, job_id: str, audition_id: str, trial: int, choice: Literal["a", "b"]) -> dict:
         """Say which song of a trial is the trained one; until all votes are in, it may be changed."""
         return await call(self._studio.auditions.vote, job_id, audition_id, trial, choice)
-
-    async def generate(
-        self,
-        tags: str = "",
-        lyrics: str = "",
-        duration_sec: float = SongRequest.duration_sec,
-        seed: int | None = None,
-        temperature: float = SongRequest.temperature,
-        topk: int = SongRequest.topk,
-        cfg_scale: float = SongRequest.cfg_scale,
-        format: Literal["wav", "flac", "mp3"] = "wav",
-        style: str = "active",
-        strength: float | None = None,
-        styles: dict | None = None,
-    ) -> tuple[gr.FileData, dict]:
-        """Make a song and wait for it: the audio file and its receipt, with whether it is audible.
-
-        `style` is "active", "base", or the id of a checkpoint, which may have a `strength`. `styles` are several
-        instead, for this song only, as in `activate_mix`.
-        """
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
-        wanted = format, style, strength, mix_of(styles or {})
-        return await self._made(await in_thread(self._studio.songs.generate, request, *wanted))
-
-    async def compare(
-        self,
-        checkpoint_id: str,
-        tags: str = "",
-        lyrics: str = "",
-        duration_sec: float = SongRequest.duration_sec,
-        seed: int | None = None,
-        temperature: float = SongRequest.temperature,
-        topk: int = SongRequest.topk,
-        cfg_scale: float = SongRequest.cfg_scale,
-        format: Literal["wav", "flac", "mp3"] = "wav",
-        strength: float | None = None,
-    ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
-        """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
-        base, styled = await in_thread(self._studio.songs.compare, checkpoint_id, request, format, strength)
-        return *await self._made(base), *await self._made(styled)
-
-    async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:
-        """Wait for a song."""
-        while song.status in UNDER_WAY:
-            await asyncio.sleep(POLL_SEC)
-            song = await in_thread(self._studio.songs.get, song.id)
-        if song.error:
-            raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
-        path = await in_thread(self._studio.songs.path, song.id)
-        return await in_thread(served_file, path), (song.receipt or {}) | {"audible": song.audible}
-
-    async def list_songs(self) -> list[dict]:
-        """All songs asked for, oldest first."""
-        return await call(self._studio.songs.list)
-
-    async def cancel_song(self, song_id: str) -> dict:
-        """Stop making a song."""
-        return await call(self._studio.songs.cancel, song_id)
-
-    async def delete_song(self, song_id: str) -> None:
-        """Delete a song that is not being made."""
-        await call(self._studio.songs.delete, song_id)
 
     async def list_styles(self) -> dict:
         """The tags the model knows best, your own ones, and the trained styles."""

@@ -10,6 +10,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
+from heartmula_studio.ui.song_actions import replay
 from heartmula_studio.ui.song_view import song_badges, song_lines, song_title
 
 SHOWN_AT_FIRST = 8
@@ -40,6 +41,12 @@ def _build_song(context: PageContext, song: Generation, names: Mapping[str, str]
             words = "▶ Listen" if song.status == "completed" else "Show"
             listen = gr.Button(words, size="sm", min_width=90, **keyed(f"listen {song.id}"))
             listen.click(lambda: song.id, outputs=context.song_id, key=listen.key, **QUIET)
+            if song.status == "completed":
+                again = gr.Button("↻ Make again", size="sm", min_width=110, **keyed(f"replay {song.id}"))
+                replayed = again.click(
+                    lambda: replay(context.studio, song.id), outputs=context.song_id, key=again.key, **QUIET
+                )
+                context.refresh_after(replayed)
             if song.status not in UNDER_WAY:
                 delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {song.id}"))
                 deleted = delete.click(lambda: delete_song(context.studio, song.id), key=delete.key, **QUIET)

@@ -20,6 +20,8 @@ def song_status(song: Generation | None) -> str:
         return html.notice("error", song.error.message, song.error.hint)
     if song.audible is False:
         return html.notice("warning", "Nothing can be heard.", song.message)
+    if song.replay and song.replay.said:
+        return html.notice("success" if song.replay.is_same else "warning", "Made again.", song.replay.said)
     if song.status == "running":
         return html.progress(song.progress, f"{song.progress:.0f} %. {song.message}")
     message = song.message or WORDS.get(song.status, "")
@@ -39,7 +41,18 @@ def song_title(song: Generation) -> str:
 def song_lines(song: Generation, names: Mapping[str, str]) -> list[str]:
     """Return lines with length, seed, styles and time of a song; `names` are those of the styles that are there."""
     length = html.duration(song.duration_sec or song.request.get("duration_sec", 0))
-    return [f"{length} · seed {song.request.get('seed', '?')} · {style_words(song, names)}", html.when(song.created_at)]
+    facts = f"{length} · seed {song.request.get('seed', '?')} · {style_words(song, names)}"
+    return [facts, " · ".join([html.when(song.created_at), *origin_words(song)])]
+
+
+def origin_words(song: Generation) -> list[str]:
+    """Return whether a song was made from another one, and what came of it."""
+    if song.decoded_from:
+        return ["decoded anew"]
+    if song.replay is None:
+        return []
+    words = {True: "the same, bit for bit", False: "not the same", None: ""}[song.replay.is_same]
+    return [f"made again{words and f', {words}'}"]
 
 
 def style_words(song: Generation, names: Mapping[str, str]) -> str:

@@ -39,6 +39,7 @@ def test_help_names_every_command():
         "demo",
         "train",
         "generate",
+        "replay",
         "roundtrip",
         "tokenize",
         "detokenize",
@@ -76,6 +77,8 @@ def test_wrong_option_exits_with_2():
         (("generate", "song.wav", "--tags", "piano", "--style", "nowhere"), 4, "nowhere"),
         (("train", "nowhere", "--out", "run"), 2, "nowhere"),
         (("detokenize", "missing.pt", "song.wav"), 2, "missing.pt"),
+        (("replay", "missing.wav", "song.wav"), 2, "missing.wav"),
+        (("replay", SONG, "song.wav"), 2, "no receipt"),
     ],
 )
 def test_mistakes_are_explained_and_have_their_exit_code(arguments, exit_code, said, tmp_path, monkeypatch, capsys):
@@ -99,11 +102,15 @@ def test_tokens_there_and_back(tmp_path):
     assert soundfile.info(tmp_path / "song.mp3").duration == pytest.approx(soundfile.info(SONG).duration, abs=0.2)
 
 
-def test_generate_gives_the_same_song_for_the_same_seed(tmp_path):
+def test_generate_gives_the_same_song_for_the_same_seed_and_replay_says_so(tmp_path, capsys):
     options = ("--tags", "piano, slow", "--seconds", 2, "--seed", 5)
     assert run("generate", tmp_path / "one.wav", *options) == 0
-    assert run("generate", tmp_path / "two.wav", *options) == 0
-    assert (soundfile.read(tmp_path / "one.wav")[0] == soundfile.read(tmp_path / "two.wav")[0]).all()
+    assert run("replay", tmp_path / "one.wav", tmp_path / "two.wav") == 0
+    assert "The same song, bit for bit." in capsys.readouterr().out
+    assert run("detokenize", tmp_path / "one.wav.codes.safetensors", tmp_path / "three.wav") == 0
+    one, two, three = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("one", "two", "three"))
+    assert (one == two).all()
+    assert (one == three).all()
     receipt = json.loads((tmp_path / "one.wav.json").read_text())
     assert receipt["request"]["seed"] == 5
     assert "heartmula_receipt" in read_tags(tmp_path / "one.wav")

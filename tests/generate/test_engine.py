@@ -8,21 +8,29 @@ from dataclasses import replace
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save
 
 from heartmula_studio.arch.device import pick_device
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
     CancelledError,
+    CheckpointMismatchError,
     CheckpointMissingError,
     InvalidInputError,
+    NotFoundError,
     OutOfMemoryError,
 )
 from heartmula_studio.files.hashing import file_sha256, fingerprint
+from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
-from heartmula_studio.generate.engine import RECEIPT_TAG, Engine
-from heartmula_studio.generate.receipt import Receipt
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.receipt import Receipt, codes_path
+from heartmula_studio.generate.redecoding import redecode
+from heartmula_studio.generate.replay import compare, decode_settings
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
 
 REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", duration_sec=1.0, seed=5)
 
@@ -188,6 +196,41 @@ def test_a_song_and_its_receipt(engine, save_adapter, tmp_path):
     assert Receipt.from_json((tmp_path / "song.flac.json").read_text(encoding="utf-8")) == receipt
     assert Receipt.from_json(read_tags(song.path)[RECEIPT_TAG]) == receipt
     assert decoded[-1] == (1, 1)
+    codes = SongCodes.load(tmp_path / "song.flac.codes.safetensors")
+    assert torch.equal(codes.codes.long(), engine.generate(REQUEST))
+    assert (codes.codec_id, codes.seed, codes.sha256) == (receipt.codec_id, REQUEST.seed, receipt.codes_sha256)
+
+
+def test_a_song_is_decoded_anew_from_its_codes(engine, tmp_path):
+    song = engine.make_song(REQUEST, tmp_path / "song.wav")
+    codes = SongCodes.load(codes_path(song.path))
+
+    def again(name: str, settings: DecodeSettings) -> GeneratedSong:
+        with engine.codec_in_use() as codec:
+            return redecode(codec, codes, song.receipt, settings, tmp_path / name)
+
+    same, other = again("same.wav", DecodeSettings()), again("other.wav", DecodeSettings(2, 1.0, 9))
+    first, second, third = (soundfile.read(made.path, dtype="int16")[0] for made in (song, same, other))
+    assert (first == second).all()
+    assert compare(song.receipt, same.receipt).is_same
+    assert (third != first).any()
+    assert (other.receipt.decode_steps, other.receipt.decode_guidance, other.receipt.decode_seed) == (2, 1.0, 9)
+    assert other.receipt.codes_sha256 == song.receipt.codes_sha256
+    made_again = engine.make_song(REQUEST, tmp_path / "again.wav", decoding=decode_settings(other.receipt))
+    assert compare(other.receipt, made_again.receipt).is_same
+    foreign = replace(codes, codec_id="heartcodec-other")
+    with engine.codec_in_use() as codec, pytest.raises(CheckpointMismatchError, match="heartcodec-other"):
+        redecode(codec, foreign, song.receipt, DecodeSettings(), tmp_path / "foreign.wav")
+
+
+def test_damaged_codes_are_told(tmp_path):
+    path = tmp_path / "song.wav.codes.safetensors"
+    with pytest.raises(NotFoundError, match="earlier releases"):
+        SongCodes.load(path)
+    for content in (b"", b"codes", save({"codes": torch.zeros(8, 3)}, {"codec_id": "c", "seed": "1"})):
+        path.write_bytes(content)
+        with pytest.raises(InvalidInputError, match="codes"):
+            SongCodes.load(path)
 
 
 def test_the_same_request_gives_the_same_wav_and_the_receipt_is_in_its_tags(engine, tmp_path):

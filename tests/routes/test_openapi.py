@@ -30,7 +30,7 @@ GET /training/jobs/{id}/auditions · POST /training/jobs/{id}/auditions
 GET /training/jobs/{id}/auditions/{audition_id} · POST /training/jobs/{id}/auditions/{audition_id}/votes
 GET /training/jobs/{id}/auditions/{audition_id}/trials/{trial}/{side}
 POST /training/checkpoints/activate · POST /training/checkpoints/merge · GET /training/datasets/{id}/losses
-GET /training/datasets/{id}/sound
+GET /training/datasets/{id}/sound · POST /generate/replay · POST /generate/{id}/decode
 """
 
 

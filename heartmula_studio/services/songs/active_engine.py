@@ -7,11 +7,15 @@ may ask for another one; that changes nothing for the next.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from heartmula_studio.codec.codec import Codec
 from heartmula_studio.errors import CheckpointError, CheckpointMissingError, InvalidInputError, NotFoundError
 from heartmula_studio.generate.base_model import describe_base
 from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.receipt import Receipt
+from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.strength import Strength, check_strength
 from heartmula_studio.generate.style import StyleFolder, check_fit, check_values, require_mixable
@@ -81,6 +85,28 @@ class ActiveEngine:
                 with self._taken_back(wanted, song.style):
                     self._put_on(engine, folders, [strength_of(choice) for choice in wanted])
                     yield engine
+
+    @contextmanager
+    def codec_alone(self) -> Iterator[Codec]:
+        """Yield the codec of the base of now, without loading the language model; others wait.
+
+        Raises CheckpointError and OutOfMemoryError.
+        """
+        with self._lock:
+            runtime = self._runtime.get()
+            if self._engine is None or self._loaded is not runtime:
+                yield Codec.load(replace(runtime.base, encoder=None), runtime.device)
+                return
+            with self._engine.codec_in_use() as codec:
+                yield codec
+
+    def styles_of(self, receipt: Receipt) -> tuple[StyleChoice, ...]:
+        """Return the styles that a song was made in, each at its strength. Raises CannotReplayError."""
+        folders = [self._store.checkpoints.folder(checkpoint.id) for checkpoint in self._store.checkpoints.list()]
+        found = find_styles(receipt, self._runtime.get().base, folders)
+        return tuple(
+            StyleChoice(folder.name, strength.overall, strength.attention, strength.mlp) for folder, strength in found
+        )
 
     def _load(self) -> Engine:
         """The engine on the base of now; that of an earlier one goes first, so that both need not fit."""

@@ -9,8 +9,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,20 +20,18 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.zero_gpu import on_zero_gpu
-from heartmula_studio.store.generations import checked_format
-from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Failure, Generation, StyleChoice, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, Replay, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
-    from heartmula_studio.generate.engine import Engine, GeneratedSong
-    from heartmula_studio.generate.request import SongRequest
+    from heartmula_studio.generate.receipt import Receipt
     from heartmula_studio.generate.runtime import Runtime
+    from heartmula_studio.generate.song_writer import GeneratedSong
 
 OWNER, CANCEL = ".owner", ".cancel"
-REPORT_SEC = 0.5
 POLL_SEC = 0.2
-COMPOSING_PERCENT = 80.0  # the rest is turning tokens into sound
 STOPPED = Failure("cancelled", "The server stopped while it made this song.", "Ask for it again.")
 
 _log = logging.getLogger(__name__)
@@ -50,8 +48,7 @@ class OwnedSong:
 class GenerationQueue:
     """First come, first served. Any thread may call any method.
 
-    engine_in: yields the engine in the style of a song, and may raise StudioError. `runtime` says on which device it
-    is, or will be: whether it can be loaded is weighed up before it is.
+    `runtime` says on which device songs are made: whether a model can be loaded there is weighed up before it is.
     """
 
     def __init__(
@@ -59,12 +56,11 @@ class GenerationQueue:
         store: Store,
         devices: Devices,
         runtime: "Lazy[Runtime]",
-        engine_in: "Callable[[Generation], AbstractContextManager[Engine]]",
+        maker: SongMaker,
     ):
-        self._store, self._devices, self._runtime, self._engine_in = store, devices, runtime, engine_in
+        self._store, self._devices, self._runtime, self._maker = store, devices, runtime, maker
         self._owned: deque[OwnedSong] = deque()
-        self._loaded_base = ""
-        self._compose_on_gpu = on_zero_gpu(self._compose)
+        self._make_on_gpu = on_zero_gpu(self._maker.make)
         self._work = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
@@ -82,24 +78,8 @@ class GenerationQueue:
         while self._owned:
             self._owned.popleft().owner.close()
 
-    def submit(
-        self,
-        request: "SongRequest",
-        format: str = "wav",
-        style: str = ACTIVE_STYLE,
-        strength: float | None = None,
-        styles: Sequence[StyleChoice] = (),
-    ) -> Generation:
-        """Queue a song in styles that were checked. Raises InvalidInputError for another format, StorageError."""
-        song = Generation(
-            self._store.generations.new_id(),
-            dataclasses.asdict(request),
-            checked_format(format),
-            utc_now(),
-            style=style,
-            style_strength=strength,
-            styles=tuple(styles),
-        )
+    def submit(self, song: Generation) -> Generation:
+        """Queue a song in styles that were checked. Raises StorageError."""
         held: list[BinaryIO | None] = []
         song = self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
         owner = held[0]
@@ -153,7 +133,7 @@ class GenerationQueue:
                 song = self._change(id, begun)
                 if song.status != "running":
                     return
-                made = self._compose_on_gpu(song)
+                made = self._make_on_gpu(song, self._stopper(id))
             self._change(id, lambda song: completed(song, made))
         except CancelledError:
             self._change(id, self._cut_short)
@@ -166,20 +146,6 @@ class GenerationQueue:
             fault = Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
             self._change(id, lambda song: failed(song, fault))
             raise
-
-    def _compose(self, song: Generation) -> "GeneratedSong":
-        from heartmula_studio.generate.request import SongRequest
-
-        with self._engine_in(song) as engine:
-            self._loaded_base = self._runtime.get().base_name
-            report = Reporter(self._store, song.id)
-            return engine.make_song(
-                SongRequest(**song.request),
-                self._store.generations.song_path(song.id),
-                report.composing,
-                self._stopper(song.id),
-                report.sounding,
-            )
 
     def _wait_for_device(self, id: str, device_lease: ExitStack) -> None:
         """Enter `device_lease` with the device marked as used. Raises CancelledError, NotFoundError."""
@@ -199,7 +165,7 @@ class GenerationQueue:
         runtime = self._runtime.get()
         device = str(runtime.device)
         with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
-            is_loaded = self._loaded_base == runtime.base_name
+            is_loaded = self._maker.loaded_base == runtime.base_name
             reason = self._devices.may_generate(device, runtime.base_name, since, is_loaded)
             if reason is None:
                 device_lease.enter_context(self._devices.generating(device))
@@ -242,29 +208,6 @@ class GenerationQueue:
         return self._store.generations.update(id, change)
 
 
-class Reporter:
-    """Writes a song's progress into its record, twice a second at most."""
-
-    def __init__(self, store: Store, id: str):
-        self._store, self._id = store, id
-        self._last = 0.0
-
-    def composing(self, done: int, total: int) -> None:
-        self._report(COMPOSING_PERCENT * done / total, f"Composes frame {done} of at most {total}.")
-
-    def sounding(self, done: int, total: int) -> None:
-        percent = COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total
-        self._report(percent, f"Turns tokens into sound: {done} of {total}.")
-
-    def _report(self, percent: float, message: str) -> None:
-        if time.monotonic() - self._last < REPORT_SEC:
-            return
-        self._last = time.monotonic()
-        self._store.generations.update(
-            self._id, lambda song: replace(song, progress=round(percent, 2), message=message)
-        )
-
-
 def with_message(message: str, song: Generation) -> Generation:
     return replace(song, message=message)
 
@@ -290,8 +233,18 @@ def completed(song: Generation, made: "GeneratedSong") -> Generation:
         checkpoint_id=None if style is None else style.id,
         strength=None if style is None else style.strength,
         receipt=dataclasses.asdict(made.receipt),
+        replay=song.replay and compared(song.replay, made.receipt),
         finished_at=utc_now(),
     )
+
+
+def compared(replay: Replay, receipt: "Receipt") -> Replay:
+    """Say whether a song that was made again is the same."""
+    from heartmula_studio.generate.receipt import Receipt
+    from heartmula_studio.generate.replay import compare
+
+    result = compare(Receipt.from_dict(replay.of), receipt)
+    return replace(replay, is_same=result.is_same, said=result.sentence)
 
 
 def cancelled(song: Generation) -> Generation:

@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
+from heartmula_studio.generate.decode_settings import DecodeSettings
+from heartmula_studio.generate.receipt import Receipt, codes_path
+from heartmula_studio.generate.replay import decode_settings
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.queue import GenerationQueue
+from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.records import (
     ACTIVE_STYLE,
     BASE_STYLE,
     MIX_STYLE,
     UNDER_WAY,
     Generation,
+    Replay,
     StyleChoice,
+    utc_now,
 )
 from heartmula_studio.store.store import Store
 
@@ -30,7 +38,10 @@ class SongService:
 
     def __init__(self, store: Store, devices: Devices, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
         self._store, self._engine = store, engine
-        self._queue = GenerationQueue(store, devices, runtime, lambda song: engine.get().in_style_of(song))
+        maker = SongMaker(
+            store, runtime, lambda song: engine.get().in_style_of(song), lambda: engine.get().codec_alone()
+        )
+        self._queue = GenerationQueue(store, devices, runtime, maker)
 
     def open(self) -> None:
         """Make songs in the background from now on."""
@@ -63,7 +74,7 @@ class SongService:
             require_alone(style, strength)
             style = MIX_STYLE
         self._engine.get().check(style, strength, styles)
-        return self._queue.submit(request, format, style, strength, styles)
+        return self._queue.submit(self._new_song(request, format, style, strength, styles))
 
     def compare(
         self, checkpoint_id: str, request: SongRequest, format: str = "wav", strength: float | None = None
@@ -71,13 +82,41 @@ class SongService:
         """Queue one song twice: made by the base alone, and in a style; both or none. Raises as `generate`."""
         self._store.checkpoints.folder(checkpoint_id)
         self._engine.get().check(checkpoint_id, strength)
-        base = self._queue.submit(request, format, BASE_STYLE)
+        base = self._queue.submit(self._new_song(request, format, BASE_STYLE))
         try:
-            return base, self._queue.submit(request, format, checkpoint_id, strength)
+            return base, self._queue.submit(self._new_song(request, format, checkpoint_id, strength))
         except BaseException:
             with suppress(StudioError):
                 self._queue.cancel(base.id)
             raise
+
+    def replay(self, receipt: Receipt, format: str = "wav") -> Generation:
+        """Queue a song that is made as a receipt says; its record then tells whether it is the same, bit for bit.
+
+        Raises CannotReplayError where its base, codec or styles are not here, and as `generate`.
+        """
+        styles = self._engine.get().styles_of(receipt)
+        style = MIX_STYLE if styles else BASE_STYLE
+        self._engine.get().check(style, None, styles)
+        song = self._new_song(receipt.request, format, style, None, styles)
+        decoding = asdict(decode_settings(receipt))
+        return self._queue.submit(replace(song, decoding=decoding, replay=Replay(asdict(receipt))))
+
+    def receipt(self, id: str) -> Receipt:
+        """Return how a song was made. Raises ConflictError before it is finished, InvalidInputError, NotFoundError."""
+        self._store.generations.require_completed(id)
+        return Receipt.from_dict(self._store.generations.get(id).receipt)
+
+    def decode(self, id: str, settings: DecodeSettings, format: str = "wav") -> Generation:
+        """Queue a song's sound anew from its codes, as a song of its own; the language model is not needed.
+
+        Raises ConflictError for a song without codes: one that is not finished, or of an earlier release.
+        """
+        receipt, source = self.receipt(id), self._store.generations.get(id)
+        if not codes_path(self._store.generations.song_path(id)).is_file():
+            raise ConflictError("This song has no codes: it was made by an earlier release.", "Make it again first.")
+        song = self._new_song(receipt.request, format, source.style, source.style_strength, source.styles)
+        return self._queue.submit(replace(song, decoding=asdict(settings), decoded_from=id))
 
     def get(self, id: str) -> Generation:
         return self._store.generations.get(id)
@@ -103,6 +142,25 @@ class SongService:
         if self._store.generations.get(id).status in UNDER_WAY:
             raise ConflictError("The song is being made.", "Cancel it first.")
         self._store.generations.delete(id)
+
+    def _new_song(
+        self,
+        request: SongRequest,
+        format: str,
+        style: str,
+        strength: float | None = None,
+        styles: Sequence[StyleChoice] = (),
+    ) -> Generation:
+        """Raises InvalidInputError for a format that is none."""
+        return Generation(
+            self._store.generations.new_id(),
+            asdict(request),
+            checked_format(format),
+            utc_now(),
+            style=style,
+            style_strength=strength,
+            styles=tuple(styles),
+        )
 
     def _convert(self, id: str, path: Path) -> None:
         from heartmula_studio.services.songs.conversion import convert

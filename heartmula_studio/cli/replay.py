@@ -1,0 +1,80 @@
+"""A song made again by its receipt, or decoded again from its codes."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from heartmula_studio.cli.progress import make_song, progress_bar
+from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioWriter
+from heartmula_studio.codec.tags import read_tags
+from heartmula_studio.codec.tokens import Tokens
+from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
+from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.receipt import Receipt
+from heartmula_studio.generate.replay import compare, decode_settings
+from heartmula_studio.generate.replay_styles import find_styles
+from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.generate.song_writer import RECEIPT_TAG
+from heartmula_studio.settings import Settings
+
+CODES_SUFFIX = ".safetensors"
+
+
+def replay(arguments: Namespace) -> int:
+    """Make a song again, and say whether it is the same. Raises as `read_receipt`, `find_styles` and `Engine.load`."""
+    receipt, settings = read_receipt(arguments.receipt), Settings.load()
+    runtime = Runtime.of(settings, arguments.base, arguments.device)
+    folders = [*arguments.style, *sorted((settings.data_dir / "checkpoints").glob("[!.]*/"))]
+    styles = find_styles(receipt, runtime.base, folders)
+    engine = Engine.load(runtime.base_name, str(runtime.device))
+    if styles:
+        engine.activate_mix(styles)
+    song = make_song(engine, receipt.request, arguments.out, decode_settings(receipt))
+    result = compare(receipt, song.receipt)
+    print(f"{song.path}: {result.sentence}")
+    return ConflictError.exit_code if result.is_same is False else 0
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Read a receipt: the JSON beside a song, or what is in the song's tags.
+
+    Raises NotFoundError, and InvalidInputError where there is none.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {path}.", "Give a song, or the .json beside it.")
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
+        return Receipt.from_json(path.read_text(encoding="utf-8", errors="replace"))
+    if text := read_tags(path).get(RECEIPT_TAG):
+        return Receipt.from_json(text)
+    raise InvalidInputError(f"{path} has no receipt in its tags.", "Give the .json that was beside the song.")
+
+
+def detokenize(arguments: Namespace) -> int:
+    """Turn tokens of a track, or the codes of a song, into sound."""
+    source = read_codes(arguments.tokens)
+    codec = Runtime.of(Settings.load(), arguments.base, arguments.device).load_codec()
+    if source.codec_id != codec.codec_id:
+        raise CheckpointMismatchError(
+            f"{arguments.tokens} was made with the codec {source.codec_id}, but this base has {codec.codec_id}.",
+            "Give the base it was made with (--base), or tokenize the song again.",
+        )
+    given = {name: value for name in DECODE if (value := getattr(arguments, name)) is not None}
+    settings = DecodeSettings(**given)
+    with (
+        AudioWriter(arguments.out, codec.sample_rate_hz) as writer,
+        progress_bar("Turning tokens into sound", "window") as report,
+    ):
+        seed, steps, guidance = settings.noise_seed(source.seed), settings.decode_steps, settings.decode_guidance
+        for stretch in codec.decode(source.codes, seed, report, None, steps, guidance):
+            writer.write(stretch)
+    print(arguments.out)
+    return 0
+
+
+def read_codes(path: Path) -> SongCodes:
+    """Read a song's codes, or the tokens of a track. Raises as `SongCodes.load` and `Tokens.load`."""
+    if path.suffix == CODES_SUFFIX:
+        return SongCodes.load(path)
+    tokens = Tokens.load(path)
+    return SongCodes(tokens.codes, tokens.codec_id, seed=0)

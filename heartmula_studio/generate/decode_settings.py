@@ -1,0 +1,40 @@
+"""How codes become sound."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from heartmula_studio.definition import Definition, settings_of
+from heartmula_studio.generate.request import MAX_EXACT_INTEGER
+
+
+@dataclass(frozen=True)
+class DecodeSettings(Definition):
+    """Settings of the codec's flow matching: the same codes with the same settings give the same sound.
+
+    Raises InvalidInputError when a value is outside what is allowed.
+    """
+
+    decode_steps: Annotated[
+        int, Field(ge=1, le=100, description="Steps of flow matching; more take longer.", examples=[10])
+    ] = 10
+    decode_guidance: Annotated[
+        float, Field(ge=1, le=10, description="How closely the sound follows the codes.", examples=[1.25])
+    ] = 1.25
+    decode_seed: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MAX_EXACT_INTEGER,
+            description="Of the noise that the sound is made from; left out, the song's own seed.",
+            examples=[None],
+        ),
+    ] = None
+
+    def noise_seed(self, song_seed: int) -> int:
+        """Return the seed of the noise that a song of this seed is decoded from."""
+        return song_seed if self.decode_seed is None else self.decode_seed
+
+
+DECODE = settings_of(DecodeSettings)

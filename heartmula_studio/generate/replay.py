@@ -1,0 +1,78 @@
+"""Making a song again by its receipt: what has to be the same, and what was not. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from heartmula_studio.generate.decode_settings import DecodeSettings
+from heartmula_studio.generate.receipt import Receipt, StyleRecord
+
+NAMES = {
+    "base_fingerprint": "base model",
+    "codec_id": "codec",
+    "sample_rate_hz": "sampling rate",
+    "decode_steps": "number of decoding steps",
+    "decode_guidance": "guidance of decoding",
+    "device": "device",
+    "dtype": "precision",
+}
+HASH_CHARS = 12  # that are shown
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """Whether codes and sound came out the same bit for bit, None where the receipt is of a release that noted neither.
+
+    `differences` are sentences on what the two songs were made with, or came out as, that is not the same.
+    """
+
+    is_same: bool | None
+    differences: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        if self.is_same:
+            return "The same song, bit for bit."
+        verdict = "Not the same song." if self.is_same is False else "The receipt does not tell whether it is the same."
+        return " ".join([verdict, *self.differences])
+
+
+def compare(then: Receipt, now: Receipt) -> ReplayResult:
+    """Compare a song that was made again with its first receipt."""
+    pairs = {"codes": (then.codes_sha256, now.codes_sha256), "sound": (then.sound_sha256, now.sound_sha256)}
+    if not all(before for before, _ in pairs.values()):
+        return ReplayResult(None if then.frames == now.frames else False, tuple(differences(then, now)))
+    changed = [f"The {name} came out different." for name, (before, after) in pairs.items() if before != after]
+    return ReplayResult(not changed, (*differences(then, now), *changed))
+
+
+def differences(then: Receipt, now: Receipt) -> Iterator[str]:
+    """Yield a sentence on each thing that two songs were not alike made with."""
+    for field, name in NAMES.items():
+        yield from _difference(name, getattr(then, field), getattr(now, field))
+    yield from _difference(
+        "seed of decoding", *(decode_settings(one).noise_seed(one.request.seed) for one in (then, now))
+    )
+    if [facts(style) for style in then.styles] != [facts(style) for style in now.styles]:
+        yield f"The styles are {_styles(now)} instead of {_styles(then)}."
+    for package in sorted(then.versions.keys() | now.versions.keys()):
+        yield from _difference(package, then.versions.get(package, "none"), now.versions.get(package, "none"))
+
+
+def facts(style: StyleRecord) -> tuple[object, ...]:
+    """Return what a style does to a song."""
+    return style.sha256, style.strength, style.attention_strength, style.mlp_strength, style.trigger_word
+
+
+def decode_settings(receipt: Receipt) -> DecodeSettings:
+    """Return how a song was decoded. Raises InvalidInputError for values that are not allowed."""
+    return DecodeSettings(receipt.decode_steps, receipt.decode_guidance, receipt.decode_seed)
+
+
+def _difference(name: str, before: object, after: object) -> Iterator[str]:
+    if before != after:
+        yield f"The {name} is {after} instead of {before}."
+
+
+def _styles(receipt: Receipt) -> str:
+    named = [f"{style.id} ({style.sha256[:HASH_CHARS]}) × {style.strength:g}" for style in receipt.styles]
+    return " + ".join(named) or "none"

@@ -1,0 +1,83 @@
+"""What can be done with the finished song that is shown: download it, make it again, decode it anew."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import gradio as gr
+
+from heartmula_studio.errors import NotFoundError
+from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
+from heartmula_studio.store.records import Generation
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.files import served_file
+from heartmula_studio.ui.page_context import PageContext, user_errors
+from heartmula_studio.ui.quiet import QUIET
+
+FORMATS = ("wav", "flac", "mp3")
+
+
+@dataclass(frozen=True)
+class SongActions:
+    """`downloads` hold the song in each of `FORMATS`; `again` puts its settings back into the form."""
+
+    downloads: list[gr.DownloadButton]
+    again: gr.Button
+
+
+def build_song_actions(context: PageContext) -> SongActions:
+    """Build the actions, all but what `again` does."""
+    with gr.Row():
+        downloads = [gr.DownloadButton(f"Download {format.upper()}", size="sm", min_width=130) for format in FORMATS]
+        again = gr.Button("Continue with the same seed", size="sm")
+    build_sound(context)
+    return SongActions(downloads, again)
+
+
+def build_sound(context: PageContext) -> None:
+    """Build what turns the song's codes into sound anew."""
+    steps, guidance = DECODE["decode_steps"], DECODE["decode_guidance"]
+    with gr.Accordion("Decode it anew, from the same codes", open=False):
+        with gr.Row():
+            num_steps = gr.Slider(
+                steps.minimum, steps.maximum, steps.default, step=1, label="Decoding steps", info=steps.help
+            )
+            strength = gr.Slider(
+                guidance.minimum, guidance.maximum, guidance.default, step=0.05, label="Decoding guidance",
+                info=guidance.help,
+            )  # fmt: skip
+        start = gr.Button("Decode anew", size="sm")
+    decoded = start.click(
+        partial(decode, context.studio), [context.song_id, num_steps, strength], context.song_id, **QUIET
+    )
+    context.refresh_after(decoded)
+
+
+def decode(studio: Studio, id: str, steps: int, guidance: float) -> str:
+    """Queue a song's sound anew, and return the new song's id."""
+    with user_errors():
+        return studio.songs.decode(id, DecodeSettings(int(steps), float(guidance))).id
+
+
+def replay(studio: Studio, id: str) -> str:
+    """Queue a song by the receipt of one that is there, and return the new song's id."""
+    with user_errors():
+        return studio.songs.replay(studio.songs.receipt(id), studio.songs.get(id).format).id
+
+
+def find_song(studio: Studio, id: str) -> Generation | None:
+    """Return a song that a browser remembers, or None when it was deleted."""
+    if not id:
+        return None
+    try:
+        return studio.songs.get(id)
+    except NotFoundError:
+        return None
+
+
+def song_files(studio: Studio, id: str) -> list:
+    """Return the finished song in every format, for the buttons."""
+    song = find_song(studio, id)
+    if song is None or song.status != "completed":
+        return [None] * len(FORMATS)
+    with user_errors():
+        return [served_file(studio.songs.path(id, format))["path"] for format in FORMATS]

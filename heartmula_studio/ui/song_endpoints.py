@@ -1,0 +1,126 @@
+"""Songs for `gradio_client`."""
+
+import asyncio
+from typing import Any, Literal
+
+import gradio as gr
+from pydantic_core import to_jsonable_python
+
+from heartmula_studio.generate.decode_settings import DecodeSettings
+from heartmula_studio.generate.receipt import Receipt
+from heartmula_studio.generate.request import SONG, SongRequest
+from heartmula_studio.services.answers import answer
+from heartmula_studio.store.records import UNDER_WAY, Generation, SongFormat
+from heartmula_studio.studio import Studio
+from heartmula_studio.ui.checkpoint_endpoints import mix_of
+from heartmula_studio.ui.endpoint_calls import call, in_thread
+from heartmula_studio.ui.files import served_file
+from heartmula_studio.ui.page_context import user_errors
+
+POLL_SEC = 0.5
+
+
+def _request(*values: Any) -> SongRequest:
+    """Return a song's settings, given in the order of their definition."""
+    with user_errors(str):
+        return SongRequest.of(dict(zip(SONG, values, strict=True)))
+
+
+class SongEndpoints:
+    """One method an endpoint; its signature and docstring are what a client sees."""
+
+    def __init__(self, studio: Studio):
+        self._songs = studio.songs
+
+    async def generate(
+        self,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = SongRequest.duration_sec,
+        seed: int | None = None,
+        temperature: float = SongRequest.temperature,
+        topk: int = SongRequest.topk,
+        cfg_scale: float = SongRequest.cfg_scale,
+        format: Literal["wav", "flac", "mp3"] = "wav",
+        style: str = "active",
+        strength: float | None = None,
+        styles: dict | None = None,
+    ) -> tuple[gr.FileData, dict]:
+        """Make a song and wait for it: the audio file and its receipt, with whether it is audible.
+
+        `style` is "active", "base", or the id of a checkpoint, which may have a `strength`. `styles` are several
+        instead, for this song only, as in `activate_mix`.
+        """
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        wanted = format, style, strength, mix_of(styles or {})
+        return await self._made(await in_thread(self._songs.generate, request, *wanted))
+
+    async def compare(
+        self,
+        checkpoint_id: str,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = SongRequest.duration_sec,
+        seed: int | None = None,
+        temperature: float = SongRequest.temperature,
+        topk: int = SongRequest.topk,
+        cfg_scale: float = SongRequest.cfg_scale,
+        format: Literal["wav", "flac", "mp3"] = "wav",
+        strength: float | None = None,
+    ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
+        """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        base, styled = await in_thread(self._songs.compare, checkpoint_id, request, format, strength)
+        return *await self._made(base), *await self._made(styled)
+
+    async def replay(
+        self, song_id: str = "", receipt: dict | None = None, format: SongFormat = "wav"
+    ) -> tuple[gr.FileData, dict]:
+        """Make a song again, and wait: the audio file, and whether it is the same bit for bit, with what differs.
+
+        It is the song of `song_id`, or that of a `receipt`, the JSON that was beside one.
+        """
+        given = await in_thread(Receipt.from_dict if receipt else self._songs.receipt, receipt or song_id)
+        song = await self._finished(await in_thread(self._songs.replay, given, format))
+        path = await in_thread(self._songs.path, song.id)
+        return await in_thread(served_file, path), to_jsonable_python(answer(song))["replay"]
+
+    async def decode_song(
+        self,
+        song_id: str,
+        decode_steps: int = DecodeSettings.decode_steps,
+        decode_guidance: float = DecodeSettings.decode_guidance,
+        decode_seed: int | None = None,
+        format: SongFormat = "wav",
+    ) -> tuple[gr.FileData, dict]:
+        """Turn a song's codes into sound anew, without the language model, and wait: audio file and receipt."""
+        with user_errors(str):
+            settings = DecodeSettings(decode_steps, decode_guidance, decode_seed)
+        return await self._made(await in_thread(self._songs.decode, song_id, settings, format))
+
+    async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:
+        """Wait for a song, and return its file and receipt."""
+        song = await self._finished(song)
+        path = await in_thread(self._songs.path, song.id)
+        return await in_thread(served_file, path), (song.receipt or {}) | {"audible": song.audible}
+
+    async def _finished(self, song: Generation) -> Generation:
+        """Wait for a song. Raises gr.Error where it fails."""
+        while song.status in UNDER_WAY:
+            await asyncio.sleep(POLL_SEC)
+            song = await in_thread(self._songs.get, song.id)
+        if song.error:
+            raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
+        return song
+
+    async def list_songs(self) -> list[dict]:
+        """All songs asked for, oldest first."""
+        return await call(self._songs.list)
+
+    async def cancel_song(self, song_id: str) -> dict:
+        """Stop making a song."""
+        return await call(self._songs.cancel, song_id)
+
+    async def delete_song(self, song_id: str) -> None:
+        """Delete a song that is not being made."""
+        await call(self._songs.delete, song_id)
