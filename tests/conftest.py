@@ -187,11 +187,8 @@ def golden_heartcodec():
 @pytest.fixture(scope="module")
 def short_windows() -> Iterator[None]:
     """Decode in windows of 6 s instead of 30: however short a song is, a whole window of it takes seconds."""
-    from heartmula_studio.codec import codec, joining
+    from heartmula_studio.codec import joining
 
-    hop_frames = 20
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joining, "HOP_FRAMES", hop_frames)
-        for module in (joining, codec):
-            patch.setattr(module, "WINDOW_FRAMES", hop_frames + joining.OVERLAP_FRAMES)
+        patch.setattr(joining, "WINDOW_FRAMES", 72)
         yield

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.frames import LATENTS_PER_FRAME
+from heartmula_studio.arch.frames import LATENTS_PER_FRAME, WINDOW_FRAMES
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.velocity_network import VelocityEstimator
 
@@ -32,6 +32,7 @@ class FlowMatchingConfig:
     in_channels: int = 1024
     out_channels: int = 256
     norm_type: str = NORM_TYPE
+    window_frames: tuple[int, ...] = (WINDOW_FRAMES,)  # ours: the lengths of windows that it was trained on
 
     def __post_init__(self) -> None:
         """Raises ValueError for sizes that do not fit together."""

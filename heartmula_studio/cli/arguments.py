@@ -141,6 +141,9 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["temperature"], "--temperature")
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
+    parser.add_argument(
+        "--stream", action="store_true", help="write the sound to standard output as WAV while it is made, for a player"
+    )
     add_model_options(parser)
 
 

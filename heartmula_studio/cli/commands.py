@@ -1,6 +1,7 @@
 """The commands: each reads its arguments, calls the pipeline, prints what came of it and returns an exit code."""
 
 import shutil
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.presets import with_preset
-from heartmula_studio.cli.progress import make_song, progress_bar, training_progress
+from heartmula_studio.cli.progress import make_song, play_to_stdout, progress_bar, training_progress
 from heartmula_studio.cli.replay import detokenize, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
@@ -126,10 +127,12 @@ def generate(arguments: Namespace) -> int:
     engine = Engine.load(runtime.base_name, str(runtime.device))
     if styles:
         engine.activate_mix(styles)
-    song = make_song(engine, request, arguments.out)
-    print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {request.seed}")
+    listener = play_to_stdout(engine.codec.sample_rate_hz) if arguments.stream else None
+    song = make_song(engine, request, arguments.out, listener=listener)
+    said = sys.stderr if arguments.stream else sys.stdout
+    print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {request.seed}", file=said)
     if not song.is_audible:
-        print(UNHEARD)
+        print(UNHEARD, file=said)
     return 0
 
 

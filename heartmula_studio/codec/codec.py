@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.ending import EndingMeter
 from heartmula_studio.codec.identity import codebook_id
-from heartmula_studio.codec.joining import OVERLAP_FRAMES, code_windows, crossfade, cut, num_windows
+from heartmula_studio.codec.joining import FrameBuffer, code_windows, crossfade, cut, num_windows
 from heartmula_studio.codec.resample import regroup, without_first
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.codec.track_version import TrackVersion, VersionCodes
@@ -51,6 +52,11 @@ class Codec:
     @property
     def device(self) -> torch.device:
         return next(self.heartcodec.parameters()).device
+
+    @property
+    def is_heard_soon(self) -> bool:
+        """Whether it was trained on short windows, so that a song may begin with these (see `window_lengths`)."""
+        return min(self.heartcodec.config.flow.window_frames) < WINDOW_FRAMES
 
     def encode_file(
         self,
@@ -127,19 +133,37 @@ class Codec:
         num_steps: int = 10,
         guidance: float = 1.25,
         noise: Noise | None = None,
+        is_growing: bool = False,
     ) -> Iterator[Tensor]:
         """Codes [K, T] → finished stretches of waveform [2, n] in order, on the CPU, T · 80 ms in all.
 
-        `noise` replaces the normal noise drawn from `seed`. Raises InvalidInputError for codes of another codec and,
-        while iterating, CancelledError.
+        `noise` replaces the normal noise drawn from `seed`; `is_growing` as `window_lengths`. Raises InvalidInputError
+        for codes of another codec and, while iterating, CancelledError.
         """
-        self._check_codes(codes)
-        draw = noise or seeded_noise(seed)
-        windows = self._decode_windows(codes, draw, progress, cancelled, num_steps, guidance)
-        samples_per_frame = self.heartcodec.config.samples_per_frame
-        return cut(crossfade(windows, OVERLAP_FRAMES * samples_per_frame), codes.shape[1] * samples_per_frame)
+        self.check_codes(codes)
+        total = num_windows(codes.shape[1], is_growing)
+        steps = FlowSteps(num_steps, guidance, noise or seeded_noise(seed))
+        report = progress and (lambda done: progress(done, total))
+        return self.decode_frames([codes], steps, report, cancelled, is_growing)
 
-    def _check_codes(self, codes: Tensor) -> None:
+    def decode_frames(
+        self,
+        pieces: Iterable[Tensor],
+        steps: "FlowSteps",
+        progress: Callable[[int], None] | None = None,
+        cancelled: Cancelled | None = None,
+        is_growing: bool = False,
+    ) -> Iterator[Tensor]:
+        """As `decode`, of codes [K, n] that come piece by piece: none is asked for before it is needed.
+
+        However they are cut, the samples are the same. `progress` is told how many windows are done.
+        """
+        frames, samples_per_frame = FrameBuffer(pieces), self.heartcodec.config.samples_per_frame
+        windows = self._decode_windows(frames, steps, progress, cancelled, is_growing)
+        return cut(crossfade(windows), lambda: frames.num_frames * samples_per_frame)
+
+    def check_codes(self, codes: Tensor) -> None:
+        """Raise InvalidInputError unless codes [K, T] are of this codec."""
         config = self.heartcodec.config.flow
         assert codes.ndim == 2, codes.shape
         if codes.shape[0] != config.num_quantizers or codes.shape[1] == 0:
@@ -156,41 +180,41 @@ class Codec:
 
     def _decode_windows(
         self,
-        codes: Tensor,
-        draw: Noise,
-        progress: Progress | None,
+        frames: FrameBuffer,
+        steps: "FlowSteps",
+        progress: Callable[[int], None] | None,
         cancelled: Cancelled | None,
-        num_steps: int,
-        guidance: float,
-    ) -> Iterator[Tensor]:
-        """Yield each window's waveform [2, n]; every window continues the latents of the one before."""
-        total = num_windows(codes.shape[1])
-        channels = self.heartcodec.config.flow.out_channels
+        is_growing: bool,
+    ) -> Iterator[tuple[Tensor, int]]:
+        """Yield each window's waveform [2, n], and how many samples the next one overlaps it, whose latents go on."""
         context = None
-        for done, window in enumerate(code_windows(codes.long()), start=1):
-            noise = draw((1, WINDOW_FRAMES * LATENTS_PER_FRAME, channels))
-            latents, waveform = self._decode_window(window, noise, context, cancelled, num_steps, guidance)
-            context = latents[:, -OVERLAP_FRAMES * LATENTS_PER_FRAME :]
+        for done, window in enumerate(code_windows(frames, is_growing), start=1):
+            latents, waveform = self._decode_window(window.codes.long(), steps, context, cancelled)
+            context = latents[:, -window.overlap_frames * LATENTS_PER_FRAME :]
             if progress is not None:
-                progress(done, total)
-            yield waveform
+                progress(done)
+            yield waveform, window.overlap_frames * self.heartcodec.config.samples_per_frame
 
     @torch.no_grad()
     def _decode_window(
-        self,
-        codes: Tensor,
-        noise: Tensor,
-        context: Tensor | None,
-        cancelled: Cancelled | None,
-        num_steps: int,
-        guidance: float,
+        self, codes: Tensor, steps: "FlowSteps", context: Tensor | None, cancelled: Cancelled | None
     ) -> tuple[Tensor, Tensor]:
-        """Codes [K, 372] → latents [1, 744, C] on the device and waveform [2, n] on the CPU."""
+        """Codes [K, n] → latents [1, 2n, C] on the device and waveform [2, samples] on the CPU."""
         check_cancelled(cancelled)
+        noise = steps.noise((1, codes.shape[1] * LATENTS_PER_FRAME, self.heartcodec.config.flow.out_channels))
         codes, noise = codes[None].to(self.device), noise.to(self.device)
         with full_precision(), stoppable(self.heartcodec, cancelled):
-            latents = self.heartcodec.flow_matching.decode(codes, noise, context, num_steps, guidance)
+            latents = self.heartcodec.flow_matching.decode(codes, noise, context, steps.num_steps, steps.guidance)
             return latents, self.heartcodec.decode_latents(latents)[0].cpu()
+
+
+@dataclass(frozen=True)
+class FlowSteps:
+    """How flow matching goes from noise to latents; `noise` is drawn anew for each window."""
+
+    num_steps: int
+    guidance: float
+    noise: Noise
 
 
 def seeded_noise(seed: int) -> Noise:

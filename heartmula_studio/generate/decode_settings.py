@@ -1,6 +1,6 @@
 """How codes become sound."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -31,6 +31,15 @@ class DecodeSettings(Definition):
             examples=[None],
         ),
     ] = None
+
+    decode_windows: Annotated[
+        Literal["auto", "whole", "growing"],
+        Field(
+            description="whole: 29.76 s each, as the official codec was trained. growing: the first ones are short, so "
+            "that a song is heard soon. auto: growing where the codec was trained on short ones, too.",
+            examples=["auto"],
+        ),
+    ] = "auto"
 
     def noise_seed(self, song_seed: int) -> int:
         """Return the seed of the noise that a song of this seed is decoded from."""

@@ -5,7 +5,7 @@ second waits until the first is done, so that no song is ever made half in one s
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
-from heartmula_studio.dataset.prompt import PromptLayout
+from heartmula_studio.codec.joining import num_windows
+from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
 from heartmula_studio.generate.adaptable_model import AdaptableModel
 from heartmula_studio.generate.decode_settings import DecodeSettings
@@ -31,7 +32,8 @@ from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
-from heartmula_studio.generate.song_writer import GeneratedSong, SongWriter
+from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongWriter
+from heartmula_studio.generate.sounding import decode_pieces, windows_of
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.settings import BUNDLED_BASE
@@ -145,8 +147,9 @@ class Engine:
         self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODING.decode_steps
     ) -> Iterator[Tensor]:
         """Turn codes [K, T] into finished stretches of sound [2, n] in order. Raises as `Codec.decode`."""
+        self.codec.check_codes(codes)
         with self._exclusive(cancelled):
-            yield from self._decode(codes, seed, None, cancelled, DecodeSettings(decode_steps=num_steps))
+            yield from self._decode([codes], seed, None, cancelled, DecodeSettings(decode_steps=num_steps))
 
     @contextmanager
     def codec_in_use(self, cancelled: Cancelled | None = None) -> Iterator[Codec]:
@@ -162,19 +165,22 @@ class Engine:
         cancelled: Cancelled | None = None,
         decode_progress: Progress | None = None,
         decoding: DecodeSettings = DECODING,
+        listener: Listener | None = None,
     ) -> GeneratedSong:
         """Write the song (WAV, FLAC or MP3, by suffix), and beside it its receipt and its codes.
 
         Those of `song.mp3` are `song.mp3.json`, which is in the file's tags, too, and `song.mp3.codes.safetensors`.
-        `progress` counts frames as in `generate`, `decode_progress` the stretches then turned into sound.
+        Codes become sound as they come: `listener` hears each stretch [2, n] as soon as it is there, unless language
+        model and codec take turns on the device. `progress` counts frames as in `generate`, `decode_progress` the
+        windows that are done and those that the frames so far fill.
         Raises as `generate`, and InvalidInputError for another suffix; no file is left behind then.
         """
-        writer = SongWriter(Path(out_path), self.codec.sample_rate_hz)
+        writer, taken = SongWriter(Path(out_path), self.codec.sample_rate_hz), list[Tensor]()
         with self._exclusive(cancelled):
-            [codes] = self._generate([request], progress, cancelled)
-            sound = self._decode(codes, request.seed, decode_progress, cancelled, decoding)
-            kept = SongCodes.of(codes, self.codec.codec_id, request.seed)
-            return writer.write(sound, kept, self._receipt(request, codes.shape[1], decoding))
+            pieces = self._pieces(request, taken, progress, cancelled)
+            report = decode_progress and (lambda done: decode_progress(done, self._num_windows(taken, decoding)))
+            sound = self._decode(pieces, request.seed, report, cancelled, decoding)
+            return writer.write(sound, lambda: self._made(request, torch.cat(taken, dim=1), decoding), listener)
 
     @contextmanager
     def _exclusive(self, cancelled: Cancelled | None = None) -> Iterator[None]:
@@ -190,29 +196,44 @@ class Engine:
     def _generate(
         self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None
     ) -> list[Tensor]:
+        prompts, version = self._prompts(requests), self._adaptable.version
+        return self._generator.generate(prompts, requests, progress, cancelled, version)
+
+    def _pieces(
+        self, request: SongRequest, taken: list[Tensor], progress: Progress | None, cancelled: Cancelled | None
+    ) -> Iterator[Tensor]:
+        """Yield a song's codes [K, 1] as they come, and note them in `taken`."""
+        prompts, version = self._prompts([request]), self._adaptable.version
+        for [frame] in self._generator.frames(prompts, [request], progress, cancelled, version):
+            assert frame is not None, "the only song goes on"
+            taken.append(frame[:, None])
+            yield taken[-1]
+
+    def _prompts(self, requests: Sequence[SongRequest]) -> list[Prompt]:
         self._adaptable.require_base()
         words = [active.style.trigger_word for active in self._adaptable.active]
         layout = self._layout.with_trigger_words(*words)
-        prompts = [layout.build(request.tags, request.lyrics) for request in requests]
-        return self._generator.generate(prompts, requests, progress, cancelled, self._adaptable.version)
+        return [layout.build(request.tags, request.lyrics) for request in requests]
 
     def _decode(
         self,
-        codes: Tensor,
+        pieces: Iterable[Tensor],
         seed: int,
-        progress: Progress | None,
+        progress: Callable[[int], None] | None,
         cancelled: Cancelled | None,
         settings: DecodeSettings,
     ) -> Iterator[Tensor]:
+        if self._offloader.offloads:
+            pieces = list(pieces)
         with self._offloader.codec_on_device():
-            yield from self.codec.decode(
-                codes,
-                settings.noise_seed(seed),
-                progress,
-                cancelled,
-                settings.decode_steps,
-                settings.decode_guidance,
-            )
+            yield from decode_pieces(self.codec, pieces, settings, seed, progress, cancelled)
+
+    def _num_windows(self, taken: Sequence[Tensor], settings: DecodeSettings) -> int:
+        return num_windows(len(taken), windows_of(settings, self.codec) == "growing")
+
+    def _made(self, request: SongRequest, codes: Tensor, decoding: DecodeSettings) -> tuple[SongCodes, Receipt]:
+        kept = SongCodes.of(codes, self.codec.codec_id, request.seed)
+        return kept, self._receipt(request, codes.shape[1], decoding)
 
     def _receipt(self, request: SongRequest, num_frames: int, decoding: DecodeSettings) -> Receipt:
         styles = tuple(_style_record(active) for active in self._adaptable.active)
@@ -229,6 +250,7 @@ class Engine:
             decode_steps=decoding.decode_steps,
             decode_guidance=decoding.decode_guidance,
             decode_seed=decoding.decode_seed,
+            decode_windows=windows_of(decoding, self.codec),
             device=self.device.type,
             dtype=str(self.model.dtype).removeprefix("torch."),
             versions=package_versions(),

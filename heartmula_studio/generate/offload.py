@@ -22,13 +22,13 @@ class ModelOffloader:
     """
 
     def __init__(self, model: nn.Module, codec: nn.Module, offloads: bool, before_swap: Callable[[], None]):
-        self._model, self._codec, self._offloads, self._before_swap = model, codec, offloads, before_swap
+        self._model, self._codec, self.offloads, self._before_swap = model, codec, offloads, before_swap
         self._device = next(model.parameters()).device
 
     @contextmanager
     def codec_on_device(self) -> Iterator[None]:
         """Have the codec on the device; afterwards the language model is there again."""
-        if not self._offloads:
+        if not self.offloads:
             yield
             return
         self._before_swap()

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -43,7 +44,8 @@ class Receipt:
 
     `styles` are all that were active, none for the base model alone; `style` is the first one.
     `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
-    of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None. `codes_sha256` and
+    of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None, in `decode_windows`,
+    which are whole or growing. `codes_sha256` and
     `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples (see `SoundDigest`); songs of earlier
     releases have none.
     """
@@ -64,6 +66,7 @@ class Receipt:
     created_at: str
     styles: tuple[StyleRecord, ...] = ()
     decode_seed: int | None = None
+    decode_windows: Literal["whole", "growing"] = "whole"
     codes_sha256: str = ""
     sound_sha256: str = ""
     schema: int = SCHEMA

@@ -12,6 +12,7 @@ NAMES = {
     "sample_rate_hz": "sampling rate",
     "decode_steps": "number of decoding steps",
     "decode_guidance": "guidance of decoding",
+    "decode_windows": "kind of decoding windows",
     "device": "device",
     "dtype": "precision",
 }
@@ -65,7 +66,7 @@ def facts(style: StyleRecord) -> tuple[object, ...]:
 
 def decode_settings(receipt: Receipt) -> DecodeSettings:
     """Return how a song was decoded. Raises InvalidInputError for values that are not allowed."""
-    return DecodeSettings(receipt.decode_steps, receipt.decode_guidance, receipt.decode_seed)
+    return DecodeSettings(receipt.decode_steps, receipt.decode_guidance, receipt.decode_seed, receipt.decode_windows)
 
 
 def _difference(name: str, before: object, after: object) -> Iterator[str]:

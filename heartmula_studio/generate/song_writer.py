@@ -1,7 +1,7 @@
 """A song on disk: the audio file, its receipt and its codes, all of them or none."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from heartmula_studio.generate.song_codes import SongCodes
 
 MADE_WITH = "Made with HeartMuLa Training Studio"
 RECEIPT_TAG = "heartmula_receipt"
+Listener = Callable[[Tensor], None]
+"""Hears a song while it is made: finished stretches [2, n] in order."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,16 @@ class SongWriter:
         """Raises InvalidInputError for a suffix that cannot be written."""
         self._audio = AudioWriter(out_path, sample_rate_hz)
 
-    def write(self, sound: Iterable[Tensor], codes: SongCodes, receipt: Receipt) -> GeneratedSong:
+    def write(
+        self,
+        sound: Iterable[Tensor],
+        made: Callable[[], tuple[SongCodes, Receipt]],
+        listener: Listener | None = None,
+    ) -> GeneratedSong:
         """Write finished stretches [2, n], the receipt into the file's tags and as JSON beside it, and the codes.
 
-        The receipt gets the hashes of both. Nothing is left where `sound` raises, or the disk refuses.
+        `made` is asked for codes and receipt when all is decoded; the receipt gets the hashes of codes and sound.
+        `listener` hears each stretch as soon as it is there. Nothing is left where `sound` raises, or the disk refuses.
         """
         path, level, digest = self._audio.path, LevelMeter(), SoundDigest()
         # Left in reverse order: the audio appears first, so that receipt and codes never stand alone.
@@ -60,11 +68,14 @@ class SongWriter:
             replaced_file(receipt_path(path)) as receipt_file,
             self._audio,
         ):
-            codes.save(codes_file)
             for stretch in sound:
                 level.add(stretch)
                 digest.add(stretch)
                 self._audio.write(stretch)
+                if listener:
+                    listener(stretch)
+            codes, receipt = made()
+            codes.save(codes_file)
             receipt = replace(receipt, codes_sha256=codes.sha256, sound_sha256=digest.sha256)
             self._audio.tags = {"comment": MADE_WITH, RECEIPT_TAG: receipt.to_json()}
             receipt_file.write_text(receipt.to_json() + "\n", encoding="utf-8")

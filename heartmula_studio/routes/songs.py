@@ -3,14 +3,16 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
-from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.requests import NewSong, Redecoding, Replaying
 from heartmula_studio.services.answers import SongAnswer
+from heartmula_studio.services.songs.live import STREAM_HEADERS
 from heartmula_studio.store.records import SongFormat
 
 router = APIRouter(prefix="/generate", tags=["songs to make"])
@@ -53,6 +55,17 @@ def get_song(id: Id, studio: StudioDep, format: Format = None) -> FileResponse:
     """The song, in any of the formats; byte ranges are served."""
     path = studio.songs.path(id, format)
     return audio_answer(path, path.name)
+
+
+@router.get(
+    "/{id}/stream",
+    response_class=StreamingResponse,
+    responses={**documented_beside_files(404, 409), 200: {"content": {"audio/wav": {}}}},
+)
+async def stream_song(id: Id, studio: StudioDep) -> StreamingResponse:
+    """The song as WAV from its beginning, while it is made; sample by sample what the finished file then holds."""
+    chunks = await run_in_threadpool(studio.songs.stream, id)
+    return StreamingResponse(chunks, media_type="audio/wav", headers=STREAM_HEADERS)
 
 
 @router.post("/{id}/decode", status_code=202, responses=documented(404, 409))

@@ -15,7 +15,9 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
+from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import build_song_actions, find_song, song_files
 from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
@@ -45,9 +47,10 @@ class SongForm:
 
 @dataclass(frozen=True)
 class Result:
-    """The components that show a song."""
+    """The components that show a song; `live` plays it while it is made."""
 
     status: gr.HTML
+    live: gr.HTML
     cancel: gr.Button
     song: gr.Column
     audio: gr.Audio
@@ -78,7 +81,7 @@ def build_create(context: PageContext) -> None:
     )  # fmt: skip
     context.refresh_after(queued)
     watching = gr.on(
-        fn=partial(watch_song, studio), inputs=[context.song_id], outputs=result.outputs,
+        fn=partial(watch_song, studio, context.players), inputs=[context.song_id], outputs=result.outputs,
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
     )  # fmt: skip
     watching.then(lambda id: song_files(studio, id), context.song_id, actions.downloads, **QUIET)
@@ -117,12 +120,13 @@ def build_form() -> SongForm:
 
 def build_result() -> Result:
     status = gr.HTML(song_status(None))
+    live = gr.HTML(None, html_template="", js_on_load=read_script("live.js"), apply_default_css=False)
     cancel = gr.Button("Cancel", variant="stop", visible=False)
     with gr.Column(visible=False) as song:
         audio = gr.Audio(label="Song", interactive=False)
         with gr.Accordion("Receipt: how it was made", open=False):
             receipt = gr.JSON(show_label=False, max_height=400)
-    return Result(status, cancel, song, audio, receipt)
+    return Result(status, live, cancel, song, audio, receipt)
 
 
 def queue_song(studio: Studio, values: Sequence) -> str:
@@ -152,24 +156,26 @@ def parsed_seed(text: str) -> int | None:
         raise InvalidInputError(f"The seed is {text!r}.", "Give a whole number, or leave it empty.") from error
 
 
-async def watch_song(studio: Studio, id: str) -> AsyncIterator[tuple]:
+async def watch_song(studio: Studio, players: Players, id: str) -> AsyncIterator[tuple]:
     """Yield the outputs of `Result` whenever a song has changed, until it ends."""
     last = None
     while (song := await to_thread.run_sync(find_song, studio, id)) is not None:
         if song != last:
-            yield result_values(studio, song)
+            yield result_values(studio, players, song)
         if song.status not in UNDER_WAY:
             return
         last = song
         await anyio.sleep(POLL_SEC)
-    yield song_status(None), gr.update(visible=False), gr.update(visible=False), None, None
+    yield song_status(None), None, gr.update(visible=False), gr.update(visible=False), None, None
 
 
-def result_values(studio: Studio, song: Generation) -> tuple:
+def result_values(studio: Studio, players: Players, song: Generation) -> tuple:
     """Return the values of `Result.outputs`."""
     under_way, is_done = song.status in UNDER_WAY, song.status == "completed"
     audio = served_file(studio.songs.path(song.id))["path"] if is_done else None
-    return song_status(song), gr.update(visible=under_way), gr.update(visible=is_done), audio, song.receipt
+    live = {"id": song.id, "url": players.live_url(song.id), "is_made": not under_way}
+    shown = gr.update(visible=under_way), gr.update(visible=is_done)
+    return song_status(song), live, *shown, audio, song.receipt
 
 
 def cancel(studio: Studio, id: str) -> None:

@@ -1,6 +1,5 @@
 """The ladder of the selected job: its rungs as they come, their songs side by side, and blind tests."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import gradio as gr
@@ -16,9 +15,9 @@ from heartmula_studio.ui.ladder_view import audition_value, ladder_text, ladder_
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.training import start_field
 
-SCRIPT = Path(__file__).with_name("ladder.js").read_text(encoding="utf-8")
 Value = dict[str, Any]
 
 
@@ -38,7 +37,7 @@ class Pressed(Definition):
 
 def build_ladder() -> gr.HTML:
     """Build the component; it draws what `ladder_text` makes of `read_ladder`, and nothing before."""
-    return gr.HTML("", html_template="", js_on_load=SCRIPT, apply_default_css=False)
+    return gr.HTML("", html_template="", js_on_load=read_script("ladder.js"), apply_default_css=False)
 
 
 def connect_ladder(context: PageContext, ladder: gr.HTML) -> None:

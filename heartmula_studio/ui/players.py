@@ -7,23 +7,25 @@ that somebody who may has asked. Other files of the data folder have no address.
 import hashlib
 import hmac
 import secrets
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import FastAPI
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, StreamingResponse
 
 from heartmula_studio.errors import NotFoundError
+from heartmula_studio.services.songs.live import STREAM_HEADERS
 
-ROUTE, BLIND = "/players", "blind"
+ROUTE, BLIND, LIVE = "/players", "blind", "live"
 
 
 class Players:
     """Signed addresses of audio files, valid as long as this server runs."""
 
-    def __init__(self, root: Path):
-        """`root`: the folder that all songs are in."""
-        self._root = root.resolve()
+    def __init__(self, root: Path, stream: Callable[[str], AsyncIterator[bytes]]):
+        """`root`: the folder that all songs are in; `stream` as `SongService.stream`."""
+        self._root, self._stream = root.resolve(), stream
         self._key = secrets.token_bytes(32)
         self._blind: dict[str, str] = {}
 
@@ -38,7 +40,12 @@ class Players:
         self._blind[token] = path.resolve().relative_to(self._root).as_posix()
         return f"{ROUTE.removeprefix('/')}/{BLIND}/{token}"
 
+    def live_url(self, song_id: str) -> str:
+        """An address for the sound of a song while it is made."""
+        return f"{ROUTE.removeprefix('/')}/{LIVE}/{self._signature(f'{LIVE}/{song_id}')}/{quote(song_id)}"
+
     def add_route(self, app: FastAPI) -> None:
+        app.add_api_route(f"{ROUTE}/{LIVE}/{{signature}}/{{song_id}}", self.stream, include_in_schema=False)
         app.add_api_route(f"{ROUTE}/{{signature}}/{{name:path}}", self.serve, include_in_schema=False)
 
     def serve(self, signature: str, name: str) -> FileResponse:
@@ -50,6 +57,12 @@ class Players:
         if not hmac.compare_digest(signature.encode(), self._signature(name).encode()) or not path.is_file():
             raise NotFoundError("There is no such song.", "Open the page again.")
         return FileResponse(path, headers={"Cache-Control": "private"})
+
+    def stream(self, signature: str, song_id: str) -> StreamingResponse:
+        """A song from its beginning, as it is made. Raises NotFoundError, ConflictError."""
+        if not hmac.compare_digest(signature.encode(), self._signature(f"{LIVE}/{song_id}").encode()):
+            raise NotFoundError("There is no such song.", "Open the page again.")
+        return StreamingResponse(self._stream(song_id), media_type="audio/wav", headers=STREAM_HEADERS)
 
     def _signature(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()

@@ -1,6 +1,7 @@
 """Songs for `gradio_client`."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import gradio as gr
@@ -112,6 +113,19 @@ class SongEndpoints:
         if song.error:
             raise gr.Error(f"{song.error.message} {song.error.hint}".strip(), title=song.error.code)
         return song
+
+    async def watch_song(self, song_id: str) -> AsyncIterator[dict]:
+        """Yield the song, with its progress, whenever it has changed, until it ends.
+
+        GET /generate/{id}/stream plays it meanwhile.
+        """
+        last: Generation | None = None
+        while last is None or last.status in UNDER_WAY:
+            song = await in_thread(self._songs.get, song_id)
+            if song != last:
+                yield to_jsonable_python(answer(song))
+            last = song
+            await asyncio.sleep(POLL_SEC)
 
     async def list_songs(self) -> list[dict]:
         """All songs asked for, oldest first."""

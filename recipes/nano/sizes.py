@@ -41,6 +41,7 @@ FLOW = FlowMatchingConfig(
     num_layers_2=1,
     in_channels=2 * 256 + FEATURE_DIM,
     out_channels=256,
+    window_frames=(64, 128, 372),
 )
 
 CODEC = HeartCodecConfig(FLOW, SCALAR)

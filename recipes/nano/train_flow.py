@@ -21,9 +21,10 @@ from recipes.nano.base_folder import load_tokenizer
 from recipes.nano.flow_pairs import PairPool
 from recipes.nano.flow_start import LAST_TIME, start_as_gaussian
 from recipes.nano.latent_gaussian import LatentGaussian, best_velocity, negative_log_likelihood
+from recipes.nano.sizes import FLOW
 from recipes.nano.training import join_processes, run_training, training_device
 
-CROP_FRAMES = (64, 128, 372)
+CROP_FRAMES = FLOW.window_frames
 CONDITION_DROPOUT = 0.1
 CONTEXT_SHARE = 0.5
 MEASURED_FRAMES = 16_000

@@ -3,39 +3,66 @@
 import pytest
 import torch
 
-from heartmula_studio.codec.joining import code_windows, crossfade, cut, num_windows
+from heartmula_studio.codec.joining import FrameBuffer, code_windows, crossfade, cut, num_windows
 
 
 @pytest.mark.parametrize(("frames", "windows"), [(1, 1), (52, 1), (372, 1), (373, 2), (424, 2), (692, 2), (693, 3)])
 def test_number_of_windows(frames, windows):
     assert num_windows(frames) == windows
-    assert len(list(code_windows(torch.zeros(8, frames)))) == windows
+    assert len(windows_of(frames)) == windows
+
+
+@pytest.mark.parametrize(("frames", "windows"), [(1, 1), (32, 1), (33, 2), (88, 2), (89, 3), (200, 3), (5000, 19)])
+def test_number_of_growing_windows(frames, windows):
+    assert num_windows(frames, is_growing=True) == windows
+    assert len(windows_of(frames, is_growing=True)) == windows
 
 
 def test_windows_overlap_and_start_over_at_the_songs_end():
-    codes = torch.arange(400)[None]
-    first, second = code_windows(codes)
-    assert first[0].tolist() == list(range(372))
-    assert second[0].tolist() == [i % 400 for i in range(320, 692)]
+    first, second = windows_of(400)
+    assert first == list(range(372))
+    assert second == [i % 400 for i in range(320, 692)]
+
+
+def test_growing_windows_begin_where_the_one_before_hands_over():
+    windows = windows_of(700, is_growing=True)
+    assert [(codes[0], len(codes)) for codes in windows] == [(0, 32), (24, 64), (72, 128), (168, 256), (372, 372)]
 
 
 def test_short_song_fills_its_window_by_repetition():
-    (window,) = code_windows(torch.arange(100)[None])
-    assert window[0].tolist() == [i % 100 for i in range(372)]
+    (window,) = windows_of(100)
+    assert window == [i % 100 for i in range(372)]
+
+
+def test_a_window_waits_for_no_more_than_its_own_frames():
+    taken = []
+    pieces = (taken.append(i) or torch.full((1, 1), i) for i in range(100))
+    windows = code_windows(FrameBuffer(pieces), is_growing=True)
+    assert (next(windows).codes.shape[1], len(taken)) == (32, 32)
+    assert (next(windows).codes.shape[1], len(taken)) == (64, 88)
+    next(windows)
+    with pytest.raises(StopIteration):
+        next(windows)
+
+
+def windows_of(num_frames: int, is_growing: bool = False) -> list[list[int]]:
+    """The frames of each window, by their numbers."""
+    codes = torch.arange(num_frames)[None]
+    return [window.codes[0].tolist() for window in code_windows(FrameBuffer([codes]), is_growing)]
 
 
 def test_equal_overlaps_join_to_the_original():
     whole = torch.rand(2, 1000)
-    joined = torch.cat(list(crossfade([whole[:, :400], whole[:, 300:700], whole[:, 600:]], 100)), dim=1)
-    torch.testing.assert_close(joined, whole)
+    windows = [(whole[:, :400], 100), (whole[:, 300:700], 50), (whole[:, 650:], 100)]
+    torch.testing.assert_close(torch.cat(list(crossfade(windows)), dim=1), whole)
 
 
 def test_fade_is_linear_and_reaches_both_ends():
-    stretches = list(crossfade([torch.zeros(1, 30), torch.ones(1, 30)], 11))
+    stretches = list(crossfade([(torch.zeros(1, 30), 11), (torch.ones(1, 30), 11)]))
     torch.testing.assert_close(torch.cat(stretches, dim=1)[0, 19:30], torch.linspace(0, 1, 11))
 
 
 def test_cut_drops_what_is_beyond():
-    blocks = list(cut(torch.arange(30.0).reshape(1, 30).split(10, dim=1), 12))
+    blocks = list(cut(torch.arange(30.0).reshape(1, 30).split(10, dim=1), lambda: 12))
     assert [block.shape[1] for block in blocks] == [10, 2]
-    assert [block.shape[1] for block in cut([torch.zeros(2, 10)] * 3, 20)] == [10, 10]
+    assert [block.shape[1] for block in cut([torch.zeros(2, 10)] * 3, lambda: 20)] == [10, 10]

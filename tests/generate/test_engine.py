@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from heartmula_studio.arch.device import pick_device
 from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.codec.pcm import pcm_16
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import (
     CancelledError,
@@ -26,11 +27,11 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.receipt import Receipt, codes_path
-from heartmula_studio.generate.redecoding import redecode
 from heartmula_studio.generate.replay import compare, decode_settings
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
+from heartmula_studio.generate.sounding import redecode
 
 REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", duration_sec=1.0, seed=5)
 
@@ -221,6 +222,28 @@ def test_a_song_is_decoded_anew_from_its_codes(engine, tmp_path):
     foreign = replace(codes, codec_id="heartcodec-other")
     with engine.codec_in_use() as codec, pytest.raises(CheckpointMismatchError, match="heartcodec-other"):
         redecode(codec, foreign, song.receipt, DecodeSettings(), tmp_path / "foreign.wav")
+
+
+@pytest.mark.parametrize("windows", ["whole", "growing"])
+def test_a_song_is_heard_while_it_is_made_and_sounds_as_the_finished_one(engine, tmp_path, windows):
+    """Of a song of several windows: the first sound comes before the last frame, and all of it is in the file."""
+    request, done, heard = replace(REQUEST, duration_sec=9.0), [], []
+    song = engine.make_song(
+        request,
+        tmp_path / "song.wav",
+        lambda frames, _: done.append(frames),
+        decoding=DecodeSettings(decode_steps=1, decode_windows=windows),
+        listener=lambda stretch: heard.append((done[-1], pcm_16(stretch))),
+    )
+    assert song.receipt.decode_windows == windows
+    frames_before_sound = heard[0][0]
+    assert frames_before_sound == (32 if windows == "growing" else 72) < song.receipt.frames
+    finished, _ = soundfile.read(song.path, dtype="int16")
+    assert b"".join(sound for _, sound in heard) == finished.astype("<i2").tobytes()
+    with engine.codec_in_use() as codec:
+        codes = SongCodes.load(codes_path(song.path))
+        again = redecode(codec, codes, song.receipt, decode_settings(song.receipt), tmp_path / "again.wav")
+    assert again.receipt.sound_sha256 == song.receipt.sound_sha256
 
 
 def test_damaged_codes_are_told(tmp_path):

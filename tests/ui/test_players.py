@@ -20,7 +20,12 @@ def song(tmp_path):
 
 @pytest.fixture
 def players(tmp_path) -> Players:
-    return Players(tmp_path)
+    return Players(tmp_path, stream)
+
+
+async def stream(song_id: str):
+    for part in ("song ", song_id):
+        yield part.encode()
 
 
 @pytest.fixture
@@ -34,6 +39,16 @@ def test_a_song_and_a_part_of_it(players, client, song):
     assert client.get(players.url(song)).content == SOUND
     part = client.get(players.url(song), headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, SOUND[10:20])
+
+
+def test_a_song_that_is_being_made_streams_to_who_has_its_address(players, client):
+    url = players.live_url("a1")
+    answer = client.get(url)
+    assert (answer.text, answer.headers["Content-Type"], answer.headers["Cache-Control"]) == (
+        "song a1", "audio/wav", "no-store",
+    )  # fmt: skip
+    with pytest.raises(NotFoundError):
+        client.get(url.replace("a1", "b2"))
 
 
 def test_an_address_is_for_one_file(players, song):

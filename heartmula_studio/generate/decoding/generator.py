@@ -3,7 +3,7 @@
 Knows a network and prompts; not files, styles or sound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +47,6 @@ class CodeGenerator:
         """Free the decoder with its KV caches and graphs; the next song gets a new one."""
         self._network = self._decoder = None
 
-    @torch.inference_mode()
     def generate(
         self,
         prompts: Sequence[Prompt],
@@ -56,13 +55,31 @@ class CodeGenerator:
         cancelled: Cancelled | None = None,
         version: WeightsVersion = WeightsVersion(),
     ) -> list[Tensor]:
-        """Generate songs side by side, each int64 [K, T] on the CPU, up to its end frame or `duration_sec`.
+        """Generate songs side by side, each int64 [K, T] on the CPU. Arguments and errors as `frames`."""
+        songs: list[list[Tensor]] = [[] for _ in requests]
+        for frames in self.frames(prompts, requests, progress, cancelled, version):
+            for song, frame in zip(songs, frames, strict=True):
+                if frame is not None:
+                    song.append(frame)
+        return [torch.stack(song, dim=1) for song in songs]
 
+    @torch.inference_mode()
+    def frames(
+        self,
+        prompts: Sequence[Prompt],
+        requests: Sequence[SongRequest],
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        version: WeightsVersion = WeightsVersion(),
+    ) -> Iterator[list[Tensor | None]]:
+        """Generate songs side by side; yield the next frame of each, int64 [K] on the CPU, None of one that has ended.
+
+        A song ends at its end frame or at `duration_sec`.
         version: of the model's weights; where it is not that of the last call, the decoder takes them over again.
         `progress(frames done, frame limit)` is called after every frame of the longest, `cancelled()` before every
         layer of the network, on a GPU before every frame.
         Raises InvalidInputError where a request exceeds the model or two cannot be made side by side, CancelledError,
-        and CheckpointCorruptError where what the model computes is not a number.
+        and CheckpointCorruptError at the end where what the model computed is not a number.
         """
         limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
         require_alike(requests)
@@ -75,16 +92,17 @@ class CodeGenerator:
         asked = None if decoder.uses_cuda_graphs else cancelled
         network.call_before_layers(lambda: check_cancelled(asked))
         decoder.prefill(prompts, requests, num_frames)
-        songs = FrameCollector(limits, self._vocabulary.end_id)
+        songs = OpenSongs(limits, self._vocabulary.end_id)
         for index in range(num_frames):
             check_cancelled(cancelled)
-            if not songs.add(decoder.next_frame()):
+            frames = songs.next_frames(decoder.next_frame())
+            if all(frame is None for frame in frames):
                 break
             if progress:
                 progress(index + 1, num_frames)
+            yield frames
         if not decoder.is_finite():
             raise CheckpointCorruptError("What the model computed for this song is not a number.", DIVERGED_HINT)
-        return songs.codes()
 
     def _take_over(self, version: WeightsVersion) -> None:
         if not version.has_layers_of(self._version):
@@ -103,25 +121,21 @@ class CodeGenerator:
         return self._network, self._decoder
 
 
-class FrameCollector:
-    """The frames of songs that are made side by side, of which some end before the others."""
+class OpenSongs:
+    """Which of the songs that are made side by side go on."""
 
     def __init__(self, limits: Sequence[int], end_id: int):
         self._limits, self._end_id = limits, end_id
-        self._frames: list[list[Tensor]] = [[] for _ in limits]
         self._is_open = [True for _ in limits]
+        self._num_frames = 0
 
-    def add(self, codes: Tensor) -> bool:
-        """Take the next frame of every song, [N, K]; return whether any of them goes on."""
+    def next_frames(self, codes: Tensor) -> list[Tensor | None]:
+        """Take the next frame of every song, [N, K]; return those of the songs that go on, None for the others."""
         for number, frame in enumerate(codes):
-            is_at_limit = len(self._frames[number]) == self._limits[number]
+            is_at_limit = self._num_frames >= self._limits[number]
             self._is_open[number] &= not is_at_limit and not (frame >= self._end_id).any().item()
-            if self._is_open[number]:
-                self._frames[number].append(frame)
-        return any(self._is_open)
-
-    def codes(self) -> list[Tensor]:
-        return [torch.stack(frames, dim=1) for frames in self._frames]
+        self._num_frames += 1
+        return [frame if is_open else None for frame, is_open in zip(codes, self._is_open, strict=True)]
 
 
 def require_alike(requests: Sequence[SongRequest]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.live import live_sound
 from heartmula_studio.store.records import Generation
 from heartmula_studio.store.store import Store
 
@@ -50,7 +51,8 @@ class SongMaker:
         from heartmula_studio.generate.decode_settings import DecodeSettings
         from heartmula_studio.generate.request import SongRequest
 
-        with self._engine_in(song) as engine:
+        folder = self._store.generations.folder(song.id)
+        with self._engine_in(song) as engine, live_sound(folder, engine.codec.sample_rate_hz) as listener:
             self.loaded_base = self._runtime.get().base_name
             return engine.make_song(
                 SongRequest(**song.request),
@@ -59,6 +61,7 @@ class SongMaker:
                 must_stop,
                 report.sounding,
                 DecodeSettings(**song.decoding),
+                listener,
             )
 
     def _decode(
@@ -66,15 +69,16 @@ class SongMaker:
     ) -> "GeneratedSong":
         from heartmula_studio.generate.decode_settings import DecodeSettings
         from heartmula_studio.generate.receipt import Receipt, codes_path
-        from heartmula_studio.generate.redecoding import redecode
         from heartmula_studio.generate.song_codes import SongCodes
+        from heartmula_studio.generate.sounding import redecode
 
         try:
             source = self._store.generations.get(source_id)
             codes = SongCodes.load(codes_path(self._store.generations.song_path(source_id)))
         except NotFoundError as error:
             raise ConflictError("The song that it is decoded from was deleted.", "Make it again.") from error
-        with self._codec_alone() as codec:
+        folder = self._store.generations.folder(song.id)
+        with self._codec_alone() as codec, live_sound(folder, codec.sample_rate_hz) as listener:
             return redecode(
                 codec,
                 codes,
@@ -83,6 +87,7 @@ class SongMaker:
                 self._store.generations.song_path(song.id),
                 report.decoding,
                 must_stop,
+                listener,
             )
 
 
@@ -91,13 +96,15 @@ class Reporter:
 
     def __init__(self, store: Store, id: str):
         self._store, self._id = store, id
-        self._last = 0.0
+        self._last = self._composed = 0.0
 
     def composing(self, done: int, total: int) -> None:
-        self._report(COMPOSING_PERCENT * done / total, f"Composes frame {done} of at most {total}.")
+        self._composed = done / total
+        self._report(COMPOSING_PERCENT * self._composed, f"Composes frame {done} of at most {total}.")
 
     def sounding(self, done: int, total: int) -> None:
-        percent = COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total
+        """Of what is composed so far."""
+        percent = self._composed * (COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total)
         self._report(percent, f"Turns tokens into sound: {done} of {total}.")
 
     def decoding(self, done: int, total: int) -> None:

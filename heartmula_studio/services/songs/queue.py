@@ -20,6 +20,7 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.live import forget
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.zero_gpu import on_zero_gpu
 from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, Replay, utc_now
@@ -100,10 +101,13 @@ class GenerationQueue:
     def recover(self) -> None:
         """Put the songs of servers that are gone into their true state; those that waited are made here."""
         for song in self._store.generations.list():
-            if song.status in UNDER_WAY and (owner := self._inherit(song.id)):
+            if song.status not in UNDER_WAY:
+                forget(self._store.generations.folder(song.id))
+            elif owner := self._inherit(song.id):
                 if song.status == "queued":
                     self._add(OwnedSong(song.id, owner))
                     continue
+                forget(self._store.generations.folder(song.id))
                 with owner:
                     self._change(song.id, lambda song: failed(song, STOPPED))
 

@@ -1,6 +1,6 @@
 """Songs: asked for, made one after the other, and handed out in the format that is wanted."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from heartmula_studio.generate.replay import decode_settings
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.live import SongStreams
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.store.generations import checked_format
@@ -41,6 +42,7 @@ class SongService:
         maker = SongMaker(
             store, runtime, lambda song: engine.get().in_style_of(song), lambda: engine.get().codec_alone()
         )
+        self._streams = SongStreams(store)
         self._queue = GenerationQueue(store, devices, runtime, maker)
 
     def open(self) -> None:
@@ -120,6 +122,14 @@ class SongService:
 
     def get(self, id: str) -> Generation:
         return self._store.generations.get(id)
+
+    def stream(self, id: str) -> AsyncIterator[bytes]:
+        """Return a song's sound as WAV, from its beginning: as it is made, or at once where it is done.
+
+        Sample by sample, it is what the finished file holds.
+        Raises ConflictError for a song that was cancelled or failed, NotFoundError.
+        """
+        return self._streams.follow(id)
 
     def path(self, id: str, format: str | None = None) -> Path:
         """The finished song's file; in another format than it was made in, it is kept beside it from then on.

@@ -44,7 +44,9 @@ class MadeUpEngine:
     def __init__(self):
         self.go, self.asked, self.begun = threading.Event(), [], threading.Event()
 
-    def make_song(self, request, path, progress, cancelled, decode_progress, decoding):
+    codec = SimpleNamespace(sample_rate_hz=24_000)
+
+    def make_song(self, request, path, progress, cancelled, decode_progress, decoding, listener):
         self.asked.append(request.seed)
         self.begun.set()
         progress(1, 2)
