@@ -202,6 +202,7 @@ def add_detokenize(commands: Commands) -> None:
     add_setting(parser, DECODE["decode_seed"], "--seed")
     add_setting(parser, DECODE["decode_steps"], "--steps")
     add_setting(parser, DECODE["decode_guidance"], "--guidance")
+    add_setting(parser, DECODE["decode_windows"], "--windows")
     add_model_options(parser)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from heartmula_studio.cli.progress import make_song, progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioWriter
+from heartmula_studio.codec.joining import num_windows
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotFoundError
@@ -16,6 +17,7 @@ from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import RECEIPT_TAG
+from heartmula_studio.generate.sounding import decode_pieces, windows_of
 from heartmula_studio.settings import Settings
 
 CODES_SUFFIX = ".safetensors"
@@ -59,14 +61,15 @@ def detokenize(arguments: Namespace) -> int:
             f"{arguments.tokens} was made with the codec {source.codec_id}, but this base has {codec.codec_id}.",
             "Give the base it was made with (--base), or tokenize the song again.",
         )
+    codec.check_codes(source.codes)
     given = {name: value for name in DECODE if (value := getattr(arguments, name)) is not None}
     settings = DecodeSettings(**given)
     with (
         AudioWriter(arguments.out, codec.sample_rate_hz) as writer,
         progress_bar("Turning tokens into sound", "window") as report,
     ):
-        seed, steps, guidance = settings.noise_seed(source.seed), settings.decode_steps, settings.decode_guidance
-        for stretch in codec.decode(source.codes, seed, report, None, steps, guidance):
+        total = num_windows(source.codes.shape[1], windows_of(settings, codec) == "growing")
+        for stretch in decode_pieces(codec, [source.codes], settings, source.seed, lambda done: report(done, total)):
             writer.write(stretch)
     print(arguments.out)
     return 0

@@ -149,7 +149,8 @@ class Engine:
         """Turn codes [K, T] into finished stretches of sound [2, n] in order. Raises as `Codec.decode`."""
         self.codec.check_codes(codes)
         with self._exclusive(cancelled):
-            yield from self._decode([codes], seed, None, cancelled, DecodeSettings(decode_steps=num_steps))
+            settings = DecodeSettings(decode_steps=num_steps, decode_windows="whole")
+            yield from self._decode([codes], seed, None, cancelled, settings)
 
     @contextmanager
     def codec_in_use(self, cancelled: Cancelled | None = None) -> Iterator[Codec]:

@@ -29,8 +29,8 @@ def decode_pieces(
     pieces: Iterable[Tensor],
     settings: DecodeSettings,
     song_seed: int,
-    progress: Callable[[int], None] | None,
-    cancelled: Cancelled | None,
+    progress: Callable[[int], None] | None = None,
+    cancelled: Cancelled | None = None,
 ) -> Iterator[Tensor]:
     """Turn codes [K, n], as they come, into finished stretches of sound [2, n]. Raises as `Codec.decode_frames`."""
     noise = seeded_noise(settings.noise_seed(song_seed))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from anyio import to_thread
 
 from heartmula_studio.errors import ConflictError
+from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.store.records import UNDER_WAY
 from heartmula_studio.store.store import Store
 
@@ -23,20 +24,21 @@ STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a p
 
 @contextmanager
 def live_sound(folder: Path, sample_rate_hz: int) -> "Iterator[Callable[[Tensor], None]]":
-    """Yield what takes finished stretches [2, n] of a song, for streams to follow; the file goes with the block."""
+    """Yield what takes finished stretches [2, n] of a song, for streams to follow; the file goes with the block.
+
+    Raises StorageError.
+    """
     from heartmula_studio.codec.pcm import pcm_16, wave_header
 
     path = folder / LIVE
+
+    def append(data: bytes) -> None:
+        with disk_explained(path), path.open("ab") as file:
+            file.write(data)
+
     try:
-        with path.open("wb") as file:
-            file.write(wave_header(sample_rate_hz))
-            file.flush()
-
-            def add(stretch: "Tensor") -> None:
-                file.write(pcm_16(stretch))
-                file.flush()
-
-            yield add
+        append(wave_header(sample_rate_hz))
+        yield lambda stretch: append(pcm_16(stretch))
     finally:
         forget(folder)
 
@@ -64,7 +66,8 @@ class SongStreams:
         return self._whole(id) if status == "completed" else self._growing(id)
 
     async def _growing(self, id: str) -> AsyncIterator[bytes]:
-        path, file = self._store.generations.folder(id) / LIVE, None
+        path = self._store.generations.folder(id) / LIVE
+        file: BinaryIO | None = None
         try:
             while True:
                 status = (await to_thread.run_sync(self._store.generations.get, id)).status

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.song_writer import GeneratedSong
 
 REPORT_SEC = 0.5
-COMPOSING_PERCENT = 80.0  # the rest is turning tokens into sound
+COMPOSING_PERCENT = 95.0  # most codes are sound by then
 
 
 class SongMaker:
@@ -96,7 +96,7 @@ class Reporter:
 
     def __init__(self, store: Store, id: str):
         self._store, self._id = store, id
-        self._last = self._composed = 0.0
+        self._last = self._composed = self._percent = 0.0
 
     def composing(self, done: int, total: int) -> None:
         self._composed = done / total
@@ -114,6 +114,7 @@ class Reporter:
         if time.monotonic() - self._last < REPORT_SEC:
             return
         self._last = time.monotonic()
+        self._percent = percent = max(percent, self._percent)
         self._store.generations.update(
             self._id, lambda song: replace(song, progress=round(percent, 2), message=message)
         )

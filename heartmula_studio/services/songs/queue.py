@@ -61,7 +61,7 @@ class GenerationQueue:
     ):
         self._store, self._devices, self._runtime, self._maker = store, devices, runtime, maker
         self._owned: deque[OwnedSong] = deque()
-        self._make_on_gpu = on_zero_gpu(self._maker.make)
+        self._make_on_gpu = on_zero_gpu(self._make_here)
         self._work = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
@@ -137,7 +137,7 @@ class GenerationQueue:
                 song = self._change(id, begun)
                 if song.status != "running":
                     return
-                made = self._make_on_gpu(song, self._stopper(id))
+                made = self._make_on_gpu(song)
             self._change(id, lambda song: completed(song, made))
         except CancelledError:
             self._change(id, self._cut_short)
@@ -150,6 +150,9 @@ class GenerationQueue:
             fault = Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
             self._change(id, lambda song: failed(song, fault))
             raise
+
+    def _make_here(self, song: Generation) -> "GeneratedSong":
+        return self._maker.make(song, self._stopper(song.id))
 
     def _wait_for_device(self, id: str, device_lease: ExitStack) -> None:
         """Enter `device_lease` with the device marked as used. Raises CancelledError, NotFoundError."""
