@@ -5,7 +5,6 @@ from pathlib import Path
 
 from heartmula_studio.cli.progress import make_song, progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioWriter
-from heartmula_studio.codec.joining import num_windows
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotFoundError
@@ -17,7 +16,7 @@ from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import RECEIPT_TAG
-from heartmula_studio.generate.sounding import decode_pieces, windows_of
+from heartmula_studio.generate.sounding import decode_pieces
 from heartmula_studio.settings import Settings
 
 CODES_SUFFIX = ".safetensors"
@@ -68,8 +67,7 @@ def detokenize(arguments: Namespace) -> int:
         AudioWriter(arguments.out, codec.sample_rate_hz) as writer,
         progress_bar("Turning tokens into sound", "window") as report,
     ):
-        total = num_windows(source.codes.shape[1], windows_of(settings, codec) == "growing")
-        for stretch in decode_pieces(codec, [source.codes], settings, source.seed, lambda done: report(done, total)):
+        for stretch in decode_pieces(codec, [source.codes], settings, source.seed, report):
             writer.write(stretch)
     print(arguments.out)
     return 0

@@ -141,22 +141,20 @@ class Codec:
         for codes of another codec and, while iterating, CancelledError.
         """
         self.check_codes(codes)
-        total = num_windows(codes.shape[1], is_growing)
         steps = FlowSteps(num_steps, guidance, noise or seeded_noise(seed))
-        report = progress and (lambda done: progress(done, total))
-        return self.decode_frames([codes], steps, report, cancelled, is_growing)
+        return self.decode_frames([codes], steps, progress, cancelled, is_growing)
 
     def decode_frames(
         self,
         pieces: Iterable[Tensor],
         steps: "FlowSteps",
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         is_growing: bool = False,
     ) -> Iterator[Tensor]:
         """As `decode`, of codes [K, n] that come piece by piece: none is asked for before it is needed.
 
-        However they are cut, the samples are the same. `progress` is told how many windows are done.
+        However they are cut, the samples are the same. `progress` counts the windows that the frames so far fill.
         """
         frames, samples_per_frame = FrameBuffer(pieces), self.heartcodec.config.samples_per_frame
         windows = self._decode_windows(frames, steps, progress, cancelled, is_growing)
@@ -182,7 +180,7 @@ class Codec:
         self,
         frames: FrameBuffer,
         steps: "FlowSteps",
-        progress: Callable[[int], None] | None,
+        progress: Progress | None,
         cancelled: Cancelled | None,
         is_growing: bool,
     ) -> Iterator[tuple[Tensor, int]]:
@@ -192,7 +190,7 @@ class Codec:
             latents, waveform = self._decode_window(window.codes.long(), steps, context, cancelled)
             context = latents[:, -window.overlap_frames * LATENTS_PER_FRAME :]
             if progress is not None:
-                progress(done)
+                progress(done, num_windows(frames.num_frames, is_growing))
             yield waveform, window.overlap_frames * self.heartcodec.config.samples_per_frame
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ second waits until the first is done, so that no song is ever made half in one s
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,6 @@ from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
-from heartmula_studio.codec.joining import num_windows
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
 from heartmula_studio.generate.adaptable_model import AdaptableModel
@@ -179,8 +178,7 @@ class Engine:
         writer, taken = SongWriter(Path(out_path), self.codec.sample_rate_hz), list[Tensor]()
         with self._exclusive(cancelled):
             pieces = self._pieces(request, taken, progress, cancelled)
-            report = decode_progress and (lambda done: decode_progress(done, self._num_windows(taken, decoding)))
-            sound = self._decode(pieces, request.seed, report, cancelled, decoding)
+            sound = self._decode(pieces, request.seed, decode_progress, cancelled, decoding)
             return writer.write(sound, lambda: self._made(request, torch.cat(taken, dim=1), decoding), listener)
 
     @contextmanager
@@ -220,7 +218,7 @@ class Engine:
         self,
         pieces: Iterable[Tensor],
         seed: int,
-        progress: Callable[[int], None] | None,
+        progress: Progress | None,
         cancelled: Cancelled | None,
         settings: DecodeSettings,
     ) -> Iterator[Tensor]:
@@ -228,9 +226,6 @@ class Engine:
             pieces = list(pieces)
         with self._offloader.codec_on_device():
             yield from decode_pieces(self.codec, pieces, settings, seed, progress, cancelled)
-
-    def _num_windows(self, taken: Sequence[Tensor], settings: DecodeSettings) -> int:
-        return num_windows(len(taken), windows_of(settings, self.codec) == "growing")
 
     def _made(self, request: SongRequest, codes: Tensor, decoding: DecodeSettings) -> tuple[SongCodes, Receipt]:
         kept = SongCodes.of(codes, self.codec.codec_id, request.seed)

@@ -1,6 +1,6 @@
 """How a song's codes become sound: while they come from the language model, or anew without it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from heartmula_studio.codec.codec import Codec, FlowSteps, seeded_noise
 from heartmula_studio.codec.control import Cancelled, Progress
-from heartmula_studio.codec.joining import num_windows
 from heartmula_studio.errors import CheckpointMismatchError
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, utc_now
@@ -29,7 +28,7 @@ def decode_pieces(
     pieces: Iterable[Tensor],
     settings: DecodeSettings,
     song_seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Iterator[Tensor]:
     """Turn codes [K, n], as they come, into finished stretches of sound [2, n]. Raises as `Codec.decode_frames`."""
@@ -56,9 +55,7 @@ def redecode(
     writer, windows = SongWriter(out_path, codec.sample_rate_hz), windows_of(settings, codec)
     require_codec(codes, codec)
     codec.check_codes(codes.codes)
-    total = num_windows(codes.codes.shape[1], windows == "growing")
-    report = progress and (lambda done: progress(done, total))
-    sound = decode_pieces(codec, [codes.codes], settings, receipt.request.seed, report, cancelled)
+    sound = decode_pieces(codec, [codes.codes], settings, receipt.request.seed, progress, cancelled)
     changed = replace(
         receipt,
         decode_steps=settings.decode_steps,

@@ -12,6 +12,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.song_slider import setting_slider
 
 FORMATS = ("wav", "flac", "mp3")
 
@@ -35,20 +36,12 @@ def build_song_actions(context: PageContext) -> SongActions:
 
 def build_sound(context: PageContext) -> None:
     """Build what turns the song's codes into sound anew."""
-    steps, guidance = DECODE["decode_steps"], DECODE["decode_guidance"]
     with gr.Accordion("Decode it anew, from the same codes", open=False):
         with gr.Row():
-            num_steps = gr.Slider(
-                steps.minimum, steps.maximum, steps.default, step=1, label="Decoding steps", info=steps.help
-            )
-            strength = gr.Slider(
-                guidance.minimum, guidance.maximum, guidance.default, step=0.05, label="Decoding guidance",
-                info=guidance.help,
-            )  # fmt: skip
+            steps = setting_slider(DECODE["decode_steps"], "Decoding steps", step=1)
+            guidance = setting_slider(DECODE["decode_guidance"], "Decoding guidance", step=0.05)
         start = gr.Button("Decode anew", size="sm")
-    decoded = start.click(
-        partial(decode, context.studio), [context.song_id, num_steps, strength], context.song_id, **QUIET
-    )
+    decoded = start.click(partial(decode, context.studio), [context.song_id, steps, guidance], context.song_id, **QUIET)
     context.refresh_after(decoded)
 
 

@@ -4,12 +4,17 @@ from typing import Any
 
 import gradio as gr
 
+from heartmula_studio.definition import Setting
 from heartmula_studio.generate.request import SONG
 
 
 def song_slider(name: str, label: str, step: float, **more: Any) -> gr.Slider:
     """Build a slider over everything that a setting may be."""
-    setting = SONG[name]
+    return setting_slider(SONG[name], label, step, **more)
+
+
+def setting_slider(setting: Setting, label: str, step: float, **more: Any) -> gr.Slider:
+    """Build a slider over everything that a setting may be, if that has two ends."""
     assert setting.minimum is not None
     assert setting.maximum is not None
     return gr.Slider(

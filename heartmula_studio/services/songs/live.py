@@ -71,7 +71,9 @@ class SongStreams:
         try:
             while True:
                 status = (await to_thread.run_sync(self._store.generations.get, id)).status
-                file = file or await to_thread.run_sync(opened, path)
+                if file is None:
+                    with suppress(FileNotFoundError):
+                        file = path.open("rb")
                 if file and (chunk := await to_thread.run_sync(file.read, CHUNK_BYTES)):
                     yield chunk
                 elif status not in UNDER_WAY:
@@ -89,13 +91,6 @@ class SongStreams:
         pieces = wave_pieces(self._store.generations.song_path(id))
         while chunk := await to_thread.run_sync(next, pieces, b""):
             yield chunk
-
-
-def opened(path: Path) -> BinaryIO | None:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        return None
 
 
 def wave_pieces(path: Path) -> Iterator[bytes]:
