@@ -170,6 +170,32 @@ class TestMadeAgain:
             studio.songs.decode(song.id, DecodeSettings())
 
 
+class TestTakes:
+    def test_takes_are_starred_and_the_others_deleted(self, studio):
+        takes = studio.songs.generate_takes(SongRequest("fast", duration_sec=1.0, seed=3), 3)
+        other = studio.songs.generate(SongRequest())
+        assert [take.request["seed"] for take in takes] == [3, 4, 5]
+        assert studio.songs.takes(takes[1].id) == takes
+        assert studio.songs.takes(other.id) == [other]
+        with pytest.raises(ConflictError, match="No take has a star"):
+            studio.songs.keep_starred_takes(takes[0].id)
+        assert studio.songs.star(takes[1].id).starred
+        with pytest.raises(ConflictError, match="being made"):
+            studio.songs.keep_starred_takes(takes[0].id)
+        for take in (takes[0], takes[2]):
+            studio.songs.cancel(take.id)
+        assert [take.id for take in studio.songs.keep_starred_takes(takes[0].id)] == [takes[1].id]
+        assert [song.id for song in studio.songs.list()] == [takes[1].id, other.id]
+        again = studio.songs.try_another_seed(takes[1].id)
+        assert again.request | {"seed": 4} == takes[1].request
+        assert again.request["seed"] != 4
+
+    @pytest.mark.parametrize("count", [0, 9])
+    def test_too_many_takes_are_refused(self, studio, count):
+        with pytest.raises(InvalidInputError, match="1 to 8"):
+            studio.songs.generate_takes(SongRequest(), count)
+
+
 class TestComparing:
     def test_base_and_style_differ_in_the_style_only(self, studio, style_id):
         pair = studio.songs.compare(style_id, SongRequest("fast", duration_sec=1.0), strength=2.0)
@@ -193,7 +219,7 @@ class TestComparing:
         monkeypatch.setattr(studio.store.generations, "create", full_disk)
         with pytest.raises(StorageError):
             studio.songs.compare(style_id, SongRequest())
-        assert studio.songs.get(created[0].id).status == "cancelled"
+        assert studio.songs.list() == []
 
 
 class TestFormats:

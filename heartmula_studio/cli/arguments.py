@@ -13,7 +13,7 @@ from heartmula_studio.definition import settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.decode_settings import DECODE
-from heartmula_studio.generate.request import SONG
+from heartmula_studio.generate.request import MAX_TAKES, SONG
 from heartmula_studio.store.records import Ending
 
 # Shorter, earlier or plainer ones.
@@ -141,6 +141,9 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["temperature"], "--temperature")
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
+    parser.add_argument(
+        "--takes", type=int, default=1, metavar="N", help=f"1 to {MAX_TAKES} songs at once, as SONG-1, SONG-2 and so on"
+    )
     parser.add_argument(
         "--stream", action="store_true", help="write the sound to standard output as WAV while it is made, for a player"
     )

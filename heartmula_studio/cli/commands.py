@@ -16,7 +16,7 @@ from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.presets import with_preset
-from heartmula_studio.cli.progress import make_song, play_to_stdout, progress_bar, training_progress
+from heartmula_studio.cli.progress import make_takes, play_to_stdout, progress_bar, training_progress
 from heartmula_studio.cli.replay import detokenize, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
@@ -34,7 +34,7 @@ from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.previews import SongListener
 from heartmula_studio.generate.prior_songs import make_prior_songs
-from heartmula_studio.generate.request import SONG, SongRequest
+from heartmula_studio.generate.request import SONG, SongRequest, takes_of
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.strength import Strength
 from heartmula_studio.lyrics.decoding import read_lyrics
@@ -128,11 +128,11 @@ def generate(arguments: Namespace) -> int:
     if styles:
         engine.activate_mix(styles)
     listener = play_to_stdout(engine.codec.sample_rate_hz) if arguments.stream else None
-    song = make_song(engine, request, arguments.out, listener=listener)
-    said = sys.stderr if arguments.stream else sys.stdout
-    print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {request.seed}", file=said)
-    if not song.is_audible:
-        print(UNHEARD, file=said)
+    requests, said = takes_of(request, arguments.takes), sys.stderr if arguments.stream else sys.stdout
+    for song in make_takes(engine, requests, arguments.out, listener=listener):
+        print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {song.receipt.request.seed}", file=said)
+        if not song.is_audible:
+            print(UNHEARD, file=said)
     return 0
 
 

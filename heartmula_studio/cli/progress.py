@@ -1,8 +1,9 @@
 """Progress bars for what takes long."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.engine import DECODING, Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_writer import GeneratedSong, Listener
+from heartmula_studio.generate.takes import SongOutput
 
 
 @contextmanager
@@ -53,16 +55,26 @@ def play_to_stdout(sample_rate_hz: int) -> Listener:
     return play
 
 
-def make_song(
+def make_song(engine: Engine, request: SongRequest, path: Path, decoding: DecodeSettings = DECODING) -> GeneratedSong:
+    """Make a song with a bar for its frames, and one for turning them into sound."""
+    [song] = make_takes(engine, [request], path, decoding)
+    return song
+
+
+def make_takes(
     engine: Engine,
-    request: SongRequest,
+    requests: Sequence[SongRequest],
     path: Path,
     decoding: DecodeSettings = DECODING,
     listener: Listener | None = None,
-) -> GeneratedSong:
-    """Make a song with a bar for its frames, and one for turning them into sound."""
+) -> list[GeneratedSong]:
+    """Make songs side by side, as `song-1.wav` and so on where they are several; `listener` hears the first."""
+    paths = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(requests) + 1)]
+    outputs = [SongOutput(one) for one in paths] if len(requests) > 1 else [SongOutput(path)]
+    outputs[0] = replace(outputs[0], live=lambda: nullcontext(listener))
     with (
         progress_bar(f"Composing {path.name}", "frame") as frames,
         progress_bar(f"Playing {path.name}", "window") as windows,
     ):
-        return engine.make_song(request, path, frames, decode_progress=windows, decoding=decoding, listener=listener)
+        made = engine.make_takes(requests, outputs, frames, decode_progress=windows, decoding=decoding)
+    return [song for song in made if song]

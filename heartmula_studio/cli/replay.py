@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from heartmula_studio.cli.progress import make_song, progress_bar
+from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioWriter
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.codec.tokens import Tokens
@@ -11,12 +11,13 @@ from heartmula_studio.errors import CheckpointMismatchError, ConflictError, Inva
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.receipt import Receipt
-from heartmula_studio.generate.replay import compare, decode_settings
+from heartmula_studio.generate.replay import compare, decode_settings, requests_of
 from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.song_codes import SongCodes
-from heartmula_studio.generate.song_writer import RECEIPT_TAG
+from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
 from heartmula_studio.generate.sounding import decode_pieces
+from heartmula_studio.generate.takes import SongOutput
 from heartmula_studio.settings import Settings
 
 CODES_SUFFIX = ".safetensors"
@@ -31,10 +32,21 @@ def replay(arguments: Namespace) -> int:
     engine = Engine.load(runtime.base_name, str(runtime.device))
     if styles:
         engine.activate_mix(styles)
-    song = make_song(engine, receipt.request, arguments.out, decode_settings(receipt))
+    song = make_again(engine, receipt, arguments.out)
     result = compare(receipt, song.receipt)
     print(f"{song.path}: {result.sentence}")
     return ConflictError.exit_code if result.is_same is False else 0
+
+
+def make_again(engine: Engine, receipt: Receipt, path: Path) -> GeneratedSong:
+    """Make a song beside the same takes as then, and write it alone."""
+    requests, number = requests_of(receipt)
+    outputs = [SongOutput(path) if other == number else None for other in range(len(requests))]
+    with progress_bar(f"Composing {path.name}", "frame") as frames:
+        made = engine.make_takes(requests, outputs, frames, decoding=decode_settings(receipt))
+    song = made[number]
+    assert song is not None, "it cannot be cancelled by itself"
+    return song
 
 
 def read_receipt(path: Path) -> Receipt:

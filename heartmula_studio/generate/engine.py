@@ -5,8 +5,8 @@ second waits until the first is done, so that no song is ever made half in one s
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
+from heartmula_studio.errors import CancelledError
 from heartmula_studio.generate.adaptable_model import AdaptableModel
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
@@ -35,6 +36,7 @@ from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongW
 from heartmula_studio.generate.sounding import decode_pieces, windows_of
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
+from heartmula_studio.generate.takes import SideBySide, SongOutput
 from heartmula_studio.settings import BUNDLED_BASE
 
 LOCK_POLL_SEC = 0.2
@@ -175,11 +177,68 @@ class Engine:
         windows that are done and those that the frames so far fill.
         Raises as `generate`, and InvalidInputError for another suffix; no file is left behind then.
         """
-        writer, taken = SongWriter(Path(out_path), self.codec.sample_rate_hz), list[Tensor]()
+        output = SongOutput(Path(out_path), lambda: nullcontext(listener))
+        [song] = self.make_takes([request], [output], progress, cancelled, decode_progress, decoding)
+        assert song is not None, "it cannot be cancelled by itself"
+        return song
+
+    def make_takes(
+        self,
+        requests: Sequence[SongRequest],
+        outputs: Sequence[SongOutput | None],
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        decode_progress: Progress | None = None,
+        decoding: DecodeSettings = DECODING,
+        finished: Callable[[int, GeneratedSong], None] | None = None,
+    ) -> list[GeneratedSong | None]:
+        """Make several songs side by side and write them, each as `make_song` does; None for what is not written.
+
+        One without an output is made for the others' sake: what is made side by side is the same bit for bit only with
+        the same songs beside it. The first one is heard while all are made. `finished` is told of each, by its number.
+        Raises as `make_song`, and as `require_alike`.
+        """
+        writers = [output and SongWriter(output.path, self.codec.sample_rate_hz) for output in outputs]
+        songs: list[GeneratedSong | None] = []
         with self._exclusive(cancelled):
-            pieces = self._pieces(request, taken, progress, cancelled)
-            sound = self._decode(pieces, request.seed, decode_progress, cancelled, decoding)
-            return writer.write(sound, lambda: self._made(request, torch.cat(taken, dim=1), decoding), listener)
+            prompts, version = self._prompts(requests), self._adaptable.version
+            frames = self._generator.frames(prompts, requests, progress, cancelled, version)
+            takes = SideBySide(frames, len(requests))
+            for number, (output, writer) in enumerate(zip(outputs, writers, strict=True)):
+                song = None
+                if output and writer:
+                    report = decode_progress, cancelled
+                    song = self._write_take(number, requests, takes, output, writer, report, decoding)
+                songs.append(song)
+                if song and finished:
+                    finished(number, song)
+        return songs
+
+    def _write_take(
+        self,
+        number: int,
+        requests: Sequence[SongRequest],
+        takes: SideBySide,
+        output: SongOutput,
+        writer: SongWriter,
+        report: tuple[Progress | None, Cancelled | None],
+        decoding: DecodeSettings,
+    ) -> GeneratedSong | None:
+        """Write one of several songs; None where it is cancelled and the others go on."""
+        progress, cancelled = report
+        request = requests[number]
+
+        def made() -> tuple[SongCodes, Receipt]:
+            kept = SongCodes.of(takes.codes(number), self.codec.codec_id, request.seed)
+            return kept, self._receipt(requests, number, kept.codes.shape[1], decoding)
+
+        try:
+            with output.live() as listener:
+                sound = self._decode(takes.pieces(number), request.seed, progress, cancelled, decoding)
+                return writer.write(unless_cancelled(sound, output.cancelled), made, listener)
+        except CancelledError:
+            check_cancelled(cancelled)
+            return None
 
     @contextmanager
     def _exclusive(self, cancelled: Cancelled | None = None) -> Iterator[None]:
@@ -197,16 +256,6 @@ class Engine:
     ) -> list[Tensor]:
         prompts, version = self._prompts(requests), self._adaptable.version
         return self._generator.generate(prompts, requests, progress, cancelled, version)
-
-    def _pieces(
-        self, request: SongRequest, taken: list[Tensor], progress: Progress | None, cancelled: Cancelled | None
-    ) -> Iterator[Tensor]:
-        """Yield a song's codes [K, 1] as they come, and note them in `taken`."""
-        prompts, version = self._prompts([request]), self._adaptable.version
-        for [frame] in self._generator.frames(prompts, [request], progress, cancelled, version):
-            assert frame is not None, "the only song goes on"
-            taken.append(frame[:, None])
-            yield taken[-1]
 
     def _prompts(self, requests: Sequence[SongRequest]) -> list[Prompt]:
         self._adaptable.require_base()
@@ -227,18 +276,17 @@ class Engine:
         with self._offloader.codec_on_device():
             yield from decode_pieces(self.codec, pieces, settings, seed, progress, cancelled)
 
-    def _made(self, request: SongRequest, codes: Tensor, decoding: DecodeSettings) -> tuple[SongCodes, Receipt]:
-        kept = SongCodes.of(codes, self.codec.codec_id, request.seed)
-        return kept, self._receipt(request, codes.shape[1], decoding)
-
-    def _receipt(self, request: SongRequest, num_frames: int, decoding: DecodeSettings) -> Receipt:
+    def _receipt(
+        self, requests: Sequence[SongRequest], number: int, num_frames: int, decoding: DecodeSettings
+    ) -> Receipt:
         styles = tuple(_style_record(active) for active in self._adaptable.active)
         return Receipt(
             base=self.base.name,
             base_fingerprint=self._adaptable.base_fingerprint,
             style=styles[0] if styles else None,
             styles=styles,
-            request=request,
+            request=requests[number],
+            takes=tuple(request.seed for request in requests) if len(requests) > 1 else (),
             frames=num_frames,
             duration_sec=num_frames / FRAME_RATE_HZ,
             sample_rate_hz=self.codec.sample_rate_hz,
@@ -252,6 +300,13 @@ class Engine:
             versions=package_versions(),
             created_at=utc_now(),
         )
+
+
+def unless_cancelled(sound: Iterable[Tensor], cancelled: Cancelled | None) -> Iterator[Tensor]:
+    """Yield stretches of sound. Raises CancelledError before one that is not wanted any more."""
+    for stretch in sound:
+        check_cancelled(cancelled)
+        yield stretch
 
 
 def _style_record(active: ActiveStyle) -> StyleRecord:

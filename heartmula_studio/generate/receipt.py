@@ -45,7 +45,8 @@ class Receipt:
     `styles` are all that were active, none for the base model alone; `style` is the first one.
     `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
     of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None, in `decode_windows`,
-    which are whole or growing. `codes_sha256` and
+    which are whole or growing. `takes` are the seeds of all songs that were made side by side with it, in order, none
+    where it was alone: only with these is it the same bit for bit. `codes_sha256` and
     `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples (see `SoundDigest`); songs of earlier
     releases have none.
     """
@@ -67,6 +68,7 @@ class Receipt:
     styles: tuple[StyleRecord, ...] = ()
     decode_seed: int | None = None
     decode_windows: Literal["whole", "growing"] = "whole"
+    takes: tuple[int, ...] = ()
     codes_sha256: str = ""
     sound_sha256: str = ""
     schema: int = SCHEMA

@@ -1,10 +1,12 @@
 """Making a song again by its receipt: what has to be the same, and what was not. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, StyleRecord
+from heartmula_studio.generate.request import MAX_TAKES, SongRequest
 
 NAMES = {
     "base_fingerprint": "base model",
@@ -53,6 +55,7 @@ def differences(then: Receipt, now: Receipt) -> Iterator[str]:
     yield from _difference(
         "seed of decoding", *(decode_settings(one).noise_seed(one.request.seed) for one in (then, now))
     )
+    yield from _difference("list of takes", then.takes or "none", now.takes or "none")
     if [facts(style) for style in then.styles] != [facts(style) for style in now.styles]:
         yield f"The styles are {_styles(now)} instead of {_styles(then)}."
     for package in sorted(then.versions.keys() | now.versions.keys()):
@@ -67,6 +70,20 @@ def facts(style: StyleRecord) -> tuple[object, ...]:
 def decode_settings(receipt: Receipt) -> DecodeSettings:
     """Return how a song was decoded. Raises InvalidInputError for values that are not allowed."""
     return DecodeSettings(receipt.decode_steps, receipt.decode_guidance, receipt.decode_seed, receipt.decode_windows)
+
+
+def requests_of(receipt: Receipt) -> tuple[list[SongRequest], int]:
+    """Return what has to be made side by side for a song to be the same, and which of these it is.
+
+    Raises InvalidInputError for more than can have been made, or a seed that is none.
+    """
+    seeds = receipt.takes or (receipt.request.seed,)
+    if len(seeds) > MAX_TAKES or receipt.request.seed not in seeds:
+        raise InvalidInputError(
+            f"The receipt tells of {len(seeds)} takes.", f"1 to {MAX_TAKES} are made at once, the song among them."
+        )
+    requests = [replace(receipt.request, seed=seed) for seed in seeds]
+    return requests, seeds.index(receipt.request.seed)
 
 
 def _difference(name: str, before: object, after: object) -> Iterator[str]:

@@ -2,17 +2,19 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from heartmula_studio.definition import Definition, settings_of
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import require_readable
 
 NEW_SEEDS = 2**31
 MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
+MAX_TAKES = 8  # of one song at once
 
 
 def new_seed() -> int:
@@ -72,6 +74,14 @@ class SongRequest(Definition):
     def of(cls, values: Mapping[str, Any]) -> "SongRequest":
         """Take the settings in `values`, defaults where there is none or None. Raises InvalidInputError."""
         return cls(**{name: value for name, value in values.items() if value is not None})
+
+
+def takes_of(request: SongRequest, count: int) -> list[SongRequest]:
+    """Return a request for each of several takes: the seeds count on. Raises InvalidInputError for too many."""
+    if not 1 <= count <= MAX_TAKES:
+        raise InvalidInputError(f"{count} takes were asked for.", f"Ask for 1 to {MAX_TAKES}.")
+    seeds = [(request.seed + number) % (MAX_EXACT_INTEGER + 1) for number in range(count)]
+    return [replace(request, seed=seed) for seed in seeds]
 
 
 SONG = settings_of(SongRequest)

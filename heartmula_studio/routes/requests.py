@@ -9,7 +9,7 @@ from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.merge_settings import MERGE
-from heartmula_studio.generate.request import SONG, SongRequest
+from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest
 from heartmula_studio.store.records import Ending, Method, Rights, SongFormat, StyleChoice
 from heartmula_studio.store.views import AuditionQuestion
 
@@ -179,6 +179,12 @@ class NewSong(SongSettings):
 
     def choices(self) -> list[StyleChoice]:
         return [style.choice() for style in self.styles]
+
+
+class NewTakes(NewSong):
+    """Several songs of one request, made side by side; their seeds count on."""
+
+    takes: int = Field(description=f"1 to {MAX_TAKES}.", examples=[4])
 
 
 class Replaying(Body):

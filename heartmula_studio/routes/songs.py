@@ -10,7 +10,7 @@ from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.requests import NewSong, Redecoding, Replaying
+from heartmula_studio.routes.requests import NewSong, NewTakes, Redecoding, Replaying, Star
 from heartmula_studio.services.answers import SongAnswer
 from heartmula_studio.services.songs.live import STREAM_HEADERS
 from heartmula_studio.store.records import SongFormat
@@ -25,6 +25,13 @@ def generate(body: NewSong, studio: StudioDep) -> SongAnswer:
     """Queue a song, in the active style if there is one, or in the one or those that are named."""
     song = studio.songs.generate(body.request(), body.format, body.style, body.strength, body.choices())
     return SongAnswer.of(song)
+
+
+@router.post("/takes", status_code=202, responses=documented(404, 409))
+def generate_takes(body: NewTakes, studio: StudioDep) -> list[SongAnswer]:
+    """Queue takes of a song, which are made side by side."""
+    asked = body.format, body.style, body.strength, body.choices()
+    return [SongAnswer.of(song) for song in studio.songs.generate_takes(body.request(), body.takes, *asked)]
 
 
 @router.post("/replay", status_code=202, responses=documented(404, 409))
@@ -72,6 +79,18 @@ async def stream_song(id: Id, studio: StudioDep) -> StreamingResponse:
 def decode_generation(id: Id, body: Redecoding, studio: StudioDep) -> SongAnswer:
     """Queue a song's sound anew from its codes, without the language model; it becomes a song of its own."""
     return SongAnswer.of(studio.songs.decode(id, body.settings(), body.format))
+
+
+@router.post("/{id}/star", responses=documented(404))
+def star_generation(id: Id, body: Star, studio: StudioDep) -> SongAnswer:
+    """Mark a song, or take the mark away."""
+    return SongAnswer.of(studio.songs.star(id, body.starred))
+
+
+@router.post("/{id}/keep", responses=documented(404, 409))
+def keep_starred_takes(id: Id, studio: StudioDep) -> list[SongAnswer]:
+    """Delete the takes beside a song that have no star; answers those that stay."""
+    return [SongAnswer.of(song) for song in studio.songs.keep_starred_takes(id)]
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))

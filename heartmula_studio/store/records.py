@@ -344,7 +344,7 @@ class Generation(Record):
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
     all. `audible` is False for a finished song that nobody can hear. `decoding` are the fields of
     `generate.decode_settings.DecodeSettings`. `decoded_from` is the song whose codes it is decoded from, without the
-    language model.
+    language model. `take_of` is the first of the songs that are made side by side, itself among them.
     """
 
     id: str
@@ -367,4 +367,6 @@ class Generation(Record):
     styles: tuple[StyleChoice, ...] = ()
     decoding: dict[str, Any] = dataclasses.field(default_factory=dict)
     decoded_from: str | None = None
+    take_of: str | None = None
+    starred: bool = False
     replay: Replay | None = None

@@ -9,7 +9,7 @@ import gradio as gr
 from anyio import to_thread
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.generate.request import SONG, SongRequest, new_seed
+from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
@@ -22,6 +22,7 @@ from heartmula_studio.ui.song_actions import build_song_actions, find_song, song
 from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
+from heartmula_studio.ui.takes import build_takes
 
 WITH_SECTION = r"(lyrics) => `${lyrics.trim() && `${lyrics.trimEnd()}\n\n`}[%s]\n`"
 SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
@@ -67,16 +68,21 @@ def build_create(context: PageContext) -> None:
         with gr.Column(scale=3):
             with gr.Column(elem_classes=["glass"]):
                 form = build_form()
+                takes = gr.Slider(
+                    1, MAX_TAKES, 1, step=1, label="Takes", info="So many songs at once, each of a seed of its own."
+                )
                 generate = gr.Button("Generate", variant="primary", size="lg")
             with gr.Column(elem_classes=["glass"]):
                 result = build_result()
                 with result.song:
                     actions = build_song_actions(context)
+                build_takes(context)
             build_history(context)
         with gr.Column(scale=2):
             build_style_manager(context, form.tags)
     queued = generate.click(
-        lambda *values: queue_song(studio, values), form.fields, context.song_id, show_progress_on=[result.status],
+        lambda takes, *values: queue_takes(studio, int(takes), values), [takes, *form.fields], context.song_id,
+        show_progress_on=[result.status],
         api_visibility="private",
     )  # fmt: skip
     context.refresh_after(queued)
@@ -129,10 +135,10 @@ def build_result() -> Result:
     return Result(status, live, cancel, song, audio, receipt)
 
 
-def queue_song(studio: Studio, values: Sequence) -> str:
-    """Queue a song, and return its id."""
+def queue_takes(studio: Studio, count: int, values: Sequence) -> str:
+    """Queue one or several takes of a song, and return the first one's id."""
     with user_errors():
-        return studio.songs.generate(request_of(values)).id
+        return studio.songs.generate_takes(request_of(values), count)[0].id
 
 
 def request_of(values: Sequence) -> SongRequest:

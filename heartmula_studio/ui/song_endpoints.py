@@ -56,6 +56,38 @@ class SongEndpoints:
         wanted = format, style, strength, mix_of(styles or {})
         return await self._made(await in_thread(self._songs.generate, request, *wanted))
 
+    async def generate_takes(
+        self,
+        takes: int,
+        tags: str = "",
+        lyrics: str = "",
+        duration_sec: float = SongRequest.duration_sec,
+        seed: int | None = None,
+        temperature: float = SongRequest.temperature,
+        topk: int = SongRequest.topk,
+        cfg_scale: float = SongRequest.cfg_scale,
+        format: Literal["wav", "flac", "mp3"] = "wav",
+        style: str = "active",
+        strength: float | None = None,
+        styles: dict | None = None,
+    ) -> list[dict]:
+        """Queue 1 to 8 takes of a song, which are made side by side; `watch_song` and `song_file` tell of each."""
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        wanted = format, style, strength, mix_of(styles or {})
+        return await call(self._songs.generate_takes, request, takes, *wanted)
+
+    async def song_file(self, song_id: str, format: Literal["wav", "flac", "mp3"] | None = None) -> gr.FileData:
+        """A finished song's audio file, in another format than it was made in too."""
+        return await in_thread(lambda: served_file(self._songs.path(song_id, format)))
+
+    async def star_song(self, song_id: str, starred: bool = True) -> dict:
+        """Mark a song, or take the mark away."""
+        return await call(self._songs.star, song_id, starred)
+
+    async def keep_starred_takes(self, song_id: str) -> list[dict]:
+        """Delete the takes beside a song that have no star, and return those that stay."""
+        return await call(self._songs.keep_starred_takes, song_id)
+
     async def compare(
         self,
         checkpoint_id: str,

@@ -29,7 +29,8 @@ def song_status(song: Generation | None) -> str:
 
 
 def song_badges(song: Generation) -> list[str]:
-    return [html.badge(song.status)] + [html.badge("inaudible")] * (song.audible is False)
+    marks = [html.badge("inaudible")] * (song.audible is False) + [html.badge("starred")] * song.starred
+    return [html.badge(song.status), *marks]
 
 
 def song_title(song: Generation) -> str:
@@ -43,6 +44,12 @@ def song_lines(song: Generation, names: Mapping[str, str]) -> list[str]:
     length = html.duration(song.duration_sec or song.request.get("duration_sec", 0))
     facts = f"{length} · seed {song.request.get('seed', '?')} · {style_words(song, names)}"
     return [facts, " · ".join([html.when(song.created_at), *origin_words(song)])]
+
+
+def take_lines(take: Generation) -> list[str]:
+    """Return lines with length and seed of a take, and how far it is."""
+    length = html.duration(take.duration_sec or take.request.get("duration_sec", 0))
+    return [f"{length} · seed {take.request.get('seed', '?')}", take.message]
 
 
 def origin_words(song: Generation) -> list[str]:

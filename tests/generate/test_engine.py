@@ -27,11 +27,12 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.receipt import Receipt, codes_path
-from heartmula_studio.generate.replay import compare, decode_settings
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.replay import compare, decode_settings, requests_of
+from heartmula_studio.generate.request import SongRequest, takes_of
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
 from heartmula_studio.generate.sounding import redecode
+from heartmula_studio.generate.takes import SongOutput
 
 REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", duration_sec=1.0, seed=5)
 
@@ -244,6 +245,28 @@ def test_a_song_is_heard_while_it_is_made_and_sounds_as_the_finished_one(engine,
         codes = SongCodes.load(codes_path(song.path))
         again = redecode(codec, codes, song.receipt, decode_settings(song.receipt), tmp_path / "again.wav")
     assert again.receipt.sound_sha256 == song.receipt.sound_sha256
+
+
+def test_takes_are_made_side_by_side_and_each_is_made_again_beside_the_same_ones(engine, tmp_path):
+    requests = takes_of(REQUEST, 3)
+    outputs = [SongOutput(tmp_path / f"{number}.wav") for number in range(3)]
+    cancelled = replace(outputs[1], cancelled=lambda: True)
+    finished = []
+    takes = engine.make_takes(requests, [outputs[0], cancelled, outputs[2]], finished=lambda *one: finished.append(one))
+    first, none, last = takes
+    assert finished == [(0, first), (2, last)]
+    assert none is None
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".wav"} == {"0.wav", "2.wav"}
+    assert (last.receipt.takes, last.receipt.request.seed) == ((5, 6, 7), 7)
+    expected = engine.generate_together(requests)
+    assert torch.equal(SongCodes.load(codes_path(last.path)).codes.long(), expected[2])
+    again, number = requests_of(last.receipt)
+    made = engine.make_takes(again, [None, None, SongOutput(tmp_path / "again.wav")])[number]
+    assert compare(last.receipt, made.receipt).is_same
+    with pytest.raises(InvalidInputError, match="9 takes"):
+        takes_of(REQUEST, 9)
+    with pytest.raises(InvalidInputError, match="2 takes"):
+        requests_of(replace(last.receipt, takes=(1, 2)))
 
 
 def test_damaged_codes_are_told(tmp_path):

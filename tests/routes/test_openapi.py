@@ -31,7 +31,7 @@ GET /training/jobs/{id}/auditions/{audition_id} · POST /training/jobs/{id}/audi
 GET /training/jobs/{id}/auditions/{audition_id}/trials/{trial}/{side}
 POST /training/checkpoints/activate · POST /training/checkpoints/merge · GET /training/datasets/{id}/losses
 GET /training/datasets/{id}/sound · POST /generate/replay · POST /generate/{id}/decode
-GET /generate/{id}/stream
+GET /generate/{id}/stream · POST /generate/takes · POST /generate/{id}/star · POST /generate/{id}/keep
 """
 
 

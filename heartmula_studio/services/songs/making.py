@@ -1,9 +1,10 @@
 """How the songs of a queue are made: by the engine in their style, or by the codec from codes that are there."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import ConflictError, NotFoundError
@@ -15,10 +16,14 @@ from heartmula_studio.store.store import Store
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.codec.codec import Codec
     from heartmula_studio.generate.engine import Engine
+    from heartmula_studio.generate.request import SongRequest
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.generate.song_writer import GeneratedSong
+    from heartmula_studio.generate.takes import SongOutput
 
 REPORT_SEC = 0.5
+Cancelled = Callable[[], bool]
+Finished = Callable[[Generation, "GeneratedSong"], None]
 COMPOSING_PERCENT = 95.0  # most codes are sound by then
 
 
@@ -40,33 +45,53 @@ class SongMaker:
         self._engine_in, self._codec_alone = engine_in, codec_alone
         self.loaded_base = ""
 
-    def make(self, song: Generation, must_stop: Callable[[], bool]) -> "GeneratedSong":
-        """Write the files of a song, and its progress into its record. Raises StudioError."""
-        report = Reporter(self._store, song.id)
-        if song.decoded_from:
-            return self._decode(song, song.decoded_from, report, must_stop)
-        return self._compose(song, report, must_stop)
+    def make(
+        self, songs: Sequence[Generation], stopper: Callable[[Sequence[str]], Cancelled], finished: Finished
+    ) -> None:
+        """Write the files of a song, or of several takes side by side, and their progress into their records.
 
-    def _compose(self, song: Generation, report: "Reporter", must_stop: Callable[[], bool]) -> "GeneratedSong":
+        `finished` is told of each that is done, and not of those that were cancelled by themselves. Raises StudioError.
+        """
+        report = Reporter(self._store, [song.id for song in songs])
+        must_stop = stopper([song.id for song in songs])
+        if songs[0].decoded_from:
+            finished(songs[0], self._decode(songs[0], songs[0].decoded_from, report, must_stop))
+        else:
+            self._compose(songs, report, must_stop, stopper, finished)
+
+    def _compose(
+        self,
+        songs: Sequence[Generation],
+        report: "Reporter",
+        must_stop: Cancelled,
+        stopper: Callable[[Sequence[str]], Cancelled],
+        finished: Finished,
+    ) -> None:
         from heartmula_studio.generate.decode_settings import DecodeSettings
-        from heartmula_studio.generate.request import SongRequest
 
-        folder = self._store.generations.folder(song.id)
-        with self._engine_in(song) as engine, live_sound(folder, engine.codec.sample_rate_hz) as listener:
+        with self._engine_in(songs[0]) as engine:
             self.loaded_base = self._runtime.get().base_name
-            return engine.make_song(
-                SongRequest(**song.request),
-                self._store.generations.song_path(song.id),
+            requests, first = requests_for(songs)
+            outputs: list[SongOutput | None] = [None] * len(requests)
+            for number, song in enumerate(songs, start=first):
+                outputs[number] = self._output(song, engine.codec.sample_rate_hz, stopper([song.id]))
+            engine.make_takes(
+                requests,
+                outputs,
                 report.composing,
                 must_stop,
                 report.sounding,
-                DecodeSettings(**song.decoding),
-                listener,
+                DecodeSettings(**songs[0].decoding),
+                lambda number, made: finished(songs[number - first], made),
             )
 
-    def _decode(
-        self, song: Generation, source_id: str, report: "Reporter", must_stop: Callable[[], bool]
-    ) -> "GeneratedSong":
+    def _output(self, song: Generation, sample_rate_hz: int, cancelled: Cancelled) -> "SongOutput":
+        from heartmula_studio.generate.takes import SongOutput
+
+        live = partial(live_sound, self._store.generations.folder(song.id), sample_rate_hz)
+        return SongOutput(self._store.generations.song_path(song.id), live, cancelled)
+
+    def _decode(self, song: Generation, source_id: str, report: "Reporter", must_stop: Cancelled) -> "GeneratedSong":
         from heartmula_studio.generate.decode_settings import DecodeSettings
         from heartmula_studio.generate.receipt import Receipt, codes_path
         from heartmula_studio.generate.song_codes import SongCodes
@@ -91,11 +116,25 @@ class SongMaker:
             )
 
 
-class Reporter:
-    """Writes a song's progress into its record, twice a second at most."""
+def requests_for(songs: Sequence[Generation]) -> "tuple[list[SongRequest], int]":
+    """Return what has to be made for these songs, and which of it is the first of them.
 
-    def __init__(self, store: Store, id: str):
-        self._store, self._id = store, id
+    One that is made again is made beside the same takes as then.
+    """
+    from heartmula_studio.generate.receipt import Receipt
+    from heartmula_studio.generate.replay import requests_of
+    from heartmula_studio.generate.request import SongRequest
+
+    if replay := songs[0].replay:
+        return requests_of(Receipt.from_dict(replay.of))
+    return [SongRequest(**song.request) for song in songs], 0
+
+
+class Reporter:
+    """Writes the progress of songs into their records, twice a second at most."""
+
+    def __init__(self, store: Store, ids: Sequence[str]):
+        self._store, self._ids = store, ids
         self._last = self._composed = self._percent = 0.0
 
     def composing(self, done: int, total: int) -> None:
@@ -115,6 +154,10 @@ class Reporter:
             return
         self._last = time.monotonic()
         self._percent = percent = max(percent, self._percent)
-        self._store.generations.update(
-            self._id, lambda song: replace(song, progress=round(percent, 2), message=message)
-        )
+        for id in self._ids:
+            with suppress(NotFoundError):  # of several, one may be deleted once it is over
+                self._store.generations.update(id, partial(progressed, round(percent, 2), message))
+
+
+def progressed(percent: float, message: str, song: Generation) -> Generation:
+    return replace(song, progress=percent, message=message) if song.status == "running" else song

@@ -9,10 +9,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, BinaryIO
 
 from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
@@ -44,6 +45,7 @@ class OwnedSong:
 
     id: str
     owner: BinaryIO
+    take_of: str | None = None
 
 
 class GenerationQueue:
@@ -61,6 +63,7 @@ class GenerationQueue:
     ):
         self._store, self._devices, self._runtime, self._maker = store, devices, runtime, maker
         self._owned: deque[OwnedSong] = deque()
+        self._lock = threading.Lock()
         self._make_on_gpu = on_zero_gpu(self._make_here)
         self._work = threading.Event()
         self._closing = threading.Event()
@@ -79,14 +82,30 @@ class GenerationQueue:
         while self._owned:
             self._owned.popleft().owner.close()
 
-    def submit(self, song: Generation) -> Generation:
-        """Queue a song in styles that were checked. Raises StorageError."""
+    def submit(self, songs: Sequence[Generation]) -> list[Generation]:
+        """Queue songs in styles that were checked, all or none; takes of one are made side by side.
+
+        Raises StorageError.
+        """
+        added: list[OwnedSong] = []
+        try:
+            for song in songs:
+                added.append(self._create(song))
+        except BaseException:
+            for owned in added:
+                owned.owner.close()
+                with suppress(StudioError):
+                    self._store.generations.delete(owned.id)
+            raise
+        self._add(added)
+        return list(songs)
+
+    def _create(self, song: Generation) -> OwnedSong:
         held: list[BinaryIO | None] = []
-        song = self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
+        self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
         owner = held[0]
         assert owner is not None, "nobody else knows of the folder yet"
-        self._add(OwnedSong(song.id, owner))
-        return song
+        return OwnedSong(song.id, owner, song.take_of)
 
     def cancel(self, id: str) -> Generation:
         """Stop a song within moments. Raises NotFoundError, ConflictError for one that has ended, StorageError."""
@@ -105,7 +124,7 @@ class GenerationQueue:
                 forget(self._store.generations.folder(song.id))
             elif owner := self._inherit(song.id):
                 if song.status == "queued":
-                    self._add(OwnedSong(song.id, owner))
+                    self._add([OwnedSong(song.id, owner, song.take_of)])
                     continue
                 forget(self._store.generations.folder(song.id))
                 with owner:
@@ -118,52 +137,78 @@ class GenerationQueue:
             self._work.wait()
             self._work.clear()
             while self._owned and not self._closing.is_set():
-                self._take(self._owned[0])
+                self._take(self._next_takes())
 
-    def _take(self, owned: OwnedSong) -> None:
-        """Make one song; it stays in line if the server closes before its turn."""
+    def _next_takes(self) -> list[OwnedSong]:
+        """Return the song that is next in line, and the takes behind it that are made side by side with it."""
+        with self._lock:
+            first, *others = self._owned
+        takes = takewhile(lambda owned: owned.take_of is not None and owned.take_of == first.take_of, others)
+        return [first, *takes]
+
+    def _take(self, takes: Sequence[OwnedSong]) -> None:
+        """Make songs side by side; they stay in line if the server closes before their turn."""
         try:
-            self._make(owned.id)
-        except Exception:  # of this song, or of the disk: the next one must not wait for ever
-            _log.exception("The song %s cannot be made", owned.id)
-        if not self._closing.is_set() or self._is_over(owned.id):
-            self._owned.popleft()
-            owned.owner.close()
+            self._make([owned.id for owned in takes])
+        except Exception:  # of these songs, or of the disk: the next one must not wait for ever
+            _log.exception("The song %s cannot be made", takes[0].id)
+        for owned in takes:
+            if not self._closing.is_set() or self._is_over(owned.id):
+                with self._lock:
+                    self._owned.remove(owned)
+                owned.owner.close()
 
-    def _make(self, id: str) -> None:
+    def _make(self, ids: Sequence[str]) -> None:
+        if not (waiting := self._queued(ids)):
+            return
         try:
             with ExitStack() as device_lease:
-                self._wait_for_device(id, device_lease)
-                song = self._change(id, begun)
-                if song.status != "running":
-                    return
-                made = self._make_on_gpu(song)
-            self._change(id, lambda song: completed(song, made))
+                self._wait_for_device(waiting, device_lease)
+                begun_songs = [self._change(song.id, begun) for song in self._queued(ids)]
+                if running := [song for song in begun_songs if song.status == "running"]:
+                    self._make_on_gpu(running)
+            self._end(ids, self._cut_short)
         except CancelledError:
-            self._change(id, self._cut_short)
-        except NotFoundError:
-            _log.info("The song %s was deleted before it was made", id)
+            self._end(ids, self._cut_short)
         except StudioError as error:
             failure = Failure(error.code, error.message, error.hint)
-            self._change(id, lambda song: failed(song, failure))
+            self._end(ids, lambda song: failed(song, failure))
         except Exception as error:
             fault = Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
-            self._change(id, lambda song: failed(song, fault))
+            self._end(ids, lambda song: failed(song, fault))
             raise
 
-    def _make_here(self, song: Generation) -> "GeneratedSong":
-        return self._maker.make(song, self._stopper(song.id))
+    def _make_here(self, songs: Sequence[Generation]) -> None:
+        self._maker.make(songs, self._stopper, self._finish)
 
-    def _wait_for_device(self, id: str, device_lease: ExitStack) -> None:
-        """Enter `device_lease` with the device marked as used. Raises CancelledError, NotFoundError."""
-        since, must_stop, said = self._store.generations.get(id).created_at, self._stopper(id), ""
+    def _queued(self, ids: Sequence[str]) -> list[Generation]:
+        """Return those that were neither cancelled nor deleted."""
+        songs = []
+        for id in ids:
+            with suppress(NotFoundError):
+                songs.append(self._store.generations.get(id))
+        return [song for song in songs if song.status == "queued"]
+
+    def _finish(self, song: Generation, made: "GeneratedSong") -> None:
+        self._change(song.id, lambda song: completed(song, made))
+
+    def _end(self, ids: Sequence[str], change: Callable[[Generation], Generation]) -> None:
+        """Change the records of those songs that are not over."""
+        for id in ids:
+            with suppress(NotFoundError):
+                self._change(id, lambda song: change(song) if song.status in UNDER_WAY else song)
+
+    def _wait_for_device(self, songs: Sequence[Generation], device_lease: ExitStack) -> None:
+        """Enter `device_lease` with the device marked as used. Raises CancelledError."""
+        ids, since, said = [song.id for song in songs], songs[0].created_at, ""
+        must_stop = self._stopper(ids)
         with ExitStack() as waiting:
             while reason := self._enter(device_lease, since):
                 if not said:
                     waiting.enter_context(self._devices.wanted(str(self._runtime.get().device), since))
                 if reason != said:
                     said = reason
-                    self._change(id, partial(with_message, reason))
+                    self._end(ids, partial(with_message, reason))
                 if must_stop():
                     raise CancelledError("The song was stopped while it waited.")
                 time.sleep(POLL_SEC)
@@ -178,15 +223,18 @@ class GenerationQueue:
                 device_lease.enter_context(self._devices.generating(device))
             return reason
 
-    def _stopper(self, id: str) -> Callable[[], bool]:
-        """Tell whether to stop: asked before every layer of the network, so the disk is looked at only now and then."""
-        mark = self._store.generations.folder(id) / CANCEL
+    def _stopper(self, ids: Sequence[str]) -> Callable[[], bool]:
+        """Tell whether to stop, as all of these songs are cancelled, or the server closes.
+
+        Asked before every layer of the network, so the disk is looked at only now and then.
+        """
+        marks = [self._store.generations.root / id / CANCEL for id in ids]
         looked, found = 0.0, False
 
         def must_stop() -> bool:
             nonlocal looked, found
             if time.monotonic() - looked >= POLL_SEC:
-                looked, found = time.monotonic(), mark.exists()
+                looked, found = time.monotonic(), all(mark.exists() for mark in marks)
             return found or self._closing.is_set()
 
         return must_stop
@@ -197,8 +245,9 @@ class GenerationQueue:
             return cancelled(song)
         return song if song.status == "queued" else failed(song, STOPPED)
 
-    def _add(self, owned: OwnedSong) -> None:
-        self._owned.append(owned)
+    def _add(self, songs: Sequence[OwnedSong]) -> None:
+        with self._lock:
+            self._owned.extend(songs)
         self._work.set()
 
     def _inherit(self, id: str) -> BinaryIO | None:

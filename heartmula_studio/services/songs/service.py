@@ -1,16 +1,15 @@
 """Songs: asked for, made one after the other, and handed out in the format that is wanted."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heartmula_studio.errors import ConflictError, InvalidInputError, StudioError
+from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, codes_path
-from heartmula_studio.generate.replay import decode_settings
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.replay import decode_settings, requests_of
+from heartmula_studio.generate.request import SongRequest, new_seed, takes_of
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import SongStreams
@@ -72,11 +71,59 @@ class SongService:
         add up; then without `style` and `strength`.
         Raises InvalidInputError, NotFoundError, and CheckpointError where a style does not fit the base.
         """
+        [song] = self.generate_takes(request, 1, format, style, strength, styles)
+        return song
+
+    def generate_takes(
+        self,
+        request: SongRequest,
+        count: int,
+        format: str = "wav",
+        style: str = ACTIVE_STYLE,
+        strength: float | None = None,
+        styles: Sequence[StyleChoice] = (),
+    ) -> list[Generation]:
+        """Queue 1 to 8 takes of a song, which are made side by side; their seeds count on. Raises as `generate`."""
         if styles:
             require_alone(style, strength)
             style = MIX_STYLE
+        requests = takes_of(request, count)
         self._engine.get().check(style, strength, styles)
-        return self._queue.submit(self._new_song(request, format, style, strength, styles))
+        songs = [self._new_song(one, format, style, strength, styles) for one in requests]
+        if count > 1:
+            songs = [replace(song, take_of=songs[0].id) for song in songs]
+        return self._queue.submit(songs)
+
+    def try_another_seed(self, id: str) -> Generation:
+        """Queue a song as it was asked for, with a new seed. Raises as `generate`."""
+        song = self.get(id)
+        request = SongRequest(**song.request | {"seed": new_seed()})
+        style, styles = (ACTIVE_STYLE, song.styles) if song.styles else (song.style, ())
+        return self.generate(request, song.format, style, song.style_strength, styles)
+
+    def takes(self, id: str) -> list[Generation]:
+        """Return the takes that a song is one of, oldest first; only itself where it is none. Raises NotFoundError."""
+        song = self.get(id)
+        return [one for one in self.list() if one.take_of == song.take_of] if song.take_of else [song]
+
+    def star(self, id: str, starred: bool = True) -> Generation:
+        """Mark a song, or take the mark away. Raises NotFoundError, StorageError."""
+        return self._store.generations.update(id, lambda song: replace(song, starred=starred))
+
+    def keep_starred_takes(self, id: str) -> list[Generation]:
+        """Delete the takes of a song that have no star, and return the others.
+
+        Raises ConflictError where none has one, or one without is being made.
+        """
+        takes = self.takes(id)
+        others = [take for take in takes if not take.starred]
+        if len(others) == len(takes):
+            raise ConflictError("No take has a star.", "Give one to each take that is to stay.")
+        if any(take.status in UNDER_WAY for take in others):
+            raise ConflictError("A take without a star is being made.", "Cancel it first, or wait.")
+        for take in others:
+            self._store.generations.delete(take.id)
+        return [take for take in takes if take.starred]
 
     def compare(
         self, checkpoint_id: str, request: SongRequest, format: str = "wav", strength: float | None = None
@@ -84,13 +131,9 @@ class SongService:
         """Queue one song twice: made by the base alone, and in a style; both or none. Raises as `generate`."""
         self._store.checkpoints.folder(checkpoint_id)
         self._engine.get().check(checkpoint_id, strength)
-        base = self._queue.submit(self._new_song(request, format, BASE_STYLE))
-        try:
-            return base, self._queue.submit(self._new_song(request, format, checkpoint_id, strength))
-        except BaseException:
-            with suppress(StudioError):
-                self._queue.cancel(base.id)
-            raise
+        wanted = self._new_song(request, format, BASE_STYLE), self._new_song(request, format, checkpoint_id, strength)
+        base, styled = self._queue.submit(wanted)
+        return base, styled
 
     def replay(self, receipt: Receipt, format: str = "wav") -> Generation:
         """Queue a song that is made as a receipt says; its record then tells whether it is the same, bit for bit.
@@ -102,7 +145,9 @@ class SongService:
         self._engine.get().check(style, None, styles)
         song = self._new_song(receipt.request, format, style, None, styles)
         decoding = asdict(decode_settings(receipt))
-        return self._queue.submit(replace(song, decoding=decoding, replay=Replay(asdict(receipt))))
+        requests_of(receipt)  # what it tells of takes is refused at once
+        [queued] = self._queue.submit([replace(song, decoding=decoding, replay=Replay(asdict(receipt)))])
+        return queued
 
     def receipt(self, id: str) -> Receipt:
         """Return how a song was made. Raises ConflictError before it is finished, InvalidInputError, NotFoundError."""
@@ -118,7 +163,8 @@ class SongService:
         if not codes_path(self._store.generations.song_path(id)).is_file():
             raise ConflictError("This song has no codes: it was made by an earlier release.", "Make it again first.")
         song = self._new_song(receipt.request, format, source.style, source.style_strength, source.styles)
-        return self._queue.submit(replace(song, decoding=asdict(settings), decoded_from=id))
+        [queued] = self._queue.submit([replace(song, decoding=asdict(settings), decoded_from=id)])
+        return queued
 
     def get(self, id: str) -> Generation:
         return self._store.generations.get(id)

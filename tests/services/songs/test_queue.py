@@ -46,20 +46,24 @@ class MadeUpEngine:
 
     codec = SimpleNamespace(sample_rate_hz=24_000)
 
-    def make_song(self, request, path, progress, cancelled, decode_progress, decoding, listener):
-        self.asked.append(request.seed)
+    def make_takes(self, requests, outputs, progress, cancelled, decode_progress, decoding, finished):
+        self.asked.append([request.seed for request in requests])
         self.begun.set()
         progress(1, 2)
         while not self.go.wait(0.02):
             if cancelled():
                 raise CancelledError("Stopped.")
-        if request.tags == "too much":
-            raise OutOfMemoryError("No memory.", "Ask for less.")
-        if request.tags == "fault":
-            raise KeyError("fault")
-        decode_progress(1, 2)
-        path.write_bytes(b"song")
-        return SimpleNamespace(path=path, receipt=Receipt(), is_audible=request.tags != "silence")
+        for number, (request, output) in enumerate(zip(requests, outputs, strict=True)):
+            if request.tags == "too much":
+                raise OutOfMemoryError("No memory.", "Ask for less.")
+            if request.tags == "fault":
+                raise KeyError("fault")
+            if output.cancelled():
+                continue
+            decode_progress(1, 2)
+            output.path.write_bytes(b"song")
+            made = SimpleNamespace(path=output.path, receipt=Receipt(), is_audible=request.tags != "silence")
+            finished(number, made)
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ def wait_for(store, song, *statuses, timeout_sec=60.0):
 def test_a_song_that_cannot_be_heard_says_so(store, engine, serve):
     engine.go.set()
     queue = serve()
-    songs = [queue.submit(song_of(dataclasses.replace(REQUEST, tags=tags))) for tags in ("silence", "techno")]
+    songs = [queue.submit([song_of(dataclasses.replace(REQUEST, tags=tags))])[0] for tags in ("silence", "techno")]
     silent, heard = (wait_for(store, song, "completed") for song in songs)
     assert (silent.audible, heard.audible, heard.message) == (False, True, "")
     assert silent.message.startswith("This song cannot be heard")
@@ -105,7 +109,7 @@ def test_a_song_that_cannot_be_heard_says_so(store, engine, serve):
 
 def test_songs_are_made_in_order(store, engine, serve):
     queue = serve()
-    songs = [queue.submit(song_of(dataclasses.replace(REQUEST, seed=seed), "flac")) for seed in (3, 1, 2)]
+    songs = [queue.submit([song_of(dataclasses.replace(REQUEST, seed=seed), "flac")])[0] for seed in (3, 1, 2)]
     assert engine.begun.wait(20)
     running = wait_for(store, songs[0], "running")
     assert store.generations.get(songs[2].id).status == "queued"
@@ -114,7 +118,7 @@ def test_songs_are_made_in_order(store, engine, serve):
         done = wait_for(store, song, "completed", "failed")
         assert (done.status, done.progress, done.duration_sec) == ("completed", 100.0, 1.5)
         assert store.generations.song_path(song.id).name == "song.flac"
-    assert engine.asked == [3, 1, 2]
+    assert engine.asked == [[3], [1], [2]]
     assert running.started_at
 
 
@@ -122,14 +126,14 @@ def test_songs_are_made_in_order(store, engine, serve):
 def test_a_failure_is_told_and_the_next_song_is_made(store, engine, serve, tags, code):
     queue = serve()
     engine.go.set()
-    bad, good = queue.submit(song_of(dataclasses.replace(REQUEST, tags=tags))), queue.submit(song_of(REQUEST))
+    bad, good = queue.submit([song_of(dataclasses.replace(REQUEST, tags=tags))])[0], queue.submit([song_of(REQUEST)])[0]
     assert wait_for(store, bad, "failed").error.code == code
     wait_for(store, good, "completed")
 
 
 def test_cancelling_what_runs_and_what_waits(store, engine, serve):
     queue = serve()
-    running, waiting = queue.submit(song_of(REQUEST)), queue.submit(song_of(REQUEST))
+    running, waiting = queue.submit([song_of(REQUEST)])[0], queue.submit([song_of(REQUEST)])[0]
     assert engine.begun.wait(20)
     assert queue.cancel(waiting.id).status == "cancelled"
     queue.cancel(running.id)
@@ -137,13 +141,27 @@ def test_cancelling_what_runs_and_what_waits(store, engine, serve):
     with pytest.raises(ConflictError, match="cancelled"):
         queue.cancel(running.id)
     engine.go.set()
-    wait_for(store, queue.submit(song_of(REQUEST)), "completed")
+    wait_for(store, queue.submit([song_of(REQUEST)])[0], "completed")
     assert len(engine.asked) == 2
+
+
+def test_takes_are_made_side_by_side_and_one_of_them_can_be_cancelled(store, engine, serve):
+    queue = serve()
+    songs = [song_of(dataclasses.replace(REQUEST, seed=seed)) for seed in (5, 6, 7)]
+    takes = queue.submit([dataclasses.replace(song, take_of=songs[0].id) for song in songs])
+    alone = queue.submit([song_of(REQUEST)])[0]
+    assert engine.begun.wait(20)
+    queue.cancel(takes[1].id)
+    engine.go.set()
+    ended = [wait_for(store, take, "completed", "cancelled", "failed") for take in takes]
+    assert [take.status for take in ended] == ["completed", "cancelled", "completed"]
+    wait_for(store, alone, "completed")
+    assert engine.asked == [[5, 6, 7], [REQUEST.seed]]
 
 
 def test_another_server_can_cancel(store, engine, serve):
     mine, other = serve(), serve()
-    song = mine.submit(song_of(REQUEST))
+    song = mine.submit([song_of(REQUEST)])[0]
     assert engine.begun.wait(20)
     other.cancel(song.id)
     wait_for(store, song, "cancelled")
@@ -151,7 +169,7 @@ def test_another_server_can_cancel(store, engine, serve):
 
 def test_a_closing_server_fails_its_song_and_leaves_the_others_to_the_next(store, engine, serve):
     first = serve()
-    running, waiting = first.submit(song_of(REQUEST)), first.submit(song_of(REQUEST))
+    running, waiting = first.submit([song_of(REQUEST)])[0], first.submit([song_of(REQUEST)])[0]
     assert engine.begun.wait(20)
     first.close()
     assert "server stopped" in wait_for(store, running, "failed").error.message
@@ -163,7 +181,7 @@ def test_a_closing_server_fails_its_song_and_leaves_the_others_to_the_next(store
 
 def test_a_running_song_of_a_dead_server_has_failed_but_not_one_of_a_living_server(store, engine, serve):
     living = serve()
-    song = living.submit(song_of(REQUEST))
+    song = living.submit([song_of(REQUEST)])[0]
     assert engine.begun.wait(20)
     dead = dataclasses.replace(store.generations.get(song.id), id=store.generations.new_id(), status="running")
     store.generations.create(dead)
@@ -177,7 +195,7 @@ def test_a_song_waits_for_a_training_that_leaves_no_room(store, dataset, queue, 
     job = submit(queue, dataset)
     store.jobs.update(job.id, lambda job: dataclasses.replace(job, status="running"))
     engine.go.set()
-    song = serve().submit(song_of(REQUEST))
+    song = serve().submit([song_of(REQUEST)])[0]
     deadline = time.monotonic() + 60
     while "Waits for the training of Arcade" not in store.generations.get(song.id).message:
         assert time.monotonic() < deadline
@@ -187,7 +205,7 @@ def test_a_song_waits_for_a_training_that_leaves_no_room(store, dataset, queue, 
 
 
 def test_the_real_engine_leaves_a_song_and_its_receipt(store, serve, short_windows):
-    song = serve(lambda song: nullcontext(Engine.load("nano", "cpu"))).submit(song_of(REQUEST))
+    song = serve(lambda song: nullcontext(Engine.load("nano", "cpu"))).submit([song_of(REQUEST)])[0]
     done = wait_for(store, song, "completed", "failed", timeout_sec=200)
     assert done.status == "completed", done.error
     assert soundfile.info(store.generations.song_path(song.id)).duration == pytest.approx(done.duration_sec, abs=0.01)
