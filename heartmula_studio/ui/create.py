@@ -1,5 +1,6 @@
 """🎵 Create: the request for a song, its result, and the history."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -126,7 +127,7 @@ def build_form() -> SongForm:
 
 def build_result() -> Result:
     status = gr.HTML(song_status(None))
-    live = gr.HTML(None, html_template="", js_on_load=read_script("live.js"), apply_default_css=False)
+    live = gr.HTML("", html_template="", js_on_load=read_script("live.js"), apply_default_css=False)
     cancel = gr.Button("Cancel", variant="stop", visible=False)
     with gr.Column(visible=False) as song:
         audio = gr.Audio(label="Song", interactive=False)
@@ -172,14 +173,14 @@ async def watch_song(studio: Studio, players: Players, id: str) -> AsyncIterator
             return
         last = song
         await anyio.sleep(POLL_SEC)
-    yield song_status(None), None, gr.update(visible=False), gr.update(visible=False), None, None
+    yield song_status(None), "", gr.update(visible=False), gr.update(visible=False), None, None
 
 
 def result_values(studio: Studio, players: Players, song: Generation) -> tuple:
     """Return the values of `Result.outputs`."""
     under_way, is_done = song.status in UNDER_WAY, song.status == "completed"
     audio = served_file(studio.songs.path(song.id))["path"] if is_done else None
-    live = {"id": song.id, "url": players.live_url(song.id), "is_made": not under_way}
+    live = json.dumps({"id": song.id, "url": players.live_url(song.id), "is_made": not under_way})
     shown = gr.update(visible=under_way), gr.update(visible=is_done)
     return song_status(song), live, *shown, audio, song.receipt
 

@@ -1,7 +1,7 @@
 // Plays a song while it is made: what has come can be played, paused and sought in, and what comes follows without a gap.
 //
-// Gradio calls this with `element`, `props` and `watch`. `props.value` is {id, url, is_made}, or null for nothing. The
-// address gives WAV of unknown length, 16 bits in stereo.
+// Gradio calls this with `element`, `props` and `watch`. `props.value` is {id, url, is_made} as JSON, or "" for nothing.
+// The address gives WAV of unknown length, 16 bits in stereo.
 
 const HEADER_BYTES = 44;
 const RATE_OFFSET = 24;
@@ -94,8 +94,8 @@ class LivePlayer {
     }, TICK_MS);
   }
 
-  show(value) {
-    if (value?.__type__ === "update") return; // Gradio 6.31 may hand on "nothing new" as the value
+  show(text) {
+    const value = text ? JSON.parse(text) : null;
     const isMade = value?.is_made ?? false;
     if (value?.id !== this.id) this.close();
     if (value && !this.recording && !isMade) {
