@@ -198,7 +198,8 @@ class Engine:
         the same songs beside it. The first one is heard while all are made. `finished` is told of each, by its number.
         Raises as `make_song`, and as `require_alike`.
         """
-        writers = [output and SongWriter(output.path, self.codec.sample_rate_hz) for output in outputs]
+        rate_hz = self.codec.sample_rate_hz
+        writers = [SongWriter(output.path, rate_hz) if output else None for output in outputs]
         songs: list[GeneratedSong | None] = []
         with self._exclusive(cancelled):
             prompts, version = self._prompts(requests), self._adaptable.version
