@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from heartmula_studio.store.records import Generation
+from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.ui import html
 
 WORDS = {
@@ -47,9 +47,9 @@ def song_lines(song: Generation, names: Mapping[str, str]) -> list[str]:
 
 
 def take_lines(take: Generation) -> list[str]:
-    """Return lines with length and seed of a take, and how far it is."""
+    """Return lines with length and seed of a take, and what is to be said of it."""
     length = html.duration(take.duration_sec or take.request.get("duration_sec", 0))
-    return [f"{length} · seed {take.request.get('seed', '?')}", take.message]
+    return [f"{length} · seed {take.request.get('seed', '?')}", "" if take.status in UNDER_WAY else take.message]
 
 
 def origin_words(song: Generation) -> list[str]:
