@@ -137,8 +137,8 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
     from heartmula_studio.ui.players import Players
     from themes.glass import Glass
 
-    players = Players(settings.data_dir, studio.songs.stream)
-    players.add_route(app)
+    players = Players(settings.data_dir)
+    players.add_route(app, studio.songs.stream)
     page = create_ui(studio, players)
     uploads = Uploads(Path(get_upload_folder()), settings, file_upload_statuses, page.upload_file_set)
     app.include_router(upload_router(uploads))

@@ -23,9 +23,9 @@ ROUTE, BLIND, LIVE = "/players", "blind", "live"
 class Players:
     """Signed addresses of audio files, valid as long as this server runs."""
 
-    def __init__(self, root: Path, stream: Callable[[str], AsyncIterator[bytes]]):
-        """`root`: the folder that all songs are in; `stream` as `SongService.stream`."""
-        self._root, self._stream = root.resolve(), stream
+    def __init__(self, root: Path):
+        """`root`: the folder that all songs are in."""
+        self._root = root.resolve()
         self._key = secrets.token_bytes(32)
         self._blind: dict[str, str] = {}
 
@@ -44,8 +44,14 @@ class Players:
         """An address for the sound of a song while it is made."""
         return f"{ROUTE.removeprefix('/')}/{LIVE}/{self._signature(f'{LIVE}/{song_id}')}/{quote(song_id)}"
 
-    def add_route(self, app: FastAPI) -> None:
-        app.add_api_route(f"{ROUTE}/{LIVE}/{{signature}}/{{song_id}}", self.stream, include_in_schema=False)
+    def add_route(self, app: FastAPI, stream: Callable[[str], AsyncIterator[bytes]]) -> None:
+        """Serve all addresses; `stream` as `SongService.stream`."""
+
+        def live(signature: str, song_id: str) -> StreamingResponse:
+            self._check(signature, f"{LIVE}/{song_id}")
+            return StreamingResponse(stream(song_id), media_type="audio/wav", headers=STREAM_HEADERS)
+
+        app.add_api_route(f"{ROUTE}/{LIVE}/{{signature}}/{{song_id}}", live, include_in_schema=False)
         app.add_api_route(f"{ROUTE}/{{signature}}/{{name:path}}", self.serve, include_in_schema=False)
 
     def serve(self, signature: str, name: str) -> FileResponse:
@@ -54,15 +60,15 @@ class Players:
             name = self._blind[name]
             signature = self._signature(name)
         path = self._root / name
-        if not hmac.compare_digest(signature.encode(), self._signature(name).encode()) or not path.is_file():
+        self._check(signature, name)
+        if not path.is_file():
             raise NotFoundError("There is no such song.", "Open the page again.")
         return FileResponse(path, headers={"Cache-Control": "private"})
 
-    def stream(self, signature: str, song_id: str) -> StreamingResponse:
-        """A song from its beginning, as it is made. Raises NotFoundError, ConflictError."""
-        if not hmac.compare_digest(signature.encode(), self._signature(f"{LIVE}/{song_id}").encode()):
+    def _check(self, signature: str, name: str) -> None:
+        """Raise NotFoundError for an address that is not ours."""
+        if not hmac.compare_digest(signature.encode(), self._signature(name).encode()):
             raise NotFoundError("There is no such song.", "Open the page again.")
-        return StreamingResponse(self._stream(song_id), media_type="audio/wav", headers=STREAM_HEADERS)
 
     def _signature(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()

@@ -42,7 +42,7 @@ def test_listeners_without_an_overlay_tell_no_component_how_far_they_are(blocks)
 def test_lists_are_drawn_one_at_a_time(blocks):
     """Two at once failed now and then with "dictionary changed size during iteration", and a list was out of date."""
     lists = [listener for listener in blocks.fns.values() if listener.renderable]
-    assert len(lists) == 4
+    assert len(lists) == 5
     assert {(listener.concurrency_id, listener.concurrency_limit) for listener in lists} == {("lists", 1)}
 
 

@@ -20,7 +20,7 @@ def song(tmp_path):
 
 @pytest.fixture
 def players(tmp_path) -> Players:
-    return Players(tmp_path, stream)
+    return Players(tmp_path)
 
 
 async def stream(song_id: str):
@@ -31,7 +31,7 @@ async def stream(song_id: str):
 @pytest.fixture
 def client(players) -> TestClient:
     app = FastAPI()
-    players.add_route(app)
+    players.add_route(app, stream)
     return TestClient(app)
 
 
