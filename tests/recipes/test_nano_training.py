@@ -70,14 +70,14 @@ def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypat
     run(train_tokenizer, "--steps", "1")
     run(train_tokenizer, "--steps", "2")
     assert steps_of(work / "tokenizer.jsonl") == [0, 1]  # the second run went on where the first had stopped
-    run(prepare_model, "--steps", "2")
+    run(prepare_model, "--steps", "2", "--batch", "1")
     assert train(work / "model_job").step == 2
     run(package, "--out", str(work / "first"))
     for left in ("model_job", "base"):
         (work / left).rename(work / f"first_{left}")
     manifest = work / "manifest.jsonl"
     manifest.write_text(manifest.read_text(encoding="utf-8").replace("fast", "quicker than before"), encoding="utf-8")
-    run(prepare_model, "--steps", "1", "--start", str(work / "first"))
+    run(prepare_model, "--steps", "1", "--batch", "1", "--start", str(work / "first"))
     assert (work / "base" / "tokenizer.json").read_bytes() == (work / "first" / "tokenizer.json").read_bytes()
     assert weights_of(work / "base") == weights_of(work / "first")
     assert train(work / "model_job").step == 1
