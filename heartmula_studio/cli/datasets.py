@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from heartmula_studio.dataset.prompt import split_tags
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.settings import Settings
+from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
 
@@ -62,10 +64,35 @@ def print_sound(studio: Studio, arguments: Namespace) -> None:
         print(f"{loudness} LUFS  {track.filename}", *(f"\n    {warning}" for warning in track.warnings), sep="")
 
 
+def propose(studio: Studio, arguments: Namespace) -> None:
+    for track in studio.datasets.propose_tempo_and_key(arguments.id):
+        print(track.filename, *map(proposal_line, track.proposals), sep="\n    ")
+        if track.error:
+            print(f"    {track.error}")
+
+
+def proposal_line(proposal: Proposal) -> str:
+    return f"{proposal.number}  {proposal.value}  ({100 * proposal.confidence:.0f} % sure, {proposal.status})"
+
+
+def decide(studio: Studio, arguments: Namespace) -> None:
+    status = DECISIONS[arguments.decision]
+    if bool(arguments.number) != bool(arguments.track):
+        raise InvalidInputError("--track and --number belong together.", "Leave both out for all proposals.")
+    if not arguments.track:
+        studio.datasets.decide_proposals(arguments.id, status)
+    for number in arguments.number:
+        studio.datasets.decide_proposal(arguments.id, arguments.track, number, status)
+
+
+DECISIONS = {"accept": "accepted", "reject": "rejected", "undo": "open"}
+
 ACTIONS = {
     "list": list_datasets,
     "import": import_dataset,
     "export": export_dataset,
     "losses": print_losses,
     "sound": print_sound,
+    "propose": propose,
+    "decide": decide,
 }

@@ -46,8 +46,25 @@ def add_dataset(commands: Commands) -> None:
         "find recordings to cut, export again or leave out",
         "Prints each track's loudness; warns of silence at its ends, clipping, phase, DC offset and duplicates.",
     )
-    for action in (measured, checked):
+    proposed = add_command(
+        actions,
+        "propose",
+        "find tempo and key of the tracks",
+        "Listens to each track once, and proposes both as tags. Nothing changes before they are accepted.",
+    )
+    decided = add_command(
+        actions,
+        "decide",
+        "accept or reject what was proposed",
+        "Decides on all, or on some of one track; or undoes it.",
+    )
+    for action in (measured, checked, proposed, decided):
         action.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+    decided.add_argument("decision", choices=("accept", "reject", "undo"))
+    decided.add_argument("--track", default="", metavar="FILE", help="only of this one (default: all)")
+    decided.add_argument(
+        "--number", type=int, action="append", default=[], help="as `dataset propose` shows it; may be repeated"
+    )
 
 
 def add_rungs(commands: Commands) -> None:

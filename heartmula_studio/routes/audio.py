@@ -17,7 +17,7 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
 from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
-from heartmula_studio.routes.requests import SongChange, SongFields
+from heartmula_studio.routes.requests import Decision, SongChange, SongFields
 from heartmula_studio.services.answers import AudioFileAnswer
 
 router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
@@ -49,6 +49,7 @@ HEARD_RESPONSES: Responses = {
 }
 
 Filename = Annotated[str, Path(description="As the dataset lists it.", examples=["song.mp3"])]
+Number = Annotated[int, Path(description="Of a proposal, as the song lists it.", examples=[1])]
 
 
 class WaitingText(BaseModel):
@@ -129,6 +130,12 @@ def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep
     """Edit lyrics, tags and rights, and say whether the recording comes to an end."""
     changed = studio.datasets.update_audio(id, filename, body.caption, body.tags, body.rights, body.ending)
     return AudioFileAnswer.of(changed)
+
+
+@router.put("/{filename}/proposals/{number}", responses=documented(404))
+def decide_proposal(id: Id, filename: Filename, number: Number, body: Decision, studio: StudioDep) -> AudioFileAnswer:
+    """Accept or reject what a program proposed for a song, or undo that: tags are as before, but for later edits."""
+    return AudioFileAnswer.of(studio.datasets.decide_proposal(id, filename, number, body.status))
 
 
 @router.delete("/{filename}", status_code=204, responses=documented(404, 409))

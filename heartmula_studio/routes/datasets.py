@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
-from heartmula_studio.routes.requests import DatasetChange, NewDataset
-from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer
+from heartmula_studio.routes.requests import DatasetChange, Decision, NewDataset
+from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer, ProposalReportAnswer
 from heartmula_studio.store.views import SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
@@ -116,6 +116,21 @@ def track_losses(id: Id, studio: StudioDep) -> TrackLosses:
 def check_sound(id: Id, studio: StudioDep) -> SoundReport:
     """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in other formats, track by track."""
     return studio.datasets.check_sound(id)
+
+
+@router.post("/{id}/tempo-and-key", responses=documented(404))
+def find_tempo_and_key(id: Id, studio: StudioDep) -> ProposalReportAnswer:
+    """Propose each song's tempo and key as tags ("120 bpm", "a minor"), as far as they can be heard.
+
+    Tags stay as they are until a proposal is accepted. A song is listened to once.
+    """
+    return ProposalReportAnswer.of(studio.datasets.find_tempo_and_key(id))
+
+
+@router.put("/{id}/proposals", responses=documented(404))
+def decide_proposals(id: Id, body: Decision, studio: StudioDep) -> DatasetAnswer:
+    """Accept or reject all open proposals of a dataset, or undo all that was decided."""
+    return DatasetAnswer.of(studio.datasets.decide_proposals(id, body.status))
 
 
 @router.get(

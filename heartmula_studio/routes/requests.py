@@ -10,7 +10,7 @@ from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest
-from heartmula_studio.store.records import Ending, Method, Rights, SongFormat, StyleChoice
+from heartmula_studio.store.records import Ending, Method, ProposalStatus, Rights, SongFormat, StyleChoice
 from heartmula_studio.store.views import AuditionQuestion
 
 MAX_MIXED = 20  # styles at once
@@ -64,6 +64,12 @@ class SongChange(Body):
     tags: list[str] | None = Field(None, examples=[["piano", "calm"]])
     rights: Rights | None = Field(None, examples=["own"])
     ending: Ending | None = Field(None, examples=["ends"])
+
+
+class Decision(Body):
+    """On what a program proposed. `open` undoes what was decided, with all that it did."""
+
+    status: ProposalStatus = Field(examples=["accepted"])
 
 
 class SongFields(Body):

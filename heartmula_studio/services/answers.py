@@ -13,6 +13,7 @@ from heartmula_studio.store.records import (
     AudioFile,
     Change,
     Checkpoint,
+    Confidence,
     Count,
     Dataset,
     DatasetStatus,
@@ -28,6 +29,9 @@ from heartmula_studio.store.records import (
     Method,
     Parent,
     Percent,
+    Proposal,
+    ProposalKind,
+    ProposalStatus,
     Rights,
     Seconds,
     SongFormat,
@@ -45,9 +49,11 @@ from heartmula_studio.store.views import (
     LadderView,
     ModelState,
     ModelStatus,
+    ProposalReport,
     Published,
     Rung,
     SkippedItem,
+    TrackProposals,
 )
 
 
@@ -63,6 +69,17 @@ class Answer(BaseModel):
 
 def _public_config(config: dict[str, Any]) -> dict[str, Any]:
     return {name: public(value) if isinstance(value, str) else value for name, value in config.items()}
+
+
+class ProposalAnswer(Answer):
+    """A tag that a program found for a song; nothing is trained on it unless it is accepted. `confidence`: 0 to 1."""
+
+    number: Count
+    kind: ProposalKind
+    value: str
+    confidence: Confidence
+    source: str
+    status: ProposalStatus
 
 
 class AudioFileAnswer(Answer):
@@ -84,6 +101,7 @@ class AudioFileAnswer(Answer):
     frames: Count | None = None
     error: str | None = None
     ending: Ending = "as_heard"
+    proposals: tuple[ProposalAnswer, ...] = ()
 
 
 class DatasetAnswer(Answer):
@@ -103,6 +121,20 @@ class ImportedDatasetAnswer(DatasetAnswer):
     """A dataset as it came in, with what was left out of it."""
 
     skipped: tuple[SkippedItem, ...] = ()
+
+
+class TrackProposalsAnswer(Answer):
+    """What is proposed for a song; `error` says why a program could not listen to it."""
+
+    filename: Filename
+    proposals: tuple[ProposalAnswer, ...]
+    error: str | None
+
+
+class ProposalReportAnswer(Answer):
+    """The songs of a dataset in its order, each with what is proposed for it."""
+
+    tracks: tuple[TrackProposalsAnswer, ...]
 
 
 class JobAnswer(Answer):
@@ -326,9 +358,12 @@ class PublishedAnswer(Answer):
 
 
 ANSWERS: dict[type, type[Answer]] = {
+    Proposal: ProposalAnswer,
     AudioFile: AudioFileAnswer,
     Dataset: DatasetAnswer,
     ImportedDataset: ImportedDatasetAnswer,
+    TrackProposals: TrackProposalsAnswer,
+    ProposalReport: ProposalReportAnswer,
     Job: JobAnswer,
     Checkpoint: CheckpointAnswer,
     Generation: SongAnswer,

@@ -24,6 +24,13 @@ from heartmula_studio.store.names import (
     safe_stem,
     unique_filename,
 )
+from heartmula_studio.store.proposals import (
+    Finding,
+    checked_status,
+    with_all_decided,
+    with_decision,
+    with_findings,
+)
 from heartmula_studio.store.records import AudioFile, Dataset, utc_now
 
 AUDIO = "audio"
@@ -199,6 +206,31 @@ class Datasets(Collection[Dataset]):
             )
 
         return self._change_song(id, filename, change)
+
+    def propose(self, id: str, filename: str, source: str, findings: Sequence[Finding]) -> AudioFile:
+        """Keep what a program found for a song, as `with_findings`. Raises NotFoundError, StorageError."""
+        return self._change_song(id, filename, lambda song: with_findings(song, source, findings))
+
+    def decide(self, id: str, filename: str, number: int, status: str) -> AudioFile:
+        """Accept or reject a proposal, or undo that, as `with_decision`, and raise as it does; StorageError."""
+        known = checked_status(status)
+
+        def change(dataset: Dataset) -> Dataset:
+            return songs.with_changed(
+                dataset, filename, lambda song: with_decision(song, number, known, dataset.styles)
+            )
+
+        return songs.find_song(self.update(id, change), filename)
+
+    def decide_all(self, id: str, status: str) -> Dataset:
+        """Accept or reject all open proposals, or undo all decisions. Raises as `decide`; nothing changes then."""
+        known = checked_status(status)
+
+        def change(dataset: Dataset) -> Dataset:
+            decided = tuple(with_all_decided(song, known, dataset.styles) for song in dataset.audio_files)
+            return replace(dataset, audio_files=decided)
+
+        return self.update(id, change)
 
     def set_tokens(self, id: str, filename: str, frames: int | None, error: str | None = None) -> AudioFile:
         """Note how many frames a song's tokens have, or why there are none. Raises NotFoundError, StorageError."""

@@ -22,6 +22,8 @@ JobStatus = Literal["queued", "running", "completed", "failed", "cancelled", "in
 Method = Literal["lora", "full"]
 Rights = Literal["own", "licensed", "public_domain", "unknown"]
 Ending = Literal["as_heard", "ends", "cut_off"]
+ProposalKind = Literal["tempo", "key"]
+ProposalStatus = Literal["open", "accepted", "rejected"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 SongFormat = Literal["wav", "flac", "mp3"]
 UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
@@ -50,6 +52,7 @@ Time = Annotated[str, AfterValidator(_iso_time)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in seconds
+Confidence = Annotated[float, Field(ge=0, le=1)]
 StoredStrength = Annotated[float, Field(ge=0, le=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -110,6 +113,24 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A tag that a program found for a track; nothing is trained on it unless a person accepts it.
+
+    `number` names it within the track, `source` is the program. What accepting it did, for undoing: `added` it to the
+    track's tags, which first became the dataset's styles (`wrote_styles`) where there were none.
+    """
+
+    number: Count
+    kind: ProposalKind
+    value: str
+    confidence: Confidence
+    source: str
+    status: ProposalStatus = "open"
+    added: bool = False
+    wrote_styles: bool = False
+
+
+@dataclass(frozen=True)
 class AudioFile:
     """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized.
 
@@ -129,6 +150,7 @@ class AudioFile:
     frames: Count | None = None
     error: str | None = None
     ending: Ending = "as_heard"
+    proposals: tuple[Proposal, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "error", self.error and public(self.error))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from heartmula_studio.store.records import Dataset, Failure
+from heartmula_studio.store.records import Dataset, Failure, Proposal
 
 ModelStatus = Literal["absent", "incomplete", "downloading", "verifying", "complete"]
 
@@ -262,6 +262,22 @@ class SoundReport:
     """The tracks of a dataset in its order, each with what is to be said of its sound."""
 
     tracks: tuple[TrackSound, ...]
+
+
+@dataclass(frozen=True)
+class TrackProposals:
+    """What is proposed for a track; `error` says why a program could not listen to it."""
+
+    filename: str
+    proposals: tuple[Proposal, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ProposalReport:
+    """The tracks of a dataset in its order, each with what is proposed for it."""
+
+    tracks: tuple[TrackProposals, ...]
 
 
 @dataclass(frozen=True)

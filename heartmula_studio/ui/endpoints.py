@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.services.answers import answer
-from heartmula_studio.store.records import UNDER_WAY, Job
+from heartmula_studio.store.records import UNDER_WAY, Job, ProposalStatus
 from heartmula_studio.store.views import AuditionQuestion
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints
@@ -150,6 +150,20 @@ class Endpoints:
     async def check_sound(self, dataset_id: str) -> dict:
         """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in any format, track by track."""
         return await call(self._studio.datasets.check_sound, dataset_id)
+
+    async def find_tempo_and_key(self, dataset_id: str) -> dict:
+        """Propose tempo and key of each song as tags; none changes before its proposal is accepted."""
+        return await call(self._studio.datasets.find_tempo_and_key, dataset_id)
+
+    async def decide_proposal(
+        self, dataset_id: str, filename: str, number: int, status: ProposalStatus = "accepted"
+    ) -> dict:
+        """Accept or reject what was proposed for a song; "open" undoes that."""
+        return await call(self._studio.datasets.decide_proposal, dataset_id, filename, number, status)
+
+    async def decide_proposals(self, dataset_id: str, status: ProposalStatus = "accepted") -> dict:
+        """Accept or reject all open proposals of a dataset; "open" undoes all that was decided."""
+        return await call(self._studio.datasets.decide_proposals, dataset_id, status)
 
     async def start_training(
         self,

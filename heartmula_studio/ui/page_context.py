@@ -7,8 +7,9 @@ from html import escape
 
 import gradio as gr
 
-from heartmula_studio.errors import StudioError
+from heartmula_studio.errors import NotFoundError, StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players
@@ -60,6 +61,16 @@ def remembered_choice(key: str) -> gr.State:
     choice.change(lambda chosen: chosen, choice, kept, **QUIET)
     kept.change(lambda recalled, chosen: chosen or recalled, [kept, choice], choice, **QUIET)
     return choice
+
+
+def find_dataset(studio: Studio, id: str) -> Dataset | None:
+    """Return a dataset that a browser remembers, or None when it was deleted."""
+    if not id:
+        return None
+    try:
+        return studio.datasets.get(id)
+    except NotFoundError:
+        return None
 
 
 @contextmanager

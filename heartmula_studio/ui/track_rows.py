@@ -7,30 +7,22 @@ from itertools import chain
 
 import gradio as gr
 
-from heartmula_studio.errors import AudioMissingError, NotFoundError
+from heartmula_studio.errors import AudioMissingError
 from heartmula_studio.lyrics.parsing import removed_lines
-from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.records import AudioFile, Proposal
 from heartmula_studio.store.songs import shown as shortened
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.offers import Offers, offer
-from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
-from heartmula_studio.ui.quiet import QUIET, Quiet
+from heartmula_studio.ui.page_context import PageContext, comma_separated, find_dataset, user_errors
+from heartmula_studio.ui.proposals import RowProposals, row_updates
+from heartmula_studio.ui.quiet import QUIET, SAVING
 
 NUM_ROWS = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
 ENDINGS = (("As heard", "as_heard"), ("It comes to an end", "ends"), ("It is cut off", "cut_off"))
 NO_TRACKS = '<p class="hint">Five songs at least. Songs of one style work best.</p>'
-
-
-class Saving(Quiet):
-    concurrency_id: str
-    concurrency_limit: int
-
-
-# One at a time and in order: an older text never comes after a newer one.
-SAVING: Saving = {**QUIET, "concurrency_id": "save_track", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,7 @@ class Row:
     preview: gr.Button
     remove: gr.Button
     round_trip: gr.HTML
+    proposals: RowProposals
 
     @property
     def fields(self) -> list[gr.components.Component]:
@@ -53,7 +46,7 @@ class Row:
 
     @property
     def displays(self) -> list[gr.blocks.Block]:
-        return [self.place, self.heading, self.round_trip]
+        return [self.place, self.heading, self.round_trip, *self.proposals.displays]
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,7 @@ class RowContent:
     heading: str = ""
     round_trip: str = ""
     values: tuple[str, ...] = ("", "", "unknown", "as_heard")  # of `Row.fields`
+    proposals: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +85,7 @@ def build_track_rows(context: PageContext) -> gr.State:
     offers.fill(updated, fields)
     for number, row in enumerate(rows):
         _connect_fields(context.studio, row, number, offers.keys)
+        row.proposals.connect(context, number, offers.keys)
         row.preview.click(
             partial(preview_round_trip, context, number), [offers.keys, round_trips], num_round_trips,
             show_progress_on=[row.round_trip], api_visibility="private",
@@ -111,11 +106,12 @@ def _build_row() -> Row:
                 tags = gr.Textbox(label="Tags", max_lines=1, placeholder="those of the dataset", interactive=True)
                 rights = gr.Dropdown(RIGHTS, value="unknown", label="Rights", interactive=True)
                 ending = gr.Dropdown(ENDINGS, value="as_heard", label="How it stops", interactive=True)
+        proposals = RowProposals.build()
         with gr.Row():
             preview = gr.Button("Hear what the model hears", size="sm", min_width=180)
             remove = gr.Button("🗑️ Remove", size="sm", min_width=100)
         round_trip = gr.HTML()
-    return Row(place, heading, lyrics, tags, rights, ending, preview, remove, round_trip)
+    return Row(place, heading, lyrics, tags, rights, ending, preview, remove, round_trip, proposals)
 
 
 def _build_pages(start: gr.State) -> tuple[gr.Row, gr.HTML]:
@@ -157,16 +153,6 @@ def changed_rows(context: PageContext, id: str, start: int, shown: Shown, round_
     return [now, offers_of(now), none, gr.update(visible=len(tracks) > NUM_ROWS), page_text, *displays]
 
 
-def find_dataset(studio: Studio, id: str) -> Dataset | None:
-    """Return a dataset that a browser remembers, or None when it was deleted."""
-    if not id:
-        return None
-    try:
-        return studio.datasets.get(id)
-    except NotFoundError:
-        return None
-
-
 def assigned(before: Sequence[str | None], wanted: Sequence[str]) -> list[str | None]:
     """Return the track of each row: one that was shown stays in its row, the others fill the free rows in order."""
     coming = iter([name for name in wanted if name not in before])
@@ -180,6 +166,7 @@ def row_content(context: PageContext, dataset_id: str, track: AudioFile, round_t
         track_heading(track, track_player(context, dataset_id, track.filename)),
         round_trip,
         (track.caption, ", ".join(track.tags), track.rights, track.ending),
+        track.proposals,
     )
 
 
@@ -213,10 +200,12 @@ def offers_of(shown: Shown) -> list[dict]:
 def updates(old: RowContent, new: RowContent) -> list:
     """Return updates for `Row.displays`; what has not changed is skipped."""
     is_seen, was_seen = new.filename is not None, old.filename is not None
+    proposals = row_updates(new.proposals)
     return [
         gr.update(visible=is_seen) if is_seen != was_seen else gr.skip(),
         new.heading if new.heading != old.heading else gr.skip(),
         new.round_trip if new.round_trip != old.round_trip else gr.skip(),
+        *(proposals if new.proposals != old.proposals else [gr.skip()] * len(proposals)),
     ]
 
 

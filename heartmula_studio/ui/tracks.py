@@ -13,9 +13,10 @@ from heartmula_studio.store.views import TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, user_errors
+from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
+from heartmula_studio.ui.proposals import build_proposals
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.track_rows import build_track_rows, find_dataset
+from heartmula_studio.ui.track_rows import build_track_rows
 
 CHOOSE = "Choose one on the left, or make a new one."
 
@@ -37,6 +38,7 @@ def build_tracks(context: PageContext) -> None:
                 listen = gr.Button("Check the sound", min_width=140)
                 stop = gr.Button("Stop checking", visible=False, min_width=140)
                 train = gr.Button("Train on these songs", variant="primary", min_width=140)
+            build_proposals(context)
             status, losses, sound = gr.HTML(), gr.HTML(), gr.HTML()
         start = build_track_rows(context)
     gr.on(

@@ -32,6 +32,8 @@ GET /training/jobs/{id}/auditions/{audition_id}/trials/{trial}/{side}
 POST /training/checkpoints/activate · POST /training/checkpoints/merge · GET /training/datasets/{id}/losses
 GET /training/datasets/{id}/sound · POST /generate/replay · POST /generate/{id}/decode
 GET /generate/{id}/stream · POST /generate/takes · POST /generate/{id}/star · POST /generate/{id}/keep
+POST /training/datasets/{id}/tempo-and-key · PUT /training/datasets/{id}/proposals
+PUT /training/datasets/{id}/audio/{filename}/proposals/{number}
 """
 
 

@@ -53,6 +53,21 @@ def test_an_estimate_takes_what_a_job_takes(client, example, dataset_id):
     assert client.get("/training/jobs").json() == jobs
 
 
+def test_tempo_and_key_are_proposed_accepted_and_undone(client, example):
+    path = f"/training/datasets/{example['id']}"
+    tracks = client.post(f"{path}/tempo-and-key", timeout=240).json()["tracks"]
+    assert [track["filename"] for track in tracks] == [song["filename"] for song in example["audio_files"]]
+    proposal = tracks[0]["proposals"][0]
+    assert [proposal[name] for name in ("number", "kind", "status")] == [1, "tempo", "open"]
+    one = f"{path}/audio/{tracks[0]['filename']}/proposals/1"
+    accepted = client.put(one, json={"status": "accepted"}).json()
+    assert accepted["tags"] == [*example["styles"], proposal["value"]]
+    failure(client.put(one.replace("/1", "/99"), json={"status": "accepted"}), 404, "not_found")
+    failure(client.put(one, json={"status": "perhaps"}), 422, "invalid_input")
+    undone = client.put(f"{path}/proposals", json={"status": "open"}).json()
+    assert [song["tags"] for song in undone["audio_files"]] == [song["tags"] for song in example["audio_files"]]
+
+
 def test_a_song_as_the_model_hears_it(client, example):
     path = f"/training/datasets/{example['id']}/audio/{example['audio_files'][0]['filename']}/heard"
     heard = client.get(path, timeout=240)

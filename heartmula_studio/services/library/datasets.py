@@ -16,9 +16,11 @@ from heartmula_studio.store.songs import validation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import (
     ImportedDataset,
+    ProposalReport,
     RoundTripFile,
     SoundReport,
     TrackLosses,
+    TrackProposals,
     TrackSound,
     Validation,
 )
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
     from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
     from heartmula_studio.services.library.sound_check import SoundCheck
+    from heartmula_studio.services.library.tempo_and_key import TempoAndKeyFinder
     from heartmula_studio.services.library.uploads import UploadService
 
 
@@ -48,6 +51,7 @@ class DatasetService:
         self._round_trips = Lazy(self._make_round_trips, of=runtime)
         self._caption_check = Lazy(self._make_caption_check, of=runtime)
         self._sound_check = Lazy(self._make_sound_check)
+        self._tempo_and_key = Lazy(self._make_tempo_and_key)
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
@@ -162,6 +166,27 @@ class DatasetService:
         """Yield the tracks of `check_sound` one by one."""
         yield from self._sound_check.get().measure(id)
 
+    # --- what programs propose -------------------------------------------------------------------------------------
+
+    def find_tempo_and_key(self, id: str) -> ProposalReport:
+        """Propose tempo and key of each track as tags, where they can be told. No tag changes before it is accepted."""
+        return ProposalReport(tuple(self.propose_tempo_and_key(id)))
+
+    def propose_tempo_and_key(self, id: str) -> Iterator[TrackProposals]:
+        """Yield the tracks of `find_tempo_and_key` one by one; what was proposed for those before is kept."""
+        yield from self._tempo_and_key.get().find(id)
+
+    def decide_proposal(self, id: str, filename: str, number: int, status: str) -> AudioFile:
+        """Accept a proposal, reject it, or make it open again, which takes back what accepting it did.
+
+        Raises NotFoundError, InvalidInputError, StorageError.
+        """
+        return self._datasets.decide(id, filename, number, status)
+
+    def decide_proposals(self, id: str, status: str) -> Dataset:
+        """Accept or reject all open proposals of a dataset; or make all that were decided open again."""
+        return self._datasets.decide_all(id, status)
+
     # --- out and in ------------------------------------------------------------------------------------------------
 
     def as_hf_dataset(self, id: str) -> "datasets.Dataset":
@@ -233,6 +258,11 @@ class DatasetService:
         from heartmula_studio.services.library.sound_check import SoundCheck
 
         return SoundCheck(self._datasets, self._closing)
+
+    def _make_tempo_and_key(self) -> "TempoAndKeyFinder":
+        from heartmula_studio.services.library.tempo_and_key import TempoAndKeyFinder
+
+        return TempoAndKeyFinder(self._datasets, self._closing)
 
     def _make_caption_check(self) -> "CaptionCheck":
         from heartmula_studio.services.library.caption_check import CaptionCheck

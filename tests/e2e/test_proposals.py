@@ -1,0 +1,33 @@
+"""What a program proposes for a track is ticked, taken back, rejected and brought back on the page."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.e2e.acting import create_dataset, drop_files
+from tests.e2e.driving import open_page
+from tests.recordings import CLIPS
+
+
+def test_a_proposed_tag_counts_only_while_it_is_ticked(page, studio):
+    open_page(page, studio)
+    create_dataset(page, "Proposals", "techno")
+    drop_files(page, CLIPS[:1])
+    page.get_by_role("button", name="Find tempo and key").click()
+    tick = page.get_by_role("checkbox", name=re.compile(r"\d bpm"))
+    tags = page.locator(".song-row:visible").get_by_label("Tags")
+    expect(tick).to_be_visible()
+    assert tags.input_value() == ""
+    tick.check()
+    expect(tags).to_have_value(re.compile(r"techno, \d+ bpm"))
+    tick.uncheck()
+    expect(tags).to_have_value("")
+    page.get_by_role("button", name="Reject what is not ticked").click()
+    expect(tick).to_be_hidden()
+    page.get_by_role("button", name="Bring back what was rejected").click()
+    expect(tick).to_be_visible()
+    page.get_by_role("button", name="Accept all proposed tags").click()
+    expect(tick).to_be_checked()
+    page.get_by_role("button", name="Undo all decisions").click()
+    expect(tick).not_to_be_checked()
+    expect(tags).to_have_value("")
