@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, get_peft_model
-from peft.utils.merge_utils import dare_linear
+from peft.utils.merge_utils import dare_linear, dare_ties
 from safetensors.torch import save_file
 
 from heartmula_studio.arch.audio_head import AudioHead
@@ -136,20 +136,24 @@ def test_the_base_comes_back_bit_for_bit(merge, folders, engine, logits):
     assert torch.equal(logits(), base)
 
 
-def test_dare_is_pefts_and_repeats_itself(merge, base, folders):
-    """Of a layer that one parent alone changes, and with it the whole random choice."""
-    settings = {"combination": "dare_linear_svd", "rank": FULL_RANK, "density": 0.4, "seed": 5}
-    layer = "backbone.layers.0.attn.k_proj"
-    config = LoraConfig(r=3, target_modules=[layer])
-    with_noise(get_peft_model(golden(), config)).save_pretrained(folders["one"].parent / "alone")
-    alone = describe_adapter(folders["one"].parent / "alone", base)
-    folders = folders | {"alone": alone.weights.parent}
-    [(_, tensors)] = read_layers(alone, "cpu")
+@pytest.mark.parametrize("function", [dare_linear, dare_ties])
+def test_dare_is_pefts_and_repeats_itself(base, tmp_path, function):
+    """Of the only layer that the parents change, and with it the whole random choice."""
+    layer, parents = "backbone.layers.0.attn.k_proj", []
+    for number in range(2):
+        network = get_peft_model(golden(), LoraConfig(r=3, target_modules=[layer]))
+        with_noise(network, number).save_pretrained(tmp_path / str(number))
+        parents.append(WeightedAdapter(describe_adapter(tmp_path / str(number), base), Strength(1.5 - number)))
+    deltas = [
+        tensors.delta()[None] * parent.adapter.layers[layer].scale
+        for parent in parents
+        for _, tensors in read_layers(parent.adapter, "cpu")
+    ]
     torch.manual_seed(5)
-    expected = dare_linear([tensors.delta()[None] * alone.layers[layer].scale], torch.tensor([1.5]), 0.4)
-    weighted = [WeightedAdapter(alone, Strength(1.5))]
+    expected = function(deltas, torch.tensor([1.5, 0.5]), 0.4)
+    settings = {"combination": f"{function.__name__}_svd", "rank": FULL_RANK, "density": 0.4}
     once, again, other = (
-        merge_adapters(weighted, MergeSettings(**settings | {"seed": seed}), base, golden().state_dict().__getitem__)
+        merge_adapters(parents, MergeSettings(**settings, seed=seed), base, golden().state_dict().__getitem__)
         for seed in (5, 5, 6)
     )
     down, up = (once.adapter.tensors[f"base_model.model.{layer}.lora_{side}.weight"] for side in "AB")
