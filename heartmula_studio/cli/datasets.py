@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import indent
 
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
@@ -64,6 +65,17 @@ def print_sound(studio: Studio, arguments: Namespace) -> None:
         print(f"{loudness} LUFS  {track.filename}", *(f"\n    {warning}" for warning in track.warnings), sep="")
 
 
+def print_prompts(studio: Studio, arguments: Namespace) -> None:
+    for track in studio.datasets.get(arguments.id).audio_files:
+        preview = studio.datasets.preview_prompt(arguments.id, track.filename)
+        print(f"{track.filename}: {preview.tags}")
+        for window in preview.windows:
+            print(f"  {window.start_sec:.1f} to {window.end_sec:.1f} s ({preview.timing})")
+            print(indent(window.lyrics, "    "))
+        if preview.removed:
+            print(f"  Left out: {' / '.join(preview.removed)}")
+
+
 def propose(studio: Studio, arguments: Namespace) -> None:
     for track in studio.datasets.propose_tempo_and_key(arguments.id):
         print(track.filename, *map(proposal_line, track.proposals), sep="\n    ")
@@ -93,6 +105,7 @@ ACTIONS = {
     "export": export_dataset,
     "losses": print_losses,
     "sound": print_sound,
+    "prompts": print_prompts,
     "propose": propose,
     "decide": decide,
 }

@@ -46,6 +46,12 @@ def add_dataset(commands: Commands) -> None:
         "find recordings to cut, export again or leave out",
         "Prints each track's loudness; warns of silence at its ends, clipping, phase, DC offset and duplicates.",
     )
+    read = add_command(
+        actions,
+        "prompts",
+        "show what a training will read of the tracks",
+        "Prints each track's tags, and its lyrics window by window, as the model reads them, and the lines left out.",
+    )
     proposed = add_command(
         actions,
         "propose",
@@ -58,7 +64,7 @@ def add_dataset(commands: Commands) -> None:
         "accept or reject what was proposed",
         "Decides on all, or on some of one track; or undoes it.",
     )
-    for action in (measured, checked, proposed, decided):
+    for action in (measured, checked, read, proposed, decided):
         action.add_argument("id", metavar="ID", help="as `dataset list` shows it")
     decided.add_argument("decision", choices=("accept", "reject", "undo"))
     decided.add_argument("--track", default="", metavar="FILE", help="only of this one (default: all)")

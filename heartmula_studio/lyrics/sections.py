@@ -27,7 +27,7 @@ _OTHER_LANGUAGES = {
 """Names that mark a section in brackets or before a colon only."""
 
 _LONGEST_CHARS = 60
-_NUMBER = r"(?: *#? *\d{1,2}| +(?:[ivIV]{1,3}|[a-dA-D])| *[一二三四五六])?"
+_NUMBER = r"(?: *#? *\d{1,2}| +(?:[ivIV]{1,3}|[a-dA-D])| *[一二三四五六]| +(?:one|two|three|four|five|six))?"
 _TIMES = r"(?: *[,(\[]? *(?:(?:x|×) *\d{1,2}|\d{1,2} *(?:x|×)|(?:repeat|repeats|twice)(?: *\d{1,2}x?)?) *[)\]]?)?"
 _ENGLISH = {name.lower(): english for english, names in _OTHER_LANGUAGES.items() for name in names.split()}
 _CLEAR_ABROAD = [name for name, english in _ENGLISH.items() if english in _CLEAR and name > "\u3000"]
@@ -50,6 +50,7 @@ _NAMED_MARK = re.compile(rf". ?{_NAMES}{_NUMBER}{_TIMES} ?(?:[:：].*)?.", re.IG
 _NAME_IN_KEY = re.compile(rf"{_NAMES}\b", re.IGNORECASE)
 _ABROAD = re.compile(rf"({_one_of(_ENGLISH)}) *(.*)")
 _DIGITS = str.maketrans("一二三四五六", "123456")
+_NUMBERS = ("one", "two", "three", "four", "five", "six")
 
 
 def section_mark(line: str) -> str | None:
@@ -58,7 +59,7 @@ def section_mark(line: str) -> str | None:
     A line in square brackets is a mark as it is written, but for how often the section is sung, and in English.
     """
     line = line.strip()
-    if mark := _SECTION_MARK.fullmatch(line):
+    if mark := _SECTION_MARK.fullmatch(line.rstrip(" :：")):
         return _written_mark(mark[1])
     if len(line) > _LONGEST_CHARS:
         return None
@@ -103,4 +104,5 @@ def _named(written: str) -> str:
     name = " ".join(written.lower().split())
     if abroad := _ABROAD.match(name):
         name = f"{_ENGLISH[abroad[1]]} {abroad[2].translate(_DIGITS)}".strip()
-    return f"[{name}]"
+    first, _, number = name.rpartition(" ")
+    return f"[{first} {_NUMBERS.index(number) + 1}]" if number in _NUMBERS else f"[{name}]"

@@ -19,6 +19,7 @@ from heartmula_studio.routes.failures import Responses, documented, documented_b
 from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
 from heartmula_studio.routes.requests import Decision, SongChange, SongFields
 from heartmula_studio.services.answers import AudioFileAnswer
+from heartmula_studio.store.views import PromptPreview
 
 router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
 
@@ -123,6 +124,12 @@ def hear(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
     """The first minute of the song as the model hears it: through its codec and back. It takes a while, once."""
     heard = studio.datasets.preview_round_trip(id, filename)
     return audio_answer(heard.path, heard.path.name, {DISTANCE_HEADER: str(heard.log_mel)})
+
+
+@router.get("/{filename}/prompt", responses=documented(404))
+def preview_prompt(id: Id, filename: Filename, studio: StudioDep) -> PromptPreview:
+    """The tags and lyrics that a training would read of the song, window by window, and the lines left out."""
+    return studio.datasets.preview_prompt(id, filename)
 
 
 @router.put("/{filename}", responses=documented(404))

@@ -281,6 +281,31 @@ class ProposalReport:
 
 
 @dataclass(frozen=True)
+class WindowPreview:
+    """A stretch of a track, and the lyrics sung in it as the model reads them."""
+
+    start_sec: float
+    end_sec: float
+    lyrics: str
+
+
+@dataclass(frozen=True)
+class PromptPreview:
+    """What a training reads of a track besides its sound, in as few windows as there can be.
+
+    Trainings draw others, too, and put a trigger word in front. `timing` is how lyrics found their windows: by stamps
+    (`timed`), evenly over the song (`spread`), or not at all, as there is one window (`none`). `removed` are lines that
+    are not taken for lyrics.
+    """
+
+    filename: str
+    tags: str
+    timing: Literal["timed", "spread", "none"]
+    windows: tuple[WindowPreview, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RoundTripFile:
     """What the model hears of a song: a FLAC file of at most its first minute. A `log_mel` distance of 0 is perfect."""
 

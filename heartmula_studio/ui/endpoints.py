@@ -151,6 +151,10 @@ class Endpoints:
         """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in any format, track by track."""
         return await call(self._studio.datasets.check_sound, dataset_id)
 
+    async def preview_prompt(self, dataset_id: str, filename: str) -> dict:
+        """The tags and lyrics that a training would read of a song, window by window, and the lines left out."""
+        return await call(self._studio.datasets.preview_prompt, dataset_id, filename)
+
     async def find_tempo_and_key(self, dataset_id: str) -> dict:
         """Propose tempo and key of each song as tags; none changes before its proposal is accepted."""
         return await call(self._studio.datasets.find_tempo_and_key, dataset_id)

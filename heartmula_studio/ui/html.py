@@ -64,6 +64,11 @@ def bar(name: str, value: str, share: float) -> str:
     )
 
 
+def text_block(title: str, text: str) -> str:
+    """A text as it is, line by line, under a title."""
+    return f'<p class="hint">{escape(title)}</p><pre class="mono" dir="auto">{escape(text)}</pre>'
+
+
 def player(url: str, name: str) -> str:
     """A player that loads nothing before it is used."""
     return f'<audio controls preload="none" src="{escape(url)}" aria-label="{escape(f"Play {name}")}"></audio>'

@@ -22,6 +22,11 @@ from heartmula_studio.ui.quiet import QUIET, SAVING
 NUM_ROWS = 10
 RIGHTS = (("Not stated", "unknown"), ("My own", "own"), ("Licensed", "licensed"), ("Public domain", "public_domain"))
 ENDINGS = (("As heard", "as_heard"), ("It comes to an end", "ends"), ("It is cut off", "cut_off"))
+TIMINGS = {
+    "timed": "lyrics by their times",
+    "spread": "lyrics spread evenly, as they have no times",
+    "none": "all lyrics",
+}
 NO_TRACKS = '<p class="hint">Five songs at least. Songs of one style work best.</p>'
 
 
@@ -36,9 +41,11 @@ class Row:
     rights: gr.Dropdown
     ending: gr.Dropdown
     preview: gr.Button
+    read: gr.Button
     remove: gr.Button
     round_trip: gr.HTML
     proposals: RowProposals
+    prompt: gr.HTML
 
     @property
     def fields(self) -> list[gr.components.Component]:
@@ -46,7 +53,7 @@ class Row:
 
     @property
     def displays(self) -> list[gr.blocks.Block]:
-        return [self.place, self.heading, self.round_trip, *self.proposals.displays]
+        return [self.place, self.heading, self.round_trip, self.prompt, *self.proposals.displays]
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ def build_track_rows(context: PageContext) -> gr.State:
             partial(preview_round_trip, context, number), [offers.keys, round_trips], num_round_trips,
             show_progress_on=[row.round_trip], api_visibility="private",
         )  # fmt: skip
+        row.read.click(partial(read_prompt, context.studio, number), offers.keys, row.prompt, **QUIET)
         context.refresh_after(row.remove.click(partial(remove_track, context.studio, number), offers.keys, **QUIET))
     return start
 
@@ -109,9 +117,10 @@ def _build_row() -> Row:
         proposals = RowProposals.build()
         with gr.Row():
             preview = gr.Button("Hear what the model hears", size="sm", min_width=180)
+            read = gr.Button("See what is learnt", size="sm", min_width=150)
             remove = gr.Button("🗑️ Remove", size="sm", min_width=100)
-        round_trip = gr.HTML()
-    return Row(place, heading, lyrics, tags, rights, ending, preview, remove, round_trip, proposals)
+        prompt, round_trip = gr.HTML(), gr.HTML()
+    return Row(place, heading, lyrics, tags, rights, ending, preview, read, remove, round_trip, proposals, prompt)
 
 
 def _build_pages(start: gr.State) -> tuple[gr.Row, gr.HTML]:
@@ -205,6 +214,7 @@ def updates(old: RowContent, new: RowContent) -> list:
         gr.update(visible=is_seen) if is_seen != was_seen else gr.skip(),
         new.heading if new.heading != old.heading else gr.skip(),
         new.round_trip if new.round_trip != old.round_trip else gr.skip(),
+        "" if (new.filename, new.values) != (old.filename, old.values) else gr.skip(),
         *(proposals if new.proposals != old.proposals else [gr.skip()] * len(proposals)),
     ]
 
@@ -252,6 +262,19 @@ def preview_round_trip(context: PageContext, row: int, tracks: list, round_trips
     player = html.player(context.players.url(trip.path), f"{filename}, as the model hears it")
     round_trips[f"{id}/{filename}"] = player + html.figures({"Log-mel distance": f"{trip.log_mel:.2f}"})
     return len(round_trips)
+
+
+def read_prompt(studio: Studio, row: int, tracks: list) -> str:
+    """Show what a training would read of a track, until it changes."""
+    with user_errors():
+        preview = studio.datasets.preview_prompt(*tracks[row])
+    parts = [html.figures({"Tags": preview.tags or "none"})]
+    for window in preview.windows:
+        stretch = f"{html.duration(window.start_sec)} to {html.duration(window.end_sec)}"
+        parts.append(html.text_block(f"{stretch}, {TIMINGS[preview.timing]}", window.lyrics or "(no lyrics)"))
+    if preview.removed:
+        parts.append(html.notice("info", "Not used as lyrics", shortened(preview.removed)))
+    return "".join(parts)
 
 
 def remove_track(studio: Studio, row: int, tracks: list) -> None:

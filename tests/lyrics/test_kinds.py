@@ -151,6 +151,8 @@ def test_p8_what_is_not_read_is_refused_by_name(kind, text):
         *[(line, "[chorus]") for line in ("**Chorus:**", "--- Chorus ---", "[CHORUS ×3]", "**(Chorus)**", "Chorus：")],
         *[
             ("Verse 2", "[verse 2]"),
+            ("Verse Two:", "[verse 2]"),
+            ("[Verse]:", "[Verse]"),
             ("verse 2:", "[verse 2]"),
             ("<verse>", "[verse]"),
             ("(Pre-Chorus)", "[pre-chorus]"),

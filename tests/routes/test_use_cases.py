@@ -62,6 +62,9 @@ def test_tempo_and_key_are_proposed_accepted_and_undone(client, example):
     one = f"{path}/audio/{tracks[0]['filename']}/proposals/1"
     accepted = client.put(one, json={"status": "accepted"}).json()
     assert accepted["tags"] == [*example["styles"], proposal["value"]]
+    read = client.get(one.removesuffix("/proposals/1") + "/prompt").json()
+    assert read["tags"] == ",".join(accepted["tags"]).lower()
+    assert [window["start_sec"] for window in read["windows"]] == [0]
     failure(client.put(one.replace("/1", "/99"), json={"status": "accepted"}), 404, "not_found")
     failure(client.put(one, json={"status": "perhaps"}), 422, "invalid_input")
     undone = client.put(f"{path}/proposals", json={"status": "open"}).json()

@@ -88,6 +88,7 @@ def test_examples_are_estimated_and_heard(client):
     assert client.predict(dataset["id"], api_name="/find_tempo_and_key")["tracks"][0]["proposals"]
     client.predict(dataset["id"], "rejected", api_name="/decide_proposals")
     first = dataset["audio_files"][0]["filename"]
+    assert client.predict(dataset["id"], first, api_name="/preview_prompt")["windows"]
     tagged = client.predict(dataset["id"], first, 1, api_name="/decide_proposal")
     assert (len(tagged["tags"]), tagged["proposals"][0]["status"]) == (len(dataset["styles"]) + 1, "accepted")
     file, log_mel = client.predict(dataset["id"], dataset["audio_files"][0]["filename"], api_name="/hear")

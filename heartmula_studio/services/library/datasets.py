@@ -12,10 +12,11 @@ from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
-from heartmula_studio.store.songs import validation
+from heartmula_studio.store.songs import find_song, validation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import (
     ImportedDataset,
+    PromptPreview,
     ProposalReport,
     RoundTripFile,
     SoundReport,
@@ -165,6 +166,13 @@ class DatasetService:
     def measure_sound(self, id: str) -> Iterator[TrackSound]:
         """Yield the tracks of `check_sound` one by one."""
         yield from self._sound_check.get().measure(id)
+
+    def preview_prompt(self, id: str, filename: str) -> PromptPreview:
+        """Show the tags and lyrics that a training would read of a track, window by window. Raises NotFoundError."""
+        from heartmula_studio.services.library.prompt_preview import preview_prompt  # it brings torch
+
+        dataset = self._datasets.get(id)
+        return preview_prompt(dataset, find_song(dataset, filename), self._settings.max_window_sec)
 
     # --- what programs propose -------------------------------------------------------------------------------------
 
