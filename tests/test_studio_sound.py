@@ -8,6 +8,7 @@ import soundfile
 
 from heartmula_studio.cli.datasets import print_sound
 from heartmula_studio.errors import NotFoundError
+from heartmula_studio.store.views import LengthCount
 from heartmula_studio.ui.tracks import check_sound
 from tests.recordings import SONGS
 from tests.still_studio import settings_for, still_studio
@@ -56,7 +57,9 @@ EXPECTED = {
 
 
 def test_what_is_wrong_with_each_recording_is_said(studio, dataset, capsys):
-    tracks = studio.datasets.check_sound(dataset.id).tracks
+    report = studio.datasets.check_sound(dataset.id)
+    tracks = report.tracks
+    assert report.lengths == (LengthCount(0.0, 10.0, 7),)
     assert [track.filename for track in tracks] == list(EXPECTED)
     for track in tracks:
         begins = zip(track.warnings, EXPECTED[track.filename], strict=True)
@@ -65,6 +68,7 @@ def test_what_is_wrong_with_each_recording_is_said(studio, dataset, capsys):
     assert all(-40 < track.loudness_lufs < 5 and -30 < track.peak_db <= 0.1 for track in tracks)
     print_sound(studio, Namespace(id=dataset.id))
     printed = capsys.readouterr().out
+    assert "    7 songs of 0 to 10 s\n" in printed
     assert all(warning in printed for track in tracks for warning in track.warnings)
 
 
@@ -72,6 +76,7 @@ def test_the_page_shows_progress_and_then_the_warnings_first(studio, dataset):
     *steps, (last, stop) = check_sound(studio, dataset.id)
     assert [html.count("progressbar") for html, _ in steps] == [1] * 8
     assert "1 of 7 are fine" in last
+    assert "0:00 to 0:10" in last
     assert last.index("b copy.mp3") < last.index("g fine.flac")
     assert stop["visible"] is False
 

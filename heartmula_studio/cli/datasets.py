@@ -9,6 +9,7 @@ from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
+from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
 from heartmula_studio.studio import Studio
 
@@ -63,6 +64,9 @@ def print_sound(studio: Studio, arguments: Namespace) -> None:
     for track in studio.datasets.measure_sound(arguments.id):
         loudness = "quiet" if track.loudness_lufs is None else f"{track.loudness_lufs:5.1f}"
         print(f"{loudness} LUFS  {track.filename}", *(f"\n    {warning}" for warning in track.warnings), sep="")
+    for kind in length_histogram(studio.datasets.get(arguments.id)):
+        to = "more" if kind.to_sec is None else f"{kind.to_sec:g}"
+        print(f"{kind.tracks:5} songs of {kind.from_sec:g} to {to} s")
 
 
 def print_prompts(studio: Studio, arguments: Namespace) -> None:

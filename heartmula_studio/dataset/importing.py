@@ -197,7 +197,7 @@ def _loose_tracks(
 ) -> Iterator[IncomingTrack]:
     names = {file.name for file in chosen}
     others = [file for file in files if not (_is_audio(file) or _is_songs_table(file))]
-    beside = Sidecars(others, audio.files)
+    beside = Sidecars(others, audio.files, skip)
     tables = [file for file in others if any(file.is_above(other) for other in chosen)]
     metadata = list(filter(is_metadata, tables))
     metadata = metadata or [file for file in tables if may_be_metadata(file) and not beside.is_of_a_song(file)]

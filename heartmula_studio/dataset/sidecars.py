@@ -10,12 +10,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from heartmula_studio.dataset.metadata_files import Row, first_text, reading
-from heartmula_studio.dataset.source_files import SourceFile, read_text
+from heartmula_studio.dataset.source_files import Skip, SourceFile, read_text
 from heartmula_studio.dataset.track_columns import (
     DESCRIPTION_COLUMNS,
     LYRICS_COLUMNS,
@@ -26,6 +27,7 @@ from heartmula_studio.dataset.track_columns import (
     column_key,
     is_list_of_tags,
 )
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics
 
@@ -66,9 +68,10 @@ def sidecar_names(filename: str) -> Iterator[SidecarName]:
 class Sidecars:
     """What the files beside the songs of an import say of them."""
 
-    def __init__(self, files: Iterable[SourceFile], songs: Sequence[SourceFile]):
-        """files: those that are no audio and no table of several songs."""
+    def __init__(self, files: Iterable[SourceFile], songs: Sequence[SourceFile], skip: Skip):
+        """files: those that are no audio and no table of several songs. What cannot be read is told to `skip`."""
         self._used: set[str] = set()
+        self._skip = skip
         self._songs_in = Counter(key_of(song.folder) for song in songs)
         self._folders: dict[str, set[str]] = {}  # of the songs that an owner may be
         for song in songs:
@@ -88,22 +91,23 @@ class Sidecars:
         """The name a track is known by, and what the files beside it add to what is stated of it."""
         fields: dict[str, Any] = {}
         lyrics: list[SourceFile] = []
-        texts = self._files_of(audio)
-        for kind, file in texts:
-            if file.suffix == ".json":
-                fields = {**fields, **self._record(file)}
-            elif kind and kind not in LYRICS_COLUMNS:
-                fields.setdefault(kind, self._take(file).strip())
-            elif not kind and file.suffix == ".txt" and is_list_of_tags(text := _read(file)):
-                self._used.add(file.name)
-                fields.setdefault(DESCRIPTION_COLUMNS[0], text)
-            else:
-                lyrics.append(file)
-        with reading(next((file for _, file in texts if file.suffix == ".json"), audio)):
-            row = Row.of("", fields)
+        for kind, file in self._files_of(audio):
+            with self._told(file):
+                if file.suffix == ".json":
+                    fields = {**fields, **self._record(file)}
+                elif kind and kind not in LYRICS_COLUMNS:
+                    fields.setdefault(kind, self._take(file).strip())
+                elif not kind and file.suffix == ".txt" and is_list_of_tags(text := _read(file)):
+                    self._used.add(file.name)
+                    fields.setdefault(DESCRIPTION_COLUMNS[0], text)
+                else:
+                    lyrics.append(file)
+        row = Row.of("", fields)
         words = stated.or_else(row.words)
-        if lyrics and not words.lyrics:
-            words = words.or_else(TrackWords(self._take(lyrics[0])))
+        for file in lyrics:
+            if not words.lyrics:
+                with self._told(file):
+                    words = words.or_else(TrackWords(self._take(file)))
         return first_text(row.values, NAME_COLUMNS) or audio.base, words
 
     def unused(self) -> Iterator[SourceFile]:
@@ -146,17 +150,29 @@ class Sidecars:
         alone = [(kind, file) for kind, file in elsewhere if count[kind, file.suffix] == 1]
         return sorted(found, key=_rank) + sorted(alone, key=_rank)
 
+    @contextmanager
+    def _told(self, file: SourceFile) -> Iterator[None]:
+        """Leave out a file that cannot be read, and say why: its song is there all the same."""
+        try:
+            yield
+        except InvalidInputError as error:
+            if file.name not in self._used:
+                self._skip(file.name, error.message)
+            self._used.add(file.name)
+
     def _record(self, file: SourceFile) -> dict[str, Any]:
         with reading(file):
             beside = json.loads(read_text(file))
-        if not isinstance(beside, dict) or not beside:
-            return {}
+            if not isinstance(beside, dict) or not beside:
+                return {}
+            Row.of("", beside)  # raises where it is nested too deeply
         self._used.add(file.name)
         return {column_key(name): value for name, value in beside.items()}
 
     def _take(self, file: SourceFile) -> str:
+        text = _read(file)
         self._used.add(file.name)
-        return _read(file)
+        return text
 
 
 def _read(file: SourceFile) -> str:

@@ -1,18 +1,21 @@
 """The songs of a dataset's record: finding, adding and changing them. Nothing here touches the disk."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import get_args
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.store.names import name_key, split_suffix
 from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Ending, Rights
-from heartmula_studio.store.views import Validation
+from heartmula_studio.store.views import LengthCount, Validation
 
 RIGHTS: tuple[Rights, ...] = get_args(Rights)
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
+LENGTHS_SEC = (10.0, 30.0, 60.0, 120.0, 180.0, 240.0, 360.0, 600.0)
 MOST_SHOWN, MOST_CHARS = 8, 100  # lines of a report, and characters of each
 
 
@@ -114,6 +117,16 @@ def validation(dataset: Dataset) -> Validation:
     if unknown := sum(song.rights == "unknown" for song in dataset.audio_files):
         problems.append(f"The rights of {unknown} songs are not stated.")
     return Validation(count >= needed, count, needed, f"{count} of {needed} files", tuple(problems))
+
+
+def length_histogram(dataset: Dataset) -> tuple[LengthCount, ...]:
+    """Count the songs by length, from the shortest kind that there is to the longest."""
+    edges = (0.0, *LENGTHS_SEC, math.inf)
+    lengths = [song.duration_sec for song in dataset.audio_files]
+    counts = [(low, high, sum(low <= sec < high for sec in lengths)) for low, high in pairwise(edges)]
+    filled = [number for number, (_, _, count) in enumerate(counts) if count]
+    kinds = counts[filled[0] : filled[-1] + 1] if filled else []
+    return tuple(LengthCount(low, high if math.isfinite(high) else None, count) for low, high, count in kinds)
 
 
 def shown(removed: Sequence[str]) -> str:

@@ -258,10 +258,20 @@ class TrackSound:
 
 
 @dataclass(frozen=True)
+class LengthCount:
+    """How many tracks are at least `from_sec` long, and shorter than `to_sec`, where there is such a limit."""
+
+    from_sec: float
+    to_sec: float | None
+    tracks: int
+
+
+@dataclass(frozen=True)
 class SoundReport:
-    """The tracks of a dataset in its order, each with what is to be said of its sound."""
+    """The tracks of a dataset in its order, each with what is to be said of its sound, and how long they are."""
 
     tracks: tuple[TrackSound, ...]
+    lengths: tuple[LengthCount, ...] = ()
 
 
 @dataclass(frozen=True)

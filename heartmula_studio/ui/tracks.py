@@ -9,7 +9,8 @@ import gradio as gr
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
-from heartmula_studio.store.views import TrackLosses, TrackSound
+from heartmula_studio.store.songs import length_histogram
+from heartmula_studio.store.views import LengthCount, TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
@@ -142,13 +143,14 @@ def check_sound(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
     """Measure the recordings one by one; yield progress, and what was found so far."""
     found: list[TrackSound] = []
     with user_errors():
-        total = len(studio.datasets.get(id).audio_files)
+        dataset = studio.datasets.get(id)
+        total = len(dataset.audio_files)
         yield html.progress(0, f"0 of {total} songs"), gr.update(visible=True)
         for track in studio.datasets.measure_sound(id):
             found.append(track)
             progress = html.progress(100 * len(found) / total, f"{len(found)} of {total} songs")
             yield progress + sound_html(found), gr.update(visible=True)
-    yield sound_html(found), gr.update(visible=False)
+    yield sound_html(found) + lengths_html(length_histogram(dataset)), gr.update(visible=False)
 
 
 def sound_html(tracks: Sequence[TrackSound]) -> str:
@@ -159,6 +161,19 @@ def sound_html(tracks: Sequence[TrackSound]) -> str:
         rows.append(html.bar(track.filename, loudness, 0) + html.lines("warning", track.warnings))
     clean = sum(not track.warnings for track in tracks)
     return f'<h3>How the songs sound</h3><p class="hint">{clean} of {len(tracks)} are fine.</p>{"".join(rows)}'
+
+
+def lengths_html(lengths: Sequence[LengthCount]) -> str:
+    """Return a bar for each kind of length with its number of songs."""
+    most = max((kind.tracks for kind in lengths), default=1)
+    bars = (html.bar(length_range(kind), str(kind.tracks), kind.tracks / most) for kind in lengths)
+    return f"<h3>How long the songs are</h3>{''.join(bars)}"
+
+
+def length_range(kind: LengthCount) -> str:
+    if kind.to_sec is None:
+        return f"{html.duration(kind.from_sec)} and more"
+    return f"{html.duration(kind.from_sec)} to {html.duration(kind.to_sec)}"
 
 
 def start_tokenizing(studio: Studio, id: str) -> None:

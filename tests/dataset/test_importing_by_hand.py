@@ -192,10 +192,33 @@ def test_tables_that_python_cannot_hold_are_refused_by_name(table, tmp_path):
         found(source, tmp_path)
 
 
-def test_a_record_that_is_too_deep_is_refused_by_name(tmp_path):
-    source = tarred({"a.ogg": A, "a.json": f'{{"tags": {"[" * 900}{"]" * 900}}}'})(tmp_path)
-    with pytest.raises(InvalidInputError, match=r"a\.json cannot be read"):
-        found(source, tmp_path)
+UNREADABLE = {
+    "a.json": f'{{"tags": {"[" * 900}{"]" * 900}}}',
+    "a.txt": b"\xff\xfe\x00\xd8",
+    "a.tags": b"%PDF-1.7",
+    "a.lrc": '<?xml version="1.0"?><tt>la</tt>',
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_text_beside_a_song_that_cannot_be_read_is_named_and_all_else_comes_in(name, tmp_path):
+    content = {"a.ogg": A, name: UNREADABLE[name], "b.ogg": B, "b.txt": "la"}
+    words, _, skipped = found(tarred(content)(tmp_path), tmp_path)
+    assert words == [("a.ogg", ("", (), "unknown")), ("b.ogg", ("la", (), "unknown"))]
+    assert list(skipped) == [name]
+    assert name in skipped[name]
+
+
+def test_recordings_with_rarer_names_come_in(tmp_path):
+    words, _, skipped = found(files({"a.wave": A, "b.M4B": B, "c.bwf": C})(tmp_path), tmp_path)
+    assert ([name for name, _ in words], skipped) == (["a.wave", "b.M4B", "c.bwf"], {})
+
+
+def test_lyrics_beside_others_that_cannot_be_read_are_taken(tmp_path):
+    content = {"a.ogg": A, "a.lrc": UNREADABLE["a.lrc"], "a.txt": "la", "a.json": '{"tags": "pop"'}
+    words, _, skipped = found(files(content)(tmp_path), tmp_path)
+    assert words == [("a.ogg", ("la", (), "unknown"))]
+    assert set(skipped) == {"a.lrc", "a.json"}
 
 
 def test_a_zip_that_points_before_itself_is_refused_by_name(tmp_path):

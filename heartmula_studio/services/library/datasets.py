@@ -12,7 +12,7 @@ from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
-from heartmula_studio.store.songs import find_song, validation
+from heartmula_studio.store.songs import find_song, length_histogram, validation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import (
     ImportedDataset,
@@ -161,7 +161,8 @@ class DatasetService:
 
     def check_sound(self, id: str) -> SoundReport:
         """Measure each recording, and say what a person should cut, export again or leave out. Changes nothing."""
-        return SoundReport(tuple(self.measure_sound(id)))
+        tracks = tuple(self.measure_sound(id))
+        return SoundReport(tracks, length_histogram(self._datasets.get(id)))
 
     def measure_sound(self, id: str) -> Iterator[TrackSound]:
         """Yield the tracks of `check_sound` one by one."""
