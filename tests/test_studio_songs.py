@@ -8,8 +8,11 @@ import pytest
 import soundfile
 import torch
 
+from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tags import read_tags
+from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import (
     AudioError,
     CannotReplayError,
@@ -20,11 +23,14 @@ from heartmula_studio.errors import (
     StorageError,
 )
 from heartmula_studio.generate.decode_settings import DecodeSettings
+from heartmula_studio.generate.receipt import codes_path
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
 from tests.generate.test_replay import RECEIPT
-from tests.still_studio import settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
+from tests.still_studio import filled, settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
 
 pytestmark = pytest.mark.usefixtures("short_windows")
 TAGS = {"comment": "Made here", "heartmula_receipt": '{"seed": 7, "words": "süß"}'}
@@ -168,6 +174,43 @@ class TestMadeAgain:
         studio.store.generations.create(song)
         with pytest.raises(ConflictError, match="no codes"):
             studio.songs.decode(song.id, DecodeSettings())
+
+
+class TestGoingOn:
+    def test_a_song_goes_on_from_another_one_and_is_made_again(self, studio):
+        studio.songs.open()
+        [song] = made(studio, studio.songs.generate(SongRequest("fast", duration_sec=2.0, seed=1)))
+        asked = studio.songs.continue_song(song.id, Continuation({"tags": "slow", "seed": 2}), 0.8)
+        assert (asked.continues, asked.from_sec, asked.request["duration_sec"]) == (song.id, 0.8, 2.8)
+        [longer] = made(studio, asked)
+        both = [SongCodes.load(codes_path(studio.songs.path(id))).codes for id in (song.id, longer.id)]
+        assert torch.equal(both[0][:, :10], both[1][:, :10])
+        receipt = studio.songs.receipt(longer.id)
+        studio.songs.delete(song.id)
+        [again] = made(studio, studio.songs.replay(receipt))
+        assert again.replay.is_same, again.replay.said
+        for second in (0.0, -1.0, 99.0, float("nan")):
+            with pytest.raises(InvalidInputError, match="no second"):
+                studio.songs.continue_song(longer.id, Continuation(), second)
+        for id in (longer.id, again.id):
+            studio.songs.delete(id)
+        with pytest.raises(CannotReplayError, match="goes on from is not here"):
+            studio.songs.replay(receipt)
+
+    def test_a_song_goes_on_from_a_recording_once_it_is_tokenized(self, studio):
+        dataset = filled(studio, 1)
+        name = dataset.audio_files[0].filename
+        with pytest.raises(ConflictError, match="not tokenized"):
+            studio.songs.continue_track(dataset.id, name, Continuation(), 1.0)
+        codes = torch.randint(0, 60, (8, 30), dtype=torch.int16)
+        codec_id = stored_codebook_id(find_base("nano").codec)
+        Tokens(codes, 12.5, codec_id, "", 2.4).save(studio.store.datasets.tokens_path(dataset.id, name))
+        asked = studio.songs.continue_track(dataset.id, name, Continuation({"duration_sec": 2.0}), 1.0)
+        studio.songs.open()
+        [song] = made(studio, asked)
+        kept = SongCodes.load(codes_path(studio.songs.path(song.id))).codes
+        assert torch.equal(kept[:, :12], codes[:, :12])
+        assert (song.continues, song.from_sec) == (name, 0.96)
 
 
 class TestTakes:

@@ -142,6 +142,14 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
     parser.add_argument(
+        "--continue",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="go on from a song with its codes beside it, or from a recording's tokens (.pt)",
+    )
+    parser.add_argument("--from", dest="from_sec", type=float, metavar="SEC", help="go on at this second (its end)")
+    parser.add_argument(
         "--takes", type=int, default=1, metavar="N", help=f"1 to {MAX_TAKES} songs at once, as SONG-1, SONG-2 and so on"
     )
     parser.add_argument(

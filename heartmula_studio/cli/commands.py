@@ -17,7 +17,7 @@ from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.presets import with_preset
 from heartmula_studio.cli.progress import make_takes, play_to_stdout, progress_bar, training_progress
-from heartmula_studio.cli.replay import detokenize, replay
+from heartmula_studio.cli.replay import detokenize, read_prefix, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
@@ -129,7 +129,8 @@ def generate(arguments: Namespace) -> int:
         engine.activate_mix(styles)
     listener = play_to_stdout(engine.codec.sample_rate_hz) if arguments.stream else None
     requests, said = takes_of(request, arguments.takes), sys.stderr if arguments.stream else sys.stdout
-    for song in make_takes(engine, requests, arguments.out, listener=listener):
+    prefix = read_prefix(arguments.source, arguments.from_sec) if arguments.source else None
+    for song in make_takes(engine, requests, arguments.out, listener=listener, prefix=prefix):
         print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {song.receipt.request.seed}", file=said)
         if not song.is_audible:
             print(UNHEARD, file=said)

@@ -15,6 +15,7 @@ from heartmula_studio.finetune.events import StepEvent
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.engine import DECODING, Engine
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import GeneratedSong, Listener
 from heartmula_studio.generate.takes import SongOutput
 
@@ -67,8 +68,12 @@ def make_takes(
     path: Path,
     decoding: DecodeSettings = DECODING,
     listener: Listener | None = None,
+    prefix: SongCodes | None = None,
 ) -> list[GeneratedSong]:
-    """Make songs side by side, as `song-1.wav` and so on where they are several; `listener` hears the first."""
+    """Make songs side by side, as `song-1.wav` and so on where they are several; `listener` hears the first.
+
+    With a `prefix`, they go on from there.
+    """
     paths = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(requests) + 1)]
     outputs = [SongOutput(one) for one in paths] if len(requests) > 1 else [SongOutput(path)]
     outputs[0] = replace(outputs[0], live=lambda: nullcontext(listener))
@@ -76,5 +81,5 @@ def make_takes(
         progress_bar(f"Composing {path.name}", "frame") as frames,
         progress_bar(f"Playing {path.name}", "window") as windows,
     ):
-        made = engine.make_takes(requests, outputs, frames, decode_progress=windows, decoding=decoding)
+        made = engine.make_takes(requests, outputs, frames, decode_progress=windows, decoding=decoding, prefix=prefix)
     return [song for song in made if song]

@@ -7,10 +7,16 @@ from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioWriter
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.codec.tokens import Tokens
-from heartmula_studio.errors import CheckpointMismatchError, ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.errors import (
+    CannotReplayError,
+    CheckpointMismatchError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+)
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.receipt import Receipt
+from heartmula_studio.generate.receipt import Receipt, codes_path
 from heartmula_studio.generate.replay import compare, decode_settings, requests_of
 from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
@@ -18,6 +24,7 @@ from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
 from heartmula_studio.generate.sounding import decode_pieces
 from heartmula_studio.generate.takes import SongOutput
+from heartmula_studio.services.songs.prefixes import until
 from heartmula_studio.settings import Settings
 
 CODES_SUFFIX = ".safetensors"
@@ -32,21 +39,36 @@ def replay(arguments: Namespace) -> int:
     engine = Engine.load(runtime.base_name, str(runtime.device))
     if styles:
         engine.activate_mix(styles)
-    song = make_again(engine, receipt, arguments.out)
+    song = make_again(engine, receipt, arguments.out, arguments.receipt)
     result = compare(receipt, song.receipt)
     print(f"{song.path}: {result.sentence}")
     return ConflictError.exit_code if result.is_same is False else 0
 
 
-def make_again(engine: Engine, receipt: Receipt, path: Path) -> GeneratedSong:
+def make_again(engine: Engine, receipt: Receipt, path: Path, source: Path) -> GeneratedSong:
     """Make a song beside the same takes as then, and write it alone."""
     requests, number = requests_of(receipt)
+    prefix = prefix_of(receipt, source)
     outputs = [SongOutput(path) if other == number else None for other in range(len(requests))]
     with progress_bar(f"Composing {path.name}", "frame") as frames:
-        made = engine.make_takes(requests, outputs, frames, decoding=decode_settings(receipt))
+        made = engine.make_takes(requests, outputs, frames, decoding=decode_settings(receipt), prefix=prefix)
     song = made[number]
     assert song is not None, "it cannot be cancelled by itself"
     return song
+
+
+def prefix_of(receipt: Receipt, source: Path) -> SongCodes | None:
+    """Return what a song went on from, as the codes beside it or its receipt hold it.
+
+    Raises CannotReplayError where there are none, or they are of another song.
+    """
+    if not receipt.prefix_frames:
+        return None
+    song = source if source.suffix.lower() in AUDIO_SUFFIXES else source.with_suffix("")
+    codes = SongCodes.load(codes_path(song)).until(receipt.prefix_frames)
+    if codes.sha256 != receipt.prefix_sha256:
+        raise CannotReplayError(f"The codes beside {song} are of another song.", "Put its own beside it.")
+    return codes
 
 
 def read_receipt(path: Path) -> Receipt:
@@ -83,6 +105,11 @@ def detokenize(arguments: Namespace) -> int:
             writer.write(stretch)
     print(arguments.out)
     return 0
+
+
+def read_prefix(path: Path, from_sec: float | None) -> SongCodes:
+    """Read what a song goes on from: tokens, or the codes beside a song. Raises as `read_codes` and `until`."""
+    return until(read_codes(codes_path(path) if path.suffix.lower() in AUDIO_SUFFIXES else path), from_sec)
 
 
 def read_codes(path: Path) -> SongCodes:

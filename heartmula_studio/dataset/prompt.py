@@ -59,6 +59,11 @@ class Prompt:
     mask: Tensor  # [P, K+1] bool
     muq_index: int  # the slot whose input the network replaces by its reference projection
 
+    def followed_by(self, codes: Tensor) -> "Prompt":
+        """Return the prompt with audio frames, codes [K, F], behind it: what comes next goes on from these."""
+        tokens, mask = lay_frames(codes, empty_id=0)  # masked
+        return Prompt(torch.cat((self.tokens, tokens)), torch.cat((self.mask, mask)), self.muq_index)
+
     def num_positions(self, num_frames: int) -> int:
         """Count the backbone positions of this prompt and `num_frames` of audio; an end frame is never an input."""
         return len(self.tokens) + num_frames

@@ -33,7 +33,7 @@ from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_vers
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongWriter
-from heartmula_studio.generate.sounding import decode_pieces, windows_of
+from heartmula_studio.generate.sounding import decode_pieces, require_codec, windows_of
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.generate.takes import SideBySide, SongOutput
@@ -191,25 +191,31 @@ class Engine:
         decode_progress: Progress | None = None,
         decoding: DecodeSettings = DECODING,
         finished: Callable[[int, GeneratedSong], None] | None = None,
+        prefix: SongCodes | None = None,
     ) -> list[GeneratedSong | None]:
         """Make several songs side by side and write them, each as `make_song` does; None for what is not written.
 
         One without an output is made for the others' sake: what is made side by side is the same bit for bit only with
         the same songs beside it. The first one is heard while all are made. `finished` is told of each, by its number.
-        Raises as `make_song`, and as `require_alike`.
+        With a `prefix` all go on from there; its codes stay as they are, bit for bit.
+        Raises as `make_song`, and as `require_alike` and `require_longer`.
         """
         rate_hz = self.codec.sample_rate_hz
         writers = [SongWriter(output.path, rate_hz) if output else None for output in outputs]
         songs: list[GeneratedSong | None] = []
+        if prefix:
+            require_codec(prefix, self.codec)
+            self.codec.check_codes(prefix.codes)
         with self._exclusive(cancelled):
             prompts, version = self._prompts(requests), self._adaptable.version
-            frames = self._generator.frames(prompts, requests, progress, cancelled, version)
+            kept = prefix and prefix.codes.long()
+            frames = self._generator.frames(prompts, requests, progress, cancelled, version, kept)
             takes = SideBySide(frames, len(requests))
             for number, (output, writer) in enumerate(zip(outputs, writers, strict=True)):
                 song = None
                 if output and writer:
                     report = decode_progress, cancelled
-                    song = self._write_take(number, requests, takes, output, writer, report, decoding)
+                    song = self._write_take(number, requests, takes, output, writer, report, decoding, prefix)
                 songs.append(song)
                 if song and finished:
                     finished(number, song)
@@ -224,6 +230,7 @@ class Engine:
         writer: SongWriter,
         report: tuple[Progress | None, Cancelled | None],
         decoding: DecodeSettings,
+        prefix: SongCodes | None,
     ) -> GeneratedSong | None:
         """Write one of several songs; None where it is cancelled and the others go on."""
         progress, cancelled = report
@@ -231,7 +238,10 @@ class Engine:
 
         def made() -> tuple[SongCodes, Receipt]:
             kept = SongCodes.of(takes.codes(number), self.codec.codec_id, request.seed)
-            return kept, self._receipt(requests, number, kept.codes.shape[1], decoding)
+            receipt = self._receipt(requests, number, kept.codes.shape[1], decoding)
+            if prefix:
+                receipt = replace(receipt, prefix_frames=prefix.codes.shape[1], prefix_sha256=prefix.sha256)
+            return kept, receipt
 
         try:
             with output.live() as listener:

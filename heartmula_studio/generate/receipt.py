@@ -46,7 +46,8 @@ class Receipt:
     `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
     of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None, in `decode_windows`,
     which are whole or growing. `takes` are the seeds of all songs that were made side by side with it, in order, none
-    where it was alone: only with these is it the same bit for bit. `codes_sha256` and
+    where it was alone: only with these is it the same bit for bit. A song that goes on
+    from another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`. `codes_sha256` and
     `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples (see `SoundDigest`); songs of earlier
     releases have none.
     """
@@ -69,6 +70,8 @@ class Receipt:
     decode_seed: int | None = None
     decode_windows: Literal["whole", "growing"] = "whole"
     takes: tuple[int, ...] = ()
+    prefix_frames: int = 0
+    prefix_sha256: str = ""
     codes_sha256: str = ""
     sound_sha256: str = ""
     schema: int = SCHEMA
@@ -105,6 +108,11 @@ class Receipt:
 def receipt_path(song: Path) -> Path:
     """Return where a song's receipt lies: beside it, under its whole name, so that no two files share one."""
     return song.with_name(f"{song.name}.json")
+
+
+def prefix_path(song: Path) -> Path:
+    """Return where the codes lie that a song goes on from."""
+    return song.with_name(f"{song.name}.prefix.safetensors")
 
 
 def codes_path(song: Path) -> Path:

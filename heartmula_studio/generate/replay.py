@@ -55,6 +55,7 @@ def differences(then: Receipt, now: Receipt) -> Iterator[str]:
     yield from _difference(
         "seed of decoding", *(decode_settings(one).noise_seed(one.request.seed) for one in (then, now))
     )
+    yield from _difference("beginning", then.prefix_sha256 or "none", now.prefix_sha256 or "none")
     yield from _difference("list of takes", then.takes or "none", now.takes or "none")
     if [facts(style) for style in then.styles] != [facts(style) for style in now.styles]:
         yield f"The styles are {_styles(now)} instead of {_styles(then)}."

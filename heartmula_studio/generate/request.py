@@ -14,6 +14,7 @@ from heartmula_studio.lyrics.checking import require_readable
 
 NEW_SEEDS = 2**31
 MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
+MAX_SONG_SEC = 600
 MAX_TAKES = 8  # of one song at once
 
 
@@ -51,7 +52,8 @@ class SongRequest(Definition):
     ] = ""
     # Long enough for a song that ends by itself; nano makes it within half a minute on two CPU cores.
     duration_sec: Annotated[
-        float, Field(ge=1, le=600, description="The longest it may get. A song may end earlier.", examples=[30.0])
+        float,
+        Field(ge=1, le=MAX_SONG_SEC, description="The longest it may get. A song may end earlier.", examples=[30.0]),
     ] = 60.0
     seed: Annotated[
         int,

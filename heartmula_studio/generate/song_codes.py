@@ -1,7 +1,7 @@
 """The codes of a song, in a file beside it: what it is decoded from again, replayed by and continued from."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,6 +26,10 @@ class SongCodes:
     @classmethod
     def of(cls, codes: Tensor, codec_id: str, seed: int) -> "SongCodes":
         return cls(codes.to("cpu", torch.int16).contiguous(), codec_id, seed)
+
+    def until(self, num_frames: int) -> "SongCodes":
+        """Return the first frames of the song."""
+        return replace(self, codes=self.codes[:, :num_frames].contiguous())
 
     @property
     def sha256(self) -> str:

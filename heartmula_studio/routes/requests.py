@@ -10,6 +10,7 @@ from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest
+from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.records import Ending, Method, ProposalStatus, Rights, SongFormat, StyleChoice
 from heartmula_studio.store.views import AuditionQuestion
 
@@ -38,6 +39,7 @@ TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in FREE.items
     old: (FREE[new].annotation | None, Field(None, deprecated=f"Say {new}.")) for old, new in RENAMED.items()
 }
 MERGE_FIELDS = {name: field_of(setting, setting.default) for name, setting in MERGE.items()}
+CONTINUED_FIELDS = {name: field_of(setting, None) for name, setting in SONG.items()}
 DECODE_FIELDS = {name: field_of(setting, setting.default) for name, setting in DECODE.items()}
 SONG_FIELDS = {name: field_of(setting, setting.default) for name, setting in SONG.items()}
 
@@ -191,6 +193,31 @@ class NewTakes(NewSong):
     """Several songs of one request, made side by side; their seeds count on."""
 
     takes: int = Field(description=f"1 to {MAX_TAKES}.", examples=[4])
+
+
+class Continuing(create_model("Continuing", __base__=Body, **CONTINUED_FIELDS)):  # type: ignore[misc]  # dynamic
+    """A song that goes on from another one, or from a tokenized recording of a dataset, at a second.
+
+    Other settings that are left out are as in that song; `duration_sec` counts from its beginning.
+    """
+
+    song_id: str | None = Field(None, examples=["k3v9x2m4q8ab"])
+    dataset_id: str | None = Field(None, examples=[None])
+    filename: str | None = Field(None, description="Of a recording in the dataset.", examples=[None])
+    from_sec: float | None = Field(None, description="Left out, its end.", examples=[12.0])
+    format: SongFormat = Field("wav", examples=["wav"])
+    style: str = Field("active", description='"active", "base", or the id of a checkpoint.', examples=["active"])
+    strength: float | None = Field(None, description="Of the checkpoint that `style` names.", examples=[None])
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        is_track = self.dataset_id is not None and self.filename is not None
+        if (self.song_id is not None) == is_track:
+            raise ValueError("give either song_id, or dataset_id and filename")
+        return self
+
+    def wishes(self) -> Continuation:
+        return Continuation(self.model_dump(include=set(SONG)), self.format, self.style, self.strength)
 
 
 class Replaying(Body):

@@ -10,7 +10,7 @@ from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.requests import NewSong, NewTakes, Redecoding, Replaying, Star
+from heartmula_studio.routes.requests import Continuing, NewSong, NewTakes, Redecoding, Replaying, Star
 from heartmula_studio.services.answers import SongAnswer
 from heartmula_studio.services.songs.live import STREAM_HEADERS
 from heartmula_studio.store.records import SongFormat
@@ -32,6 +32,15 @@ def generate_takes(body: NewTakes, studio: StudioDep) -> list[SongAnswer]:
     """Queue takes of a song, which are made side by side."""
     asked = body.format, body.style, body.strength, body.choices()
     return [SongAnswer.of(song) for song in studio.songs.generate_takes(body.request(), body.takes, *asked)]
+
+
+@router.post("/continue", status_code=202, responses=documented(404, 409))
+def continue_generation(body: Continuing, studio: StudioDep) -> SongAnswer:
+    """Queue a song that goes on from another one, or from a recording; until there its codes are the same."""
+    if body.song_id is not None:
+        return SongAnswer.of(studio.songs.continue_song(body.song_id, body.wishes(), body.from_sec))
+    track = body.dataset_id, body.filename, body.wishes(), body.from_sec
+    return SongAnswer.of(studio.songs.continue_track(*track))
 
 
 @router.post("/replay", status_code=202, responses=documented(404, 409))

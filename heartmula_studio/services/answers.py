@@ -224,7 +224,8 @@ class SongAnswer(Answer):
     `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
     all. `audible` is False for a finished song that nobody can hear. `decoded_from` is the song whose codes it is
-    decoded from, `take_of` the first of the takes that it is one of; `replay` comes with one that is made again by a
+    decoded from, `take_of` the first of the takes that it is one of, `continues` the song or
+    recording that it goes on from at `from_sec`; `replay` comes with one that is made again by a
     receipt.
     """
 
@@ -248,6 +249,8 @@ class SongAnswer(Answer):
     styles: tuple[StyleChoice, ...] = ()
     decoded_from: str | None = None
     take_of: str | None = None
+    continues: str = ""
+    from_sec: Duration | None = None
     starred: bool = False
     replay: ReplayAnswer | None = None
 

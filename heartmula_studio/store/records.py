@@ -367,6 +367,7 @@ class Generation(Record):
     all. `audible` is False for a finished song that nobody can hear. `decoding` are the fields of
     `generate.decode_settings.DecodeSettings`. `decoded_from` is the song whose codes it is decoded from, without the
     language model. `take_of` is the first of the songs that are made side by side, itself among them.
+    `continues` names the song or recording that it goes on from, at `from_sec`.
     """
 
     id: str
@@ -390,5 +391,7 @@ class Generation(Record):
     decoding: dict[str, Any] = dataclasses.field(default_factory=dict)
     decoded_from: str | None = None
     take_of: str | None = None
+    continues: str = ""
+    from_sec: Duration | None = None
     starred: bool = False
     replay: Replay | None = None

@@ -19,7 +19,7 @@ from heartmula_studio.ui.page_context import PageContext, comma_separated, user_
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
-from heartmula_studio.ui.song_actions import build_song_actions, find_song, song_files
+from heartmula_studio.ui.song_actions import build_song_actions, continue_song, find_song, song_files
 from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
@@ -92,6 +92,11 @@ def build_create(context: PageContext) -> None:
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
     )  # fmt: skip
     watching.then(lambda id: song_files(studio, id), context.song_id, actions.downloads, **QUIET)
+    continued = actions.go_on.click(
+        lambda id, from_sec, *values: go_on(studio, id, from_sec, values),
+        [context.song_id, actions.from_sec, *form.fields], context.song_id, **QUIET,
+    )  # fmt: skip
+    context.refresh_after(continued)
     result.cancel.click(lambda id: cancel(studio, id), context.song_id, **QUIET)
     actions.again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
 
@@ -140,6 +145,13 @@ def queue_takes(studio: Studio, count: int, values: Sequence) -> str:
     """Queue one or several takes of a song, and return the first one's id."""
     with user_errors():
         return studio.songs.generate_takes(request_of(values), count)[0].id
+
+
+def go_on(studio: Studio, id: str, from_sec: float | None, values: Sequence) -> str:
+    """Queue a song that continues another one with the values of `SongForm.fields`, and return its id."""
+    with user_errors():
+        request = request_of(values)
+    return continue_song(studio, id, from_sec, request)
 
 
 def request_of(values: Sequence) -> SongRequest:

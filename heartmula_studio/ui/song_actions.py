@@ -1,12 +1,14 @@
 """What can be done with the finished song that is shown: download it, make it again, decode it anew."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import gradio as gr
 
 from heartmula_studio.errors import NotFoundError
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
+from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest
+from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.records import Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
@@ -19,10 +21,15 @@ FORMATS = ("wav", "flac", "mp3")
 
 @dataclass(frozen=True)
 class SongActions:
-    """`downloads` hold the song in each of `FORMATS`; `again` puts its settings back into the form."""
+    """`downloads` hold the song in each of `FORMATS`; `again` puts its settings back into the form.
+
+    `go_on` continues it at the second `from_sec`, or at its end, with what is in the form.
+    """
 
     downloads: list[gr.DownloadButton]
     again: gr.Button
+    from_sec: gr.Number
+    go_on: gr.Button
 
 
 def build_song_actions(context: PageContext) -> SongActions:
@@ -30,8 +37,11 @@ def build_song_actions(context: PageContext) -> SongActions:
     with gr.Row():
         downloads = [gr.DownloadButton(f"Download {format.upper()}", size="sm", min_width=130) for format in FORMATS]
         again = gr.Button("Continue with the same seed", size="sm")
+    with gr.Accordion("Continue it", open=False):
+        from_sec = gr.Number(None, minimum=0, label="From second", info="Empty: from its end. Until there it stays.")
+        go_on = gr.Button("Continue with the tags, lyrics and settings above", size="sm")
     build_sound(context)
-    return SongActions(downloads, again)
+    return SongActions(downloads, again, from_sec, go_on)
 
 
 def build_sound(context: PageContext) -> None:
@@ -49,6 +59,15 @@ def decode(studio: Studio, id: str, steps: int, guidance: float) -> str:
     """Queue a song's sound anew, and return the new song's id."""
     with user_errors():
         return studio.songs.decode(id, DecodeSettings(int(steps), float(guidance))).id
+
+
+def continue_song(studio: Studio, id: str, from_sec: float | None, request: SongRequest) -> str:
+    """Queue a song that goes on from another one for as long as the request lasts, and return its id."""
+    with user_errors():
+        song = studio.songs.get(id)
+        start_sec = (song.duration_sec or 0) if from_sec is None else from_sec
+        changes = asdict(request) | {"duration_sec": min(start_sec + request.duration_sec, MAX_SONG_SEC)}
+        return studio.songs.continue_song(id, Continuation(changes, song.format), from_sec).id
 
 
 def replay(studio: Studio, id: str) -> str:

@@ -11,7 +11,8 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
-from heartmula_studio.store.records import UNDER_WAY, Generation, SongFormat
+from heartmula_studio.services.songs.prefixes import Continuation
+from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Generation, SongFormat
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import mix_of
 from heartmula_studio.ui.endpoint_calls import call, in_thread
@@ -117,6 +118,27 @@ class SongEndpoints:
         song = await self._finished(await in_thread(self._songs.replay, given, format))
         path = await in_thread(self._songs.path, song.id)
         return await in_thread(served_file, path), to_jsonable_python(answer(song))["replay"]
+
+    async def continue_song(
+        self,
+        song_id: str = "",
+        from_sec: float | None = None,
+        settings: dict | None = None,
+        track: list[str] | None = None,
+    ) -> tuple[gr.FileData, dict]:
+        """Make a song that goes on from another one at a second, its end without one, and wait: file and receipt.
+
+        `settings` may hold any that `generate` takes but `styles`; those left out are as in that song. `track` is
+        [dataset_id, filename] of a tokenized recording instead of a song.
+        """
+        given = dict(settings or {})
+        wishes = Continuation(format=given.pop("format", "wav"), style=given.pop("style", ACTIVE_STYLE),
+                              strength=given.pop("strength", None), changes=given)  # fmt: skip
+        if track:
+            asked = await in_thread(self._songs.continue_track, *track[:2], wishes, from_sec)
+        else:
+            asked = await in_thread(self._songs.continue_song, song_id, wishes, from_sec)
+        return await self._made(asked)
 
     async def decode_song(
         self,

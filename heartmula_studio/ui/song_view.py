@@ -54,6 +54,8 @@ def take_lines(take: Generation) -> list[str]:
 
 def origin_words(song: Generation) -> list[str]:
     """Return whether a song was made from another one, and what came of it."""
+    if song.continues:
+        return [f"continues another one at {html.duration(song.from_sec or 0)}"]
     if song.decoded_from:
         return ["decoded anew"]
     if song.replay is None:

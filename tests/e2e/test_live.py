@@ -6,7 +6,9 @@ import torch
 from playwright.sync_api import expect
 
 from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.services.songs.live import live_sound
+from heartmula_studio.services.songs.queue import OWNER
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.store.store import Store
 from tests.e2e.driving import open_page
@@ -17,8 +19,10 @@ RATE_HZ = 24_000
 def test_a_song_is_played_while_it_is_made(page, studio):
     songs = Store(studio.data_dir, 10**9, 100).generations
     request = {"tags": "being made", "lyrics": "", "duration_sec": 9, "seed": 1}
-    song = songs.create(Generation(songs.new_id(), request, "wav", utc_now(), "running", 10.0, "Composes."))
-    with live_sound(songs.folder(song.id), RATE_HZ) as hear:
+    song = Generation(songs.new_id(), request, "wav", utc_now(), "running", 10.0, "Composes.")
+    held = []  # as by a server that makes it
+    songs.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
+    with held[0], live_sound(songs.folder(song.id), RATE_HZ) as hear:
         hear(tone(2))
         open_page(page, studio)
         page.locator(".card", has_text="being made").get_by_role("button", name="Show").click()

@@ -271,6 +271,28 @@ def test_takes_are_made_side_by_side_and_each_is_made_again_beside_the_same_ones
         requests_of(replace(last.receipt, takes=(1, 2)))
 
 
+def test_a_song_goes_on_from_another_one_whose_codes_stay(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphed_decoder, "MIN_SONG_FRAMES", 1000)
+    song = engine.make_song(REQUEST, tmp_path / "song.wav")
+    prefix = SongCodes.load(codes_path(song.path)).until(9)
+    requests = takes_of(replace(REQUEST, tags="techno", lyrics="", duration_sec=2.0, seed=8), 2)
+    outputs = [SongOutput(tmp_path / "first.wav"), SongOutput(tmp_path / "second.wav")]
+    first, second = engine.make_takes(requests, outputs, prefix=prefix)
+    codes = [SongCodes.load(codes_path(take.path)).codes for take in (first, second)]
+    assert all(torch.equal(one[:, :9], prefix.codes) for one in codes)
+    assert not torch.equal(*codes)
+    assert (first.receipt.frames, first.receipt.prefix_frames, first.receipt.prefix_sha256) == (25, 9, prefix.sha256)
+    again = [SongOutput(tmp_path / "again.wav"), None]
+    made, _ = engine.make_takes(requests, again, prefix=prefix)
+    assert compare(first.receipt, made.receipt).is_same
+    with pytest.raises(InvalidInputError, match=r"last 1 s, and goes on after 1\.04 s"):
+        engine.make_takes(
+            [REQUEST], [SongOutput(tmp_path / "short.wav")], prefix=replace(prefix, codes=codes[0][:, :13])
+        )
+    with pytest.raises(CheckpointMismatchError, match="heartcodec-other"):
+        engine.make_takes(requests, outputs, prefix=replace(prefix, codec_id="heartcodec-other"))
+
+
 def test_damaged_codes_are_told(tmp_path):
     path = tmp_path / "song.wav.codes.safetensors"
     with pytest.raises(NotFoundError, match="earlier releases"):

@@ -71,19 +71,23 @@ class CodeGenerator:
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         version: WeightsVersion = WeightsVersion(),
+        prefix: Tensor | None = None,
     ) -> Iterator[list[Tensor | None]]:
         """Generate songs side by side; yield the next frame of each, int64 [K] on the CPU, None of one that has ended.
 
-        A song ends at its end frame or at `duration_sec`.
+        A song ends at its end frame or at `duration_sec`. With a `prefix`, codes [K, F] that all of them begin with,
+        they go on from there; the same seed goes on as the song that the prefix is of.
         version: of the model's weights; where it is not that of the last call, the decoder takes them over again.
         `progress(frames done, frame limit)` is called after every frame of the longest, `cancelled()` before every
         layer of the network, on a GPU before every frame.
         Raises InvalidInputError where a request exceeds the model or two cannot be made side by side, CancelledError,
         and CheckpointCorruptError at the end where what the model computed is not a number.
         """
+        num_kept = 0 if prefix is None else prefix.shape[1]
         limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
         require_alike(requests)
         require_topk(self._model, requests[0].topk)
+        require_longer(limits, num_kept)
         self._take_over(version)
         num_frames = max(limits)
         num_positions = max(len(prompt.tokens) for prompt in prompts) + num_frames
@@ -91,9 +95,12 @@ class CodeGenerator:
         # Nothing may interrupt a capture; a GPU is done with a frame within milliseconds.
         asked = None if decoder.uses_cuda_graphs else cancelled
         network.call_before_layers(lambda: check_cancelled(asked))
-        decoder.prefill(prompts, requests, num_frames)
-        songs = OpenSongs(limits, self._vocabulary.end_id)
-        for index in range(num_frames):
+        songs = OpenSongs(limits, self._vocabulary.end_id, num_kept)
+        if prefix is not None:
+            yield from ([frame] * len(requests) for frame in prefix.T)
+            prompts = [prompt.followed_by(prefix) for prompt in prompts]
+        decoder.prefill(prompts, requests, num_frames, num_kept)
+        for index in range(num_kept, num_frames):
             check_cancelled(cancelled)
             frames = songs.next_frames(decoder.next_frame())
             if all(frame is None for frame in frames):
@@ -124,10 +131,10 @@ class CodeGenerator:
 class OpenSongs:
     """Which of the songs that are made side by side go on."""
 
-    def __init__(self, limits: Sequence[int], end_id: int):
+    def __init__(self, limits: Sequence[int], end_id: int, num_frames: int = 0):
         self._limits, self._end_id = limits, end_id
         self._is_open = [True for _ in limits]
-        self._num_frames = 0
+        self._num_frames = num_frames
 
     def next_frames(self, codes: Tensor) -> list[Tensor | None]:
         """Take the next frame of every song, [N, K]; return those of the songs that go on, None for the others."""
@@ -144,6 +151,15 @@ def require_alike(requests: Sequence[SongRequest]) -> None:
         raise InvalidInputError(
             "Songs that are made together differ in `topk`, or only some have a `cfg_scale` above 1.",
             "Give them the same `topk`, and guidance to all or none; or make them one by one.",
+        )
+
+
+def require_longer(limits: Sequence[int], num_kept: int) -> None:
+    """Raise InvalidInputError where songs are to end before what they begin with does."""
+    if min(limits) <= num_kept:
+        raise InvalidInputError(
+            f"The song is to last {min(limits) / FRAME_RATE_HZ:g} s, and goes on after {num_kept / FRAME_RATE_HZ:g} s.",
+            "Ask for a longer one: `duration_sec` counts from its beginning.",
         )
 
 

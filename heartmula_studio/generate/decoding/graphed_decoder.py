@@ -59,12 +59,14 @@ class GraphedDecoder:
     def fits(self, requests: Sequence[SongRequest], num_positions: int) -> bool:
         return graph_key(requests) == self._graph_key and num_positions <= self._decoder.num_positions
 
-    def prefill(self, prompts: Sequence[Prompt], requests: Sequence[SongRequest], num_frames: int) -> None:
-        """Begin N songs of at most `num_frames`."""
+    def prefill(
+        self, prompts: Sequence[Prompt], requests: Sequence[SongRequest], num_frames: int, first_frame: int = 0
+    ) -> None:
+        """Begin N songs of at most `num_frames`, of which the prompts hold those before `first_frame`."""
         noise = [sampling_noise(request.seed, num_frames, self._noise.shape[-1]) for request in requests]
         self._noise[:, :num_frames] = torch.stack(noise).to(self._noise.device)
         self._temperature.copy_(torch.tensor([request.temperature for request in requests])[:, None])
-        self._frame_index.zero_()
+        self._frame_index.fill_(first_frame)
         self._is_finite.fill_(True)
         self._decoder.prefill(prompts, [request.cfg_scale for request in requests])
 

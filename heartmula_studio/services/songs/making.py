@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import live_sound
+from heartmula_studio.services.songs.prefixes import Prefixes
 from heartmula_studio.store.records import Generation
 from heartmula_studio.store.store import Store
 
@@ -42,7 +43,7 @@ class SongMaker:
         codec_alone: "Callable[[], AbstractContextManager[Codec]]",
     ):
         self._store, self._runtime = store, runtime
-        self._engine_in, self._codec_alone = engine_in, codec_alone
+        self._engine_in, self._codec_alone, self._prefixes = engine_in, codec_alone, Prefixes(store)
         self.loaded_base = ""
 
     def make(
@@ -83,6 +84,7 @@ class SongMaker:
                 report.sounding,
                 DecodeSettings(**songs[0].decoding),
                 lambda number, made: finished(songs[number - first], made),
+                self._prefixes.load(songs[0].id),
             )
 
     def _output(self, song: Generation, sample_rate_hz: int, cancelled: Cancelled) -> "SongOutput":

@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
@@ -23,6 +24,7 @@ from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import forget
 from heartmula_studio.services.songs.making import SongMaker
+from heartmula_studio.services.songs.prefixes import Fill
 from heartmula_studio.services.zero_gpu import on_zero_gpu
 from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, Replay, utc_now
 from heartmula_studio.store.store import Store
@@ -82,15 +84,15 @@ class GenerationQueue:
         while self._owned:
             self._owned.popleft().owner.close()
 
-    def submit(self, songs: Sequence[Generation]) -> list[Generation]:
+    def submit(self, songs: Sequence[Generation], fill: Fill | None = None) -> list[Generation]:
         """Queue songs in styles that were checked, all or none; takes of one are made side by side.
 
-        Raises StorageError.
+        `fill` puts files into the folder of each. Raises StorageError.
         """
         added: list[OwnedSong] = []
         try:
             for song in songs:
-                added.append(self._create(song))
+                added.append(self._create(song, fill))
         except BaseException:
             for owned in added:
                 owned.owner.close()
@@ -100,9 +102,15 @@ class GenerationQueue:
         self._add(added)
         return list(songs)
 
-    def _create(self, song: Generation) -> OwnedSong:
+    def _create(self, song: Generation, fill: Fill | None) -> OwnedSong:
         held: list[BinaryIO | None] = []
-        self._store.generations.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
+
+        def fill_folder(folder: Path) -> None:
+            held.append(try_lock(folder / OWNER))
+            if fill:
+                fill(folder)
+
+        self._store.generations.create(song, fill_folder)
         owner = held[0]
         assert owner is not None, "nobody else knows of the folder yet"
         return OwnedSong(song.id, owner, song.take_of)

@@ -5,15 +5,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, codes_path
 from heartmula_studio.generate.replay import decode_settings, requests_of
-from heartmula_studio.generate.request import SongRequest, new_seed, takes_of
+from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest, new_seed, takes_of
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import SongStreams
 from heartmula_studio.services.songs.making import SongMaker
+from heartmula_studio.services.songs.prefixes import Continuation, Prefixes, kept_beside
 from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.records import (
@@ -26,10 +28,12 @@ from heartmula_studio.store.records import (
     StyleChoice,
     utc_now,
 )
+from heartmula_studio.store.songs import find_song
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.runtime import Runtime
+    from heartmula_studio.generate.song_codes import SongCodes
     from heartmula_studio.services.songs.active_engine import ActiveEngine
 
 
@@ -41,7 +45,7 @@ class SongService:
         maker = SongMaker(
             store, runtime, lambda song: engine.get().in_style_of(song), lambda: engine.get().codec_alone()
         )
-        self._streams = SongStreams(store)
+        self._streams, self._prefixes = SongStreams(store), Prefixes(store)
         self._queue = GenerationQueue(store, devices, runtime, maker)
 
     def open(self) -> None:
@@ -146,8 +150,31 @@ class SongService:
         song = self._new_song(receipt.request, format, style, None, styles)
         decoding = asdict(decode_settings(receipt))
         requests_of(receipt)  # what it tells of takes is refused at once
-        [queued] = self._queue.submit([replace(song, decoding=decoding, replay=Replay(asdict(receipt)))])
+        prefix = self._prefixes.of_receipt(receipt)
+        again = replace(song, decoding=decoding, replay=Replay(asdict(receipt)))
+        [queued] = self._queue.submit([again], prefix and kept_beside(again, prefix))
         return queued
+
+    def continue_song(self, id: str, wishes: Continuation, from_sec: float | None = None) -> Generation:
+        """Queue a song that goes on from another one at a second, its end without one; until there it is the same.
+
+        Raises ConflictError for a song without codes, InvalidInputError for a second that it does not have, and as
+        `generate`.
+        """
+        song, prefix = self.get(id), self._prefixes.of_song(id, from_sec)
+        return self._go_on(prefix, id, SongRequest(**song.request), wishes)
+
+    def continue_track(
+        self, dataset_id: str, filename: str, wishes: Continuation, from_sec: float | None = None
+    ) -> Generation:
+        """Queue a song that goes on from a recording, of which it begins with what the codec hears.
+
+        Raises ConflictError for one that is not tokenized, NotFoundError, and as `continue_song`.
+        """
+        track = find_song(self._store.datasets.get(dataset_id), filename)
+        prefix = self._prefixes.of_track(dataset_id, filename, from_sec)
+        request = SongRequest(tags=", ".join(track.tags), lyrics=track.caption)
+        return self._go_on(prefix, track.filename, request, wishes)
 
     def receipt(self, id: str) -> Receipt:
         """Return how a song was made. Raises ConflictError before it is finished, InvalidInputError, NotFoundError."""
@@ -198,6 +225,17 @@ class SongService:
         if self._store.generations.get(id).status in UNDER_WAY:
             raise ConflictError("The song is being made.", "Cancel it first.")
         self._store.generations.delete(id)
+
+    def _go_on(self, prefix: "SongCodes", name: str, request: SongRequest, wishes: Continuation) -> Generation:
+        from_sec = prefix.codes.shape[1] / FRAME_RATE_HZ
+        changes = {name: value for name, value in wishes.changes.items() if value is not None}
+        longer = {"duration_sec": min(from_sec + request.duration_sec, MAX_SONG_SEC)}
+        request = SongRequest(**asdict(request) | longer | changes)
+        self._engine.get().check(wishes.style, wishes.strength)
+        song = self._new_song(request, wishes.format, wishes.style, wishes.strength)
+        song = replace(song, continues=name, from_sec=from_sec)
+        [queued] = self._queue.submit([song], kept_beside(song, prefix))
+        return queued
 
     def _new_song(
         self,
