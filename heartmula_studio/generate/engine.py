@@ -208,7 +208,7 @@ class Engine:
             self.codec.check_codes(prefix.codes)
         with self._exclusive(cancelled):
             prompts, version = self._prompts(requests), self._adaptable.version
-            kept = prefix and prefix.codes.long()
+            kept = prefix.codes.long() if prefix else None
             frames = self._generator.frames(prompts, requests, progress, cancelled, version, kept)
             takes = SideBySide(frames, len(requests))
             for number, (output, writer) in enumerate(zip(outputs, writers, strict=True)):

@@ -37,10 +37,11 @@ def generate_takes(body: NewTakes, studio: StudioDep) -> list[SongAnswer]:
 @router.post("/continue", status_code=202, responses=documented(404, 409))
 def continue_generation(body: Continuing, studio: StudioDep) -> SongAnswer:
     """Queue a song that goes on from another one, or from a recording; until there its codes are the same."""
-    if body.song_id is not None:
-        return SongAnswer.of(studio.songs.continue_song(body.song_id, body.wishes(), body.from_sec))
-    track = body.dataset_id, body.filename, body.wishes(), body.from_sec
-    return SongAnswer.of(studio.songs.continue_track(*track))
+    wishes, from_sec = body.wishes(), body.from_sec
+    if body.dataset_id is not None and body.filename is not None:
+        return SongAnswer.of(studio.songs.continue_track(body.dataset_id, body.filename, wishes, from_sec))
+    assert body.song_id is not None, "checked by the body"
+    return SongAnswer.of(studio.songs.continue_song(body.song_id, wishes, from_sec))
 
 
 @router.post("/replay", status_code=202, responses=documented(404, 409))

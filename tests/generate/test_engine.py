@@ -285,7 +285,7 @@ def test_a_song_goes_on_from_another_one_whose_codes_stay(engine, tmp_path, monk
     again = [SongOutput(tmp_path / "again.wav"), None]
     made, _ = engine.make_takes(requests, again, prefix=prefix)
     assert compare(first.receipt, made.receipt).is_same
-    with pytest.raises(InvalidInputError, match=r"last 1 s, and goes on after 1\.04 s"):
+    with pytest.raises(InvalidInputError, match=r"last 0\.96 s, and goes on after 1\.04 s"):
         engine.make_takes(
             [REQUEST], [SongOutput(tmp_path / "short.wav")], prefix=replace(prefix, codes=codes[0][:, :13])
         )

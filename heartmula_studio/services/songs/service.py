@@ -152,7 +152,7 @@ class SongService:
         requests_of(receipt)  # what it tells of takes is refused at once
         prefix = self._prefixes.of_receipt(receipt)
         again = replace(song, decoding=decoding, replay=Replay(asdict(receipt)))
-        [queued] = self._queue.submit([again], prefix and kept_beside(again, prefix))
+        [queued] = self._queue.submit([again], kept_beside(again, prefix) if prefix else None)
         return queued
 
     def continue_song(self, id: str, wishes: Continuation, from_sec: float | None = None) -> Generation:

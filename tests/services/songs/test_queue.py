@@ -46,7 +46,7 @@ class MadeUpEngine:
 
     codec = SimpleNamespace(sample_rate_hz=24_000)
 
-    def make_takes(self, requests, outputs, progress, cancelled, decode_progress, decoding, finished):
+    def make_takes(self, requests, outputs, progress, cancelled, decode_progress, decoding, finished, prefix):
         self.asked.append([request.seed for request in requests])
         self.begun.set()
         progress(1, 2)
