@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import gradio as gr
+from gradio.data_classes import BlocksConfigDict
 
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import Changes
@@ -25,9 +26,28 @@ QUEUE_LOOK_SEC = 0.05  # Gradio's own choice on Windows
 QUEUE_SIZE = 1000
 
 
+class StudioPage(gr.Blocks):
+    """Blocks whose named endpoints are left out of what a browser is sent; programs find them at /config and /info.
+
+    They are a quarter of all components, and the code of Gradio 6.31 in the browser goes through the components one by
+    one for each that an event reads or writes.
+    """
+
+    def get_config_file(self) -> BlocksConfigDict:
+        config = super().get_config_file()
+        of_programs = {part["id"] for part in config["components"] if part["type"] == "api"}
+        endpoints = {event["id"] for event in config["dependencies"] if event["api_visibility"] == "public"}
+        for page in config["page"].values():
+            page["components"] = [id for id in page["components"] if id not in of_programs]
+            page["dependencies"] = [id for id in page["dependencies"] if id not in endpoints]
+            layout = page["layout"]
+            layout["children"] = [part for part in layout["children"] if part["id"] not in of_programs]
+        return config
+
+
 def create_ui(studio: Studio, players: Players) -> gr.Blocks:
     """Return the page with the named endpoints."""
-    with gr.Blocks(
+    with StudioPage(
         title="HeartMuLa Training Studio",
         analytics_enabled=False,
         fill_width=True,

@@ -65,3 +65,19 @@ def test_the_queue_holds_what_a_page_asks_for_as_it_opens_on_zerogpu(tmp_path, m
     page = create_ui(still_studio(settings_for(tmp_path / "data")), Players(tmp_path))
     opening = [listener for listener in page.get_config_file()["dependencies"] if listener["targets"]]
     assert page._queue.max_size > len(opening)
+
+
+def test_a_browser_is_not_sent_the_named_endpoints(blocks):
+    """They are for programs, which find them in the whole config."""
+    config = blocks.get_config_file()
+    page = config["page"][""]
+    endpoints = {event["id"] for event in config["dependencies"] if event["api_visibility"] == "public"}
+    of_programs = {part["id"] for part in config["components"] if part["type"] == "api"}
+    assert len(endpoints) > 70
+    assert set(page["dependencies"]) == {event["id"] for event in config["dependencies"]} - endpoints
+    assert set(page["components"]) == {part["id"] for part in config["components"]} - of_programs
+    assert ids_in(page["layout"]) == {page["layout"]["id"], *page["components"]}
+
+
+def ids_in(layout: dict) -> set[int]:
+    return {layout["id"]}.union(*map(ids_in, layout.get("children", [])))
