@@ -40,22 +40,22 @@ def difference_from_peft(folder: Path, base: BaseFolder) -> float | None:
     adaptable.put_on([adaptable.identify(folder, Strength())])
     ours = _logits(model)
     adaptable.take_off()
-    network = _loaded_by_peft(model, folder)
-    if network is None:
+    if not _load_by_peft(model, folder):
         return None
-    theirs = _logits(network.get_base_model())
+    theirs = _logits(model)
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-def _loaded_by_peft(model: HeartMuLa, folder: Path) -> PeftModel | None:
-    """The model with an adapter on it; None where PEFT refuses it, or loads other tensors than are stored."""
+def _load_by_peft(model: HeartMuLa, folder: Path) -> bool:
+    """Have PEFT put an adapter on a model; False where it refuses it, or loads other tensors than are stored."""
     try:
         network = PeftModel(model, PeftConfig.from_pretrained(str(folder)), ADAPTER)
         loaded = network.load_adapter(str(folder), ADAPTER)
     except Exception as error:  # whatever it is that PEFT has against it, the studio plays it
         _log.info("PEFT cannot load the adapter in %s: %s", folder, error)
-        return None
-    return None if loaded.missing_keys or loaded.unexpected_keys else network.eval()
+        return False
+    network.eval()
+    return not (loaded.missing_keys or loaded.unexpected_keys)
 
 
 def warn_of_difference(difference: float | None) -> tuple[str, ...]:

@@ -41,7 +41,9 @@ class StudioPage(gr.Blocks):
             page["components"] = [id for id in page["components"] if id not in of_programs]
             page["dependencies"] = [id for id in page["dependencies"] if id not in endpoints]
             layout = page["layout"]
-            layout["children"] = [part for part in layout["children"] if part["id"] not in of_programs]
+            layout["children"] = [
+                part for part in layout["children"] if isinstance(part, int) or part["id"] not in of_programs
+            ]
         return config
 
 
