@@ -93,7 +93,7 @@ def build_create(context: PageContext) -> None:
     )  # fmt: skip
     watching.then(lambda id: song_files(studio, id), context.song_id, actions.downloads, **QUIET)
     continued = actions.go_on.click(
-        lambda id, from_sec, *values: go_on(studio, id, from_sec, values),
+        lambda id, second, *values: go_on(studio, id, second, values),
         [context.song_id, actions.from_sec, *form.fields], context.song_id, **QUIET,
     )  # fmt: skip
     context.refresh_after(continued)
@@ -147,11 +147,11 @@ def queue_takes(studio: Studio, count: int, values: Sequence) -> str:
         return studio.songs.generate_takes(request_of(values), count)[0].id
 
 
-def go_on(studio: Studio, id: str, from_sec: float | None, values: Sequence) -> str:
+def go_on(studio: Studio, id: str, second: str, values: Sequence) -> str:
     """Queue a song that continues another one with the values of `SongForm.fields`, and return its id."""
     with user_errors():
         request = request_of(values)
-    return continue_song(studio, id, from_sec, request)
+    return continue_song(studio, id, second, request)
 
 
 def request_of(values: Sequence) -> SongRequest:

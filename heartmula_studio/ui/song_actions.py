@@ -5,7 +5,7 @@ from functools import partial
 
 import gradio as gr
 
-from heartmula_studio.errors import NotFoundError
+from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest
 from heartmula_studio.services.songs.prefixes import Continuation
@@ -28,7 +28,7 @@ class SongActions:
 
     downloads: list[gr.DownloadButton]
     again: gr.Button
-    from_sec: gr.Number
+    from_sec: gr.Textbox
     go_on: gr.Button
 
 
@@ -38,7 +38,9 @@ def build_song_actions(context: PageContext) -> SongActions:
         downloads = [gr.DownloadButton(f"Download {format.upper()}", size="sm", min_width=130) for format in FORMATS]
         again = gr.Button("Continue with the same seed", size="sm")
     with gr.Accordion("Continue it", open=False):
-        from_sec = gr.Number(None, minimum=0, label="From second", info="Empty: from its end. Until there it stays.")
+        from_sec = gr.Textbox(
+            label="From second", info="Until there it stays. Leave it empty for its end.", max_lines=1
+        )
         go_on = gr.Button("Continue with the tags, lyrics and settings above", size="sm")
     build_sound(context)
     return SongActions(downloads, again, from_sec, go_on)
@@ -61,13 +63,23 @@ def decode(studio: Studio, id: str, steps: int, guidance: float) -> str:
         return studio.songs.decode(id, DecodeSettings(int(steps), float(guidance))).id
 
 
-def continue_song(studio: Studio, id: str, from_sec: float | None, request: SongRequest) -> str:
+def continue_song(studio: Studio, id: str, second: str, request: SongRequest) -> str:
     """Queue a song that goes on from another one for as long as the request lasts, and return its id."""
     with user_errors():
-        song = studio.songs.get(id)
+        song, from_sec = studio.songs.get(id), parsed_second(second)
         start_sec = (song.duration_sec or 0) if from_sec is None else from_sec
         changes = asdict(request) | {"duration_sec": min(start_sec + request.duration_sec, MAX_SONG_SEC)}
         return studio.songs.continue_song(id, Continuation(changes, song.format), from_sec).id
+
+
+def parsed_second(text: str) -> float | None:
+    """None for an empty field. Raises InvalidInputError for what is no number."""
+    if not text.strip():
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise InvalidInputError(f"The second is {text!r}.", "Give a number such as 12.5, or nothing.") from error
 
 
 def replay(studio: Studio, id: str) -> str:
