@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,7 +23,6 @@ from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
-from heartmula_studio.errors import CancelledError
 from heartmula_studio.generate.adaptable_model import AdaptableModel
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
@@ -36,7 +36,7 @@ from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongW
 from heartmula_studio.generate.sounding import decode_pieces, require_codec, windows_of
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
-from heartmula_studio.generate.takes import SideBySide, SongOutput
+from heartmula_studio.generate.takes import SideBySide, SongOutput, write_take
 from heartmula_studio.settings import BUNDLED_BASE
 
 LOCK_POLL_SEC = 0.2
@@ -200,56 +200,29 @@ class Engine:
         With a `prefix` all go on from there; its codes stay as they are, bit for bit.
         Raises as `make_song`, and as `require_alike` and `require_longer`.
         """
-        rate_hz = self.codec.sample_rate_hz
-        writers = [SongWriter(output.path, rate_hz) if output else None for output in outputs]
-        songs: list[GeneratedSong | None] = []
         if prefix:
             require_codec(prefix, self.codec)
             self.codec.check_codes(prefix.codes)
+        rate_hz = self.codec.sample_rate_hz
+        writers = [SongWriter(output.path, rate_hz) if output else None for output in outputs]
+        songs: list[GeneratedSong | None] = [None] * len(requests)
         with self._exclusive(cancelled):
             prompts, version = self._prompts(requests), self._adaptable.version
             kept = prefix.codes.long() if prefix else None
             frames = self._generator.frames(prompts, requests, progress, cancelled, version, kept)
             takes = SideBySide(frames, len(requests))
+            if self._offloader.offloads:
+                takes.read_all()  # the language model leaves the device
             for number, (output, writer) in enumerate(zip(outputs, writers, strict=True)):
-                song = None
-                if output and writer:
-                    report = decode_progress, cancelled
-                    song = self._write_take(number, requests, takes, output, writer, report, decoding, prefix)
-                songs.append(song)
+                if output is None or writer is None:
+                    continue
+                pieces, seed = takes.pieces(number), requests[number].seed
+                sound = self._decode(pieces, seed, decode_progress, cancelled, decoding)
+                made = partial(self._made, takes, requests, number, decoding, prefix)
+                song = songs[number] = write_take(writer, output, sound, made, cancelled)
                 if song and finished:
                     finished(number, song)
         return songs
-
-    def _write_take(
-        self,
-        number: int,
-        requests: Sequence[SongRequest],
-        takes: SideBySide,
-        output: SongOutput,
-        writer: SongWriter,
-        report: tuple[Progress | None, Cancelled | None],
-        decoding: DecodeSettings,
-        prefix: SongCodes | None,
-    ) -> GeneratedSong | None:
-        """Write one of several songs; None where it is cancelled and the others go on."""
-        progress, cancelled = report
-        request = requests[number]
-
-        def made() -> tuple[SongCodes, Receipt]:
-            kept = SongCodes.of(takes.codes(number), self.codec.codec_id, request.seed)
-            receipt = self._receipt(requests, number, kept.codes.shape[1], decoding)
-            if prefix:
-                receipt = replace(receipt, prefix_frames=prefix.codes.shape[1], prefix_sha256=prefix.sha256)
-            return kept, receipt
-
-        try:
-            with output.live() as listener:
-                sound = self._decode(takes.pieces(number), request.seed, progress, cancelled, decoding)
-                return writer.write(unless_cancelled(sound, output.cancelled), made, listener)
-        except CancelledError:
-            check_cancelled(cancelled)
-            return None
 
     @contextmanager
     def _exclusive(self, cancelled: Cancelled | None = None) -> Iterator[None]:
@@ -282,10 +255,23 @@ class Engine:
         cancelled: Cancelled | None,
         settings: DecodeSettings,
     ) -> Iterator[Tensor]:
-        if self._offloader.offloads:
-            pieces = list(pieces)
         with self._offloader.codec_on_device():
             yield from decode_pieces(self.codec, pieces, settings, seed, progress, cancelled)
+
+    def _made(
+        self,
+        takes: SideBySide,
+        requests: Sequence[SongRequest],
+        number: int,
+        decoding: DecodeSettings,
+        prefix: SongCodes | None,
+    ) -> tuple[SongCodes, Receipt]:
+        """Return codes and receipt of one of several songs, once all of it is made."""
+        codes = SongCodes.of(takes.codes(number), self.codec.codec_id, requests[number].seed)
+        receipt = self._receipt(requests, number, codes.codes.shape[1], decoding)
+        if prefix:
+            receipt = replace(receipt, prefix_frames=prefix.codes.shape[1], prefix_sha256=prefix.sha256)
+        return codes, receipt
 
     def _receipt(
         self, requests: Sequence[SongRequest], number: int, num_frames: int, decoding: DecodeSettings
@@ -311,13 +297,6 @@ class Engine:
             versions=package_versions(),
             created_at=utc_now(),
         )
-
-
-def unless_cancelled(sound: Iterable[Tensor], cancelled: Cancelled | None) -> Iterator[Tensor]:
-    """Yield stretches of sound. Raises CancelledError before one that is not wanted any more."""
-    for stretch in sound:
-        check_cancelled(cancelled)
-        yield stretch
 
 
 def _style_record(active: ActiveStyle) -> StyleRecord:

@@ -1,6 +1,6 @@
 """Songs that are made side by side, each read and written by itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from heartmula_studio.codec.control import Cancelled
-from heartmula_studio.generate.song_writer import Listener
+from heartmula_studio.codec.control import Cancelled, check_cancelled
+from heartmula_studio.errors import CancelledError
+from heartmula_studio.generate.receipt import Receipt
+from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongWriter
 
 
 def _no_listener() -> AbstractContextManager[Listener | None]:
@@ -40,16 +43,50 @@ class SideBySide:
             yield taken[done][:, None]
             done += 1
 
+    def read_all(self) -> None:
+        """Have all songs made to their ends."""
+        while self._take_frames():
+            pass
+
     def codes(self, number: int) -> Tensor:
         """Return what there is of a song, [K, T]."""
         return torch.stack(self._taken[number], dim=1)
 
     def _go_on(self, number: int) -> bool:
         """Take the next frame of every song; return whether this one has one."""
-        frames = next(self._frames, None)
-        if frames is None:
-            return False
-        for taken, frame in zip(self._taken, frames, strict=True):
+        frames = self._take_frames()
+        return bool(frames) and frames[number] is not None
+
+    def _take_frames(self) -> Sequence[Tensor | None]:
+        """Take the next frame of every song; return them, nothing where all have ended."""
+        frames = next(self._frames, ())
+        for taken, frame in zip(self._taken, frames, strict=False):
             if frame is not None:
                 taken.append(frame)
-        return frames[number] is not None
+        return frames
+
+
+def write_take(
+    writer: SongWriter,
+    output: SongOutput,
+    sound: Iterable[Tensor],
+    made: Callable[[], tuple[SongCodes, Receipt]],
+    cancelled: Cancelled | None,
+) -> GeneratedSong | None:
+    """Write one of several songs; None where it is cancelled and the others go on.
+
+    Raises CancelledError where all are to stop, and as `SongWriter.write`.
+    """
+    try:
+        with output.live() as listener:
+            return writer.write(unless_cancelled(sound, output.cancelled), made, listener)
+    except CancelledError:
+        check_cancelled(cancelled)
+        return None
+
+
+def unless_cancelled(sound: Iterable[Tensor], cancelled: Cancelled | None) -> Iterator[Tensor]:
+    """Yield stretches of sound. Raises CancelledError before one that is not wanted any more."""
+    for stretch in sound:
+        check_cancelled(cancelled)
+        yield stretch
