@@ -1,21 +1,25 @@
 """Tracks of data sets that others made: folders of audio with or without metadata, parquet, saved datasets, WebDataset.
 
-Tables are read without the library that wrote them, a row at a time, and without its cache. Nothing is decoded.
+Tables are read without the library that wrote them, a row at a time, and without its cache. Nothing is decoded but
+recordings of whole albums, which are cut where a cue sheet says so.
 """
 
 import os
 import posixpath
 import re
+import tempfile
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
+from heartmula_studio.codec.cutting import cut_recording
 from heartmula_studio.dataset.arrow_tables import TableCell, audio_column, is_table, read_schema
+from heartmula_studio.dataset.cue_sheets import CueSheet, parse_cue
 from heartmula_studio.dataset.metadata_files import (
     Row,
     is_metadata,
@@ -24,15 +28,17 @@ from heartmula_studio.dataset.metadata_files import (
     reading,
     table_rows,
 )
+from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.dataset.sample_arrays import wave_file
 from heartmula_studio.dataset.sidecars import Sidecars, key_of
-from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile, in_split
+from heartmula_studio.dataset.source_files import COPY_BYTES, SOURCE_HINT, Skip, SourceFile, in_split, read_text
 from heartmula_studio.dataset.track_columns import WORD_COLUMNS, TrackWords, column_key
 from heartmula_studio.errors import InvalidInputError
 
 NO_GENRES = ("train", "test", "validation", "valid", "val", "dev", "eval", "data", "audio", "songs", "music", "clips")
 SAVED_NOTES = ("dataset_dict.json", "dataset_info.json", "state.json")  # what `save_to_disk` says of its tables
 NAMES_SHOWN, ROWS_SHOWN = 5, 100
+CUE_SUFFIX = ".cue"
 METADATA_HINT = "Name each file in a column file_name, as a path that begins at the metadata file's own folder."
 
 _FOREIGN_PATH = re.compile(r"/|[a-zA-Z]:|\w+://|(\.\./)+")
@@ -40,7 +46,10 @@ _FOREIGN_PATH = re.compile(r"/|[a-zA-Z]:|\w+://|(\.\./)+")
 
 @dataclass(frozen=True)
 class IncomingTrack:
-    """A recording on its way in: its file's name, the bytes or where they lie, and what is said of it."""
+    """A recording on its way in: its file's name, the bytes or where they lie, and what is said of it.
+
+    What lies at a path may be gone when the next one is asked for.
+    """
 
     filename: str
     content: TableCell | Path
@@ -204,15 +213,54 @@ def _loose_tracks(
     named = _named_songs(metadata, names, audio, skip)
     songs = [file for file, _ in named.values()]
     songs += [file for file in audio.files if file.name in names and file.path not in named]
+    sheets = _cue_sheets(chosen, audio, skip)
     has_genres = not named and len({file.folder for file in songs}) > 1
     for file in songs:
         stated = named[file.path][1].words if file.path in named else TrackWords()
         filename, words = beside.said_of(file, stated)
         genre = TrackWords(tags=_genre(file)) if has_genres else TrackWords()
-        yield IncomingTrack(filename, file.path, words.or_else(genre))
+        if sheet := sheets.get(file.path):
+            yield from _album_tracks(file, sheet, words.or_else(genre), skip)
+        else:
+            yield IncomingTrack(filename, file.path, words.or_else(genre))
     for file in beside.unused():
-        if file.name in names and file not in metadata:
+        if file.name in names and file not in metadata and file.suffix != CUE_SUFFIX:
             skip(file.name, beside.why_unused(file))
+
+
+def _cue_sheets(files: Sequence[SourceFile], audio: _Audio, skip: Skip) -> dict[Path, CueSheet]:
+    """Read the cue sheets among files, by the recordings they are of; what cannot be used is told to `skip`."""
+    sheets = {}
+    for file in files:
+        if file.suffix != CUE_SUFFIX:
+            continue
+        try:
+            with reading(file):
+                sheet = parse_cue(read_text(file))
+        except InvalidInputError as error:
+            skip(file.name, error.message)
+            continue
+        if recording := audio.find(sheet.recording, file.folder) or audio.find(file.stem, file.folder):
+            sheets[recording.path] = sheet
+        else:
+            skip(file.name, f"There is no file {sheet.recording[:200]}.")
+    return sheets
+
+
+def _album_tracks(file: SourceFile, sheet: CueSheet, words: TrackWords, skip: Skip) -> Iterator[IncomingTrack]:
+    """Cut a recording into the tracks of its cue sheet, one at a time. Raises as `cut_recording`."""
+    if words.lyrics:
+        skip(file.name, "Its lyrics are those of several songs, and are given to none.")
+    words = replace(words, lyrics="").or_else(TrackWords(tags=tuple(split_tags(sheet.genre))))
+    with tempfile.TemporaryDirectory() as folder:
+        pieces = cut_recording(file.path, [track.start_sec for track in sheet.tracks], Path(folder))
+        try:
+            for number, (track, piece) in enumerate(zip(sheet.tracks, pieces, strict=True), start=1):
+                title = re.sub(r"[/\\]", "-", track.title) or file.stem
+                yield IncomingTrack(f"{number:02d} {title}.flac", piece, words)
+        except InvalidInputError as error:  # which knows the file by where it was unpacked to
+            message = error.message.removeprefix(f"{file.path.name} ")
+            raise type(error)(f"{file.name} cannot be cut: {message}", error.hint) from error
 
 
 def _named_songs(
