@@ -61,6 +61,8 @@ LONG_FILES = (
     "test_studio_imports.py",
     "codec/test_codec.py",
     "codec/test_corpus.py",
+    "test_studio_proposals.py",
+    "codec/test_tempo_and_key.py",
     "codec/test_audio_writer.py",
     "services/songs/test_queue.py",
     "store/test_processes.py",

@@ -88,7 +88,7 @@ def propose(studio: Studio, arguments: Namespace) -> None:
 
 
 def proposal_line(proposal: Proposal) -> str:
-    return f"{proposal.number}  {proposal.value}  ({100 * proposal.confidence:.0f} % sure, {proposal.status})"
+    return f"{proposal.number}  {proposal.value}  (confidence {proposal.confidence:.2f}, {proposal.status})"
 
 
 def decide(studio: Studio, arguments: Namespace) -> None:

@@ -57,14 +57,14 @@ def find_tempo_and_key(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
 def report_html(tracks: Sequence[TrackProposals]) -> str:
     """Return what is proposed for each track, and why some could not be listened to."""
     lines = [
-        f"{track.filename}: {', '.join(map(label, track.proposals)) or 'nothing that is sure'}" for track in tracks
+        f"{track.filename}: {', '.join(map(label, track.proposals)) or 'nothing that is clear'}" for track in tracks
     ]
     errors = [track.error for track in tracks if track.error]
     return f'<p class="hint">{html.escape(HINT)}</p>{html.lines("info", lines)}{html.lines("error", errors)}'
 
 
 def label(proposal: Proposal) -> str:
-    return f"{proposal.value} ({100 * proposal.confidence:.0f} % sure)"
+    return f"{proposal.value} (confidence {proposal.confidence:.2f})"
 
 
 def decide_all(studio: Studio, status: str, id: str) -> str:

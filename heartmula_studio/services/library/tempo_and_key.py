@@ -14,7 +14,7 @@ from heartmula_studio.store.views import TrackProposals
 
 SOURCE = "tempo and key"
 MIN_TEMPO_CONFIDENCE, MIN_KEY_CONFIDENCE = 0.1, 0.1
-"""Below these, the benchmark's figures are wrong as often as right: nothing is proposed."""
+"""Nothing is proposed below these. Noise stays below them, and of the benchmark's keys there four in ten are wrong."""
 
 
 class TempoAndKeyFinder:
