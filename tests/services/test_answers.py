@@ -6,9 +6,9 @@ import pytest
 
 from heartmula_studio.files.public_text import hide_folder
 from heartmula_studio.services.answers import ANSWERS, answer
-from heartmula_studio.store.records import Job, Proposal, Worker, utc_now
+from heartmula_studio.store.records import Generation, Job, Proposal, Worker, utc_now
 
-KEPT_BACK = {Job: {"worker"}, Proposal: {"added", "wrote_styles"}}
+KEPT_BACK = {Job: {"worker"}, Proposal: {"added", "wrote_styles"}, Generation: {"decoding"}}
 
 
 @pytest.mark.parametrize("record", ANSWERS)
