@@ -46,6 +46,10 @@ CHECKS = [
 # What these queue would run for as long as the made-up settings say.
 QUEUED_BY = {
     "POST /generate/music": "/generate",
+    "POST /generate/takes": "/generate",
+    "POST /generate/continue": "/generate",
+    "POST /generate/replay": "/generate",
+    "POST /generate/{id}/decode": "/generate",
     "POST /training/checkpoints/{id}/compare": "/generate",
     "POST /training/jobs/{id}/rungs/{step}/compare": "/generate",
     "POST /training/jobs": "/training/jobs",
@@ -94,7 +98,8 @@ def stop(client: httpx.Client, case: schemathesis.Case, response: schemathesis.R
     if response.status_code == 202 and (path := QUEUED_BY.get(case.operation.label)):
         body = {"save": False} if path == "/training/jobs" else None
         queued = response.json()
-        for record in [queued] if "id" in queued else queued.values():
+        records = queued if isinstance(queued, list) else [queued] if "id" in queued else queued.values()
+        for record in records:
             client.post(f"{path}/{record['id']}/cancel", json=body)
 
 
