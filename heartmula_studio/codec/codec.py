@@ -133,16 +133,15 @@ class Codec:
         num_steps: int = 10,
         guidance: float = 1.25,
         noise: Noise | None = None,
-        is_growing: bool = False,
     ) -> Iterator[Tensor]:
         """Codes [K, T] → finished stretches of waveform [2, n] in order, on the CPU, T · 80 ms in all.
 
-        `noise` replaces the normal noise drawn from `seed`; `is_growing` as `window_lengths`. Raises InvalidInputError
-        for codes of another codec and, while iterating, CancelledError.
+        `noise` replaces the normal noise drawn from `seed`. Raises InvalidInputError for codes of another codec and,
+        while iterating, CancelledError.
         """
         self.check_codes(codes)
         steps = FlowSteps(num_steps, guidance, noise or seeded_noise(seed))
-        return self.decode_frames([codes], steps, progress, cancelled, is_growing)
+        return self.decode_frames([codes], steps, progress, cancelled)
 
     def decode_frames(
         self,
@@ -154,7 +153,8 @@ class Codec:
     ) -> Iterator[Tensor]:
         """As `decode`, of codes [K, n] that come piece by piece: none is asked for before it is needed.
 
-        However they are cut, the samples are the same. `progress` counts the windows that the frames so far fill.
+        However they are cut, the samples are the same. `is_growing` as `window_lengths`. `progress` counts the windows
+        that the frames so far fill.
         """
         frames, samples_per_frame = FrameBuffer(pieces), self.heartcodec.config.samples_per_frame
         windows = self._decode_windows(frames, steps, progress, cancelled, is_growing)
