@@ -45,6 +45,7 @@ def test_quick_start(page, studio):
     go_to(page, "Training")
     see_what_is_too_little(page)
     see_what_will_not_fit(page)
+    stop_early(page)
     start_quick_training(page)
     expect(page.get_by_text(re.compile(r"Loss: \d\.\d{4}")).first).to_be_visible(timeout=TRAINING_MS)
     expect(page.locator("svg.chart, .chart svg").first).to_be_visible()
@@ -73,6 +74,13 @@ def see_what_will_not_fit(page: Page) -> None:
     batch_size.fill("1")
     batch_size.press("Tab")
     expect(page.get_by_text("Fits on this machine")).to_be_visible()
+
+
+def stop_early(page: Page) -> None:
+    """After ten steps, which is too little to be heard, but shows all that follows."""
+    most = page.get_by_role("spinbutton", name=re.compile("max steps"))
+    most.fill("10")
+    most.press("Tab")
 
 
 def see_what_is_too_little(page: Page) -> None:
