@@ -16,6 +16,7 @@ from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import (
     AudioError,
     CannotReplayError,
+    CheckpointCorruptError,
     CheckpointMismatchError,
     ConflictError,
     InvalidInputError,
@@ -98,8 +99,14 @@ class TestStyles:
         assert gone in failed.error.message
         assert styles_of([styled, plain]) == [(style_id, 1.0), None]
 
-    def test_a_chosen_style_that_no_song_can_be_made_in_is_taken_back(self, studio, tmp_path):
-        """**P**: what passes the check at activation and still gives NaN does not stay chosen for every song."""
+    def test_a_chosen_style_that_no_song_can_be_made_in_is_taken_back(self, studio, tmp_path, monkeypatch):
+        """**P**: what passes the check at activation and still gives NaN does not stay chosen for every song.
+
+        Such a style is refused as it comes in, where there is memory to try it.
+        """
+        with pytest.raises(CheckpointCorruptError, match="style.zip, what the model computes is not a number"):
+            studio.checkpoints.import_archive(vanishing_adapter(tmp_path), "Vanishing")
+        monkeypatch.setattr("heartmula_studio.generate.peft_check.free_bytes", lambda device: 0)
         checkpoint = studio.checkpoints.import_archive(vanishing_adapter(tmp_path), "Vanishing")
         assert studio.checkpoints.activate(checkpoint.id).is_active
         request = SongRequest(duration_sec=1.0)
