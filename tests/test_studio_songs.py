@@ -104,10 +104,11 @@ class TestStyles:
 
         Such a style is refused as it comes in, where there is memory to try it.
         """
+        vanishing = vanishing_adapter(tmp_path)
         with pytest.raises(CheckpointCorruptError, match="style.zip, what the model computes is not a number"):
-            studio.checkpoints.import_archive(vanishing_adapter(tmp_path), "Vanishing")
+            studio.checkpoints.import_archive(vanishing, "Vanishing")
         monkeypatch.setattr("heartmula_studio.generate.peft_check.free_bytes", lambda device: 0)
-        checkpoint = studio.checkpoints.import_archive(vanishing_adapter(tmp_path), "Vanishing")
+        checkpoint = studio.checkpoints.import_archive(vanishing, "Vanishing")
         assert studio.checkpoints.activate(checkpoint.id).is_active
         request = SongRequest(duration_sec=1.0)
         songs = [studio.songs.generate(request, style=style) for style in (checkpoint.id, "active", "active")]

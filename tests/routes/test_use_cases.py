@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -111,6 +112,49 @@ def test_a_song_in_a_style_of_its_own(client, style_id):
     failure(client.post("/generate/music", json={**SHORT, "style": "none"}), 404, "not_found")
     failure(client.post("/generate/music", json={**SHORT, "style": "base", "strength": 1.0}), 422, "invalid_input")
     assert client.get("/generate").json() == songs
+
+
+def test_a_song_is_heard_goes_on_is_made_again_and_decoded_anew(client):
+    song = asked_for(client, "/generate/music", {**SHORT, "style": "base"})
+    heard = client.get(f"/generate/{song['id']}/stream")
+    assert heard.headers["Content-Type"] == "audio/wav"
+    whole = client.get(f"/generate/{song['id']}/audio").content
+    samples = [np.frombuffer(content[content.index(b"data") + 8 :], "int16") for content in (heard.content, whole)]
+    assert np.array_equal(samples[0], samples[1][: len(samples[0])])
+    assert len(samples[0]) == soundfile.info(io.BytesIO(whole)).frames * 2
+
+    longer = {"song_id": song["id"], "from_sec": 0.48, "duration_sec": 1.6, "lyrics": "la"}
+    on = asked_for(client, "/generate/continue", longer)
+    assert (on["continues"], on["from_sec"], on["request"]["lyrics"]) == (song["id"], 0.48, "la")
+    again = asked_for(client, "/generate/replay", {"song_id": on["id"]})
+    assert again["replay"]["is_same"], again["replay"]
+    anew = asked_for(client, f"/generate/{song['id']}/decode", {"decode_steps": 3})
+    assert anew["decoded_from"] == song["id"]
+    assert client.get(f"/generate/{anew['id']}/audio").content != whole
+    failure(client.post("/generate/continue", json={**longer, "from_sec": 50}), 422, "invalid_input")
+    failure(client.post("/generate/replay", json={"song_id": "none"}), 404, "not_found")
+
+
+def test_of_several_takes_the_starred_one_stays(client):
+    asked = client.post("/generate/takes", json={**SHORT, "style": "base", "takes": 2})
+    assert asked.status_code == 202, asked.text
+    first, second = (wait_for(client, f"/generate/{take['id']}") for take in asked.json())
+    assert second["request"]["seed"] == first["request"]["seed"] + 1
+    assert {first["take_of"], second["take_of"]} == {first["id"]}
+    assert client.post(f"/generate/{second['id']}/star", json={}).json()["starred"]
+    kept = client.post(f"/generate/{first['id']}/keep").json()
+    assert [take["id"] for take in kept] == [second["id"]]
+    failure(client.get(f"/generate/{first['id']}"), 404, "not_found")
+    failure(client.post("/generate/takes", json={**SHORT, "takes": 9}), 422, "invalid_input")
+
+
+def asked_for(client, path: str, body: dict) -> dict:
+    """The song as it was made."""
+    answer = client.post(path, json=body)
+    assert answer.status_code == 202, answer.text
+    made = wait_for(client, f"/generate/{answer.json()['id']}")
+    assert made["status"] == "completed", made["error"]
+    return made
 
 
 def test_styles_are_merged_into_one_that_names_them(client, style_id, tmp_path):
