@@ -22,7 +22,7 @@ def build_proposals(context: PageContext) -> None:
     """Build what acts on all tracks of the selected dataset."""
     studio, dataset_id = context.studio, context.dataset_id
     with gr.Row():
-        find = gr.Button("Find tempo and key", min_width=140)
+        find = gr.Button("Find tempo and key", min_width=180, scale=0)
         stop = gr.Button("Stop listening", visible=False, min_width=140)
         accept = gr.Button("Accept all proposed tags", visible=False, min_width=140)
         reject = gr.Button("Reject the rest", visible=False, min_width=140)
