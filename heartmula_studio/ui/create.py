@@ -70,7 +70,12 @@ def build_create(context: PageContext) -> None:
             with gr.Column(elem_classes=["glass"]):
                 form = build_form()
                 takes = gr.Slider(
-                    1, MAX_TAKES, 1, step=1, label="Takes", info="How many songs to make at once, each with its own seed."
+                    1,
+                    MAX_TAKES,
+                    1,
+                    step=1,
+                    label="Takes",
+                    info="How many songs to make at once, each with its own seed.",
                 )
                 generate = gr.Button("Generate", variant="primary", size="lg")
             with gr.Column(elem_classes=["glass"]):

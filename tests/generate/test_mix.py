@@ -10,6 +10,7 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.adapter import Adapter
 from heartmula_studio.generate.adapter_files import describe_adapter
 from heartmula_studio.generate.base_model import BaseModel
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.strength import Strength
 from tests.generate.conftest import GOLDEN, LINEARS
 
@@ -113,7 +114,7 @@ def test_the_engine_mixes_styles_and_its_receipt_names_all(engine, logits, save_
         ("one", 0.5, 35), ("two", 2.0, 35),
     ]  # fmt: skip
     mixed = logits()
-    receipt = engine._receipt(None, 1)
+    receipt = engine.make_song(SongRequest(duration_sec=1.0), tmp_path / "song.wav").receipt
     assert [(style.id, style.strength, style.attention_strength, style.trigger_word) for style in receipt.styles] == [
         ("one", 0.5, 1.5, "zxq"), ("two", 2.0, None, ""),
     ]  # fmt: skip
