@@ -23,6 +23,7 @@ PRECISIONS = (("Automatic", ""), ("Off (float32)", "no"), ("bf16", "bf16"), ("fp
 SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider | gr.Textbox
 
 AS_SUITS, MINUS_SUITS = "0 is what suits the base.", "-1 is what suits the base."
+MINUS_SET = "-1 is what this studio is set to."
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ GROUPS = (
         "Rungs to listen to",
         (
             AdvancedField("ladder_rungs", "How many rungs (checkpoints)"),
-            AdvancedField("preview_songs", "Songs for each rung (previews)"),
+            AdvancedField("preview_songs", "Songs for each rung (previews)", automatic=-1, note=MINUS_SET),
             AdvancedField("preview_sec", "Length of these songs, in seconds"),
             AdvancedField("preview_seed", "Their random numbers (preview seed)"),
             AdvancedField("ladder_max_gb", "Most disk for all rungs, in GB"),

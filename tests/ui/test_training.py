@@ -39,6 +39,13 @@ def test_an_untouched_form_is_the_trainers_defaults(method):
     assert untouched == TrainConfig(method=method)
 
 
+def test_an_untouched_form_leaves_to_the_installation_what_it_decides(studio):
+    """It asked for previews where the studio was set to render none."""
+    config = studio._runtime.get().train_config("lora", settings_from("lora", AS_IT_STANDS))
+    assert config == studio._runtime.get().train_config("lora")
+    assert config.preview_songs == 0
+
+
 def test_every_setting_has_a_field():
     assert set(NAMES) == set(FREE)
 
