@@ -87,6 +87,15 @@ LONG_FILES = (
     "codec/test_mpeg.py",
     "codec/test_roundtrip.py",
     "test_studio.py",
+    "finetune/test_kinds.py",
+    "services/training/test_ladder.py",
+    "finetune/test_train_further.py",
+    "finetune/test_safeguards.py",
+    "finetune/test_adam8bit.py",
+    "generate/test_mix.py",
+    "generate/test_merge.py",
+    "generate/test_on_device.py",
+    "ui/test_page.py",
 )
 
 
