@@ -34,6 +34,11 @@ def add_dataset(commands: Commands) -> None:
         default="folder",
         help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
     )
+    _add_looks_at_tracks(actions)
+
+
+def _add_looks_at_tracks(actions: Commands) -> None:
+    """What is found of a dataset's tracks, and decided on."""
     measured = add_command(
         actions,
         "losses",

@@ -1,9 +1,10 @@
 """Selection, navigation and errors that the tabs of the page share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
 
 import gradio as gr
 
@@ -11,12 +12,14 @@ from heartmula_studio.errors import NotFoundError, StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 
 # Every server knows it: what a browser remembers must outlive a restart, and it is no secret.
 STORAGE_SECRET = "heartmula-studio"
+Result = TypeVar("Result")
 
 
 def keyed(key: str) -> dict:
@@ -83,6 +86,17 @@ def user_errors(shown: Callable[[str], str] = escape) -> Iterator[None]:
         yield
     except StudioError as error:
         raise gr.Error(shown(public(str(error))), title=shown(error.code), print_exception=False) from error
+
+
+def shown_as_found(
+    results: Iterable[Result], total: int, found: list[Result], shown: Callable[[Sequence[Result]], str]
+) -> Iterator[tuple[str, dict]]:
+    """Add what is found of each of `total` songs to `found`; yield progress and all so far, with a stop button."""
+    yield html.progress(0, f"0 of {total} songs"), gr.update(visible=True)
+    for result in results:
+        found.append(result)
+        progress = html.progress(100 * len(found) / total, f"{len(found)} of {total} songs")
+        yield progress + shown(found), gr.update(visible=True)
 
 
 def comma_separated(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from heartmula_studio.store.views import TrackProposals
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
+from heartmula_studio.ui.page_context import PageContext, find_dataset, shown_as_found, user_errors
 from heartmula_studio.ui.quiet import QUIET, SAVING
 
 HINT = "Nothing is trained on a proposed tag before you accept it: tick it in the track's row, or accept all."
@@ -46,11 +46,7 @@ def find_tempo_and_key(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
     found: list[TrackProposals] = []
     with user_errors():
         total = len(studio.datasets.get(id).audio_files)
-        yield html.progress(0, f"0 of {total} songs"), gr.update(visible=True)
-        for track in studio.datasets.propose_tempo_and_key(id):
-            found.append(track)
-            progress = html.progress(100 * len(found) / total, f"{len(found)} of {total} songs")
-            yield progress + report_html(found), gr.update(visible=True)
+        yield from shown_as_found(studio.datasets.propose_tempo_and_key(id), total, found, report_html)
     yield report_html(found), gr.update(visible=False)
 
 

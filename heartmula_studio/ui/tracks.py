@@ -14,7 +14,7 @@ from heartmula_studio.store.views import LengthCount, TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
+from heartmula_studio.ui.page_context import PageContext, find_dataset, shown_as_found, user_errors
 from heartmula_studio.ui.proposals import build_proposals
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.track_rows import build_track_rows
@@ -144,12 +144,7 @@ def check_sound(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
     found: list[TrackSound] = []
     with user_errors():
         dataset = studio.datasets.get(id)
-        total = len(dataset.audio_files)
-        yield html.progress(0, f"0 of {total} songs"), gr.update(visible=True)
-        for track in studio.datasets.measure_sound(id):
-            found.append(track)
-            progress = html.progress(100 * len(found) / total, f"{len(found)} of {total} songs")
-            yield progress + sound_html(found), gr.update(visible=True)
+        yield from shown_as_found(studio.datasets.measure_sound(id), len(dataset.audio_files), found, sound_html)
     yield sound_html(found) + lengths_html(length_histogram(dataset)), gr.update(visible=False)
 
 

@@ -84,10 +84,7 @@ class CodeGenerator:
         and CheckpointCorruptError at the end where what the model computed is not a number.
         """
         num_kept = 0 if prefix is None else prefix.shape[1]
-        limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
-        require_alike(requests)
-        require_topk(self._model, requests[0].topk)
-        require_longer(limits, num_kept)
+        limits = self._limits(prompts, requests, num_kept)
         self._take_over(version)
         num_frames = max(limits)
         num_positions = max(len(prompt.tokens) for prompt in prompts) + num_frames
@@ -110,6 +107,14 @@ class CodeGenerator:
             yield frames
         if not decoder.is_finite():
             raise CheckpointCorruptError("What the model computed for this song is not a number.", DIVERGED_HINT)
+
+    def _limits(self, prompts: Sequence[Prompt], requests: Sequence[SongRequest], num_kept: int) -> list[int]:
+        """Return the most frames of each song. Raises InvalidInputError as `frames`."""
+        limits = [frame_limit(self._model, *pair) for pair in zip(prompts, requests, strict=True)]
+        require_alike(requests)
+        require_topk(self._model, requests[0].topk)
+        require_longer(limits, num_kept)
+        return limits
 
     def _take_over(self, version: WeightsVersion) -> None:
         if not version.has_layers_of(self._version):

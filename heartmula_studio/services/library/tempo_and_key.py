@@ -25,7 +25,7 @@ class TempoAndKeyFinder:
         self._datasets, self._closing = datasets, closing
 
     def find(self, id: str) -> Iterator[TrackProposals]:
-        """Yield what is proposed for each track; those that were listened to earlier are not decoded again.
+        """Yield what is proposed for each track; those that anything was found of earlier are not decoded again.
 
         Raises NotFoundError, StorageError, and CancelledError when it closes.
         """
