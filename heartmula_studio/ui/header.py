@@ -11,6 +11,7 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.html import badge, notice
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.scripts import read_script
 
 BRAND = """<h1 class="brand">HeartMuLa Training Studio</h1>
 <p class="tagline">Five songs in, and every song after carries your style.</p>"""
@@ -19,7 +20,7 @@ LOG_OUT = '<form method="post" action="logout"><button class="sm secondary">Log 
 
 def build_header(context: PageContext) -> None:
     with gr.Row(elem_classes=["hero", "glass"]):
-        gr.HTML(BRAND)
+        gr.HTML(BRAND, js_on_load=read_script("toasts.js"))  # of the whole page, which this is a part of from the start
         with gr.Row(elem_classes=["active-style"]):
             style = gr.HTML('<p class="hint">Style …</p>')
             off = gr.Button("Switch off", size="sm", visible=False)

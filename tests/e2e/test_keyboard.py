@@ -1,8 +1,13 @@
 """Everything can be reached, and used, without a mouse."""
 
+from collections.abc import Iterator
+
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driving import open_page
+from tests.e2e.acting import go_to
+from tests.e2e.conftest import lasting_page
+from tests.e2e.driving import open_page, serious_violations
 
 FOCUSED = "document.activeElement.innerText || document.activeElement.getAttribute('aria-label') || ''"
 HAS_RING = """() => {
@@ -10,6 +15,17 @@ HAS_RING = """() => {
   return style.outlineStyle !== 'none' || style.boxShadow !== 'none'
 }"""
 MANY = 200
+TOAST_MS = 10_000
+KEEP_TOASTS = f"""(waits => window.setTimeout = (call, ms, ...rest) => ms === {TOAST_MS} || waits(call, ms, ...rest))
+  (window.setTimeout)"""
+
+
+@pytest.fixture(scope="module")
+def page(browser, studio) -> Iterator[Page]:
+    with lasting_page(browser) as page:
+        page.add_init_script(KEEP_TOASTS)
+        open_page(page, studio)
+        yield page
 
 
 def tab_to(page: Page, text: str) -> None:
@@ -31,8 +47,7 @@ def type_into(page: Page, placeholder: str, text: str) -> None:
     raise AssertionError(f"Tab does not reach the field {placeholder!r}")
 
 
-def test_a_dataset_by_keyboard_alone(page, studio):
-    open_page(page, studio)
+def test_a_dataset_by_keyboard_alone(page: Page):
     tab_to(page, "🎓 Training Studio")
     assert page.evaluate(HAS_RING)
     page.keyboard.press("Enter")
@@ -49,3 +64,22 @@ def test_a_dataset_by_keyboard_alone(page, studio):
     page.get_by_role("button", name="Delete it").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="By hand")).to_have_count(0)
+
+
+def test_a_toast_by_keyboard_alone(page: Page):
+    """Its messages fold away and come back, and it closes."""
+    go_to(page, "Dataset")
+    page.get_by_role("button", name="Create dataset").press("Enter")
+    toast = page.get_by_test_id("toast-body")
+    message = toast.get_by_test_id("toast-text")
+    expect(message).to_be_visible()
+    assert serious_violations(page) == []
+    tab_to(page, "Error")
+    page.keyboard.press("Enter")
+    expect(message).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(message).to_be_visible()
+    tab_to(page, "×")
+    assert page.evaluate(HAS_RING)
+    page.keyboard.press("Enter")
+    expect(toast).to_have_count(0)
