@@ -15,6 +15,7 @@ os.environ.setdefault("HEARTMULA_MAX_TRACK_VERSIONS", "1")
 import psutil
 import pytest
 
+from tests.long_tests import HAS_TIME
 from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ LONG_FILES = (
 )
 
 
+LONG = pytest.mark.skip(reason="one of the longest tests; HEARTMULA_LONG_TESTS=1 runs them")
+
 # What these need is dear to start, so all of each line run in one process and share it; other files go one by one.
 TOGETHER = {
     "server": ("routes/", "ui/test_endpoints.py", "test_readme.py"),
@@ -156,6 +159,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if place(item.path) <= len(LONG_FILES) or "server" in item.fixturenames:
             item.add_marker("slow")
+        if not HAS_TIME and item.get_closest_marker("long"):
+            item.add_marker(LONG)
     items.sort(key=lambda item: place(item.path))
 
 

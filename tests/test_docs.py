@@ -71,6 +71,7 @@ def run(tmp_path, server: Server):
     return run_page
 
 
+@pytest.mark.long
 def test_the_way_of_a_shell(run, tmp_path):
     printed = {page: run(page) for page in BY_SHELL}
     assert (tmp_path / "mine.wav").read_bytes()[:4] == b"RIFF"
@@ -78,6 +79,7 @@ def test_the_way_of_a_shell(run, tmp_path):
     assert "log-mel distance" in printed["preparing-songs.md"]
 
 
+@pytest.mark.long
 def test_the_way_of_a_client(run, tmp_path):
     printed = {page: run(page) for page in BY_SERVER}
     assert "completed" in printed["cookbook.md"]

@@ -62,6 +62,7 @@ def client(ckpt, tmp_path_factory):
         yield client
 
 
+@pytest.mark.long
 def test_over_rest(client):
     dataset = client.post("/training/datasets", json={"name": "Official", "styles": ["techno"]}).json()["id"]
     for song in SONGS[:5]:

@@ -72,6 +72,7 @@ def image(tmp_path_factory) -> Iterator[Path]:
     return root
 
 
+@pytest.mark.long
 def test_what_the_image_installs_runs_in_an_empty_folder(image, tmp_path):
     """Its CMD with its ENV, seen by its HEALTHCHECK: page, bundled base, clips and a song come from the wheel alone."""
     settings = dict(pair.split("=", 1) for line in steps("ENV")[1:] for pair in line.split())

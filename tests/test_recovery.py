@@ -20,6 +20,7 @@ from heartmula_studio.services.training.processes import MARK
 from tests.recordings import SONGS
 from tests.studio_server import Server, running_server, temporaries
 
+pytestmark = pytest.mark.long
 WAIT_SEC = 240
 STEPS = 16
 KILLS = 27
@@ -112,9 +113,6 @@ def test_a_job_outlives_its_server_and_resumes_after_everything_was_killed(tmp_p
         assert len(temporaries(server)) == 1  # the folder for uploads of the server that runs
 
 
-@pytest.mark.skipif(
-    os.environ.get("HEARTMULA_LONG_TESTS") != "1", reason="takes many minutes; HEARTMULA_LONG_TESTS=1 runs it"
-)
 def test_nothing_is_lost_in_a_series_of_kills(tmp_path):
     """Servers, workers or both are killed, 27 times, at seeded moments; then all jobs are finished."""
     data_dir, chance, kills = tmp_path / "data", random.Random(SEED), Counter()

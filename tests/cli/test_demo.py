@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import soundfile
 
 from heartmula_studio.cli import audible, main
@@ -10,6 +11,7 @@ from heartmula_studio.cli import audible, main
 LARGEST_ACCEPTED_CHANGE = -0.03
 
 
+@pytest.mark.long
 def test_demo_learns_the_style_and_shows_it(tmp_path, capsys, monkeypatch, short_windows):
     monkeypatch.setattr(audible, "SONG_SEC", 3.0)  # of the songs that only the last sentence is about
     monkeypatch.setenv("HEARTMULA_MAX_TRACK_VERSIONS", "2")

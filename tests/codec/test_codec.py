@@ -43,7 +43,12 @@ def random_codes(num_frames: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("case", "waveform"), [("stereo44", (44100, 2, 33.3)), ("mono22", (22050, 1, 7.77))], ids=["stereo44", "mono22"]
+    ("case", "waveform"),
+    [
+        pytest.param("stereo44", (44100, 2, 33.3), marks=pytest.mark.long),  # two windows, of twenty seconds each
+        ("mono22", (22050, 1, 7.77)),
+    ],
+    ids=["stereo44", "mono22"],
 )
 def test_file_becomes_golden_features_and_tokens(encoding_codec, golden_encoder, tmp_path, case, waveform):
     rate, _, seconds = waveform

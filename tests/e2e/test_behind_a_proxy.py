@@ -21,6 +21,7 @@ from tests.e2e.driving import MAIN_BUTTON, is_of_this_machine
 from tests.studio_server import running_server
 from tests.test_docs import ADDRESS, blocks
 
+pytestmark = pytest.mark.long
 TOKEN = "correct-horse"
 CONFIG = """
 daemon off; pid {folder}/nginx.pid; error_log stderr;

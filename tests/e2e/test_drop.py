@@ -1,5 +1,6 @@
 """Thirty files dropped at once, good and bad ones: the good ones come in, each bad one is named with its reason."""
 
+import pytest
 import soundfile
 from playwright.sync_api import expect
 
@@ -30,6 +31,7 @@ def bad_files(folder):
     return paths
 
 
+@pytest.mark.long
 def test_thirty_files_at_once(page, studio, tmp_path):
     files = [*good_files(tmp_path), *bad_files(tmp_path)]
     files.sort(key=lambda path: path.name[-5:])

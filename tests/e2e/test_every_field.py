@@ -25,6 +25,7 @@ from tests.e2e.fields import Field, edit, find_fields, read_fields
 from tests.still_studio import wait_until, zipped_adapter
 from tests.studio_server import Server, running_server
 
+pytestmark = pytest.mark.long
 # A field that cannot be edited, or that this test leaves alone, must stand here with the reason.
 NOT_EDITABLE: dict[str, str] = {}
 NOT_EDITED = {

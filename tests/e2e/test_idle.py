@@ -49,6 +49,7 @@ def comes_to_rest(page: Page) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_choosing_faster_than_the_server_answers_comes_to_rest(page, studio):
     names = ["First of two", "Second of two"]
     for name in names:

@@ -152,6 +152,7 @@ def test_what_can_be_done_with_a_rung(page: Page, server, job_id):
     assert starred == [False, False, True, False]
 
 
+@pytest.mark.long
 def test_a_blind_test_outlives_a_reload_and_a_killed_server(page: Page, server, job_id, tmp_path_factory):
     page.get_by_text("Blind test", exact=True).click()
     expect(page.get_by_label("Rung to test")).to_have_value("4")

@@ -11,6 +11,7 @@ from tests.e2e.acting import TRAINING_MS, go_to
 from tests.e2e.driving import open_page
 from tests.studio_server import running_server
 
+pytestmark = pytest.mark.long
 PERCENT = re.compile(r"\d+\.\d\d %")
 
 

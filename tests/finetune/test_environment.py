@@ -153,6 +153,7 @@ def test_variables_that_ask_for_nothing_are_neither_named_nor_refused(monkeypatc
     assert take_variables() == {}
 
 
+@pytest.mark.long
 def test_a_process_with_other_kernels_and_the_launchers_dynamo_gives_the_same_curve(new_job, undisturbed):
     """P: `accelerate launch --dynamo_backend` made the gradients wrong."""
     job, options = new_job(), ["--dynamo_backend", "aot_eager", "--mixed_precision", "bf16"]

@@ -16,6 +16,7 @@ TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth
 TWICE |= {"context_noise": 0.2, "draws_per_epoch": 1, "min_window_sec": 1.0, "max_window_sec": 1.5}
 
 
+@pytest.mark.long
 def test_two_processes_that_are_stopped_end_with_the_code_for_it(make_job):
     job = make_job(method="full", gradient_accumulation_steps=2)  # which loads no PEFT
     (job / "stop").touch()
@@ -87,6 +88,7 @@ def test_processes_that_find_different_runs_in_their_folders_say_what_differs(en
     assert not (ended[0]["apart-1"] / "metrics.jsonl").exists()
 
 
+@pytest.mark.long
 def test_two_machines_are_one_run(make_job):
     """P: each machine made a whole run of its own, and both wrote into one folder: 12 lines for 6 steps."""
     job = make_job("shared", method="full", epochs=1)

@@ -83,6 +83,7 @@ def shared_out(write, base_without_one_code):
     return jobs
 
 
+@pytest.mark.long
 def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(shared_out, one):
     """What is saved does not depend on sharding, so either way continues what the other began."""
     job = shared_out["stopped"]
@@ -91,6 +92,7 @@ def test_stopped_shared_out_and_resumed_whole_it_gives_the_curve_of_one_process(
     assert losses(job) == pytest.approx(losses(one), abs=1e-5)
 
 
+@pytest.mark.long
 def test_stopped_and_resumed_shared_out_it_leaves_what_one_process_leaves(shared_out, one):
     job = shared_out["resumed"]
     assert len(losses(job)) == 6 + 4
@@ -116,6 +118,7 @@ def assert_same_tensors(found: dict[str, torch.Tensor], expected: dict[str, torc
         )
 
 
+@pytest.mark.long
 def test_each_process_holds_half_of_weights_and_moments(shared_out, make_job, one):
     job, whole = shared_out["halves"], make_job(batch_size=4, **HALVES)
     for process in range(2):
@@ -126,12 +129,14 @@ def test_each_process_holds_half_of_weights_and_moments(shared_out, make_job, on
     assert losses(job) != pytest.approx(losses(one), abs=1e-4)  # which was in float32
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_is_traced_to_its_song(shared_out):
     error = read_metrics(shared_out["no number"])[-1]["error"]
     assert error["code"] == "non_finite_loss"
     assert "step 1, on song 1." in error["message"]
 
 
+@pytest.mark.long
 def test_a_lora_is_trained_as_without_sharding(shared_out, make_job):
     one = make_job(epochs=1, batch_size=4)
     train(one)

@@ -105,6 +105,7 @@ def test_events_come_in_order_and_figures_reach_the_checkpoint(heard):
     assert read_metrics(folder.path, "step")[2]["preview_eta_sec"] > 0
 
 
+@pytest.mark.long
 def test_a_run_killed_while_it_keeps_a_rung_and_while_it_renders_goes_on_without_a_loss(make, heard, silent_curve):
     job = make("killed")
     folder = RunFolder(job)

@@ -61,6 +61,7 @@ def steps_of(log) -> list[int]:
     return [json.loads(line)["step"] for line in log.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.long
 def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypatch, capsys):
     monkeypatch.setattr(train_flow, "MEASURED_FRAMES", 800)
     monkeypatch.setattr("recipes.nano.prepare_model.SPEEDS", SPEEDS[:2])

@@ -21,12 +21,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.long_tests import HAS_TIME
 from tests.recordings import SONGS
 from tests.routes.test_openapi import CALLS as OFFERED
 from tests.routes.waiting import wait_for
 
 CALLS = [call.strip() for line in OFFERED.splitlines() for call in line.split("·") if call.strip()]
-EXAMPLES_PER_CALL = 12
+EXAMPLES_PER_CALL = 12 if HAS_TIME else 4
 FEW_EXAMPLES = {"POST /training/datasets/examples": 2}  # takes a second, and nothing that could differ
 ANSWER_SEC = 120
 NO_CONNECTION = 503  # to the Hub; documented where it may come

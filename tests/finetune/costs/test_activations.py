@@ -53,10 +53,10 @@ def test_a_step_in_float32_takes_what_was_foreseen(batch, monkeypatch, checkpoin
     [
         MIXED,
         MIXED | {"method": "full"},
-        MIXED | {"base_dtype": "float32"},
-        MIXED | {"mixed_precision": "no"},
-        MIXED | {"lora": LoraSettings(dropout=0.1)},
-        MIXED | {"lora": LoraSettings(use_dora=True)},
+        pytest.param(MIXED | {"base_dtype": "float32"}, marks=pytest.mark.long),
+        pytest.param(MIXED | {"mixed_precision": "no"}, marks=pytest.mark.long),
+        pytest.param(MIXED | {"lora": LoraSettings(dropout=0.1)}, marks=pytest.mark.long),
+        pytest.param(MIXED | {"lora": LoraSettings(use_dora=True)}, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -64,6 +64,7 @@ assert not [path for path in root.rglob("*") if path.name.startswith(".tmp-")]
 """
 
 
+@pytest.mark.long
 def test_a_job_is_killed_resumed_and_completed_without_posix(tmp_path):
     script = [sys.executable, "-c", PRELUDE + LIFE_OF_A_JOB, str(tmp_path / "data"), WORKER, TRAINER]
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SEC, check=False)
