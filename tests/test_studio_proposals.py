@@ -1,16 +1,20 @@
 """Tempo and key, from listening to what is trained on: through the studio, on the page and in a shell."""
 
+import asyncio
 from argparse import Namespace
 
+import numpy as np
 import pytest
+import soundfile
 
 from heartmula_studio.cli.datasets import decide, propose
 from heartmula_studio.codec.tempo_and_key import TempoAndKey
-from heartmula_studio.errors import InvalidInputError, NotFoundError
-from heartmula_studio.services.library.tempo_and_key import findings
-from heartmula_studio.ui.proposals import change_all, find_tempo_and_key, possible_decisions, row_updates, save_ticks
+from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.services.library.tempo_and_key import SOURCE, TempoAndKeyAnalyzer, findings
+from heartmula_studio.store.views import Analysis
+from heartmula_studio.ui.proposals import change_all, follow, possible_decisions, row_updates, save_ticks, start
 from tests.recordings import CLIPS
-from tests.still_studio import filled, settings_for, still_studio
+from tests.still_studio import filled, settings_for, still_studio, wait_until
 
 
 @pytest.fixture
@@ -48,8 +52,41 @@ def test_what_was_found_before_a_stop_is_kept(studio, dataset):
     one_by_one = studio.datasets.propose_tempo_and_key(dataset.id)
     first = next(one_by_one)
     one_by_one.close()
+    assert studio.datasets.get_analysis(dataset.id, "tempo_and_key").status == "cancelled"
     kept = still_studio(studio.settings).datasets.get(dataset.id)
     assert [track.proposals for track in kept.audio_files] == [first.proposals, ()]
+    assert [bool(track.analyzed_by) for track in kept.audio_files] == [True, False]
+
+
+def test_a_search_in_the_background_says_how_far_it_is_and_is_cancelled(studio, dataset):
+    assert studio.datasets.get_analysis(dataset.id, "tempo_and_key") == Analysis("tempo_and_key", total=2)
+    with pytest.raises(ConflictError, match="Nothing listens"):
+        studio.datasets.cancel_analysis(dataset.id, "tempo_and_key")
+    one_by_one = studio.datasets.propose_tempo_and_key(dataset.id)
+    next(one_by_one)
+    state = studio.datasets.get_analysis(dataset.id, "tempo_and_key")
+    assert (state.status, state.done, state.progress) == ("running", 1, 50)
+    with pytest.raises(ConflictError, match="being listened to"):
+        studio.datasets.start_analysis(dataset.id, "tempo_and_key")
+    studio.datasets.cancel_analysis(dataset.id, "tempo_and_key")
+    with pytest.raises(CancelledError):
+        next(one_by_one)
+    assert studio.datasets.get_analysis(dataset.id, "tempo_and_key").status == "cancelled"
+    assert studio.datasets.start_analysis(dataset.id, "tempo_and_key").status == "running"
+    wait_until(lambda: studio.datasets.get_analysis(dataset.id, "tempo_and_key").status == "completed")
+    assert all(track.proposals for track in studio.datasets.get(dataset.id).audio_files)
+    with pytest.raises(InvalidInputError, match="no analysis 'guessing'"):
+        studio.datasets.get_analysis(dataset.id, "guessing")
+
+
+def test_a_track_in_which_nothing_is_clear_is_remembered(studio, tmp_path):
+    noise = np.random.default_rng(0).normal(size=8 * 22_050) / 10
+    soundfile.write(tmp_path / "noise.wav", noise, 22_050)
+    dataset = filled(studio, 1, [tmp_path / "noise.wav"])
+    (track,) = studio.datasets.find_tempo_and_key(dataset.id).tracks
+    (heard,) = studio.datasets.get(dataset.id).audio_files
+    assert (track.proposals, heard.analyzed_by) == ((), (SOURCE,))
+    assert TempoAndKeyAnalyzer().is_done(heard)
 
 
 def test_a_recording_that_is_damaged_is_named_and_the_others_go_on(studio, dataset):
@@ -65,16 +102,22 @@ def test_what_is_hardly_better_than_a_guess_is_not_proposed():
     assert findings(TempoAndKey(None, 0.0, None, 0.0)) == []
 
 
+async def followed(studio, id: str) -> list:
+    """What the page shows from a press on its button to the end."""
+    start(studio, "tempo_and_key", id)
+    return [shown async for shown in follow(studio, id)]
+
+
 def test_the_page_ticks_rejects_and_brings_back(studio, dataset):
-    *steps, (last, stop) = find_tempo_and_key(studio, dataset.id)
-    assert [html.count("progressbar") for html, _ in steps] == [1] * 3
+    *steps, (last, stop) = asyncio.run(followed(studio, dataset.id))
+    assert all(html.count("progressbar") == 1 for html, _ in steps)
     assert "bpm" in last
     assert stop["visible"] is False
     tracks = [[dataset.id, CLIPS[0].name], None]
 
     def shown() -> tuple:
         track = studio.datasets.get(dataset.id).audio_files[0]
-        ticks, reject, reopen = row_updates(track.proposals)
+        _, ticks, reject, reopen = row_updates(track.proposals)
         return track.tags, ticks["value"], reject["visible"], reopen["visible"]
 
     value = studio.datasets.get(dataset.id).audio_files[0].proposals[0].value
@@ -95,7 +138,7 @@ def test_a_shell_proposes_and_decides(studio, dataset, capsys):
         decide(studio, Namespace(id=dataset.id, decision=decision, track=track, number=number))
         return [len(track.tags) for track in studio.datasets.get(dataset.id).audio_files]
 
-    propose(studio, Namespace(id=dataset.id))
+    propose(studio, Namespace(id=dataset.id, what="tempo-and-key", model="", language=""))
     assert " bpm  (" in capsys.readouterr().out
     assert decided("accept", CLIPS[0].name, (1,)) == [2, 0]
     assert decided("undo") == [0, 0]

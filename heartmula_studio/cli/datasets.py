@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from textwrap import indent
+from typing import get_args
 
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
@@ -11,6 +12,7 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.views import AnalysisKind
 from heartmula_studio.studio import Studio
 
 
@@ -81,14 +83,21 @@ def print_prompts(studio: Studio, arguments: Namespace) -> None:
 
 
 def propose(studio: Studio, arguments: Namespace) -> None:
-    for track in studio.datasets.propose_tempo_and_key(arguments.id):
+    kind = ANALYSES[arguments.what]
+    for track in studio.datasets.analyze(arguments.id, kind, arguments.model, arguments.language, is_local=True):
         print(track.filename, *map(proposal_line, track.proposals), sep="\n    ")
         if track.error:
             print(f"    {track.error}")
 
 
 def proposal_line(proposal: Proposal) -> str:
-    return f"{proposal.number}  {proposal.value}  (confidence {proposal.confidence:.2f}, {proposal.status})"
+    """A tag, or lyrics line by line, each with its confidence where it is sung."""
+    about = f"(confidence {proposal.confidence:.2f}, {proposal.status})"
+    if proposal.kind != "lyrics":
+        return f"{proposal.number}  {proposal.value}  {about}"
+    lines = zip(proposal.value.split("\n"), proposal.line_confidences, strict=False)
+    text = "".join(f"\n      {'    ' if sure is None else f'{sure:.2f}'}  {line}" for line, sure in lines)
+    return f"{proposal.number}  lyrics  {proposal.language}  {about}{text}"
 
 
 def decide(studio: Studio, arguments: Namespace) -> None:
@@ -101,6 +110,7 @@ def decide(studio: Studio, arguments: Namespace) -> None:
         studio.datasets.decide_proposal(arguments.id, arguments.track, number, status)
 
 
+ANALYSES: dict[str, AnalysisKind] = {kind.replace("_", "-"): kind for kind in get_args(AnalysisKind)}
 DECISIONS = {"accept": "accepted", "reject": "rejected", "undo": "open"}
 
 ACTIONS = {

@@ -6,7 +6,7 @@ from typing import get_args
 from heartmula_studio.cli.parsers import Commands, add_actions, add_command, add_setting, flag
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.store.style_files import STYLE_FORMATS
-from heartmula_studio.store.views import HUB_LICENSES, AuditionQuestion
+from heartmula_studio.store.views import HUB_LICENSES, AnalysisKind, AuditionQuestion
 
 
 def add_dataset(commands: Commands) -> None:
@@ -60,9 +60,18 @@ def _add_looks_at_tracks(actions: Commands) -> None:
     proposed = add_command(
         actions,
         "propose",
-        "find tempo and key of the tracks",
-        "Listens to each track once, and proposes both as tags. Nothing changes before they are accepted.",
+        "find tempo and key of the tracks, their lyrics, or tags",
+        "Listens to each track once, and proposes what it finds. Nothing changes before it is accepted. Stopped and "
+        "started again, it goes on with the tracks that are left.",
     )
+    proposed.add_argument(
+        "--what",
+        choices=[kind.replace("_", "-") for kind in get_args(AnalysisKind)],
+        default="tempo-and-key",
+        help="what to look for (default: %(default)s)",
+    )
+    proposed.add_argument("--model", default="", metavar="FOLDER", help="to transcribe lyrics or find tags with")
+    proposed.add_argument("--language", default="", metavar="CODE", help="of the lyrics, as en (default: as heard)")
     decided = add_command(
         actions,
         "decide",

@@ -15,6 +15,7 @@ import torchaudio
 from torch import Tensor
 
 from heartmula_studio.codec.audio_file import AudioSource
+from heartmula_studio.codec.control import Cancelled, check_cancelled
 
 RATE_HZ = 22_050
 BLOCK_SAMPLES = 30 * RATE_HZ
@@ -52,10 +53,11 @@ class TempoAndKey:
     key_confidence: float
 
 
-def find_tempo_and_key(path: Path) -> TempoAndKey:
-    """Listen to a whole recording, in blocks. Raises a subclass of AudioError."""
+def find_tempo_and_key(path: Path, cancelled: Cancelled | None = None) -> TempoAndKey:
+    """Listen to a whole recording, in blocks. Raises a subclass of AudioError, and CancelledError."""
     onsets, pitches = _OnsetMeter(), _PitchMeter()
     for block in AudioSource.find(path).read_blocks(RATE_HZ, BLOCK_SAMPLES):
+        check_cancelled(cancelled)
         mono = block.mean(dim=0)
         onsets.add(mono)
         pitches.add(mono)

@@ -139,9 +139,9 @@ def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep
     return AudioFileAnswer.of(changed)
 
 
-@router.put("/{filename}/proposals/{number}", responses=documented(404))
+@router.put("/{filename}/proposals/{number}", responses=documented(404, 409))
 def decide_proposal(id: Id, filename: Filename, number: Number, body: Decision, studio: StudioDep) -> AudioFileAnswer:
-    """Accept or reject what a program proposed for a song, or undo that: tags are as before, but for later edits."""
+    """Accept or reject what a program proposed for a song, or undo that: all is as before, but for later edits."""
     return AudioFileAnswer.of(studio.datasets.decide_proposal(id, filename, number, body.status))
 
 

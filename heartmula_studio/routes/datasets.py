@@ -3,16 +3,16 @@
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
-from heartmula_studio.routes.requests import DatasetChange, Decision, NewDataset
+from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset
 from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer, ProposalReportAnswer
-from heartmula_studio.store.views import SoundReport, TrackLosses, Validation
+from heartmula_studio.store.views import Analysis, AnalysisKind, SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"])
 
@@ -42,6 +42,9 @@ Format = Annotated[
     Literal["folder", "parquet", "webdataset"],
     Query(description="A zip of audio files with a metadata.jsonl, one parquet file, or a WebDataset shard."),
 ]
+
+
+Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=["tempo_and_key"])]
 
 
 @router.get("", responses=documented())
@@ -118,18 +121,43 @@ def check_sound(id: Id, studio: StudioDep) -> SoundReport:
     return studio.datasets.check_sound(id)
 
 
-@router.post("/{id}/tempo-and-key", responses=documented(404))
+@router.post("/{id}/tempo-and-key", responses=documented(404, 409))
 def find_tempo_and_key(id: Id, studio: StudioDep) -> ProposalReportAnswer:
     """Propose each song's tempo and key as tags ("120 bpm", "a minor"), as far as they can be heard.
 
-    Tags stay as they are until a proposal is accepted. A song is listened to once.
+    Tags stay as they are until a proposal is accepted. A song is listened to once. The answer comes when all are done;
+    the analysis `tempo_and_key` does the same in the background, says how far it is, and cancels this one, too.
     """
     return ProposalReportAnswer.of(studio.datasets.find_tempo_and_key(id))
 
 
+@router.post("/{id}/analyses/{kind}", status_code=202, responses=documented(404, 409))
+def start_analysis(id: Id, kind: Kind, body: NewAnalysis, studio: StudioDep) -> Analysis:
+    """Have a program listen to all songs in the background, and propose what it finds; nothing else changes.
+
+    What is found of a song is kept at once; started again, it goes on with the songs it has not listened to.
+    """
+    return studio.datasets.start_analysis(id, kind, body.model, body.language)
+
+
+@router.get("/{id}/analyses/{kind}", responses=documented(404))
+def get_analysis(id: Id, kind: Kind, studio: StudioDep) -> Analysis:
+    """How far an analysis is, and which songs it could not listen to. What it proposes is listed with the songs."""
+    return studio.datasets.get_analysis(id, kind)
+
+
+@router.post("/{id}/analyses/{kind}/cancel", responses=documented(404, 409))
+def cancel_analysis(id: Id, kind: Kind, studio: StudioDep) -> Analysis:
+    """Stop an analysis within moments; what it has proposed stays."""
+    return studio.datasets.cancel_analysis(id, kind)
+
+
 @router.put("/{id}/proposals", responses=documented(404))
 def decide_proposals(id: Id, body: Decision, studio: StudioDep) -> DatasetAnswer:
-    """Accept or reject all open proposals of a dataset, or undo all that was decided."""
+    """Accept or reject all open proposals of a dataset, or undo all that was decided.
+
+    Lyrics in the place of words that were written since they were proposed stay open.
+    """
     return DatasetAnswer.of(studio.datasets.decide_proposals(id, body.status))
 
 

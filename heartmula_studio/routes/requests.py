@@ -74,6 +74,19 @@ class Decision(Body):
     status: ProposalStatus = Field(examples=["accepted"])
 
 
+class NewAnalysis(Body):
+    """What to listen with. Tempo and key need neither."""
+
+    model: str = Field(
+        "",
+        description="A folder beside the official models; by default HeartTranscriptor, or the only one that will do.",
+        examples=["HeartTranscriptor-oss"],
+    )
+    language: str = Field(
+        "", description="Of the lyrics (ISO 639-1); by default, it is found out.", max_length=3, examples=["en"]
+    )
+
+
 class SongFields(Body):
     """The fields that may come with an uploaded song."""
 

@@ -72,7 +72,11 @@ def _public_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class ProposalAnswer(Answer):
-    """A tag that a program found for a song; nothing is trained on it unless it is accepted. `confidence`: 0 to 1."""
+    """A tag, or lyrics, that a program found for a song; nothing is trained on it unless it is accepted.
+
+    `confidence`: 0 to 1. Lyrics have a language (ISO 639-1) and a confidence for each line, null where nothing is sung.
+    They can be accepted while the song's lyrics are `replaces`, which they come in the place of.
+    """
 
     number: Count
     kind: ProposalKind
@@ -80,6 +84,9 @@ class ProposalAnswer(Answer):
     confidence: Confidence
     source: str
     status: ProposalStatus
+    language: str = ""
+    line_confidences: tuple[Confidence | None, ...] = ()
+    replaces: str = ""
 
 
 class AudioFileAnswer(Answer):

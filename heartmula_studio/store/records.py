@@ -22,7 +22,7 @@ JobStatus = Literal["queued", "running", "completed", "failed", "cancelled", "in
 Method = Literal["lora", "full"]
 Rights = Literal["own", "licensed", "public_domain", "unknown"]
 Ending = Literal["as_heard", "ends", "cut_off"]
-ProposalKind = Literal["tempo", "key"]
+ProposalKind = Literal["tempo", "key", "tag", "vocals", "lyrics"]
 ProposalStatus = Literal["open", "accepted", "rejected"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 SongFormat = Literal["wav", "flac", "mp3"]
@@ -114,10 +114,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A tag that a program found for a track; nothing is trained on it unless a person accepts it.
+    """A tag, or lyrics, that a program found for a track; nothing is trained on it unless a person accepts it.
 
     `number` names it within the track, `source` is the program. What accepting it did, for undoing: `added` it to the
     track's tags, which first became the dataset's styles (`wrote_styles`) where there were none.
+
+    Lyrics have a `language` (ISO 639-1, "" where it is unknown) and a confidence for each line of `value`, None where
+    nothing is sung. They come in the place of `replaces`, and of no other words.
     """
 
     number: Count
@@ -128,6 +131,9 @@ class Proposal:
     status: ProposalStatus = "open"
     added: bool = False
     wrote_styles: bool = False
+    language: str = ""
+    line_confidences: tuple[Confidence | None, ...] = ()
+    replaces: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ class AudioFile:
     """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized.
 
     ending: whether the recording comes to an end or is cut off, where a person says so.
+    analyzed_by: the sources of proposals that have listened to it, whether or not they found anything.
     """
 
     filename: Filename
@@ -151,6 +158,7 @@ class AudioFile:
     error: str | None = None
     ending: Ending = "as_heard"
     proposals: tuple[Proposal, ...] = ()
+    analyzed_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "error", self.error and public(self.error))

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from heartmula_studio.store.records import Dataset, Failure, Proposal
+from heartmula_studio.store.records import Dataset, Failure, Percent, Proposal
 
+AnalysisKind = Literal["tempo_and_key"]
+AnalysisStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
 ModelStatus = Literal["absent", "incomplete", "downloading", "verifying", "complete"]
 
 
@@ -288,6 +290,23 @@ class ProposalReport:
     """The tracks of a dataset in its order, each with what is proposed for it."""
 
     tracks: tuple[TrackProposals, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """How far a program is that listens to a dataset's tracks; `track` is the one at hand, `skipped` could not be read.
+
+    What it proposes lies with the tracks. `idle` is what this server has not begun.
+    """
+
+    kind: AnalysisKind
+    status: AnalysisStatus = "idle"
+    done: int = 0
+    total: int = 0
+    progress: Percent = 0.0
+    track: str = ""
+    skipped: tuple[SkippedItem, ...] = ()
+    error: Failure | None = None
 
 
 @dataclass(frozen=True)

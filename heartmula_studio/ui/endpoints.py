@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Job, ProposalStatus
-from heartmula_studio.store.views import AuditionQuestion
+from heartmula_studio.store.views import AnalysisKind, AuditionQuestion
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints
 from heartmula_studio.ui.endpoint_calls import call, in_thread
@@ -158,6 +158,20 @@ class Endpoints:
     async def find_tempo_and_key(self, dataset_id: str) -> dict:
         """Propose tempo and key of each song as tags; none changes before its proposal is accepted."""
         return await call(self._studio.datasets.find_tempo_and_key, dataset_id)
+
+    async def start_analysis(
+        self, dataset_id: str, kind: AnalysisKind = "tempo_and_key", model: str = "", language: str = ""
+    ) -> dict:
+        """Have a program listen to all songs in the background, and propose what it finds; nothing else changes."""
+        return await call(self._studio.datasets.start_analysis, dataset_id, kind, model, language)
+
+    async def get_analysis(self, dataset_id: str, kind: AnalysisKind = "tempo_and_key") -> dict:
+        """How far an analysis is, and which songs it could not listen to; what it proposes is with the songs."""
+        return await call(self._studio.datasets.get_analysis, dataset_id, kind)
+
+    async def cancel_analysis(self, dataset_id: str, kind: AnalysisKind = "tempo_and_key") -> dict:
+        """Stop an analysis within moments; what it has proposed stays."""
+        return await call(self._studio.datasets.cancel_analysis, dataset_id, kind)
 
     async def decide_proposal(
         self, dataset_id: str, filename: str, number: int, status: ProposalStatus = "accepted"

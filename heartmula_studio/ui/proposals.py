@@ -1,38 +1,45 @@
 """What programs propose for tracks, on the page: looked for, ticked to accept, rejected, brought back."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
+from anyio import to_thread
 
-from heartmula_studio.store.records import Proposal
-from heartmula_studio.store.songs import find_song
-from heartmula_studio.store.views import TrackProposals
+from heartmula_studio.errors import ConflictError
+from heartmula_studio.store.records import Dataset, Proposal
+from heartmula_studio.store.songs import find_song, shown
+from heartmula_studio.store.views import Analysis, AnalysisKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, find_dataset, shown_as_found, user_errors
+from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
 from heartmula_studio.ui.quiet import QUIET, SAVING
 
-HINT = "Nothing is trained on a proposed tag before you accept it: tick it in the track's row, or accept all."
+HINT = "Nothing is trained on what is proposed before you accept it: tick it in the track's row, or accept all."
+POLL_SEC = 0.5
+FINDERS: dict[AnalysisKind, str] = {"tempo_and_key": "Find tempo and key"}
+"""The button of each analysis."""
 
 
 def build_proposals(context: PageContext) -> None:
     """Build what acts on all tracks of the selected dataset."""
     studio, dataset_id = context.studio, context.dataset_id
     with gr.Row():
-        find = gr.Button("Find tempo and key", min_width=180, scale=0)
+        finders = {kind: gr.Button(text, min_width=180, scale=0) for kind, text in FINDERS.items()}
         stop = gr.Button("Stop listening", visible=False, min_width=140)
-        accept = gr.Button("Accept all proposed tags", visible=False, min_width=140)
+        accept = gr.Button("Accept all proposals", visible=False, min_width=140)
         reject = gr.Button("Reject the rest", visible=False, min_width=140)
         reopen = gr.Button("Undo all decisions", visible=False, min_width=140)
     report = gr.HTML()
-    finding = find.click(partial(find_tempo_and_key, studio), dataset_id, [report, stop], **QUIET)
-    context.refresh_after(finding)
-    nothing = ("", gr.update(visible=False))
-    context.refresh_after(stop.click(lambda: nothing, outputs=[report, stop], cancels=[finding], **QUIET))
-    dataset_id.change(lambda: nothing, outputs=[report, stop], cancels=[finding], **QUIET)
+    follow_it = partial(follow, studio)
+    for kind, find in finders.items():
+        started = find.click(partial(start, studio, kind), dataset_id, report, **QUIET)
+        context.refresh_after(started.success(follow_it, dataset_id, [report, stop], **QUIET))
+    stop.click(partial(stop_listening, studio), dataset_id, **QUIET)
+    dataset_id.change(follow_it, dataset_id, [report, stop], trigger_mode="always_last", **QUIET)
     for button, status in ((accept, "accepted"), (reject, "rejected"), (reopen, "open")):
         context.refresh_after(button.click(partial(decide_all, studio, status), dataset_id, report, **QUIET))
     gr.on(
@@ -41,26 +48,74 @@ def build_proposals(context: PageContext) -> None:
     )  # fmt: skip
 
 
-def find_tempo_and_key(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
-    """Listen to the tracks one by one; yield progress, and what was found so far."""
-    found: list[TrackProposals] = []
+def start(studio: Studio, kind: AnalysisKind, id: str) -> str:
+    """Have a program listen to all tracks; one that does already goes on."""
     with user_errors():
-        total = len(studio.datasets.get(id).audio_files)
-        yield from shown_as_found(studio.datasets.propose_tempo_and_key(id), total, found, report_html)
-    yield report_html(found), gr.update(visible=False)
+        try:
+            studio.datasets.start_analysis(id, kind)
+        except ConflictError:
+            if studio.datasets.get_analysis(id, kind).status != "running":
+                raise
+    return ""
 
 
-def report_html(tracks: Sequence[TrackProposals]) -> str:
-    """Return what is proposed for each track, and why some could not be listened to."""
-    lines = [
-        f"{track.filename}: {', '.join(map(label, track.proposals)) or 'nothing that is clear'}" for track in tracks
-    ]
-    errors = [track.error for track in tracks if track.error]
-    return f'<p class="hint">{html.escape(HINT)}</p>{html.lines("info", lines)}{html.lines("error", errors)}'
+async def follow(studio: Studio, id: str) -> AsyncIterator[tuple[str, dict]]:
+    """Yield how far the programs are that listen to a dataset, until they end, and then what they have proposed."""
+    followed: set[AnalysisKind] = set()
+    while dataset := await to_thread.run_sync(find_dataset, studio, id):
+        analyses = [await to_thread.run_sync(studio.datasets.get_analysis, id, kind) for kind in FINDERS]
+        running = [analysis for analysis in analyses if analysis.status == "running"]
+        followed.update(analysis.kind for analysis in running)
+        if not running:
+            ended = [analysis for analysis in analyses if analysis.kind in followed]
+            yield report_html(dataset, ended) if ended else "", gr.update(visible=False)
+            return
+        yield "".join(map(progress_html, running)), gr.update(visible=True)
+        await asyncio.sleep(POLL_SEC)
+    yield "", gr.update(visible=False)
+
+
+def stop_listening(studio: Studio, id: str) -> None:
+    with user_errors():
+        for kind in FINDERS:
+            if studio.datasets.get_analysis(id, kind).status == "running":
+                studio.datasets.cancel_analysis(id, kind)
+
+
+def progress_html(analysis: Analysis) -> str:
+    return html.progress(analysis.progress, f"{analysis.done} of {analysis.total} songs. {analysis.track}")
+
+
+def report_html(dataset: Dataset, analyses: Sequence[Analysis]) -> str:
+    """Return what is proposed for each track, what could not be listened to, and why a program ended early."""
+    lines = []
+    for track in dataset.audio_files:
+        if proposed := [label(proposal) for proposal in track.proposals if proposal.status == "open"]:
+            lines.append(f"{track.filename}: {', '.join(proposed)}")
+    skipped = [item.reason for analysis in analyses for item in analysis.skipped]
+    failures = [html.notice("error", a.error.message, a.error.hint) for a in analyses if a.error]
+    found = html.notice("info", HINT, shown(lines)) if lines else html.notice("info", "Nothing new is proposed.")
+    return found + html.lines("error", skipped) + "".join(failures)
 
 
 def label(proposal: Proposal) -> str:
-    return f"{proposal.value} (confidence {proposal.confidence:.2f})"
+    """Return a tag, or how lyrics begin, with the confidence."""
+    text = proposal.value
+    if proposal.kind == "lyrics":
+        language = f" ({proposal.language})" if proposal.language else ""
+        text = f"{sum(one is not None for one in proposal.line_confidences)} lines of lyrics{language}"
+    return f"{text} (confidence {proposal.confidence:.2f})"
+
+
+def lyrics_html(proposals: Sequence[Proposal]) -> str:
+    """Return the proposed lyrics that nobody has decided on, with the confidence of each line that is sung."""
+    parts = []
+    for proposal in proposals:
+        if proposal.kind == "lyrics" and proposal.status == "open":
+            lines = zip(proposal.value.split("\n"), proposal.line_confidences, strict=False)
+            text = "\n".join(f"{'    ' if sure is None else f'{sure:.2f}'}  {line}" for line, sure in lines)
+            parts.append(html.text_block(f"{label(proposal)}, by {proposal.source}", text))
+    return "".join(parts)
 
 
 def decide_all(studio: Studio, status: str, id: str) -> str:
@@ -83,23 +138,25 @@ def possible_decisions(studio: Studio, id: str) -> list[dict]:
 
 @dataclass(frozen=True)
 class RowProposals:
-    """Ticks that accept, a button that rejects the rest, and one that brings back what was rejected."""
+    """Proposed lyrics, ticks that accept, and buttons that reject the rest and bring back what was rejected."""
 
+    lyrics: gr.HTML
     ticks: gr.CheckboxGroup
     reject: gr.Button
     reopen: gr.Button
 
     @classmethod
     def build(cls) -> "RowProposals":
-        ticks = gr.CheckboxGroup([], label="Proposed tags: tick to accept", visible=False, interactive=True)
+        lyrics = gr.HTML()
+        ticks = gr.CheckboxGroup([], label="Proposed: tick to accept", visible=False, interactive=True)
         with gr.Row():
             reject = gr.Button("Reject what is not ticked", visible=False, size="sm", min_width=180)
             reopen = gr.Button("Bring back what was rejected", visible=False, size="sm", min_width=180)
-        return cls(ticks, reject, reopen)
+        return cls(lyrics, ticks, reject, reopen)
 
     @property
     def displays(self) -> list[gr.components.Component]:
-        return [self.ticks, self.reject, self.reopen]
+        return [self.lyrics, self.ticks, self.reject, self.reopen]
 
     def connect(self, context: PageContext, row: int, tracks: gr.JSON) -> None:
         """tracks: dataset and file name of each row's track."""
@@ -110,12 +167,13 @@ class RowProposals:
             context.refresh_after(button.click(partial(change_all, studio, before, after, row), tracks, **SAVING))
 
 
-def row_updates(proposals: Sequence[Proposal]) -> list[dict]:
+def row_updates(proposals: Sequence[Proposal]) -> list[str | dict]:
     """Return updates for `RowProposals.displays`."""
     offered = [proposal for proposal in proposals if proposal.status != "rejected"]
     accepted = [str(proposal.number) for proposal in offered if proposal.status == "accepted"]
     choices = [(label(proposal), str(proposal.number)) for proposal in offered]
     return [
+        lyrics_html(proposals),
         gr.update(choices=choices, value=accepted, visible=bool(offered)),
         gr.update(visible=len(accepted) < len(offered)),
         gr.update(visible=len(offered) < len(proposals)),

@@ -26,7 +26,7 @@ def test_a_proposed_tag_counts_only_while_it_is_ticked(page, studio):
     expect(tick).to_be_hidden()
     page.get_by_role("button", name="Bring back what was rejected").click()
     expect(tick).to_be_visible()
-    page.get_by_role("button", name="Accept all proposed tags").click()
+    page.get_by_role("button", name="Accept all proposals").click()
     expect(tick).to_be_checked()
     page.get_by_role("button", name="Undo all decisions").click()
     expect(tick).not_to_be_checked()

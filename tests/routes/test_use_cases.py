@@ -68,6 +68,12 @@ def test_tempo_and_key_are_proposed_accepted_and_undone(client, example):
     assert [window["start_sec"] for window in read["windows"]] == [0]
     failure(client.put(one.replace("/1", "/99"), json={"status": "accepted"}), 404, "not_found")
     failure(client.put(one, json={"status": "perhaps"}), 422, "invalid_input")
+    background = f"{path}/analyses/tempo_and_key"
+    assert client.get(background).json()["status"] == "completed"
+    failure(client.post(f"{background}/cancel"), 409, "conflict")
+    failure(client.get(f"{path}/analyses/guesses"), 422, "invalid_input")
+    assert client.post(background, json={}).json()["total"] == len(tracks)
+    assert wait_for(client, background)["done"] == 6
     undone = client.put(f"{path}/proposals", json={"status": "open"}).json()
     assert [song["tags"] for song in undone["audio_files"]] == [song["tags"] for song in example["audio_files"]]
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
 from heartmula_studio.store.names import MAX_TAGS
-from heartmula_studio.store.proposals import Finding, with_decision, with_findings
+from heartmula_studio.store.proposals import Finding, with_all_decided, with_decision, with_findings
 from heartmula_studio.store.records import AudioFile, Dataset, utc_now
 
 TEMPO, KEY = Finding("tempo", "120 bpm", 0.9), Finding("key", "a minor", 0.5)
@@ -61,6 +61,40 @@ def test_what_was_decided_is_not_proposed_again(song):
     assert len(with_findings(proposed(song), "another program", [Finding("tempo", "60 bpm", 0.1)]).proposals) == 3
 
 
+def lyrics(value: str, replaces: str = "") -> Finding:
+    return Finding("lyrics", value, 0.7, "en", (0.7,), replaces)
+
+
+def test_lyrics_come_in_the_place_of_what_they_were_made_for_and_go_again(song):
+    written = replace(song, caption="la")
+    before = proposed(written, lyrics("[00:01.00]la", "la"), TEMPO)
+    assert (before.caption, before.proposals[0].line_confidences, before.analyzed_by) == ("la", (0.7,), ("a program",))
+    after = with_decision(with_decision(before, 2, "accepted", STYLES), 1, "accepted", STYLES)
+    assert (after.caption, after.tags) == ("[00:01.00]la", ("techno", "120 bpm"))
+    assert proposed(after, lyrics("[00:01.00]la", "[00:01.00]la")).proposals == after.proposals
+    assert with_all_decided(after, "open", STYLES) == before
+    edited = replace(after, caption="la la")
+    assert with_decision(edited, 1, "rejected", STYLES).caption == "la la"
+
+
+def test_words_that_somebody_has_written_are_never_overwritten(song):
+    stale = replace(proposed(song, lyrics("lo"), TEMPO), caption="mine")
+    with pytest.raises(ConflictError, match="no longer those"):
+        with_decision(stale, 1, "accepted", STYLES)
+    everything = with_all_decided(stale, "accepted", STYLES)
+    assert everything.caption == "mine"
+    assert [one.status for one in everything.proposals] == ["open", "accepted"]
+    typed = with_decision(replace(stale, caption="lo"), 1, "accepted", STYLES)
+    assert with_decision(typed, 1, "open", STYLES).caption == "lo"
+
+
+def test_lyrics_that_were_decided_on_are_proposed_anew_for_other_words_only(song):
+    rejected = with_decision(proposed(song, lyrics("lo")), 1, "rejected", STYLES)
+    assert shown(proposed(rejected, lyrics("lo"))) == [(1, "lo", "rejected")]
+    assert shown(proposed(rejected, lyrics("lo", "la"))) == [(1, "lo", "rejected"), (2, "lo", "open")]
+    assert shown(proposed(proposed(song, lyrics("lo")), lyrics("li"))) == [(2, "li", "open")]
+
+
 def test_what_cannot_be_done(song):
     with pytest.raises(NotFoundError, match="no proposal 7"):
         with_decision(proposed(song), 7, "accepted", STYLES)
@@ -74,5 +108,9 @@ def test_proposals_are_kept_in_the_record_and_older_records_open(song, tmp_path)
     written = dataset.to_dict()
     (tmp_path / "manifest.json").write_bytes(dataset.to_json())
     assert Dataset.read(tmp_path / "manifest.json") == dataset
-    del written["audio_files"][0]["proposals"]
+    del written["audio_files"][0]["proposals"], written["audio_files"][0]["analyzed_by"]
     assert Dataset.from_dict(written, tmp_path).audio_files[0].proposals == ()
+    written["audio_files"][0]["proposals"] = [
+        {"number": 1, "kind": "tempo", "value": "60 bpm", "confidence": 0.5, "source": "a program"}
+    ]
+    assert Dataset.from_dict(written, tmp_path).audio_files[0].proposals[0].status == "open"

@@ -15,6 +15,8 @@ from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import find_song, length_histogram, validation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import (
+    Analysis,
+    AnalysisKind,
     ImportedDataset,
     PromptPreview,
     ProposalReport,
@@ -30,12 +32,12 @@ if TYPE_CHECKING:  # they bring torch
     import datasets
 
     from heartmula_studio.generate.runtime import Runtime
+    from heartmula_studio.services.library.analyses import Analyses
     from heartmula_studio.services.library.caption_check import CaptionCheck
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
     from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
     from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
     from heartmula_studio.services.library.sound_check import SoundCheck
-    from heartmula_studio.services.library.tempo_and_key import TempoAndKeyFinder
     from heartmula_studio.services.library.uploads import UploadService
 
 
@@ -52,7 +54,7 @@ class DatasetService:
         self._round_trips = Lazy(self._make_round_trips, of=runtime)
         self._caption_check = Lazy(self._make_caption_check, of=runtime)
         self._sound_check = Lazy(self._make_sound_check)
-        self._tempo_and_key = Lazy(self._make_tempo_and_key)
+        self._analyses = Lazy(self._make_analyses)
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
@@ -61,6 +63,8 @@ class DatasetService:
     def close(self) -> None:
         """Stop within moments what tokenizes or listens."""
         self._closing.set()
+        if analyses := self._analyses.made:
+            analyses.close()
         if tokenizer := self._tokenizer.made:
             tokenizer.close()
 
@@ -183,12 +187,40 @@ class DatasetService:
 
     def propose_tempo_and_key(self, id: str) -> Iterator[TrackProposals]:
         """Yield the tracks of `find_tempo_and_key` one by one; what was proposed for those before is kept."""
-        yield from self._tempo_and_key.get().find(id)
+        yield from self.analyze(id, "tempo_and_key")
+
+    def analyze(
+        self, id: str, kind: AnalysisKind, model: str = "", language: str = "", is_local: bool = False
+    ) -> Iterator[TrackProposals]:
+        """Yield the tracks as a program listens to them, in this thread; what was proposed for those before is kept.
+
+        is_local: `model` may be any folder of this machine, which only the machine's owner may say.
+        Raises as `start_analysis`, CheckpointError, OutOfMemoryError, and CancelledError.
+        """
+        from heartmula_studio.services.library.analyses import AnalysisSettings
+
+        yield from self._analyses.get().run(id, kind, AnalysisSettings(model, language, is_local))
+
+    def start_analysis(self, id: str, kind: str, model: str = "", language: str = "") -> Analysis:
+        """Have a program listen to the tracks in the background, and propose what it finds. Nothing else changes.
+
+        Raises NotFoundError, also for a model that is not there; InvalidInputError; ConflictError while it goes on.
+        """
+        from heartmula_studio.services.library.analyses import AnalysisSettings
+
+        return self._analyses.get().start(id, kind, AnalysisSettings(model, language))
+
+    def get_analysis(self, id: str, kind: str) -> Analysis:
+        return self._analyses.get().get(id, kind)
+
+    def cancel_analysis(self, id: str, kind: str) -> Analysis:
+        """Stop it within moments; what was proposed stays. Raises NotFoundError, ConflictError where none goes on."""
+        return self._analyses.get().cancel(id, kind)
 
     def decide_proposal(self, id: str, filename: str, number: int, status: str) -> AudioFile:
         """Accept a proposal, reject it, or make it open again, which takes back what accepting it did.
 
-        Raises NotFoundError, InvalidInputError, StorageError.
+        Raises NotFoundError, InvalidInputError, StorageError, and ConflictError for lyrics in the place of others.
         """
         return self._datasets.decide(id, filename, number, status)
 
@@ -268,10 +300,12 @@ class DatasetService:
 
         return SoundCheck(self._datasets, self._closing)
 
-    def _make_tempo_and_key(self) -> "TempoAndKeyFinder":
-        from heartmula_studio.services.library.tempo_and_key import TempoAndKeyFinder
+    def _make_analyses(self) -> "Analyses":
+        from heartmula_studio.services.library.analyses import Analyses, MakeAnalyzer
+        from heartmula_studio.services.library.tempo_and_key import TempoAndKeyAnalyzer
 
-        return TempoAndKeyFinder(self._datasets, self._closing)
+        makers: dict[AnalysisKind, MakeAnalyzer] = {"tempo_and_key": lambda _: TempoAndKeyAnalyzer()}
+        return Analyses(self._store, makers, self._closing)
 
     def _make_caption_check(self) -> "CaptionCheck":
         from heartmula_studio.services.library.caption_check import CaptionCheck

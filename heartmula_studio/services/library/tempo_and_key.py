@@ -1,48 +1,28 @@
-"""Proposing tempo and key as tags: each track is listened to once, and what was found of it is kept at once."""
+"""Proposing tempo and key as tags."""
 
-import threading
-from collections.abc import Iterator
+from pathlib import Path
 
-from heartmula_studio.codec.control import check_cancelled
+from heartmula_studio.codec.control import Cancelled, Progress
 from heartmula_studio.codec.tempo_and_key import TempoAndKey, find_tempo_and_key
-from heartmula_studio.errors import AudioError, NotFoundError
-from heartmula_studio.files.public_text import public
-from heartmula_studio.store.datasets import Datasets
 from heartmula_studio.store.proposals import Finding
 from heartmula_studio.store.records import AudioFile
-from heartmula_studio.store.views import TrackProposals
 
 SOURCE = "tempo and key"
 MIN_TEMPO_CONFIDENCE, MIN_KEY_CONFIDENCE = 0.1, 0.1
 """Nothing is proposed below these. Noise stays below them, and of the benchmark's keys there four in ten are wrong."""
 
 
-class TempoAndKeyFinder:
-    """Any thread may look at any dataset."""
+class TempoAndKeyAnalyzer:
+    """An `Analyzer` that needs no model; a track is listened to once, also one in which neither was clear."""
 
-    def __init__(self, datasets: Datasets, closing: threading.Event):
-        """Once `closing` is set, it stops before the next recording."""
-        self._datasets, self._closing = datasets, closing
+    source = SOURCE
 
-    def find(self, id: str) -> Iterator[TrackProposals]:
-        """Yield what is proposed for each track; those that anything was found of earlier are not decoded again.
+    def is_done(self, track: AudioFile) -> bool:
+        return SOURCE in track.analyzed_by or any(proposal.source == SOURCE for proposal in track.proposals)
 
-        Raises NotFoundError, StorageError, and CancelledError when it closes.
-        """
-        for track in self._datasets.get(id).audio_files:
-            check_cancelled(self._closing.is_set)
-            try:
-                yield TrackProposals(track.filename, self._proposed(id, track).proposals)
-            except AudioError as error:
-                yield TrackProposals(track.filename, track.proposals, public(error.message))
-            except NotFoundError:  # it was removed meanwhile
-                self._datasets.get(id)
-
-    def _proposed(self, id: str, track: AudioFile) -> AudioFile:
-        if any(proposal.source == SOURCE for proposal in track.proposals):
-            return track
-        found = find_tempo_and_key(self._datasets.audio_path(id, track.filename))
-        return self._datasets.propose(id, track.filename, SOURCE, findings(found))
+    def find(self, audio: Path, track: AudioFile, progress: Progress, cancelled: Cancelled) -> list[Finding]:
+        """Raises a subclass of AudioError, CancelledError."""
+        return findings(find_tempo_and_key(audio, cancelled))
 
 
 def findings(found: TempoAndKey) -> list[Finding]:
