@@ -13,51 +13,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import huggingface_hub.constants as hub
-import yaml
+
+from tests.hub_repo import Repo, file_entry, is_large, oid_of
 
 TOKEN = "hf_stand_in_token_of_the_tests"
 USER = "musician"
-LFS_BYTES = 10_000
-"""Files from this size on, and all weights and recordings, travel by Git LFS."""
-
-LFS_SUFFIXES = (".safetensors", ".parquet", ".wav", ".flac", ".mp3", ".ogg", ".bin")
-
-
-@dataclass
-class Repo:
-    """A repository: whole snapshots by commit, the newest last. Nobody has passed a gate."""
-
-    id: str
-    kind: str = "model"
-    private: bool = False
-    gated: bool = False
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-
-    @property
-    def head(self) -> str:
-        return next(reversed(self.commits))
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        return self.commits[self.head]
-
-    def commit(self, files: dict[str, bytes]) -> str:
-        content = "".join(f"{name} {hashlib.sha256(data).hexdigest()}\n" for name, data in sorted(files.items()))
-        sha = hashlib.sha1(f"{self.id} {len(self.commits)} {content}".encode()).hexdigest()
-        self.commits[sha] = files
-        return sha
-
-    def card(self) -> dict[str, Any]:
-        """The YAML at the start of README.md."""
-        match = re.match(r"---\n(.*?)\n---", self.files.get("README.md", b"").decode(), re.DOTALL)
-        return (yaml.safe_load(match[1]) if match else None) or {}
 
 
 @dataclass(frozen=True)
@@ -210,27 +177,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def info(self, kind: str, id: str, revision: str = "main") -> None:
         repo = self._repo(kind, id)
-        self.json(self._described(repo, self._commit_of(repo, revision)))
+        self.json(repo.described(self._commit_of(repo, revision)))
 
     def list_repos(self, kind: str) -> None:
         words, tags = self.query.get("search", []), set(self.query.get("filter", []))
         tags = {tag for value in tags for tag in value.split(",")}
         found = [repo for (of, _), repo in self.hub.repos.items() if of == kind and (not repo.private or self._is_in())]
-        described = [self._described(repo, repo.head) for repo in found if all(word in repo.id for word in words)]
+        described = [repo.described(repo.head) for repo in found if all(word in repo.id for word in words)]
         self.json([entry for entry in described if tags <= set(entry["tags"])])
 
     def tree(self, kind: str, id: str, revision: str) -> None:
         repo = self._repo(kind, id)
         self._require_passed(repo)
         files = repo.commits[self._commit_of(repo, revision)]
-        self.json([_entry(name, data) for name, data in files.items()])
+        self.json([file_entry(name, data) for name, data in files.items()])
 
     def paths_info(self, kind: str, id: str, revision: str) -> None:
         repo = self._repo(kind, id)
         files = repo.commits[self._commit_of(repo, revision)]
         form = self.body.decode()
         wanted = json.loads(form)["paths"] if form.startswith("{") else parse_qs(form).get("paths", [])
-        self.json([_entry(name, files[name]) for name in wanted if name in files])
+        self.json([file_entry(name, files[name]) for name in wanted if name in files])
 
     def refs(self, kind: str, id: str) -> None:
         head = self._repo(kind, id).head
@@ -243,9 +210,9 @@ class _Handler(BaseHTTPRequestHandler):
         files = [
             {
                 "path": file["path"],
-                "uploadMode": "lfs" if _is_large(file["path"], file["size"]) else "regular",
+                "uploadMode": "lfs" if is_large(file["path"], file["size"]) else "regular",
                 "shouldIgnore": False,
-                "oid": _oid(file["path"], repo.files[file["path"]]) if file["path"] in repo.files else None,
+                "oid": oid_of(file["path"], repo.files[file["path"]]) if file["path"] in repo.files else None,
             }
             for file in json.loads(self.body)["files"]
         ]
@@ -296,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path not in repo.commits[commit]:
             raise RefusalError(404, "Entry not found", "EntryNotFound")
         data = repo.commits[commit][path]
-        headers = {"ETag": f'"{_oid(path, data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{oid_of(path, data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         first = int(match[1]) if (match := re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0
         if first:
             headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
@@ -357,26 +324,6 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusalError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return commit
 
-    def _described(self, repo: Repo, commit: str) -> dict[str, Any]:
-        card = repo.card()
-        return {
-            "_id": hashlib.sha1(repo.id.encode()).hexdigest()[:24],
-            "id": repo.id,
-            "modelId": repo.id,
-            "author": repo.id.split("/")[0],
-            "sha": commit,
-            "private": repo.private,
-            "gated": "manual" if repo.gated else False,
-            "disabled": False,
-            "downloads": 0,
-            "likes": 0,
-            "tags": card.get("tags") or [],
-            "cardData": card,
-            "lastModified": "2026-11-29T00:00:00.000Z",
-            "createdAt": "2026-11-29T00:00:00.000Z",
-            "siblings": [{"rfilename": name} for name in repo.commits[commit]],
-        }
-
     def _upload_of(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """What to do with an object; nothing where it is there already."""
         answer = {"oid": wanted["oid"], "size": wanted["size"]}
@@ -384,24 +331,6 @@ class _Handler(BaseHTTPRequestHandler):
             return answer
         upload = {"href": f"{self.hub.url}/lfs/{wanted['oid']}", "header": {}}
         return answer | {"actions": {"upload": upload, "verify": {"href": f"{self.hub.url}/lfs-verify", "header": {}}}}
-
-
-def _is_large(path: str, size: int) -> bool:
-    return size >= LFS_BYTES or path.endswith(LFS_SUFFIXES)
-
-
-def _oid(path: str, data: bytes) -> str:
-    """SHA-256 of what travels by LFS, else what Git calls the blob."""
-    if _is_large(path, len(data)):
-        return hashlib.sha256(data).hexdigest()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def _entry(path: str, data: bytes) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data), "oid": _oid(path, data)}
-    if _is_large(path, len(data)):
-        entry["lfs"] = {"oid": entry["oid"], "size": len(data), "pointerSize": 130}
-    return entry
 
 
 _KIND, _ID, _REVISION = r"(?P<kind>models|datasets)", r"(?P<id>[\w.-]+/[\w.-]+)", r"(?P<revision>[^/]+)"
