@@ -14,14 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
 from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
 from heartmula_studio.routes.requests import Decision, SongChange, SongFields
 from heartmula_studio.services.answers import AudioFileAnswer
 from heartmula_studio.store.views import PromptPreview
 
-router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"])
+router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"], dependencies=WITH_TOKEN)
 
 MEDIA_TYPES = {
     ".mp3": "audio/mpeg",

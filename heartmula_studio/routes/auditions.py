@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewAudition, Vote
 from heartmula_studio.routes.rungs import Number
 from heartmula_studio.services.answers import AuditionAnswer
 
-router = APIRouter(prefix="/training/jobs/{id}/auditions", tags=["auditions"])
+router = APIRouter(prefix="/training/jobs/{id}/auditions", tags=["auditions"], dependencies=WITH_TOKEN)
 
 AuditionId = Annotated[str, Path(description="As the studio gave it.", examples=["k3v9x2m4q8ab"])]
 Side = Annotated[str, Path(description="a or b.", examples=["a"])]

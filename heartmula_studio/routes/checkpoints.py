@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison, Merge, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
 from heartmula_studio.store.style_files import StyleFormat
 
-router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"])
+router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"], dependencies=WITH_TOKEN)
 
 SAFETENSORS = "application/octet-stream"
 IMPORT_FORM = {

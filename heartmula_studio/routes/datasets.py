@@ -7,14 +7,14 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset
 from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer, ProposalReportAnswer
 from heartmula_studio.store.views import Analysis, AnalysisKind, SoundReport, TrackLosses, Validation
 
-router = APIRouter(prefix="/training/datasets", tags=["datasets"])
+router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
 
 IMPORT_FORM = {
     "type": "object",

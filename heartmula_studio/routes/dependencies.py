@@ -3,14 +3,19 @@
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
+from fastapi.security import HTTPBearer
 
 from heartmula_studio.studio import Studio
 
 
-def _studio(request: Request) -> Studio:
+async def _studio(request: Request) -> Studio:
     studio: Studio = request.app.state.studio
     return studio
 
+
+bearer = HTTPBearer(auto_error=False, description="The server's HEARTMULA_TOKEN, where it has one.")
+WITH_TOKEN = [Depends(bearer)]
+"""Only for the OpenAPI page: `access.Access` checks the token before anything else is read."""
 
 StudioDep = Annotated[Studio, Depends(_studio)]
 Id = Annotated[str, Path(description="As the studio gave it.", examples=["k3v9x2m4q8ab"])]

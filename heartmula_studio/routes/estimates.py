@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from heartmula_studio.routes.dependencies import StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewJob
 from heartmula_studio.store.records import Method
 from heartmula_studio.store.views import Estimate, Preset
 
-router = APIRouter(prefix="/training", tags=["jobs"])
+router = APIRouter(prefix="/training", tags=["jobs"], dependencies=WITH_TOKEN)
 
 
 @router.post("/estimate", responses=documented(404))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import Body
 from heartmula_studio.services.answers import (
@@ -16,7 +16,7 @@ from heartmula_studio.services.answers import (
 )
 from heartmula_studio.store.views import RepoKind
 
-router = APIRouter(prefix="/hub", tags=["hub"])
+router = APIRouter(prefix="/hub", tags=["hub"], dependencies=WITH_TOKEN)
 
 Kind = Annotated[RepoKind, Query(description="model: styles.")]
 Part = Annotated[str, Path(max_length=96, examples=["musician"])]

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.requests import Cancellation, JobChanges, NewJob
 from heartmula_studio.services.answers import JobAnswer
 
-router = APIRouter(prefix="/training/jobs", tags=["jobs"])
+router = APIRouter(prefix="/training/jobs", tags=["jobs"], dependencies=WITH_TOKEN)
 
 MAX_OFFSET = 2**53 - 1
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Bytes of the log that are known already.")]

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from heartmula_studio.routes.dependencies import StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.services.answers import ModelAnswer
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/models", tags=["models"], dependencies=WITH_TOKEN)
 Name = Annotated[str, Path(description="As the list gives it.", examples=["HeartMuLa-oss-3B"])]
 
 

@@ -8,12 +8,12 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.checkpoints import Compared
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.requests import Activation, Comparison, Keeping, Star
 from heartmula_studio.services.answers import CheckpointAnswer, LadderAnswer, RungAnswer, SongAnswer
 
-router = APIRouter(prefix="/training/jobs/{id}/rungs", tags=["rungs"])
+router = APIRouter(prefix="/training/jobs/{id}/rungs", tags=["rungs"], dependencies=WITH_TOKEN)
 
 MAX_NUMBER = 2**53 - 1
 Step = Annotated[int, Path(ge=0, le=MAX_NUMBER, description="Of the rung; 0 is the base.", examples=[120])]

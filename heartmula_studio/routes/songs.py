@@ -8,14 +8,14 @@ from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
-from heartmula_studio.routes.dependencies import Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.requests import Continuing, NewSong, NewTakes, Redecoding, Replaying, Star
 from heartmula_studio.services.answers import SongAnswer
 from heartmula_studio.services.songs.live import STREAM_HEADERS
 from heartmula_studio.store.records import SongFormat
 
-router = APIRouter(prefix="/generate", tags=["songs to make"])
+router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH_TOKEN)
 
 Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
 

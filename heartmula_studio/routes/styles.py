@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from heartmula_studio.routes.dependencies import StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.requests import NewStyle
 from heartmula_studio.store.views import StyleList
 
-router = APIRouter(prefix="/styles", tags=["styles"])
+router = APIRouter(prefix="/styles", tags=["styles"], dependencies=WITH_TOKEN)
 
 
 @router.get("", responses=documented())
