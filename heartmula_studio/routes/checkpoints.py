@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -12,12 +12,14 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
+from heartmula_studio.routes.listing import Listing, PageDep, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison, Merge, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
 from heartmula_studio.store.style_files import StyleFormat
 
 router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"], dependencies=WITH_TOKEN)
+LISTING = Listing(CheckpointAnswer)
 
 SAFETENSORS = "application/octet-stream"
 IMPORT_FORM = {
@@ -45,10 +47,10 @@ class Compared(BaseModel):
     styled: SongAnswer
 
 
-@router.get("", responses=documented())
-def list_checkpoints(studio: StudioDep) -> list[CheckpointAnswer]:
+@router.get("", response_model=list[CheckpointAnswer], responses=documented_list())
+def list_checkpoints(studio: StudioDep, page: PageDep) -> Response:
     """All trained styles, oldest first."""
-    return [CheckpointAnswer.of(record) for record in studio.checkpoints.list()]
+    return LISTING.respond(studio.checkpoints.list(), page)
 
 
 @router.post(

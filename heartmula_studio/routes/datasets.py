@@ -3,18 +3,20 @@
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
+from heartmula_studio.routes.listing import Listing, PageDep, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset
 from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer, ProposalReportAnswer
 from heartmula_studio.store.views import Analysis, AnalysisKind, SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
+LISTING = Listing(DatasetAnswer)
 
 IMPORT_FORM = {
     "type": "object",
@@ -47,10 +49,10 @@ Format = Annotated[
 Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=["tempo_and_key"])]
 
 
-@router.get("", responses=documented())
-def list_datasets(studio: StudioDep) -> list[DatasetAnswer]:
+@router.get("", response_model=list[DatasetAnswer], responses=documented_list())
+def list_datasets(studio: StudioDep, page: PageDep) -> Response:
     """All datasets, oldest first."""
-    return [DatasetAnswer.of(record) for record in studio.datasets.list()]
+    return LISTING.respond(studio.datasets.list(), page)
 
 
 @router.post("", status_code=201, responses=documented())

@@ -3,16 +3,18 @@
 import threading
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
+from heartmula_studio.routes.listing import Listing, PageDep, documented_list
 from heartmula_studio.routes.requests import Cancellation, JobChanges, NewJob
 from heartmula_studio.services.answers import JobAnswer
 
 router = APIRouter(prefix="/training/jobs", tags=["jobs"], dependencies=WITH_TOKEN)
+LISTING = Listing(JobAnswer)
 
 MAX_OFFSET = 2**53 - 1
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Bytes of the log that are known already.")]
@@ -28,10 +30,10 @@ def create_job(body: NewJob, studio: StudioDep) -> JobAnswer:
     return JobAnswer.of(studio.jobs.start(**body.given()))
 
 
-@router.get("", responses=documented())
-def list_jobs(studio: StudioDep) -> list[JobAnswer]:
+@router.get("", response_model=list[JobAnswer], responses=documented_list())
+def list_jobs(studio: StudioDep, page: PageDep) -> Response:
     """All jobs, oldest first."""
-    return [JobAnswer.of(record) for record in studio.jobs.list()]
+    return LISTING.respond(studio.jobs.list(), page)
 
 
 @router.get("/{id}", responses=documented(404))

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -10,12 +10,14 @@ from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
+from heartmula_studio.routes.listing import Listing, PageDep, documented_list
 from heartmula_studio.routes.requests import Continuing, NewSong, NewTakes, Redecoding, Replaying, Star
 from heartmula_studio.services.answers import SongAnswer
 from heartmula_studio.services.songs.live import STREAM_HEADERS
 from heartmula_studio.store.records import SongFormat
 
 router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH_TOKEN)
+LISTING = Listing(SongAnswer)
 
 Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
 
@@ -51,10 +53,10 @@ def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
     return SongAnswer.of(studio.songs.replay(receipt, body.format))
 
 
-@router.get("", responses=documented())
-def list_generations(studio: StudioDep) -> list[SongAnswer]:
+@router.get("", response_model=list[SongAnswer], responses=documented_list())
+def list_generations(studio: StudioDep, page: PageDep) -> Response:
     """All songs asked for, oldest first."""
-    return [SongAnswer.of(record) for record in studio.songs.list()]
+    return LISTING.respond(studio.songs.list(), page)
 
 
 @router.get("/{id}", responses=documented(404))

@@ -80,7 +80,7 @@ class Collection(Generic[R]):
 
     def get(self, id: str) -> R:
         """Raises NotFoundError, or StorageError where the record is damaged."""
-        return self._read(self.folder(id))
+        return self._read(self.folder(id).name)
 
     def create(self, record: R, fill: Callable[[Path], None] | None = None) -> R:
         """Store a new record; its folder appears whole, with the files that `fill` writes into the folder given to it.
@@ -159,21 +159,21 @@ class Collection(Generic[R]):
             f"There is no {self.noun} {str(id)[:80]!r}.", f"List the {self.kind} for the ids there are."
         )
 
-    def _read(self, folder: Path) -> R:
+    def _read(self, id: str) -> R:
         """Read a record, or take what came of it from memory where its file is the one read before."""
-        path = folder / self.manifest
+        path = os.path.join(self.root, id, self.manifest)  # a Path would take longer than the rest
         try:
-            status = path.stat()
+            status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise self._unknown(folder.name) from error
+            raise self._unknown(id) from error
         except OSError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-        known = self._cache.get(folder.name)
+        known = self._cache.get(id)
         if known is None or known[0] != stamp:
-            known = (stamp, self._read_or_refusal(folder))
+            known = (stamp, self._read_or_refusal(self.root / id))
             if time.time() - status.st_mtime > SETTLED_SEC:
-                self._cache[folder.name] = known
+                self._cache[id] = known
         if isinstance(known[1], StorageError):
             raise StorageError(known[1].message, known[1].hint)
         return known[1]
@@ -197,7 +197,7 @@ class Collection(Generic[R]):
 
     def _listed(self, id: str) -> R | None:
         try:
-            return self._read(self.root / id)
+            return self._read(id)
         except (NotFoundError, StorageError):
             return None
 

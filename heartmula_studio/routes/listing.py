@@ -1,0 +1,111 @@
+"""Lists of records: in pages where that is asked for, and not sent again while nothing in them has changed."""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Query, Request, Response
+
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.routes.failures import Responses, documented
+from heartmula_studio.services.answers import Answer
+
+MAX_LIMIT = 1000
+SEPARATOR = "~"
+DIGEST_BYTES = 16
+NEXT_CURSOR = "X-Next-Cursor"
+HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {"schema": {"type": "string"}, "description": "Of this list; asked for with If-None-Match, 304 is enough."},
+    NEXT_CURSOR: {"schema": {"type": "string"}, "description": "The cursor of the next page, where there is one."},
+}
+
+
+class Listed(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list is wanted; `after` is (created_at, id) of the record before it. `etag` is known already."""
+
+    limit: int | None = None
+    after: tuple[str, str] | None = None
+    etag: str = ""
+
+
+def _page(
+    request: Request,
+    limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="At most so many; without it, all.")] = None,
+    cursor: Annotated[str, Query(description="The X-Next-Cursor that came with the page before.")] = "",
+) -> Page:
+    created_at, separator, id = cursor.rpartition(SEPARATOR)
+    if cursor and not (created_at and separator and id):
+        raise InvalidInputError("The cursor is none.", f"Send the {NEXT_CURSOR} that came with the page before.")
+    return Page(limit, (created_at, id) if cursor else None, request.headers.get("If-None-Match", ""))
+
+
+PageDep = Annotated[Page, Depends(_page)]
+
+
+def documented_list() -> Responses:
+    return documented() | {200: {"headers": HEADERS}, 304: {"description": "Nothing in the list has changed."}}
+
+
+@dataclass(frozen=True)
+class _Text:
+    record: Listed
+    json: bytes
+    digest: bytes
+
+
+class Listing:
+    """Answers with lists of one kind. Any thread may call it.
+
+    Records do not change, they are replaced; so the JSON of one is kept until another has its id.
+    """
+
+    def __init__(self, answer: type[Answer]):
+        self._answer = answer
+        self._texts: dict[str, _Text] = {}
+
+    def respond(self, records: Sequence[Listed], page: Page) -> Response:
+        """`records` are all there are, ordered by (created_at, id)."""
+        wanted, has_more = _part(records, page)
+        texts = [self._text(record) for record in wanted]
+        self._forget_all_but(records)
+        etag = f'"{hashlib.blake2b(b"".join(text.digest for text in texts), digest_size=DIGEST_BYTES).hexdigest()}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if has_more:
+            headers[NEXT_CURSOR] = f"{wanted[-1].created_at}{SEPARATOR}{wanted[-1].id}"
+        if etag in (tag.strip().removeprefix("W/") for tag in page.etag.split(",")):
+            return Response(status_code=304, headers=headers)
+        body = b"[" + b",".join(text.json for text in texts) + b"]"
+        return Response(body, media_type="application/json", headers=headers)
+
+    def _text(self, record: Listed) -> _Text:
+        known = self._texts.get(record.id)
+        if known is None or known.record is not record:
+            json = self._answer.of(record).model_dump_json().encode()
+            known = _Text(record, json, hashlib.blake2b(json, digest_size=DIGEST_BYTES).digest())
+            self._texts[record.id] = known
+        return known
+
+    def _forget_all_but(self, records: Sequence[Listed]) -> None:
+        if len(self._texts) > len(records):
+            for id in set(self._texts).difference(record.id for record in records):
+                self._texts.pop(id, None)
+
+
+def _part(records: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], bool]:
+    """Return the wanted part, and whether any come behind it."""
+    start = 0
+    if page.after:
+        start = bisect_right(records, page.after, key=lambda record: (record.created_at, record.id))
+    end = len(records) if page.limit is None else start + page.limit
+    return records[start:end], end < len(records)
