@@ -141,6 +141,7 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["temperature"], "--temperature")
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
+    add_setting(parser, SONG["loudness_lufs"], "--loudness")
     parser.add_argument(
         "--continue",
         dest="source",

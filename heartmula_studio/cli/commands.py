@@ -21,7 +21,6 @@ from heartmula_studio.cli.replay import detokenize, read_prefix, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
-from heartmula_studio.codec.audibility import UNHEARD
 from heartmula_studio.dataset.tokenizing import ENDS
 from heartmula_studio.errors import CancelledError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_folder
@@ -132,8 +131,8 @@ def generate(arguments: Namespace) -> int:
     prefix = read_prefix(arguments.source, arguments.from_sec) if arguments.source else None
     for song in make_takes(engine, requests, arguments.out, listener=listener, prefix=prefix):
         print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {song.receipt.request.seed}", file=said)
-        if not song.is_audible:
-            print(UNHEARD, file=said)
+        if song.note:
+            print(song.note, file=said)
     return 0
 
 

@@ -204,7 +204,10 @@ class Engine:
             require_codec(prefix, self.codec)
             self.codec.check_codes(prefix.codes)
         rate_hz = self.codec.sample_rate_hz
-        writers = [SongWriter(output.path, rate_hz) if output else None for output in outputs]
+        writers = [
+            SongWriter(output.path, rate_hz, request.loudness_lufs) if output else None
+            for output, request in zip(outputs, requests, strict=True)
+        ]
         songs: list[GeneratedSong | None] = [None] * len(requests)
         with self._exclusive(cancelled):
             prompts, version = self._prompts(requests), self._adaptable.version

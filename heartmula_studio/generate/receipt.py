@@ -48,8 +48,9 @@ class Receipt:
     which are whole or growing. `takes` are the seeds of all songs that were made side by side with it, in order, none
     where it was alone: only with these is it the same bit for bit. A song that goes on
     from another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`. `codes_sha256` and
-    `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples (see `SoundDigest`); songs of earlier
-    releases have none.
+    `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples as decoded (see `SoundDigest`); songs of
+    earlier releases have none. Where the request has a loudness, `gain_db` was added to the samples, and
+    `loudness_lufs` is what came of it.
     """
 
     base: str
@@ -74,6 +75,8 @@ class Receipt:
     prefix_sha256: str = ""
     codes_sha256: str = ""
     sound_sha256: str = ""
+    gain_db: float = 0.0
+    loudness_lufs: float | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> str:

@@ -71,6 +71,16 @@ class SongRequest(Definition):
     cfg_scale: Annotated[
         float, Field(ge=1, le=10, description="How closely it follows tags and lyrics.", examples=[1.5])
     ] = 1.5
+    loudness_lufs: Annotated[
+        float | None,
+        Field(
+            ge=-40,
+            le=-5,
+            description="Loudness of the finished song in LUFS; streaming services play songs at -14. Left out, it is "
+            "as it is made. Its peaks stay below -1 dB, so that one of sharp peaks may end up softer.",
+            examples=[-14.0],
+        ),
+    ] = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "SongRequest":

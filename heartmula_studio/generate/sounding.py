@@ -52,7 +52,8 @@ def redecode(
     Raises CheckpointMismatchError for codes of another codec, InvalidInputError for codes or a suffix that cannot be
     used, CancelledError and StorageError.
     """
-    writer, windows = SongWriter(out_path, codec.sample_rate_hz), windows_of(settings, codec)
+    writer = SongWriter(out_path, codec.sample_rate_hz, receipt.request.loudness_lufs)
+    windows = windows_of(settings, codec)
     require_codec(codes, codec)
     codec.check_codes(codes.codes)
     sound = decode_pieces(codec, [codes.codes], settings, receipt.request.seed, progress, cancelled)

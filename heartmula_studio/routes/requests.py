@@ -40,7 +40,10 @@ TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in FREE.items
 }
 MERGE_FIELDS = {name: field_of(setting, setting.default) for name, setting in MERGE.items()}
 CONTINUED_FIELDS = {name: field_of(setting, None) for name, setting in SONG.items()}
-DECODE_FIELDS = {name: field_of(setting, setting.default) for name, setting in DECODE.items()}
+LOUDNESS = "loudness_lufs"
+DECODE_FIELDS = {name: field_of(setting, setting.default) for name, setting in DECODE.items()} | {
+    LOUDNESS: field_of(SONG[LOUDNESS], None)
+}
 SONG_FIELDS = {name: field_of(setting, setting.default) for name, setting in SONG.items()}
 
 
@@ -250,7 +253,7 @@ class Replaying(Body):
 
 
 class Redecoding(create_model("Redecoding", __base__=Body, **DECODE_FIELDS)):  # type: ignore[misc]  # dynamic
-    """How a song's codes become sound."""
+    """How a song's codes become sound; without a loudness, it is that of the song."""
 
     format: SongFormat = Field("wav", examples=["wav"])
 

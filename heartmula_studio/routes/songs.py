@@ -90,7 +90,7 @@ async def stream_song(id: Id, studio: StudioDep) -> StreamingResponse:
 @router.post("/{id}/decode", status_code=202, responses=documented(404, 409))
 def decode_generation(id: Id, body: Redecoding, studio: StudioDep) -> SongAnswer:
     """Queue a song's sound anew from its codes, without the language model; it becomes a song of its own."""
-    return SongAnswer.of(studio.songs.decode(id, body.settings(), body.format))
+    return SongAnswer.of(studio.songs.decode(id, body.settings(), body.format, body.loudness_lufs))
 
 
 @router.post("/{id}/star", responses=documented(404))

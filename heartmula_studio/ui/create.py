@@ -20,7 +20,7 @@ from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import build_song_actions, continue_song, find_song, song_files
-from heartmula_studio.ui.song_slider import song_slider
+from heartmula_studio.ui.song_slider import loudness_field, song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 from heartmula_studio.ui.takes import build_takes
@@ -41,6 +41,7 @@ class SongForm:
     temperature: gr.Slider
     topk: gr.Number
     cfg_scale: gr.Slider
+    loudness_lufs: gr.Number
 
     @property
     def fields(self) -> list[gr.components.Component]:
@@ -132,7 +133,8 @@ def build_form() -> SongForm:
         temperature = song_slider("temperature", "Temperature", step=0.01)
         topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help)
         cfg_scale = song_slider("cfg_scale", "Guidance (CFG)", step=0.1)
-    return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale)
+        loudness = loudness_field("Empty: as it is made. Streaming services play songs at -14.")
+    return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale, loudness)
 
 
 def build_result() -> Result:
@@ -218,4 +220,5 @@ def form_values(song: Generation) -> list:
     request = song.request
     tags = comma_separated(request["tags"])
     sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
-    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling]
+    loudness = request.get("loudness_lufs")  # songs of earlier releases have none
+    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling, loudness]

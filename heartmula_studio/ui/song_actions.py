@@ -14,7 +14,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.song_slider import setting_slider
+from heartmula_studio.ui.song_slider import loudness_field, setting_slider
 
 FORMATS = ("wav", "flac", "mp3")
 
@@ -52,15 +52,18 @@ def build_sound(context: PageContext) -> None:
         with gr.Row():
             steps = setting_slider(DECODE["decode_steps"], "Decoding steps", step=1)
             guidance = setting_slider(DECODE["decode_guidance"], "Decoding guidance", step=0.05)
+            loudness = loudness_field("Empty: as in this song.")
         start = gr.Button("Decode anew", size="sm")
-    decoded = start.click(partial(decode, context.studio), [context.song_id, steps, guidance], context.song_id, **QUIET)
+    values = [context.song_id, steps, guidance, loudness]
+    decoded = start.click(partial(decode, context.studio), values, context.song_id, **QUIET)
     context.refresh_after(decoded)
 
 
-def decode(studio: Studio, id: str, steps: int, guidance: float) -> str:
+def decode(studio: Studio, id: str, steps: int, guidance: float, loudness_lufs: float | None) -> str:
     """Queue a song's sound anew, and return the new song's id."""
     with user_errors():
-        return studio.songs.decode(id, DecodeSettings(int(steps), float(guidance))).id
+        settings, format = DecodeSettings(int(steps), float(guidance)), studio.songs.get(id).format
+        return studio.songs.decode(id, settings, format, loudness_lufs).id
 
 
 def continue_song(studio: Studio, id: str, second: str, request: SongRequest) -> str:

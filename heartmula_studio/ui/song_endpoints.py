@@ -47,13 +47,14 @@ class SongEndpoints:
         style: str = "active",
         strength: float | None = None,
         styles: dict | None = None,
+        loudness_lufs: float | None = SongRequest.loudness_lufs,
     ) -> tuple[gr.FileData, dict]:
         """Make a song and wait for it: the audio file and its receipt, with whether it is audible.
 
         `style` is "active", "base", or the id of a checkpoint, which may have a `strength`. `styles` are several
         instead, for this song only, as in `activate_mix`.
         """
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, loudness_lufs)
         wanted = format, style, strength, mix_of(styles or {})
         return await self._made(await in_thread(self._songs.generate, request, *wanted))
 
@@ -71,9 +72,10 @@ class SongEndpoints:
         style: str = "active",
         strength: float | None = None,
         styles: dict | None = None,
+        loudness_lufs: float | None = SongRequest.loudness_lufs,
     ) -> list[dict]:
         """Queue 1 to 8 takes of a song, which are made side by side; `watch_song` and `song_file` tell of each."""
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, loudness_lufs)
         wanted = format, style, strength, mix_of(styles or {})
         return await call(self._songs.generate_takes, request, takes, *wanted)
 
@@ -101,9 +103,10 @@ class SongEndpoints:
         cfg_scale: float = SongRequest.cfg_scale,
         format: Literal["wav", "flac", "mp3"] = "wav",
         strength: float | None = None,
+        loudness_lufs: float | None = SongRequest.loudness_lufs,
     ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
         """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale)
+        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, loudness_lufs)
         base, styled = await in_thread(self._songs.compare, checkpoint_id, request, format, strength)
         return *await self._made(base), *await self._made(styled)
 
@@ -147,11 +150,15 @@ class SongEndpoints:
         decode_guidance: float = DecodeSettings.decode_guidance,
         decode_seed: int | None = None,
         format: SongFormat = "wav",
+        loudness_lufs: float | None = None,
     ) -> tuple[gr.FileData, dict]:
-        """Turn a song's codes into sound anew, without the language model, and wait: audio file and receipt."""
+        """Turn a song's codes into sound anew, without the language model, and wait: audio file and receipt.
+
+        `loudness_lufs` is as in `generate`; left out, it is that of the song.
+        """
         with user_errors(str):
             settings = DecodeSettings(decode_steps, decode_guidance, decode_seed)
-        return await self._made(await in_thread(self._songs.decode, song_id, settings, format))
+        return await self._made(await in_thread(self._songs.decode, song_id, settings, format, loudness_lufs))
 
     async def _made(self, song: Generation) -> tuple[gr.FileData, dict]:
         """Wait for a song, and return its file and receipt."""

@@ -13,6 +13,14 @@ def song_slider(name: str, label: str, step: float, **more: Any) -> gr.Slider:
     return setting_slider(SONG[name], label, step, **more)
 
 
+def loudness_field(info: str) -> gr.Number:
+    """Build a field for a loudness, which may stay empty."""
+    setting = SONG["loudness_lufs"]
+    return gr.Number(
+        None, minimum=setting.minimum, maximum=setting.maximum, step=0.5, label="Loudness (LUFS)", info=info
+    )
+
+
 def setting_slider(setting: Setting, label: str, step: float, **more: Any) -> gr.Slider:
     """Build a slider over everything that a setting may be, if that has two ends."""
     assert setting.minimum is not None

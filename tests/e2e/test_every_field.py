@@ -246,6 +246,7 @@ def check_create(page: Page, busy: Busy) -> None:
     request = song["request"]
     assert request["lyrics"] == " typed\n\n[Chorus]\nla"
     assert (request["seed"], request["topk"], request["duration_sec"]) == (12, 51, 62)
+    assert request["loudness_lufs"] == -39.5
     assert {"typed", "pop", "rock", "electronic"} <= set(request["tags"].split(", "))
     page.get_by_label("A tag of your own").press("Enter")
     wait_until(lambda: any("typed" in name for name in busy.get("/styles")["custom"]))

@@ -120,7 +120,7 @@ def test_a_song_in_a_style_of_its_own(client, style_id):
     assert client.get("/generate").json() == songs
 
 
-def test_a_song_is_heard_goes_on_is_made_again_and_decoded_anew(client):
+def test_a_song_is_heard_goes_on_is_made_again_and_decoded_anew(client, tmp_path):
     song = asked_for(client, "/generate/music", {**SHORT, "style": "base"})
     heard = client.get(f"/generate/{song['id']}/stream")
     assert heard.headers["Content-Type"] == "audio/wav"
@@ -134,9 +134,12 @@ def test_a_song_is_heard_goes_on_is_made_again_and_decoded_anew(client):
     assert (on["continues"], on["from_sec"], on["request"]["lyrics"]) == (song["id"], 0.48, "la")
     again = asked_for(client, "/generate/replay", {"song_id": on["id"]})
     assert again["replay"]["is_same"], again["replay"]
-    anew = asked_for(client, f"/generate/{song['id']}/decode", {"decode_steps": 3})
+    softer = {"decode_steps": 3, "loudness_lufs": -30.0}
+    anew = asked_for(client, f"/generate/{song['id']}/decode", softer)
     assert anew["decoded_from"] == song["id"]
-    assert client.get(f"/generate/{anew['id']}/audio").content != whole
+    assert (tmp_path / "softer.wav").write_bytes(client.get(f"/generate/{anew['id']}/audio").content)
+    assert measure_sound(tmp_path / "softer.wav").loudness_lufs == pytest.approx(-30, abs=0.2)
+    assert (anew["message"], anew["receipt"]["loudness_lufs"]) == ("", pytest.approx(-30))
     failure(client.post("/generate/continue", json={**longer, "from_sec": 50}), 422, "invalid_input")
     failure(client.post("/generate/replay", json={"song_id": "none"}), 404, "not_found")
 

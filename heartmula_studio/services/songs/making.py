@@ -96,6 +96,7 @@ class SongMaker:
     def _decode(self, song: Generation, source_id: str, report: "Reporter", must_stop: Cancelled) -> "GeneratedSong":
         from heartmula_studio.generate.decode_settings import DecodeSettings
         from heartmula_studio.generate.receipt import Receipt, codes_path
+        from heartmula_studio.generate.request import SongRequest
         from heartmula_studio.generate.song_codes import SongCodes
         from heartmula_studio.generate.sounding import redecode
 
@@ -109,7 +110,7 @@ class SongMaker:
             return redecode(
                 codec,
                 codes,
-                Receipt.from_dict(source.receipt),
+                replace(Receipt.from_dict(source.receipt), request=SongRequest(**song.request)),
                 DecodeSettings(**song.decoding),
                 self._store.generations.song_path(song.id),
                 report.decoding,

@@ -284,14 +284,12 @@ def begun(song: Generation) -> Generation:
 
 
 def completed(song: Generation, made: "GeneratedSong") -> Generation:
-    from heartmula_studio.codec.audibility import UNHEARD
-
     style = made.receipt.style
     return replace(
         song,
         status="completed",
         progress=100.0,
-        message="" if made.is_audible else UNHEARD,
+        message=made.note,
         audible=made.is_audible,
         duration_sec=made.receipt.duration_sec,
         checkpoint_id=None if style is None else style.id,

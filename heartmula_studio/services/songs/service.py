@@ -181,15 +181,20 @@ class SongService:
         self._store.generations.require_completed(id)
         return Receipt.from_dict(self._store.generations.get(id).receipt)
 
-    def decode(self, id: str, settings: DecodeSettings, format: str = "wav") -> Generation:
+    def decode(
+        self, id: str, settings: DecodeSettings, format: str = "wav", loudness_lufs: float | None = None
+    ) -> Generation:
         """Queue a song's sound anew from its codes, as a song of its own; the language model is not needed.
 
-        Raises ConflictError for a song without codes: one that is not finished, or of an earlier release.
+        loudness_lufs: as `SongRequest` has it; None leaves it to the song's own request.
+        Raises ConflictError for a song without codes: one that is not finished, or of an earlier release, and
+        InvalidInputError.
         """
         receipt, source = self.receipt(id), self._store.generations.get(id)
         if not codes_path(self._store.generations.song_path(id)).is_file():
             raise ConflictError("This song has no codes: it was made by an earlier release.", "Make it again first.")
-        song = self._new_song(receipt.request, format, source.style, source.style_strength, source.styles)
+        request = receipt.request if loudness_lufs is None else replace(receipt.request, loudness_lufs=loudness_lufs)
+        song = self._new_song(request, format, source.style, source.style_strength, source.styles)
         [queued] = self._queue.submit([replace(song, decoding=asdict(settings), decoded_from=id)])
         return queued
 

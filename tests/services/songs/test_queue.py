@@ -13,12 +13,14 @@ import soundfile
 from heartmula_studio.errors import CancelledError, ConflictError, OutOfMemoryError
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.services import devices as devices_module
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.ui.song_view import song_badges, song_status
+from tests.generate.test_replay import RECEIPT
 from tests.services.studio_folder import BUNDLED, submit
 
 REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
@@ -30,12 +32,6 @@ def song_of(request: SongRequest, format: str = "wav") -> Generation:
 
 def no_codec():
     raise AssertionError("these songs are composed")
-
-
-@dataclasses.dataclass
-class Receipt:
-    style: object = None
-    duration_sec: float = 1.5
 
 
 class MadeUpEngine:
@@ -62,8 +58,8 @@ class MadeUpEngine:
                 continue
             decode_progress(1, 2)
             output.path.write_bytes(b"song")
-            made = SimpleNamespace(path=output.path, receipt=Receipt(), is_audible=request.tags != "silence")
-            finished(number, made)
+            receipt = dataclasses.replace(RECEIPT, request=request, duration_sec=1.5)
+            finished(number, GeneratedSong(output.path, receipt, is_audible=request.tags != "silence"))
 
 
 @pytest.fixture
