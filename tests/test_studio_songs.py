@@ -1,6 +1,8 @@
 """Songs in a style of their own, compared, and in other formats; on the bundled base."""
 
 import dataclasses
+import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
@@ -27,6 +29,7 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import codes_path
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.services.songs.conversion import retitle
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
@@ -284,13 +287,13 @@ class TestFormats:
             writer.write(waveform)
         return song
 
-    @pytest.mark.parametrize("format", ["mp3", "flac"])
+    @pytest.mark.parametrize("format", ["mp3", "flac", "opus"])
     def test_a_song_is_converted_once_and_deleted_whole(self, studio, song, format):
         path = studio.songs.path(song.id, format)
         info = soundfile.info(path)
-        assert (info.format, info.samplerate) == (format.upper(), 48000)
+        assert (info.format, info.samplerate) == ("OGG" if format == "opus" else format.upper(), 48000)
         assert info.duration == pytest.approx(2, abs=0.1)
-        assert read_tags(path) == TAGS
+        assert {name: text for name, text in read_tags(path).items() if name != "encoder"} == TAGS
         if format == "flac":
             assert (soundfile.read(path)[0] == soundfile.read(studio.songs.path(song.id))[0]).all()
         before = path.stat().st_ino
@@ -299,6 +302,40 @@ class TestFormats:
         assert studio.songs.path(song.id, "wav") == studio.songs.path(song.id)
         studio.songs.delete(song.id)
         assert list(studio.store.generations.root.iterdir()) == []
+
+    @pytest.mark.parametrize("suffix", [".wav", ".24bit.wav", ".flac", ".mp3", ".opus"])
+    def test_a_title_goes_into_the_file_whose_sound_stays(self, tmp_path, suffix):
+        path = tmp_path / f"song{suffix}"
+        with AudioWriter(path, 48000, TAGS | {"title": "Before"}) as writer:
+            writer.write(torch.rand(2, 48000) - 0.5)
+        before = soundfile.read(path, dtype="int32")[0]
+        retitle(path, "Žal")
+        assert {name: text for name, text in read_tags(path).items() if name != "encoder"} == TAGS | {"title": "Žal"}
+        assert (soundfile.read(path, dtype="int32")[0] == before).all()
+        assert soundfile.SoundFile(path).title == "Žal"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_songs_are_named_and_taken_out_together(self, studio, song, tmp_path):
+        flac = studio.songs.path(song.id, "flac")
+        for title in ("", " ", "a" * 201):
+            with pytest.raises(InvalidInputError):
+                studio.songs.rename(song.id, title)
+        assert studio.songs.rename(song.id, " AC/DC \n").title == "AC/DC"
+        assert not flac.exists()
+        assert read_tags(studio.songs.path(song.id, "flac"))["title"] == "AC/DC"
+        other = Generation(studio.store.generations.new_id(), {}, "wav", utc_now(), "completed", title="ac-dc")
+        studio.store.generations.create(other, lambda folder: shutil.copy(studio.songs.path(song.id), folder))
+        name, pieces = studio.songs.archive([song.id, other.id, song.id])
+        (tmp_path / name).write_bytes(b"".join(pieces))
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            assert archive.namelist() == ["AC-DC.wav", "ac-dc (2).wav"]
+            assert archive.read("AC-DC.wav") == studio.songs.path(song.id).read_bytes()
+        waiting = studio.songs.generate(SongRequest())
+        for ids, error in (([], InvalidInputError), (["none"], NotFoundError), ([song.id, waiting.id], ConflictError)):
+            with pytest.raises(error):
+                studio.songs.archive(ids)
+        with pytest.raises(ConflictError, match="being made"):
+            studio.songs.rename(waiting.id, "Too early")
 
     def test_what_cannot_be_converted_leaves_nothing(self, studio, song):
         with pytest.raises(InvalidInputError, match="wav, flac, mp3"):

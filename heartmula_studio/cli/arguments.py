@@ -8,12 +8,20 @@ from typing import get_args
 
 from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.cli.parsers import Commands, add_actions, add_command, add_model_options, add_setting, flag
-from heartmula_studio.cli.studio_arguments import add_auditions, add_checkpoints, add_dataset, add_hub, add_rungs
+from heartmula_studio.cli.studio_arguments import (
+    add_auditions,
+    add_checkpoints,
+    add_dataset,
+    add_hub,
+    add_rungs,
+    add_songs,
+)
 from heartmula_studio.definition import settings_of
 from heartmula_studio.finetune.config import RENAMED, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.generate.decode_settings import DECODE
 from heartmula_studio.generate.request import MAX_TAKES, SONG
+from heartmula_studio.store.generations import FORMATS, suffix_of
 from heartmula_studio.store.records import Ending
 
 # Shorter, earlier or plainer ones.
@@ -24,6 +32,7 @@ OTHER_FLAGS = {
     "gradient_checkpointing": ("--save-memory",),
     **{new: (f"--{old.replace('_', '-')}",) for old, new in RENAMED.items()},
 }
+WRITTEN = f"file to write: {', '.join(map(suffix_of, FORMATS))}"
 PRESETS = ("fast", "balanced", "thorough")
 EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
@@ -59,6 +68,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_rungs,
         add_auditions,
         add_checkpoints,
+        add_songs,
         add_hub,
         add_check,
         add_models,
@@ -121,7 +131,7 @@ def add_generate(commands: Commands) -> None:
         "make a song, with or without a learnt style",
         "Writes a song, and beside it a receipt (.json) that says how it was made, and its codes (.codes.safetensors).",
     )
-    parser.add_argument("out", type=Path, metavar="SONG", help="file to write: .wav, .flac or .mp3")
+    parser.add_argument("out", type=Path, metavar="SONG", help=WRITTEN)
     add_setting(parser, SONG["tags"], "--tags", required=True)
     add_setting(parser, SONG["lyrics"], "--lyrics")
     parser.add_argument("--lyrics-file", type=Path, metavar="FILE", help="read the words from a text file")
@@ -168,7 +178,7 @@ def add_replay(commands: Commands) -> None:
         "the studio's data folder (HEARTMULA_DATA_DIR) and among those that are given.",
     )
     parser.add_argument("receipt", type=Path, metavar="RECEIPT", help="the .json beside a song, or the song itself")
-    parser.add_argument("out", type=Path, metavar="SONG", help="file to write: .wav, .flac or .mp3")
+    parser.add_argument("out", type=Path, metavar="SONG", help=WRITTEN)
     parser.add_argument(
         "--style", type=Path, action="append", default=[], metavar="FOLDER", help="where a style of the song lies"
     )
@@ -207,10 +217,10 @@ def add_tokenize(commands: Commands) -> None:
 
 def add_detokenize(commands: Commands) -> None:
     parser = add_command(
-        commands, "detokenize", "turn tokens back into sound", "Writes .wav, .flac or .mp3, by the name you give."
+        commands, "detokenize", "turn tokens back into sound", "Writes the format that the name you give ends in."
     )
     parser.add_argument("tokens", type=Path, metavar="TOKENS", help="as tokenize wrote them, or a song's codes")
-    parser.add_argument("out", type=Path, metavar="SONG")
+    parser.add_argument("out", type=Path, metavar="SONG", help=WRITTEN)
     add_setting(parser, DECODE["decode_seed"], "--seed")
     add_setting(parser, DECODE["decode_steps"], "--steps")
     add_setting(parser, DECODE["decode_guidance"], "--guidance")

@@ -19,6 +19,7 @@ from heartmula_studio.cli.presets import with_preset
 from heartmula_studio.cli.progress import make_takes, play_to_stdout, progress_bar, training_progress
 from heartmula_studio.cli.replay import detokenize, read_prefix, replay
 from heartmula_studio.cli.rungs import rungs
+from heartmula_studio.cli.song_library import manage_songs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
 from heartmula_studio.dataset.tokenizing import ENDS
@@ -178,6 +179,7 @@ COMMANDS = {
     "rungs": rungs,
     "auditions": auditions,
     "checkpoints": checkpoints,
+    "songs": manage_songs,
     "hub": hub,
     "check": check,
     "models": models,

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
+from heartmula_studio.codec.audio_file import written_suffix
 from heartmula_studio.codec.control import Progress
 from heartmula_studio.codec.pcm import pcm_16, wave_header
 from heartmula_studio.finetune.events import StepEvent
@@ -74,7 +75,8 @@ def make_takes(
 
     With a `prefix`, they go on from there.
     """
-    paths = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(requests) + 1)]
+    suffix = written_suffix(path)
+    paths = [path.with_name(f"{path.name[: -len(suffix)]}-{one}{suffix}") for one in range(1, len(requests) + 1)]
     outputs = [SongOutput(one) for one in paths] if len(requests) > 1 else [SongOutput(path)]
     outputs[0] = replace(outputs[0], live=lambda: nullcontext(listener))
     with (

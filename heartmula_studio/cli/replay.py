@@ -21,7 +21,8 @@ from heartmula_studio.generate.replay import compare, decode_settings, requests_
 from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.song_codes import SongCodes
-from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
+from heartmula_studio.generate.song_tags import RECEIPT_TAG
+from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.generate.sounding import decode_pieces
 from heartmula_studio.generate.takes import SongOutput
 from heartmula_studio.services.songs.prefixes import until

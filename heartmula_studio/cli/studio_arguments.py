@@ -5,6 +5,8 @@ from typing import get_args
 
 from heartmula_studio.cli.parsers import Commands, add_actions, add_command, add_setting, flag
 from heartmula_studio.generate.merge_settings import MERGE
+from heartmula_studio.services.songs.history import QUERY
+from heartmula_studio.store.generations import FORMATS
 from heartmula_studio.store.style_files import STYLE_FORMATS
 from heartmula_studio.store.views import HUB_LICENSES, AnalysisKind, AuditionQuestion
 
@@ -202,3 +204,20 @@ def add_hub(commands: Commands) -> None:
     push.add_argument("--update", action="store_true", help="add to a repository that is there")
     for action in (search, show, pull, push):
         action.add_argument("--dataset", action="store_true", help="a dataset instead of a style")
+
+
+def add_songs(commands: Commands) -> None:
+    actions = add_actions(commands, "songs", "find the studio's songs, name them, take them out")
+    listed = add_command(actions, "list", "ids, lengths and titles", "Prints a line for each song.")
+    for name, setting in QUERY.items():
+        add_setting(listed, setting, flag(name))
+    named = add_command(actions, "rename", "give a song a title", "Its file says so, too.")
+    starred = add_command(actions, "star", "mark a song", "Prints its line.")
+    starred.add_argument("--remove", action="store_true", help="take the mark away")
+    for parser in (named, starred):
+        parser.add_argument("id", metavar="ID", help="as `songs list` shows it")
+    named.add_argument("title", metavar="TITLE")
+    given = add_command(actions, "export", "write songs into one zip", "Each is called by its title.")
+    given.add_argument("ids", metavar="ID", nargs="+", help="as `songs list` shows it")
+    given.add_argument("--out", type=Path, required=True, metavar="FILE", help="the zip to write")
+    given.add_argument("--format", choices=FORMATS, help="of all of them (default: that each was made in)")

@@ -1,7 +1,7 @@
 """Audio files in and out, in blocks: checking, reading as stereo at any rate, writing with tags.
 
 Formats by content, never by name: MP3 and its elders, WAV (8 to 192 kHz, integer or float) and its kin, FLAC, OGG
-(Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC) and raw AAC are read; WAV, FLAC and MP3 are written.
+(Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC) and raw AAC are read; WAV, FLAC, MP3 and Opus are written.
 """
 
 import math
@@ -24,7 +24,7 @@ from heartmula_studio.codec.downmix import stereo_matrix
 from heartmula_studio.codec.parts import Part, find_parts
 from heartmula_studio.codec.resample import regroup, resample_blocks
 from heartmula_studio.codec.sniff import CUT_HINT, audio_format, not_a_song, open_binary
-from heartmula_studio.codec.tags import write_tags
+from heartmula_studio.codec.tags import write_info, write_tags
 from heartmula_studio.errors import (
     AudioError,
     AudioRateError,
@@ -66,8 +66,13 @@ WRITTEN_FORMATS: dict[str, dict[str, str | float]] = {
     ".wav": {"format": "WAV", "subtype": "PCM_16"},
     ".flac": {"format": "FLAC", "subtype": "PCM_16"},
     ".mp3": {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE", "compression_level": 0.0},
+    ".opus": {"format": "OGG", "subtype": "OPUS", "compression_level": 0.7},
+    ".24bit.wav": {"format": "WAV", "subtype": "PCM_24"},
 }
-"""16 bits: the codec's own noise lies far above the rounding. MP3 at LAME's best variable quality (V0)."""
+"""16 bits where nothing else is said: the codec's own noise lies far above the rounding. MP3 at LAME's best variable
+quality (V0), Opus at about 160 kbit/s."""
+ROUNDING_SEC = 1e-6
+OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 
 
 @dataclass(frozen=True)
@@ -267,7 +272,7 @@ def check_content(info: AudioInfo, peak: float, limits: AudioLimits) -> None:
 
 
 class AudioWriter:
-    """Writes stereo WAV, FLAC or MP3, by the suffix of `path`, block by block.
+    """Writes stereo sound block by block, in the format that the suffix of `path` names in `WRITTEN_FORMATS`.
 
     The file appears whole when the `with` block ends, tags included, or not at all when it raises. Raises StorageError
     where the disk does not take it all.
@@ -277,15 +282,15 @@ class AudioWriter:
     """
 
     def __init__(self, path: str | Path, sample_rate_hz: int, tags: Mapping[str, str] | None = None):
-        """Raises InvalidInputError for any other suffix."""
+        """Raises InvalidInputError for any other suffix, or a sampling rate that the format does not have."""
         self.path = Path(path)
         self.sample_rate_hz = sample_rate_hz
         self.tags = dict(tags or {})
         self._samples = 0
-        if self.path.suffix.lower() not in WRITTEN_FORMATS:
+        self._settings = WRITTEN_FORMATS[written_suffix(self.path)]
+        if self._settings["subtype"] == "OPUS" and sample_rate_hz not in OPUS_RATES_HZ:
             raise InvalidInputError(
-                f"{self.path.name} has a suffix that cannot be written.",
-                f"Choose one of {', '.join(WRITTEN_FORMATS)}.",
+                f"Opus knows no sampling rate of {sample_rate_hz:,} Hz.", f"Choose one of {OPUS_RATES_HZ}."
             )
 
     def __enter__(self) -> "AudioWriter":
@@ -301,12 +306,12 @@ class AudioWriter:
     @contextmanager
     def _open(self) -> Iterator[soundfile.SoundFile]:
         with replaced_file(self.path) as temporary:
-            settings = WRITTEN_FORMATS[self.path.suffix.lower()]
-            with soundfile.SoundFile(temporary, "w", self.sample_rate_hz, channels=2, **settings) as file:
+            with soundfile.SoundFile(temporary, "w", self.sample_rate_hz, channels=2, **self._settings) as file:
                 yield file
+                write_info(file, self.tags)
             with storage_errors(self.path):
                 write_tags(temporary, self.tags)
-                check_samples(temporary, self._samples)
+                check_length(temporary, self._samples / self.sample_rate_hz)
 
     def write(self, waveform: Tensor) -> None:
         """Append [2, n] samples; what is louder than full scale is clipped."""
@@ -329,8 +334,18 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def check_samples(path: Path, written_samples: int) -> None:
+def check_length(path: Path, written_sec: float) -> None:
     """Raises TruncatedAudioError where a file holds less than was written: libsndfile hides errors when it closes."""
-    samples = sum(block.num_samples for block in AudioSource.find(path).decode())
-    if samples < written_samples:
-        raise TruncatedAudioError(f"{path.name} holds {samples:,} of {written_samples:,} samples.", CUT_HINT)
+    read_sec = sum(block.num_samples / block.sample_rate_hz for block in AudioSource.find(path).decode())
+    if read_sec < written_sec - ROUNDING_SEC:
+        raise TruncatedAudioError(f"{path.name} holds {read_sec:.4f} of {written_sec:.4f} s.", CUT_HINT)
+
+
+def written_suffix(path: Path) -> str:
+    """Return the longest suffix of `WRITTEN_FORMATS` that a name ends with. Raises InvalidInputError for none."""
+    found = [suffix for suffix in WRITTEN_FORMATS if path.name.lower().endswith(suffix)]
+    if not found:
+        raise InvalidInputError(
+            f"{path.name} has a suffix that cannot be written.", f"Choose one of {', '.join(WRITTEN_FORMATS)}."
+        )
+    return max(found, key=len)

@@ -40,8 +40,8 @@ class LoudnessMeter:
     """Measures stereo sound that comes in pieces."""
 
     def __init__(self, sample_rate_hz: int):
-        self._rate_hz, self._samples = sample_rate_hz, 0
-        self._last: av.AudioFrame | av.VideoFrame | None = None
+        self._rate_hz, self._samples, self._peak = sample_rate_hz, 0, 0.0
+        self._told: dict[str, str] = {}
         self._graph = av.filter.Graph()
         time_base = Fraction(1, sample_rate_hz)
         source = self._graph.add_abuffer(
@@ -57,6 +57,7 @@ class LoudnessMeter:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.numpy()), format="fltp", layout="stereo")
         frame.sample_rate, frame.time_base, frame.pts = self._rate_hz, Fraction(1, self._rate_hz), self._samples
         self._samples += samples.shape[1]
+        self._peak = max(self._peak, samples.abs().max().item())  # the filter leaves out the last tenth of a second
         self._graph.push(frame)
         self._drain()
 
@@ -64,16 +65,15 @@ class LoudnessMeter:
         """Return the loudness of all of it; nothing can be added any more."""
         self._graph.push(None)
         self._drain()
-        told = self._last.metadata if self._last else {}
-        lufs = float(told.get(f"{_PREFIX}I", GATE_LUFS))
-        peak = float(told.get(f"{_PREFIX}true_peak", 0.0)) + _PEAK_STEP
-        return Loudness(None if lufs <= GATE_LUFS else lufs, peak)
+        lufs = float(self._told.get(f"{_PREFIX}I", GATE_LUFS))
+        true_peak = float(self._told.get(f"{_PREFIX}true_peak", 0.0)) + _PEAK_STEP
+        return Loudness(None if lufs <= GATE_LUFS else lufs, max(true_peak, self._peak))
 
     def _drain(self) -> None:
-        """Take what the filter has ready; each frame tells of all before it."""
+        """Take what the filter has ready; each whole tenth of a second tells of all before it."""
         while True:
             try:
-                self._last = self._graph.pull()
+                self._told = dict(self._graph.pull().metadata) or self._told
             except (av.BlockingIOError, av.EOFError):
                 return
 

@@ -315,4 +315,5 @@ def _style_record(active: ActiveStyle) -> StyleRecord:
         attention_strength=strengths.attention,
         mlp_strength=strengths.mlp,
         trigger_word=style.trigger_word,
+        name=style.name,
     )

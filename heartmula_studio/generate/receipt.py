@@ -36,6 +36,7 @@ class StyleRecord:
     attention_strength: float | None = None
     mlp_strength: float | None = None
     trigger_word: str = ""  # put before the request's tags
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ NEW_SEEDS = 2**31
 MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
 MAX_SONG_SEC = 600
 MAX_TAKES = 8  # of one song at once
+MAX_TITLE_CHARS = 80  # of one that is made of tags or lyrics
 
 
 def new_seed() -> int:
@@ -94,6 +95,11 @@ def takes_of(request: SongRequest, count: int) -> list[SongRequest]:
         raise InvalidInputError(f"{count} takes were asked for.", f"Ask for 1 to {MAX_TAKES}.")
     seeds = [(request.seed + number) % (MAX_EXACT_INTEGER + 1) for number in range(count)]
     return [replace(request, seed=seed) for seed in seeds]
+
+
+def title_of(tags: str, lyrics: str) -> str:
+    """Return what a song is called that nobody has named: its tags, else how its lyrics begin; it may be empty."""
+    return (tags.strip() or lyrics.strip().partition("\n")[0])[:MAX_TITLE_CHARS].strip()
 
 
 SONG = settings_of(SongRequest)

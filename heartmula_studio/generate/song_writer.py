@@ -13,9 +13,8 @@ from heartmula_studio.codec.loudness import Leveller
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.generate.receipt import Receipt, codes_path, receipt_path
 from heartmula_studio.generate.song_codes import SongCodes
+from heartmula_studio.generate.song_tags import song_tags
 
-MADE_WITH = "Made with HeartMuLa Training Studio"
-RECEIPT_TAG = "heartmula_receipt"
 LOUDNESS_TOLERANCE = 0.1  # that EBU Tech 3341 allows a meter
 Listener = Callable[[Tensor], None]
 """Hears a song while it is made: finished stretches [2, n] in order."""
@@ -102,6 +101,6 @@ class SongWriter:
             receipt = replace(receipt, codes_sha256=codes.sha256, sound_sha256=digest.sha256)
             if leveller:
                 receipt = replace(receipt, gain_db=leveller.gain_db, loudness_lufs=leveller.lufs)
-            self._audio.tags = {"comment": MADE_WITH, RECEIPT_TAG: receipt.to_json()}
+            self._audio.tags = song_tags(receipt)
             receipt_file.write_text(receipt.to_json() + "\n", encoding="utf-8")
         return GeneratedSong(path, receipt, level.is_audible)

@@ -42,13 +42,14 @@ class StyleFolder:
 class Style:
     """A style to be put on: who it is, by what its training recorded, and the SHA-256 of its weights.
 
-    `trigger_word` stands before the tags of songs in this style; empty without one.
+    `trigger_word` stands before the tags of songs in this style; empty without one. `name` is for people.
     """
 
     id: str
     folder: StyleFolder
     sha256: str
     trigger_word: str = ""
+    name: str = ""
 
     @property
     def method(self) -> Method:
@@ -73,7 +74,8 @@ def identify_style(path: Path, base: BaseModel) -> Style:
     folder = check_fit(path, base)
     files = weight_files(path, MODEL_REPO) if folder.adapter is None else [folder.adapter.weights]
     meta = _read_meta(path)
-    return Style(str(meta.get("id", path.name)), folder, weights_sha256(files), str(meta.get("trigger_word", "")))
+    id, trigger_word, name = str(meta.get("id", path.name)), meta.get("trigger_word", ""), meta.get("name", "")
+    return Style(id, folder, weights_sha256(files), str(trigger_word), str(name))
 
 
 def provenance_sha256(path: Path) -> str | None:

@@ -28,6 +28,7 @@ MEDIA_TYPES = {
     ".wav": "audio/wav",
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
     ".aiff": "audio/aiff",
     ".caf": "audio/x-caf",
     ".m4a": "audio/mp4",

@@ -74,11 +74,14 @@ class Listing:
         self._answer = answer
         self._texts: dict[str, _Text] = {}
 
-    def respond(self, records: Sequence[Listed], page: Page) -> Response:
-        """`records` are all there are, ordered by (created_at, id)."""
+    def respond(self, records: Sequence[Listed], page: Page, known: Sequence[Listed] | None = None) -> Response:
+        """`records` are ordered by (created_at, id) where the page has a limit or a cursor.
+
+        known: all there are, where `records` are some of them.
+        """
         wanted, has_more = _part(records, page)
         texts = [self._text(record) for record in wanted]
-        self._forget_all_but(records)
+        self._forget_all_but(records if known is None else known)
         etag = f'"{hashlib.blake2b(b"".join(text.digest for text in texts), digest_size=DIGEST_BYTES).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if has_more:

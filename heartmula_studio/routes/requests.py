@@ -157,6 +157,17 @@ class Merge(create_model("Merge", __base__=Mix, **MERGE_FIELDS)):  # type: ignor
         return settings
 
 
+class SongEdit(Body):
+    title: str = Field(description="1 to 200 characters.", examples=["Night drive"])
+
+
+class SongChoice(Body):
+    """Songs to be downloaded as one zip."""
+
+    ids: list[str] = Field(examples=[["k3v9x2m4q8ab"]])
+    format: SongFormat | None = Field(None, description="Left out, each in the one it was made in.", examples=["mp3"])
+
+
 class Star(Body):
     starred: bool = Field(True, description="Mark it, or take the mark away.")
 

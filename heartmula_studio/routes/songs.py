@@ -1,25 +1,67 @@
 """/generate: making songs."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
-from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.listing import Listing, PageDep, documented_list
-from heartmula_studio.routes.requests import Continuing, NewSong, NewTakes, Redecoding, Replaying, Star
+from heartmula_studio.routes.failures import Responses, documented, documented_beside_files
+from heartmula_studio.routes.listing import Listing, Page, PageDep, documented_list
+from heartmula_studio.routes.requests import (
+    Continuing,
+    NewSong,
+    NewTakes,
+    Redecoding,
+    Replaying,
+    SongChoice,
+    SongEdit,
+    Star,
+)
 from heartmula_studio.services.answers import SongAnswer
+from heartmula_studio.services.songs.history import QUERY, Order, SongQuery
 from heartmula_studio.services.songs.live import STREAM_HEADERS
 from heartmula_studio.store.records import SongFormat
 
 router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH_TOKEN)
 LISTING = Listing(SongAnswer)
 
+TOTAL_HEADER = "X-Total-Count"
+TOTAL = {"schema": {"type": "integer"}, "description": "How many songs there are beyond the limit."}
 Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
+
+
+def _described(name: str) -> Any:
+    return Query(description=QUERY[name].help, examples=QUERY[name].field.examples)
+
+
+def _query(
+    search: Annotated[str, _described("search")] = SongQuery.search,
+    style: Annotated[str, _described("style")] = SongQuery.style,
+    starred: Annotated[bool, _described("starred")] = SongQuery.starred,
+    sort: Annotated[Order, _described("sort")] = SongQuery.sort,
+    start: Annotated[int, _described("start")] = SongQuery.start,
+) -> SongQuery:
+    return SongQuery(search, style, starred, sort, start)
+
+
+QueryDep = Annotated[SongQuery, Depends(_query)]
+
+
+def documented_songs() -> Responses:
+    listed = documented_list()
+    return listed | {200: {"headers": listed[200]["headers"] | {TOTAL_HEADER: TOTAL}}}
+
+
+def require_no_cursor(page: Page) -> None:
+    """Raise InvalidInputError for a cursor where songs do not come oldest first."""
+    if page.after:
+        raise InvalidInputError("A cursor goes with the oldest songs first.", "Take start and limit instead.")
 
 
 @router.post("/music", status_code=202, responses=documented(404, 409))
@@ -53,10 +95,28 @@ def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
     return SongAnswer.of(studio.songs.replay(receipt, body.format))
 
 
-@router.get("", response_model=list[SongAnswer], responses=documented_list())
-def list_generations(studio: StudioDep, page: PageDep) -> Response:
-    """All songs asked for, oldest first."""
-    return LISTING.respond(studio.songs.list(), page)
+@router.get("", response_model=list[SongAnswer], responses=documented_songs())
+def list_generations(studio: StudioDep, page: PageDep, query: QueryDep) -> Response:
+    """Songs asked for: all, oldest first, unless something else is wanted; a cursor goes with that order alone."""
+    found, total = studio.songs.find(query)
+    if query.sort != SongQuery.sort or query.start:
+        require_no_cursor(page)
+        found, page = found[: page.limit], replace(page, limit=None)
+    answer = LISTING.respond(found, page, studio.songs.list())
+    answer.headers[TOTAL_HEADER] = str(total)
+    return answer
+
+
+@router.post(
+    "/zip",
+    response_class=StreamingResponse,
+    responses={**documented_beside_files(404, 409), 200: {"content": {"application/zip": {}}}},
+)
+def download_songs(body: SongChoice, studio: StudioDep) -> StreamingResponse:
+    """Finished songs in one zip, each called by its title."""
+    filename, chunks = studio.songs.archive(body.ids, body.format)
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    return StreamingResponse(chunks, media_type="application/zip", headers=headers)
 
 
 @router.get("/{id}", responses=documented(404))
@@ -85,6 +145,12 @@ async def stream_song(id: Id, studio: StudioDep) -> StreamingResponse:
     """The song as WAV from its beginning, while it is made; sample by sample what the finished file then holds."""
     chunks = await run_in_threadpool(studio.songs.stream, id)
     return StreamingResponse(chunks, media_type="audio/wav", headers=STREAM_HEADERS)
+
+
+@router.put("/{id}", responses=documented(404, 409))
+def rename_generation(id: Id, body: SongEdit, studio: StudioDep) -> SongAnswer:
+    """Give a song a title, which its file gets, too."""
+    return SongAnswer.of(studio.songs.rename(id, body.title))
 
 
 @router.post("/{id}/decode", status_code=202, responses=documented(404, 409))

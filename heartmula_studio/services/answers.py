@@ -231,9 +231,8 @@ class SongAnswer(Answer):
     `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
     all. `audible` is False for a finished song that nobody can hear. `decoded_from` is the song whose codes it is
-    decoded from, `take_of` the first of the takes that it is one of, `continues` the song or
-    recording that it goes on from at `from_sec`; `replay` comes with one that is made again by a
-    receipt.
+    decoded from, `take_of` the first of the takes that it is one of, `continues` the song or recording that it goes on
+    from at `from_sec`; `replay` comes with one that is made again by a receipt. `title` is what a person called it.
     """
 
     id: str
@@ -259,6 +258,7 @@ class SongAnswer(Answer):
     continues: str = ""
     from_sec: Duration | None = None
     starred: bool = False
+    title: str = ""
     replay: ReplayAnswer | None = None
 
 

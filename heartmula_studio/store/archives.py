@@ -57,17 +57,22 @@ class Unpacked:
 
 
 def zipped(files: Sequence[Path], folder_name: str) -> Iterator[bytes]:
-    """Yield a zip of the files, in a folder of this name; memory holds about one megabyte of it.
+    """Yield a zip of the files, in a folder of this name. Raises as `zipped_as`."""
+    yield from zipped_as((f"{folder_name}/{path.name}", path) for path in files)
 
-    Raises StorageError where a file cannot be read.
+
+def zipped_as(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
+    """Yield a zip of files under other names; each is asked for when those before it are in.
+
+    Memory holds about one megabyte of it. Raises StorageError where a file cannot be read.
     """
     pipe = Pipe()
     # Deflate at level 0 keeps the bytes as they are but, unlike a stored entry, tells a stream where it ends.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive:
-        for path in files:
+        for name, path in files:
             with disk_explained(path), path.open("rb") as source:
                 # By name: an entry made beforehand would bring a level of its own.
-                name, is_large = f"{folder_name}/{path.name}", path.stat().st_size >= 2**31
+                is_large = path.stat().st_size >= 2**31
                 with archive.open(name, "w", force_zip64=is_large) as target:
                     while chunk := source.read(CHUNK_BYTES):
                         target.write(chunk)

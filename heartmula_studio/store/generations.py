@@ -8,6 +8,7 @@ from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.records import Generation, SongFormat
 
 FORMATS: tuple[SongFormat, ...] = get_args(SongFormat)
+SUFFIXES: dict[SongFormat, str] = {"wav24": ".24bit.wav"}
 
 
 class Generations(Collection[Generation]):
@@ -22,7 +23,7 @@ class Generations(Collection[Generation]):
 
         Raises InvalidInputError for a format that is none; NotFoundError and StorageError as `get`.
         """
-        return self.folder(id) / f"song.{checked_format(format or self.get(id).format)}"
+        return self.folder(id) / song_filename(checked_format(format or self.get(id).format))
 
     def require_completed(self, id: str) -> None:
         """Raise ConflictError where there is no song to play; NotFoundError and StorageError as `get`."""
@@ -37,8 +38,18 @@ class Generations(Collection[Generation]):
 
 
 def checked_format(format: str) -> SongFormat:
-    """Raises InvalidInputError for what is none of the three."""
+    """Raises InvalidInputError for a format that is none."""
     for known in FORMATS:
         if format == known:
             return known
     raise InvalidInputError(f"The format is {format!r}.", f"Allowed: {', '.join(FORMATS)}.")
+
+
+def suffix_of(format: SongFormat) -> str:
+    """Return what the name of a file in a format ends in."""
+    return SUFFIXES.get(format, f".{format}")
+
+
+def song_filename(format: SongFormat) -> str:
+    """Return what the song of a folder is called in a format."""
+    return f"song{suffix_of(format)}"

@@ -25,7 +25,7 @@ Ending = Literal["as_heard", "ends", "cut_off"]
 ProposalKind = Literal["tempo", "key", "tag", "vocals", "lyrics"]
 ProposalStatus = Literal["open", "accepted", "rejected"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
-SongFormat = Literal["wav", "flac", "mp3"]
+SongFormat = Literal["wav", "flac", "mp3", "opus", "wav24"]
 UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
 ACTIVE_STYLE, BASE_STYLE, MIX_STYLE = "active", "base", "mix"  # what a song can be made in besides a checkpoint
 
@@ -375,7 +375,7 @@ class Generation(Record):
     all. `audible` is False for a finished song that nobody can hear. `decoding` are the fields of
     `generate.decode_settings.DecodeSettings`. `decoded_from` is the song whose codes it is decoded from, without the
     language model. `take_of` is the first of the songs that are made side by side, itself among them.
-    `continues` names the song or recording that it goes on from, at `from_sec`.
+    `continues` names the song or recording that it goes on from, at `from_sec`. `title` is what a person called it.
     """
 
     id: str
@@ -402,4 +402,5 @@ class Generation(Record):
     continues: str = ""
     from_sec: Duration | None = None
     starred: bool = False
+    title: str = ""
     replay: Replay | None = None

@@ -59,7 +59,7 @@ def on_change(*values: Changeable) -> list[gr.events.EventListener]:
 def fingerprints(studio: Studio) -> tuple[str, ...]:
     """Return a fingerprint of each kind of record, in the order of `Changes.all`."""
     jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.jobs.list()]
-    songs = [(song.id, song.status, song.starred) for song in studio.songs.list()]
+    songs = [(song.id, song.status, song.starred, song.title) for song in studio.songs.list()]
     return (
         fingerprint(studio.datasets.list()),
         str(hash(tuple(jobs))),

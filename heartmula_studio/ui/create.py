@@ -19,7 +19,7 @@ from heartmula_studio.ui.page_context import PageContext, comma_separated, user_
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
-from heartmula_studio.ui.song_actions import build_song_actions, continue_song, find_song, song_files
+from heartmula_studio.ui.song_actions import build_song_actions, continue_song, find_song, format_field, shown_title
 from heartmula_studio.ui.song_slider import loudness_field, song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
@@ -70,14 +70,16 @@ def build_create(context: PageContext) -> None:
         with gr.Column(scale=3):
             with gr.Column(elem_classes=["glass"]):
                 form = build_form()
-                takes = gr.Slider(
-                    1,
-                    MAX_TAKES,
-                    1,
-                    step=1,
-                    label="Takes",
-                    info="How many songs to make at once, each with its own seed.",
-                )
+                with gr.Row():
+                    takes = gr.Slider(
+                        1,
+                        MAX_TAKES,
+                        1,
+                        step=1,
+                        label="Takes",
+                        info="How many songs to make at once, each with its own seed.",
+                    )
+                    format = format_field(info="Of the file; others can be downloaded later.")
                 generate = gr.Button("Generate", variant="primary", size="lg")
             with gr.Column(elem_classes=["glass"]):
                 result = build_result()
@@ -88,7 +90,9 @@ def build_create(context: PageContext) -> None:
         with gr.Column(scale=2):
             build_style_manager(context, form.tags)
     queued = generate.click(
-        lambda takes, *values: queue_takes(studio, int(takes), values), [takes, *form.fields], context.song_id,
+        lambda takes, format, *values: queue_takes(studio, int(takes), format, values),
+        [takes, format, *form.fields],
+        context.song_id,
         show_progress_on=[result.status],
         api_visibility="private",
     )  # fmt: skip
@@ -97,7 +101,7 @@ def build_create(context: PageContext) -> None:
         fn=partial(watch_song, studio, context.players), inputs=[context.song_id], outputs=result.outputs,
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
     )  # fmt: skip
-    watching.then(lambda id: song_files(studio, id), context.song_id, actions.downloads, **QUIET)
+    watching.then(partial(shown_title, studio), context.song_id, actions.title, **QUIET)
     continued = actions.go_on.click(
         lambda id, second, *values: go_on(studio, id, second, values),
         [context.song_id, actions.from_sec, *form.fields], context.song_id, **QUIET,
@@ -148,10 +152,10 @@ def build_result() -> Result:
     return Result(status, live, cancel, song, audio, receipt)
 
 
-def queue_takes(studio: Studio, count: int, values: Sequence) -> str:
+def queue_takes(studio: Studio, count: int, format: str, values: Sequence) -> str:
     """Queue one or several takes of a song, and return the first one's id."""
     with user_errors():
-        return studio.songs.generate_takes(request_of(values), count)[0].id
+        return studio.songs.generate_takes(request_of(values), count, format)[0].id
 
 
 def go_on(studio: Studio, id: str, second: str, values: Sequence) -> str:

@@ -11,6 +11,8 @@ from gradio.utils import get_upload_folder
 
 from heartmula_studio.errors import InvalidInputError
 
+CHUNK_BYTES = 1 << 20
+
 # A download button's new file, saved without another press.
 SAVE_FILE = """(file) => {
   const link = document.createElement("a");
@@ -40,7 +42,8 @@ def served_file(path: Path) -> dict:
 
 def served_copy(path: Path, name: str) -> dict:
     """Return what a client downloads, under a name that does not say where it lies."""
-    return served_stream(name, [path.read_bytes()])
+    with path.open("rb") as file:
+        return served_stream(name, iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
 def served_stream(filename: str, chunks: Iterable[bytes]) -> dict:

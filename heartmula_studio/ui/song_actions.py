@@ -2,48 +2,89 @@
 
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest
+from heartmula_studio.services.songs.history import song_title
 from heartmula_studio.services.songs.prefixes import Continuation
-from heartmula_studio.store.records import Generation
+from heartmula_studio.store.names import MAX_NAME_CHARS
+from heartmula_studio.store.records import Generation, SongFormat
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.files import served_file
+from heartmula_studio.ui.files import SAVE_FILE, served_copy
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.song_slider import loudness_field, setting_slider
 
-FORMATS = ("wav", "flac", "mp3")
+FORMATS: dict[SongFormat, str] = {
+    "wav": "WAV",
+    "wav24": "WAV, 24 bits",
+    "flac": "FLAC",
+    "mp3": "MP3",
+    "opus": "Opus",
+}
+"""Words for `store.generations.FORMATS`, in the order of the page."""
 
 
 @dataclass(frozen=True)
 class SongActions:
-    """`downloads` hold the song in each of `FORMATS`; `again` puts its settings back into the form.
+    """`again` puts a song's settings back into the form; `title` is what it is called.
 
     `go_on` continues it at the second `from_sec`, or at its end, with what is in the form.
     """
 
-    downloads: list[gr.DownloadButton]
+    title: gr.Textbox
     again: gr.Button
     from_sec: gr.Textbox
     go_on: gr.Button
 
 
 def build_song_actions(context: PageContext) -> SongActions:
-    """Build the actions, all but what `again` does."""
-    with gr.Row():
-        downloads = [gr.DownloadButton(f"Download {format.upper()}", size="sm", min_width=130) for format in FORMATS]
-        again = gr.Button("Continue with the same seed", size="sm")
+    """Build the actions, all but what `again` and `go_on` do."""
+    title = build_title(context)
+    build_download(context)
+    again = gr.Button("Continue with the same seed", size="sm")
     with gr.Accordion("Continue it", open=False):
         from_sec = gr.Textbox(
             label="From second", info="Until there it stays. Leave it empty for its end.", max_lines=1
         )
         go_on = gr.Button("Continue with the tags, lyrics and settings above", size="sm")
     build_sound(context)
-    return SongActions(downloads, again, from_sec, go_on)
+    return SongActions(title, again, from_sec, go_on)
+
+
+def build_title(context: PageContext) -> gr.Textbox:
+    """Build the field of the song's title, which is kept when it is left."""
+    with gr.Row(elem_classes=["field-row"]):
+        title = gr.Textbox(label="Title", max_lines=1, max_length=MAX_NAME_CHARS, scale=3)
+        save = gr.Button("Rename", min_width=90)
+    renamed = gr.on(
+        [save.click, title.submit], partial(rename, context.studio), [context.song_id, title],
+        show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+    context.refresh_after(renamed)
+    return title
+
+
+def build_download(context: PageContext) -> None:
+    """Build what gives the song out in a format; it is made when it is asked for."""
+    file = gr.DownloadButton(visible=False)
+    with gr.Row(elem_classes=["field-row"]):
+        format = format_field()
+        download = gr.Button("Download")
+    made = download.click(
+        partial(song_file, context.studio), [context.song_id, format], file,
+        show_progress_on=[format], api_visibility="private",
+    )  # fmt: skip
+    made.success(None, file, js=SAVE_FILE, api_visibility="private")
+
+
+def format_field(**more: Any) -> gr.Dropdown:
+    choices = [(words, format) for format, words in FORMATS.items()]
+    return gr.Dropdown(choices, value="wav", label="Format", interactive=True, **more)
 
 
 def build_sound(context: PageContext) -> None:
@@ -101,10 +142,18 @@ def find_song(studio: Studio, id: str) -> Generation | None:
         return None
 
 
-def song_files(studio: Studio, id: str) -> list:
-    """Return the finished song in every format, for the buttons."""
-    song = find_song(studio, id)
-    if song is None or song.status != "completed":
-        return [None] * len(FORMATS)
+def song_file(studio: Studio, id: str, format: str) -> str:
+    """Return the finished song in a format, under its title, where a browser can fetch it."""
     with user_errors():
-        return [served_file(studio.songs.path(id, format))["path"] for format in FORMATS]
+        return served_copy(studio.songs.path(id, format), studio.songs.filename(id, format))["path"]
+
+
+def rename(studio: Studio, id: str, title: str) -> None:
+    with user_errors():
+        studio.songs.rename(id, title)
+
+
+def shown_title(studio: Studio, id: str) -> str:
+    """Return what the song is called that is shown."""
+    song = find_song(studio, id)
+    return song_title(song) if song else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 from pydantic_core import to_jsonable_python
@@ -11,12 +11,13 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.generate.request import SONG, SongRequest
 from heartmula_studio.services.answers import answer
+from heartmula_studio.services.songs.history import Order, SongQuery
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Generation, SongFormat
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import mix_of
 from heartmula_studio.ui.endpoint_calls import call, in_thread
-from heartmula_studio.ui.files import served_file
+from heartmula_studio.ui.files import served_file, served_stream
 from heartmula_studio.ui.page_context import user_errors
 
 POLL_SEC = 0.5
@@ -43,7 +44,7 @@ class SongEndpoints:
         temperature: float = SongRequest.temperature,
         topk: int = SongRequest.topk,
         cfg_scale: float = SongRequest.cfg_scale,
-        format: Literal["wav", "flac", "mp3"] = "wav",
+        format: SongFormat = "wav",
         style: str = "active",
         strength: float | None = None,
         styles: dict | None = None,
@@ -68,7 +69,7 @@ class SongEndpoints:
         temperature: float = SongRequest.temperature,
         topk: int = SongRequest.topk,
         cfg_scale: float = SongRequest.cfg_scale,
-        format: Literal["wav", "flac", "mp3"] = "wav",
+        format: SongFormat = "wav",
         style: str = "active",
         strength: float | None = None,
         styles: dict | None = None,
@@ -79,7 +80,7 @@ class SongEndpoints:
         wanted = format, style, strength, mix_of(styles or {})
         return await call(self._songs.generate_takes, request, takes, *wanted)
 
-    async def song_file(self, song_id: str, format: Literal["wav", "flac", "mp3"] | None = None) -> gr.FileData:
+    async def song_file(self, song_id: str, format: SongFormat | None = None) -> gr.FileData:
         """A finished song's audio file, in another format than it was made in too."""
         return await in_thread(lambda: served_file(self._songs.path(song_id, format)))
 
@@ -101,7 +102,7 @@ class SongEndpoints:
         temperature: float = SongRequest.temperature,
         topk: int = SongRequest.topk,
         cfg_scale: float = SongRequest.cfg_scale,
-        format: Literal["wav", "flac", "mp3"] = "wav",
+        format: SongFormat = "wav",
         strength: float | None = None,
         loudness_lufs: float | None = SongRequest.loudness_lufs,
     ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
@@ -188,9 +189,27 @@ class SongEndpoints:
             last = song
             await asyncio.sleep(POLL_SEC)
 
-    async def list_songs(self) -> list[dict]:
-        """All songs asked for, oldest first."""
-        return await call(self._songs.list)
+    async def list_songs(
+        self,
+        search: str = SongQuery.search,
+        style: str = SongQuery.style,
+        starred: bool = SongQuery.starred,
+        sort: Order = SongQuery.sort,
+        start: int = SongQuery.start,
+        limit: int | None = SongQuery.limit,
+    ) -> list[dict]:
+        """Songs asked for: all, oldest first, unless something else is asked for, as in `GET /generate`."""
+        with user_errors(str):
+            query = SongQuery(search, style, starred, sort, start, limit)
+        return await call(lambda: self._songs.find(query)[0])
+
+    async def rename_song(self, song_id: str, title: str) -> dict:
+        """Give a song a title, which its file gets, too."""
+        return await call(self._songs.rename, song_id, title)
+
+    async def download_songs(self, song_ids: list[str], format: SongFormat | None = None) -> gr.FileData:
+        """Finished songs in one zip, each called by its title."""
+        return await in_thread(lambda: served_stream(*self._songs.archive(song_ids, format)))
 
     async def cancel_song(self, song_id: str) -> dict:
         """Stop making a song."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from heartmula_studio.services.songs.history import styles_of
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.ui import html
 
@@ -33,12 +34,6 @@ def song_badges(song: Generation) -> list[str]:
     return [html.badge(song.status), *marks]
 
 
-def song_title(song: Generation) -> str:
-    """Return a name for a song: its tags, else how its lyrics begin."""
-    words = song.request.get("tags") or song.request.get("lyrics", "").strip().partition("\n")[0]
-    return words[:80] or "Without tags"
-
-
 def song_lines(song: Generation, names: Mapping[str, str]) -> list[str]:
     """Return lines with length, seed, styles and time of a song; `names` are those of the styles that are there."""
     length = html.duration(song.duration_sec or song.request.get("duration_sec", 0))
@@ -68,15 +63,3 @@ def style_words(song: Generation, names: Mapping[str, str]) -> str:
     """ "Style Dawn × 0.5 + Night × 1"."""
     used = [f"{names.get(id, 'that was deleted')} × {strength:g}" for id, strength in styles_of(song)]
     return f"Style {' + '.join(used)}" if used else "Base model"
-
-
-def styles_of(song: Generation) -> list[tuple[str, float]]:
-    """Return the styles that a song was made in, by its receipt; those of earlier releases name one."""
-    listed = (song.receipt or {}).get("styles")
-    listed = listed if isinstance(listed, list) else []
-    styles = [(style.get("id"), style.get("strength")) for style in listed if isinstance(style, dict)]
-    return [
-        (id, strength)
-        for id, strength in styles or [(song.checkpoint_id, song.strength)]
-        if isinstance(id, str) and isinstance(strength, int | float)
-    ]

@@ -17,21 +17,24 @@ from tests.codec.conftest import melody
 
 ROOT = Path(__file__).parent.parent.parent
 TAGS = {"title": "Żółw 🎵", "comment": json.dumps({"seed": 7, "tags": "piano, happy"}), "receipt": "{}\nsecond line"}
-NAMES = ("song.wav", "song.flac", "song.mp3", "SONG.MP3")
+NAMES = ("song.wav", "song.flac", "song.mp3", "song.opus", "song.24bit.wav", "SONG.MP3")
+LOSSY = (".mp3", ".opus")
+FULL = {"artist": "Ω", "album": "A", "genre": "fado, slow", "date": "2026-11-29", "lyrics": "[Verse]\nla", **TAGS}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_written_is_read_again(tmp_path, name):
     waveform = torch.from_numpy(melody(3.0, 48000)).T
-    with AudioWriter(tmp_path / name, 48000, TAGS) as writer:
+    with AudioWriter(tmp_path / name, 48000, FULL) as writer:
         for block in waveform.split(10007, dim=1):
             writer.write(block)
-    info = probe(tmp_path / name)
-    assert (info.format, info.sample_rate_hz, info.samples) == (name[-4:].strip(".").upper(), 48000, 144000)
+    info, suffix = probe(tmp_path / name), Path(name).suffix.lower()
+    kind = "OGG" if suffix == ".opus" else suffix.strip(".").upper()
+    assert (info.format, info.sample_rate_hz, info.samples) == (kind, 48000, 144000)
     heard = torch.cat(list(read_blocks(tmp_path / name, 48000, 48000)), dim=1)
-    lossy = name.lower().endswith("mp3")
-    assert (heard - waveform).abs().max() < (0.1 if lossy else 2**-15)
-    assert read_tags(tmp_path / name) == TAGS
+    bits = 24 if "24bit" in name else 16
+    assert (heard - waveform).abs().max() < (0.1 if suffix in LOSSY else 2 ** (1 - bits))
+    assert {key: text for key, text in read_tags(tmp_path / name).items() if key != "encoder"} == FULL
     assert list(tmp_path.iterdir()) == [tmp_path / name]
 
 
@@ -42,9 +45,11 @@ def test_tags_lie_where_other_programs_look(tmp_path):
         tags = mutagen.File(tmp_path / name).tags
         assert str(tags["TIT2"]) == TAGS["title"]
         assert str(tags.getall("COMM")[0]) == TAGS["comment"]
+    with soundfile.SoundFile(tmp_path / "song.wav") as file:
+        assert (file.title, file.comment) == (TAGS["title"], TAGS["comment"])
 
 
-@pytest.mark.parametrize("name", NAMES[:3])
+@pytest.mark.parametrize("name", NAMES[:5])
 def test_no_tags_no_tag_block(tmp_path, name):
     with AudioWriter(tmp_path / name, 24000) as writer:
         writer.write(torch.zeros(2, 24000))
@@ -78,6 +83,8 @@ def test_failure_leaves_nothing_and_keeps_the_old_file(tmp_path, name):
 def test_unknown_suffix_is_refused_before_any_work(tmp_path):
     with pytest.raises(InvalidInputError, match=r"\.wav, \.flac, \.mp3"):
         AudioWriter(tmp_path / "song.m4a", 48000)
+    with pytest.raises(InvalidInputError, match="no sampling rate of 44,100"):
+        AudioWriter(tmp_path / "song.opus", 44100)
 
 
 def test_file_without_tags_reads_as_no_tags(tmp_path):
@@ -120,6 +127,6 @@ print("all reported")
 @pytest.mark.skipif(sys.platform == "win32", reason="the size of files is limited by a POSIX call")
 def test_full_disk_is_reported_and_leaves_nothing(tmp_path):
     """Wherever it gets full: at once, half-way, in the last bytes, which closing writes, or while tagging."""
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), *NAMES[:3]]
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), *NAMES[:4]]
     result = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert result.stdout == "all reported\n", result.stderr

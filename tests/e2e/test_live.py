@@ -1,14 +1,17 @@
-"""The player of a song that is being made: what has come is played, paused and sought in. The test makes the song."""
+"""Songs that the tests make: one is played, paused and sought in while it comes, and one of many is found again."""
 
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import torch
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.services.songs.live import live_sound
 from heartmula_studio.services.songs.queue import OWNER
+from heartmula_studio.store.generations import Generations
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.store.store import Store
 from tests.e2e.driving import open_page
@@ -46,6 +49,66 @@ def test_a_song_is_played_while_it_is_made(page, studio):
     button.click()
     expect(button).to_have_text("Pause")
     expect(player).to_be_hidden()  # it has been heard to its end, and the finished song has a player of its own
+
+
+def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
+    songs = Store(studio.data_dir, 10**9, 100).generations
+    for number in range(12):
+        add_song(songs, f"zither {number}", 1.0 + number / 10)
+    open_page(page, studio)
+    cards = page.locator(".card:visible", has_text="zither")
+    page.get_by_label("Search", exact=True).locator("visible=true").fill("ZITHER")
+    expect(page.get_by_text("1 to 10 of 12 songs")).to_be_visible()
+    expect(cards).to_have_count(10)
+    page.get_by_role("button", name="More →").click()
+    expect(cards).to_have_count(2)
+    choose(page, "Order", "Longest first")
+    expect(cards).to_have_count(10)
+    expect(cards.first).to_contain_text("zither 11")
+    cards.first.get_by_role("button", name="☆ Star").click()
+    starred = page.get_by_label("Starred only")
+    starred.check()
+    expect(cards).to_have_count(1)
+    cards.first.get_by_role("button", name="▶ Listen").click()
+    title = page.get_by_label("Title")
+    expect(title).to_have_value("zither 11")
+    title.fill("Night zither")
+    page.get_by_role("button", name="Rename").click()
+    expect(cards.get_by_role("heading", name="Night zither")).to_be_visible()
+    choose(page, "Format", "Opus", nth=1)
+    with page.expect_download() as opus:
+        page.get_by_role("button", name="Download", exact=True).last.click()  # the player has one, too
+    assert opus.value.suggested_filename == "Night zither.opus"
+    starred.uncheck()
+    expect(cards).to_have_count(10)
+    page.get_by_role("button", name="Download several").click()
+    page.get_by_role("button", name="Tick all that are found").click()
+    expect(page.get_by_text("Songs ticked: 12")).to_be_visible()
+    tick = cards.nth(1).get_by_label("Download")
+    expect(tick).to_be_checked()
+    tick.uncheck()
+    expect(page.get_by_text("Songs ticked: 11")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as ZIP").click()
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert (len(names), names[0]) == (11, "Night zither.wav")
+    assert "zither 10.wav" not in names
+
+
+def choose(page: Page, label: str, option: str, nth: int = 0) -> None:
+    page.get_by_label(label, exact=True).locator("visible=true").nth(nth).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def add_song(songs: Generations, tags: str, seconds: float) -> None:
+    request = {"tags": tags, "lyrics": "", "duration_sec": seconds, "seed": 1}
+    song = Generation(songs.new_id(), request, "wav", utc_now(), "completed", 100.0, duration_sec=seconds)
+
+    def fill(folder: Path) -> None:
+        with AudioWriter(folder / "song.wav", RATE_HZ) as writer:
+            writer.write(tone(seconds))
+
+    songs.create(song, fill)
 
 
 def tone(seconds: float) -> torch.Tensor:

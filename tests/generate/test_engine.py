@@ -31,7 +31,8 @@ from heartmula_studio.generate.receipt import Receipt, codes_path
 from heartmula_studio.generate.replay import compare, decode_settings, requests_of
 from heartmula_studio.generate.request import SongRequest, takes_of
 from heartmula_studio.generate.song_codes import SongCodes
-from heartmula_studio.generate.song_writer import RECEIPT_TAG, GeneratedSong
+from heartmula_studio.generate.song_tags import RECEIPT_TAG
+from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.generate.sounding import redecode
 from heartmula_studio.generate.takes import SongOutput
 

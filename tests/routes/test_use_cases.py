@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from heartmula_studio.codec.sound_check import measure_sound
+from heartmula_studio.codec.tags import read_tags
 from tests.routes.test_failures import failure
 from tests.routes.waiting import wait_for
 from tests.still_studio import zipped_adapter
@@ -98,11 +100,18 @@ def test_base_and_style_are_compared_and_handed_out_in_any_format(client, style_
     assert base["receipt"]["style"] is None
     assert (styled["receipt"]["style"]["id"], styled["receipt"]["style"]["strength"]) == (style_id, 2.0)
     assert base["request"] == styled["request"]
-    for format, media_type in (("wav", "audio/wav"), ("mp3", "audio/mpeg"), ("flac", "audio/flac")):
+    for format, media_type, name, written in (
+        ("wav", "audio/wav", "song.wav", ("WAV", "PCM_16")),
+        ("wav24", "audio/wav", "song.24bit.wav", ("WAV", "PCM_24")),
+        ("mp3", "audio/mpeg", "song.mp3", ("MP3", "MPEG_LAYER_III")),
+        ("flac", "audio/flac", "song.flac", ("FLAC", "PCM_16")),
+        ("opus", "audio/ogg", "song.opus", ("OGG", "OPUS")),
+    ):
         audio = client.get(f"/generate/{styled['id']}/audio", params={"format": format})
         assert (audio.status_code, audio.headers["Content-Type"]) == (200, media_type)
-        assert f"song.{format}" in audio.headers["Content-Disposition"]
-        assert soundfile.info(io.BytesIO(audio.content)).format == format.upper()
+        assert name in audio.headers["Content-Disposition"]
+        info = soundfile.info(io.BytesIO(audio.content))
+        assert (info.format, info.subtype) == written
     failure(client.get(f"/generate/{styled['id']}/audio", params={"format": "exe"}), 422, "invalid_input")
     failure(client.post("/training/checkpoints/none/compare"), 404, "not_found")
 
@@ -155,6 +164,27 @@ def test_of_several_takes_the_starred_one_stays(client):
     assert [take["id"] for take in kept] == [second["id"]]
     failure(client.get(f"/generate/{first['id']}"), 404, "not_found")
     failure(client.post("/generate/takes", json={**SHORT, "takes": 9}), 422, "invalid_input")
+
+
+def test_songs_are_found_named_and_taken_out(client, tmp_path):
+    song = asked_for(client, "/generate/music", {**SHORT, "tags": "hurdy-gurdy", "lyrics": "la", "style": "base"})
+    path = f"/generate/{song['id']}"
+    assert client.put(path, json={"title": "Żółw"}).json()["title"] == "Żółw"
+    found = client.get("/generate", params={"search": "hurdy żółw", "style": "base", "sort": "newest", "limit": 1})
+    assert ([one["id"] for one in found.json()], found.headers["X-Total-Count"]) == ([song["id"]], "1")
+    zipped = client.post("/generate/zip", json={"ids": [song["id"]], "format": "flac"})
+    assert zipped.headers["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(zipped.content)) as archive:
+        archive.extract("Żółw.flac", tmp_path)
+    tags = read_tags(tmp_path / "Żółw.flac")
+    said = {"title": "Żółw", "genre": "hurdy-gurdy", "lyrics": "la", "model": "nano", "date": song["created_at"][:10]}
+    assert said.items() <= tags.items()
+    assert "AI-generated" in tags["comment"]
+    assert "trainedAlgorithmicMedia" in tags["digital_source_type"]
+    failure(client.put(path, json={"title": " "}), 422, "invalid_input")
+    failure(client.put("/generate/none", json={"title": "a"}), 404, "not_found")
+    failure(client.post("/generate/zip", json={"ids": [song["id"], "none"]}), 404, "not_found")
+    failure(client.get("/generate", params={"sort": "best"}), 422, "invalid_input")
 
 
 def asked_for(client, path: str, body: dict) -> dict:

@@ -1,6 +1,9 @@
 """The use cases through `gradio_client`, against a real server."""
 
+import zipfile
+
 import httpx
+import mutagen
 import pytest
 import soundfile
 from gradio_client import Client, handle_file
@@ -77,6 +80,27 @@ def test_a_song_in_a_style_of_its_own_and_two_compared(client, seen):
     assert (base_receipt["style"], styled_receipt["style"]["id"]) == (None, checkpoint_id)
     assert [soundfile.info(file).format for file in (path, base, styled)] == ["WAV", "MP3", "MP3"]
     assert base_receipt["request"] == styled_receipt["request"]
+
+
+def test_takes_are_told_apart_named_continued_made_again_and_taken_out(client):
+    fiddle = {"tags": "fiddle", "duration_sec": 1.0, "seed": 3, "style": "base"}
+    takes = client.predict(2, **fiddle, api_name="/generate_takes")
+    first, second = (list(client.submit(take["id"], api_name="/watch_song"))[-1]["id"] for take in takes)
+    assert client.predict(second, "Fiddle two", api_name="/rename_song")["title"] == "Fiddle two"
+    assert client.predict(second, api_name="/star_song")["starred"]
+    found = client.predict("fiddle", starred=True, api_name="/list_songs")
+    assert [song["id"] for song in found] == [second]
+    archive = client.predict([first, second], "mp3", api_name="/download_songs")
+    assert zipfile.ZipFile(archive).namelist() == ["fiddle.mp3", "Fiddle two.mp3"]
+    path = client.predict(second, "opus", api_name="/song_file")
+    assert mutagen.File(path)["title"] == ["Fiddle two"]
+    assert client.predict(first, api_name="/keep_starred_takes")[0]["id"] == second
+    _, replay = client.predict(second, api_name="/replay")
+    assert replay["is_same"], replay
+    path, receipt = client.predict(second, 0.48, {"duration_sec": 1.2}, api_name="/continue_song")
+    assert receipt["prefix_frames"] == 6
+    _, receipt = client.predict(second, loudness_lufs=-30, format="wav24", api_name="/decode_song")
+    assert receipt["loudness_lufs"] == pytest.approx(-30)
 
 
 def test_examples_are_estimated_and_heard(client):

@@ -1,7 +1,8 @@
 import pytest
 
+from heartmula_studio.services.songs.history import song_title
 from heartmula_studio.store.records import Generation
-from heartmula_studio.ui.song_view import song_lines, song_title
+from heartmula_studio.ui.song_view import song_lines
 
 NOW = "2026-01-01T00:00:00+00:00"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.errors import CannotReplayError, ConflictError, InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.generate.receipt import Receipt, codes_path, prefix_path
+from heartmula_studio.store.generations import song_filename
 from heartmula_studio.store.records import ACTIVE_STYLE, Generation
 from heartmula_studio.store.store import Store
 
@@ -89,7 +90,7 @@ class Continuation:
 
 def kept_beside(song: Generation, prefix: "SongCodes") -> Fill:
     """Return what puts the codes that a song goes on from into its folder."""
-    return lambda folder: prefix.save(prefix_path(folder / f"song.{song.format}"))
+    return lambda folder: prefix.save(prefix_path(folder / song_filename(song.format)))
 
 
 def until(codes: "SongCodes", from_sec: float | None) -> "SongCodes":

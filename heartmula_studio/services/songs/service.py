@@ -1,6 +1,6 @@
 """Songs: asked for, made one after the other, and handed out in the format that is wanted."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,14 @@ from heartmula_studio.generate.replay import decode_settings, requests_of
 from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest, new_seed, takes_of
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.files import SongFiles
+from heartmula_studio.services.songs.history import SongQuery
 from heartmula_studio.services.songs.live import SongStreams
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Continuation, Prefixes, kept_beside
 from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.store.generations import checked_format
+from heartmula_studio.store.names import checked_name
 from heartmula_studio.store.records import (
     ACTIVE_STYLE,
     BASE_STYLE,
@@ -45,7 +48,7 @@ class SongService:
         maker = SongMaker(
             store, runtime, lambda song: engine.get().in_style_of(song), lambda: engine.get().codec_alone()
         )
-        self._streams, self._prefixes = SongStreams(store), Prefixes(store)
+        self._streams, self._prefixes, self._files = SongStreams(store), Prefixes(store), SongFiles(store)
         self._queue = GenerationQueue(store, devices, runtime, maker)
 
     def open(self) -> None:
@@ -209,17 +212,36 @@ class SongService:
         """
         return self._streams.follow(id)
 
-    def path(self, id: str, format: str | None = None) -> Path:
-        """The finished song's file; in another format than it was made in, it is kept beside it from then on.
+    def find(self, query: SongQuery) -> tuple[list[Generation], int]:
+        """Return the songs that are looked for, and how many there are of them beyond the query's limit."""
+        return query.select(self.list())
 
-        Raises ConflictError while there is none, InvalidInputError for a format that is none, AudioError where the
-        song's file is damaged, StorageError.
+    def rename(self, id: str, title: str) -> Generation:
+        """Call a song something; its file says so, too.
+
+        Raises InvalidInputError for a title that is empty or too long, ConflictError while the song is being made,
+        NotFoundError and StorageError.
         """
-        self._store.generations.require_completed(id)
-        path = self._store.generations.song_path(id, format)
-        if format is not None and not path.is_file():
-            self._convert(id, path)
-        return path
+        title = checked_name(title, "song")
+        with self._store.generations.locked(id):
+            song = self.get(id)
+            if song.status in UNDER_WAY:
+                raise ConflictError("The song is being made.", "Name it when it is finished.")
+            if song.status == "completed":
+                self._files.retitle(song, title)
+            return self._store.generations.update(id, lambda song: replace(song, title=title))
+
+    def path(self, id: str, format: str | None = None) -> Path:
+        """Return the finished song's file, in any format. Raises as `SongFiles.path`."""
+        return self._files.path(id, format)
+
+    def filename(self, id: str, format: str | None = None) -> str:
+        """Return what a song's file is called where people see it. Raises InvalidInputError, NotFoundError."""
+        return self._files.filename(id, format)
+
+    def archive(self, ids: Sequence[str], format: str | None = None) -> tuple[str, Iterator[bytes]]:
+        """Return a file name, and a zip of finished songs, piece by piece. Raises as `SongFiles.archive`."""
+        return self._files.archive(ids, format)
 
     def cancel(self, id: str) -> Generation:
         """Stop a song within moments. Raises NotFoundError, ConflictError for one that has ended, StorageError."""
@@ -260,13 +282,6 @@ class SongService:
             style_strength=strength,
             styles=tuple(styles),
         )
-
-    def _convert(self, id: str, path: Path) -> None:
-        from heartmula_studio.services.songs.conversion import convert
-
-        with self._store.generations.locked(id):
-            if not path.is_file():
-                convert(self._store.generations.song_path(id), path)
 
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Generation]:
