@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from heartmula_studio.services.songs.history import Order, SongQuery, song_title
+from heartmula_studio.services.songs.history import MAX_SEARCH_CHARS, Order, SongQuery, song_title
 from heartmula_studio.store.records import BASE_STYLE, UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
@@ -28,6 +28,7 @@ ORDERS: dict[str, Order] = {
     "Longest first": "longest",
     "Shortest first": "shortest",
 }
+NOTHING_WANTED = ["", "", False, "newest"]
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,20 @@ class Filters:
 
 
 def build_history(context: PageContext) -> None:
-    first = gr.State(0)
+    first, wanted = gr.State(0), gr.State(NOTHING_WANTED)
     picked: gr.State = gr.State([])
     redrawn = gr.State(0)  # counts up where what is picked changes all at once
     with gr.Column(elem_classes=["glass"]):
         gr.HTML("<h2>History</h2>")
-        filters = build_filters(context, first)
-        build_archive(context, filters, picked, redrawn)
+        build_filters(context, wanted, first)
+        build_archive(context, wanted, picked, redrawn)
 
         @render_list(
-            [context.song_id, picked, first, *filters.fields],
-            on_change(context.changes.songs, context.song_id, first, redrawn, *filters.fields),
+            [context.song_id, picked, first, wanted],
+            on_change(context.changes.songs, context.song_id, first, wanted, redrawn),
         )
-        def _(chosen: str, ids: list[str], start: int, *values: Any) -> None:
-            query = query_of(start, *values)
+        def _(chosen: str, ids: list[str], start: int, values: list) -> None:
+            query = query_of(start, values)
             songs, total = context.studio.songs.find(query)
             if not songs:
                 gr.HTML(nothing_found(query))
@@ -69,21 +70,23 @@ def build_history(context: PageContext) -> None:
                 _build_pages(first, start, total)
 
 
-def build_filters(context: PageContext, first: gr.State) -> Filters:
-    """Build what songs are looked for by; a change goes back to the first page."""
+def build_filters(context: PageContext, wanted: gr.State, first: gr.State) -> None:
+    """Build what songs are looked for by: `wanted` gets the values of `Filters.fields`, and the first page is shown."""
     with gr.Row(elem_classes=["field-row"]):
-        search = gr.Textbox(label="Search", placeholder="Words of title, tags or lyrics", max_lines=1, scale=2)
+        search = gr.Textbox(
+            label="Search", placeholder="Words of title, tags or lyrics", max_lines=1, max_length=MAX_SEARCH_CHARS,
+            scale=2,
+        )  # fmt: skip
         sort = gr.Dropdown(list(ORDERS.items()), value="newest", label="Order", interactive=True, min_width=150)
     with gr.Row(elem_classes=["field-row"]):
         style = gr.Dropdown([ANY_STYLE], value="", label="Made in", interactive=True, scale=2)
         starred = gr.Checkbox(False, label="Starred only", min_width=150)
-    filters = Filters(search, style, starred, sort)
-    gr.on(on_change(*filters.fields), lambda: 0, outputs=first, **QUIET)
+    fields = Filters(search, style, starred, sort).fields
+    gr.on(on_change(*fields), lambda *values: (list(values), 0), fields, [wanted, first], **QUIET)
     gr.on(on_change(context.changes.checkpoints), partial(style_choices, context.studio), style, style, **QUIET)
-    return filters
 
 
-def build_archive(context: PageContext, filters: Filters, picked: gr.State, redrawn: gr.State) -> None:
+def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redrawn: gr.State) -> None:
     """Build what picks songs and gives them out as one zip."""
     studio, file = context.studio, gr.DownloadButton(visible=False)
     with gr.Accordion("Download several", open=False) as panel:
@@ -95,9 +98,8 @@ def build_archive(context: PageContext, filters: Filters, picked: gr.State, redr
             all_found = gr.Button("Tick all that are found", size="sm")
             none = gr.Button("Tick none", size="sm")
     all_found.click(
-        lambda count, *values: (found_ids(studio, *values), count + 1), [redrawn, *filters.fields],
-        [picked, redrawn], **QUIET,
-    )  # fmt: skip
+        lambda count, values: (found_ids(studio, values), count + 1), [redrawn, wanted], [picked, redrawn], **QUIET
+    )
     picked.change(ticked, picked, count, **QUIET)
     none.click(lambda count: ([], count + 1), redrawn, [picked, redrawn], **QUIET)
     packed = download.click(
@@ -113,8 +115,9 @@ def ticked(ids: Sequence[str]) -> str:
     return f'<p class="hint">Songs ticked: {len(ids)}</p>'
 
 
-def query_of(start: int, search: str, style: str | None, starred: bool, sort: Order) -> SongQuery:
+def query_of(start: int, values: Sequence[Any]) -> SongQuery:
     """Return what the values of `Filters.fields` look for, from a song on."""
+    search, style, starred, sort = values
     return SongQuery(search, style or "", starred, sort, start, PAGE_SONGS)
 
 
@@ -133,9 +136,9 @@ def style_choices(studio: Studio, chosen: str | None) -> dict:
     return gr.update(choices=[*choices, *gone])
 
 
-def found_ids(studio: Studio, *values: Any) -> list[str]:
+def found_ids(studio: Studio, values: Sequence[Any]) -> list[str]:
     """Return the finished songs among all that the values of `Filters.fields` look for."""
-    query = replace(query_of(0, *values), limit=None)
+    query = replace(query_of(0, values), limit=None)
     return [song.id for song in studio.songs.find(query)[0] if song.status == "completed"]
 
 

@@ -61,10 +61,8 @@ def build_title(context: PageContext) -> gr.Textbox:
     with gr.Row(elem_classes=["field-row"]):
         title = gr.Textbox(label="Title", max_lines=1, max_length=MAX_NAME_CHARS, scale=3)
         save = gr.Button("Rename", min_width=90)
-    renamed = gr.on(
-        [save.click, title.submit], partial(rename, context.studio), [context.song_id, title],
-        show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+    presses = [save.click, title.submit]
+    renamed = gr.on(presses, partial(rename, context.studio), [context.song_id, title], **QUIET)
     context.refresh_after(renamed)
     return title
 

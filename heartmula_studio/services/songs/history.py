@@ -12,6 +12,7 @@ from heartmula_studio.store.names import name_key
 from heartmula_studio.store.records import BASE_STYLE, Generation
 
 UNTITLED = "Without tags"
+MAX_SEARCH_CHARS = 200
 Order = Literal["oldest", "newest", "title", "longest", "shortest"]
 
 
@@ -25,7 +26,9 @@ class SongQuery(Definition):
     search: Annotated[
         str,
         Field(
-            max_length=200, description="Words that title, tags or lyrics hold, in any order.", examples=["slow piano"]
+            max_length=MAX_SEARCH_CHARS,
+            description="Words that title, tags or lyrics hold, in any order.",
+            examples=["slow piano"],
         ),
     ] = ""
     style: Annotated[
