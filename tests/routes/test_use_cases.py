@@ -185,6 +185,7 @@ def test_songs_are_found_named_and_taken_out(client, tmp_path):
     failure(client.put("/generate/none", json={"title": "a"}), 404, "not_found")
     failure(client.post("/generate/zip", json={"ids": [song["id"], "none"]}), 404, "not_found")
     failure(client.get("/generate", params={"sort": "best"}), 422, "invalid_input")
+    failure(client.get("/generate", params={"sort": "title", "cursor": "a~b"}), 422, "invalid_input")
 
 
 def asked_for(client, path: str, body: dict) -> dict:
