@@ -7,9 +7,8 @@ from pathlib import Path
 
 from gradio.themes import Base
 
-CSS = tuple(
-    Path(__file__).with_name(name) for name in ("glass.css", "components.css", "lists.css", "ladder.css", "gradio.css")
-)
+SHEETS = ("glass.css", "components.css", "lists.css", "ladder.css", "tracks.css", "gradio.css")
+CSS = tuple(Path(__file__).with_name(name) for name in SHEETS)
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif")
 MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")

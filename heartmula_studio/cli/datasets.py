@@ -3,15 +3,18 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from textwrap import indent
 from typing import get_args
 
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.views import AnalysisKind
 from heartmula_studio.studio import Studio
 
@@ -53,6 +56,22 @@ def export_dataset(studio: Studio, arguments: Namespace) -> None:
         format = "folder" if arguments.format == "zip" else arguments.format
         studio.datasets.export_to_file(arguments.id, format, arguments.out)
     print(arguments.out)
+
+
+def edit_tracks(studio: Studio, arguments: Namespace) -> None:
+    names = arguments.track or [track.filename for track in studio.datasets.get(arguments.id).audio_files]
+    change = TrackChange(
+        filename="",
+        caption=None if arguments.lyrics is None else read_lyrics(arguments.lyrics),
+        tags=None if arguments.tags is None else split_tags(arguments.tags),
+        rights=arguments.rights,
+        ending=arguments.ending,
+        add_tags=split_tags(arguments.add_tags),
+        remove_tags=split_tags(arguments.remove_tags),
+        trigger_word=arguments.trigger_word,
+    )
+    for track in studio.datasets.update_tracks(arguments.id, [replace(change, filename=name) for name in names]):
+        print(f"{track.filename}: {', '.join(track.tags)} ({track.rights})")
 
 
 def print_losses(studio: Studio, arguments: Namespace) -> None:
@@ -117,6 +136,7 @@ ACTIONS = {
     "list": list_datasets,
     "import": import_dataset,
     "export": export_dataset,
+    "edit": edit_tracks,
     "losses": print_losses,
     "sound": print_sound,
     "prompts": print_prompts,

@@ -7,6 +7,7 @@ from heartmula_studio.cli.parsers import Commands, add_actions, add_command, add
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.services.songs.history import QUERY
 from heartmula_studio.store.generations import FORMATS
+from heartmula_studio.store.songs import ENDINGS, RIGHTS
 from heartmula_studio.store.style_files import STYLE_FORMATS
 from heartmula_studio.store.views import HUB_LICENSES, AnalysisKind, AuditionQuestion
 
@@ -36,7 +37,28 @@ def add_dataset(commands: Commands) -> None:
         default="folder",
         help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
     )
+    _add_edits(actions)
     _add_looks_at_tracks(actions)
+
+
+def _add_edits(actions: Commands) -> None:
+    edited = add_command(
+        actions,
+        "edit",
+        "change lyrics, tags and rights of tracks",
+        "Changes one track, several, or all, in one way; what is left out stays. All are changed, or none.",
+    )
+    edited.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+    edited.add_argument("--track", action="append", default=[], metavar="FILE", help="only this one; may be repeated")
+    edited.add_argument(
+        "--tags", metavar="TAGS", help='comma-separated, in place of those there; "" for the dataset\'s'
+    )
+    edited.add_argument("--add-tags", default="", metavar="TAGS", help="comma-separated")
+    edited.add_argument("--remove-tags", default="", metavar="TAGS", help="comma-separated")
+    edited.add_argument("--trigger-word", default="", metavar="TAG", help="a tag to put before all others")
+    edited.add_argument("--rights", choices=RIGHTS)
+    edited.add_argument("--ending", choices=ENDINGS, help="whether the recording comes to an end, or is cut off")
+    edited.add_argument("--lyrics", type=Path, metavar="FILE", help="a text, plain or LRC, in UTF-8")
 
 
 def _add_looks_at_tracks(actions: Commands) -> None:

@@ -11,8 +11,13 @@ from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
-from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset
-from heartmula_studio.services.answers import DatasetAnswer, ImportedDatasetAnswer, ProposalReportAnswer
+from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset, TrackEdits
+from heartmula_studio.services.answers import (
+    AudioFileAnswer,
+    DatasetAnswer,
+    ImportedDatasetAnswer,
+    ProposalReportAnswer,
+)
 from heartmula_studio.store.views import Analysis, AnalysisKind, SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
@@ -97,6 +102,12 @@ def update_dataset(id: Id, body: DatasetChange, studio: StudioDep) -> DatasetAns
 def delete_dataset(id: Id, studio: StudioDep) -> None:
     """Delete a dataset with its files; refused while a job uses it."""
     studio.datasets.delete(id)
+
+
+@router.put("/{id}/tracks", responses=documented(404))
+def update_tracks(id: Id, body: TrackEdits, studio: StudioDep) -> list[AudioFileAnswer]:
+    """Edit many songs at once: all of them, or none where one cannot be. Returns the songs that were named."""
+    return [AudioFileAnswer.of(song) for song in studio.datasets.update_tracks(id, body.changes())]
 
 
 @router.get("/{id}/validate", responses=documented(404))

@@ -12,9 +12,11 @@ from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.records import Ending, Method, ProposalStatus, Rights, SongFormat, StyleChoice
+from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.views import AuditionQuestion
 
 MAX_MIXED = 20  # styles at once
+MAX_EDITS = 100_000  # of tracks at once: as many as a dataset can be allowed to hold
 
 
 class Body(BaseModel):
@@ -69,6 +71,31 @@ class SongChange(Body):
     tags: list[str] | None = Field(None, examples=[["piano", "calm"]])
     rights: Rights | None = Field(None, examples=["own"])
     ending: Ending | None = Field(None, examples=["ends"])
+
+
+class TrackEdit(SongChange):
+    """Of one song. What is added to or removed from its tags, or put first, changes the dataset's where it has none."""
+
+    filename: str = Field(description="As the dataset lists it.", examples=["song.mp3"])
+    add_tags: list[str] = Field([], examples=[["live"]])
+    remove_tags: list[str] = Field([], examples=[["demo"]])
+    trigger_word: str = Field("", description="A tag to put before all others.", examples=["nightdrive"])
+
+    def change(self) -> TrackChange:
+        return TrackChange(**self.model_dump())
+
+
+class TrackEdits(Body):
+    """All are made, or none."""
+
+    tracks: list[TrackEdit] = Field(
+        min_length=1,
+        max_length=MAX_EDITS,
+        examples=[[{"filename": "a.mp3", "rights": "own"}, {"filename": "b.mp3", "add_tags": ["live"]}]],
+    )
+
+    def changes(self) -> list[TrackChange]:
+        return [track.change() for track in self.tracks]
 
 
 class Decision(Body):

@@ -388,7 +388,7 @@ ANSWERS: dict[type, type[Answer]] = {
 
 def answer(value: Any) -> Any:
     """Return what is said of a record, or of each in a list; anything else as it is."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [answer(one) for one in value]
     kind = ANSWERS.get(type(value))
     return kind.of(value) if kind else value

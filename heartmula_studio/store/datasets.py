@@ -32,6 +32,7 @@ from heartmula_studio.store.proposals import (
     with_findings,
 )
 from heartmula_studio.store.records import AudioFile, Dataset, utc_now
+from heartmula_studio.store.track_changes import TrackChange, with_track_changes
 
 AUDIO = "audio"
 PROCESSED = "processed"
@@ -191,21 +192,13 @@ class Datasets(Collection[Dataset]):
         ending: str | None = None,
     ) -> AudioFile:
         """Change what is given. Raises NotFoundError, InvalidInputError, StorageError."""
-        new_caption = None if caption is None else checked_lyrics(caption)
-        new_tags = None if tags is None else checked_tags(tags, "tags")
-        new_rights = None if rights is None else songs.checked_rights(rights)
-        new_ending = None if ending is None else songs.checked_ending(ending)
+        (song,) = self.update_tracks(id, [TrackChange(filename, caption, tags, rights, ending)])
+        return song
 
-        def change(song: AudioFile) -> AudioFile:
-            return replace(
-                song,
-                caption=song.caption if new_caption is None else new_caption,
-                tags=song.tags if new_tags is None else new_tags,
-                rights=song.rights if new_rights is None else new_rights,
-                ending=song.ending if new_ending is None else new_ending,
-            )
-
-        return self._change_song(id, filename, change)
+    def update_tracks(self, id: str, changes: Sequence[TrackChange]) -> tuple[AudioFile, ...]:
+        """Change many songs, all or none, and return them. Raises as `with_track_changes`, and StorageError."""
+        dataset = self.update(id, lambda dataset: with_track_changes(dataset, changes))
+        return tuple(songs.find_song(dataset, change.filename) for change in changes)
 
     def propose(self, id: str, filename: str, source: str, findings: Sequence[Finding]) -> AudioFile:
         """Keep what a program found for a song, as `with_findings`. Raises NotFoundError, StorageError."""

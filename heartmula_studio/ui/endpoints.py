@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Literal
 
 import gradio as gr
@@ -12,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Job, ProposalStatus
+from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.views import AnalysisKind, AuditionQuestion
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints
@@ -125,6 +127,23 @@ class Endpoints:
     ) -> dict:
         """Edit a song's lyrics, tags and rights, and say whether the recording comes to an end."""
         return await call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights, ending)
+
+    async def update_tracks(
+        self,
+        dataset_id: str,
+        filenames: list[str],
+        add_tags: list[str] | None = None,
+        remove_tags: list[str] | None = None,
+        trigger_word: str = "",
+        tags: list[str] | None = None,
+        rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
+        ending: Literal["as_heard", "ends", "cut_off"] | None = None,
+        caption: str | None = None,
+    ) -> list[dict]:
+        """Edit many songs in one way, all or none. The trigger word is a tag that is put before all others."""
+        change = TrackChange("", caption, tags, rights, ending, add_tags or (), remove_tags or (), trigger_word)
+        changes = [replace(change, filename=filename) for filename in filenames]
+        return await call(self._studio.datasets.update_tracks, dataset_id, changes)
 
     async def remove_audio(self, dataset_id: str, filename: str) -> None:
         """Remove a song and its tokens."""

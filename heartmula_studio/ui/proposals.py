@@ -1,8 +1,7 @@
-"""What programs propose for tracks, on the page: looked for, ticked to accept, rejected, brought back."""
+"""What programs propose for tracks, on the page: looked for, and decided for all at once; for one, in the table."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
@@ -10,13 +9,13 @@ from anyio import to_thread
 
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.store.records import Dataset, Proposal
-from heartmula_studio.store.songs import find_song, shown
+from heartmula_studio.store.songs import shown
 from heartmula_studio.store.views import Analysis, AnalysisKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
-from heartmula_studio.ui.quiet import QUIET, SAVING
+from heartmula_studio.ui.quiet import QUIET
 
 HINT = "Nothing is trained on what is proposed before you accept it: tick it in the track's row, or accept all."
 POLL_SEC = 0.5
@@ -107,17 +106,6 @@ def label(proposal: Proposal) -> str:
     return f"{text} (confidence {proposal.confidence:.2f})"
 
 
-def lyrics_html(proposals: Sequence[Proposal]) -> str:
-    """Return the proposed lyrics that nobody has decided on, with the confidence of each line that is sung."""
-    parts = []
-    for proposal in proposals:
-        if proposal.kind == "lyrics" and proposal.status == "open":
-            lines = zip(proposal.value.split("\n"), proposal.line_confidences, strict=False)
-            text = "\n".join(f"{'    ' if sure is None else f'{sure:.2f}'}  {line}" for line, sure in lines)
-            parts.append(html.text_block(f"{label(proposal)}, by {proposal.source}", text))
-    return "".join(parts)
-
-
 def decide_all(studio: Studio, status: str, id: str) -> str:
     with user_errors():
         studio.datasets.decide_proposals(id, status)
@@ -131,79 +119,3 @@ def possible_decisions(studio: Studio, id: str) -> list[dict]:
     statuses = {proposal.status for track in tracks for proposal in track.proposals}
     is_open = "open" in statuses
     return [gr.update(visible=is_visible) for is_visible in (is_open, is_open, bool(statuses - {"open"}))]
-
-
-# --- in the row of a track -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RowProposals:
-    """Proposed lyrics, ticks that accept, and buttons that reject the rest and bring back what was rejected."""
-
-    lyrics: gr.HTML
-    ticks: gr.CheckboxGroup
-    reject: gr.Button
-    reopen: gr.Button
-
-    @classmethod
-    def build(cls) -> "RowProposals":
-        lyrics = gr.HTML()
-        ticks = gr.CheckboxGroup([], label="Proposed: tick to accept", visible=False, interactive=True)
-        with gr.Row():
-            reject = gr.Button("Reject what is not ticked", visible=False, size="sm", min_width=180)
-            reopen = gr.Button("Bring back what was rejected", visible=False, size="sm", min_width=180)
-        return cls(lyrics, ticks, reject, reopen)
-
-    @property
-    def displays(self) -> list[gr.components.Component]:
-        return [self.lyrics, self.ticks, self.reject, self.reopen]
-
-    def connect(self, context: PageContext, row: int, tracks: gr.JSON) -> None:
-        """tracks: dataset and file name of each row's track."""
-        studio = context.studio
-        save = partial(save_ticks, studio, row)
-        context.refresh_after(self.ticks.input(save, [tracks, self.ticks], trigger_mode="multiple", **SAVING))
-        for button, before, after in ((self.reject, "open", "rejected"), (self.reopen, "rejected", "open")):
-            context.refresh_after(button.click(partial(change_all, studio, before, after, row), tracks, **SAVING))
-
-
-def row_updates(proposals: Sequence[Proposal]) -> list[str | dict]:
-    """Return updates for `RowProposals.displays`."""
-    offered = [proposal for proposal in proposals if proposal.status != "rejected"]
-    accepted = [str(proposal.number) for proposal in offered if proposal.status == "accepted"]
-    choices = [(label(proposal), str(proposal.number)) for proposal in offered]
-    return [
-        lyrics_html(proposals),
-        gr.update(choices=choices, value=accepted, visible=bool(offered)),
-        gr.update(visible=len(accepted) < len(offered)),
-        gr.update(visible=len(offered) < len(proposals)),
-    ]
-
-
-def save_ticks(studio: Studio, row: int, tracks: list, ticked: list[str]) -> None:
-    """Accept what is ticked, and undo that of what no longer is."""
-    for proposal in _proposals(studio, tracks[row]):
-        if proposal.status != "rejected":
-            status = "accepted" if str(proposal.number) in ticked else "open"
-            _decide(studio, tracks[row], proposal, status)
-
-
-def change_all(studio: Studio, before: str, after: str, row: int, tracks: list) -> None:
-    """Give all proposals of a track with one status another."""
-    for proposal in _proposals(studio, tracks[row]):
-        if proposal.status == before:
-            _decide(studio, tracks[row], proposal, after)
-
-
-def _proposals(studio: Studio, track: list[str] | None) -> tuple[Proposal, ...]:
-    """None for a row that has just lost its track."""
-    if track is None:
-        return ()
-    with user_errors():
-        return find_song(studio.datasets.get(track[0]), track[1]).proposals
-
-
-def _decide(studio: Studio, track: list[str], proposal: Proposal, status: str) -> None:
-    if proposal.status != status:
-        with user_errors():
-            studio.datasets.decide_proposal(track[0], track[1], proposal.number, status)

@@ -20,15 +20,6 @@ inside it: on this page that kept a core busy while anything was under way. An e
 """
 
 
-class Saving(Quiet):
-    concurrency_id: str
-    concurrency_limit: int
-
-
-SAVING: Saving = {**QUIET, "concurrency_id": "save_track", "concurrency_limit": 1}
-"""Arguments for what saves a track: one at a time and in order, so that an older text never follows a newer one."""
-
-
 def render_list(
     inputs: Sequence[gr.components.Component] | None, triggers: Sequence[gr.events.EventListener]
 ) -> Callable:

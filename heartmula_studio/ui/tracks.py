@@ -1,4 +1,4 @@
-"""The tracks of the selected dataset: upload, tokenizing, and a row for each."""
+"""The tracks of the selected dataset: upload, tokenizing, what is found of them, and their table."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, find_dataset, shown_as_found, user_errors
 from heartmula_studio.ui.proposals import build_proposals
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.track_rows import build_track_rows
+from heartmula_studio.ui.track_table import build_track_table
 
 CHOOSE = "Choose one on the left, or make a new one."
 
@@ -41,7 +41,7 @@ def build_tracks(context: PageContext) -> None:
                 train = gr.Button("Train on these songs", variant="primary", min_width=140)
             build_proposals(context)
             status, losses, sound = gr.HTML(), gr.HTML(), gr.HTML()
-        start = build_track_rows(context)
+        build_track_table(context)
     gr.on(
         on_change(context.changes.datasets, dataset_id), partial(overview, studio), dataset_id,
         outputs=[heading, panel, status, check, train], **QUIET,
@@ -58,7 +58,7 @@ def build_tracks(context: PageContext) -> None:
         partial(upload, studio), [dataset_id, drop], [report, reported], concurrency_limit=None, **QUIET
     )
     context.refresh_after(uploaded.then(lambda: None, outputs=drop, **QUIET))
-    dataset_id.change(reset_for, [dataset_id, reported], [report, start], **QUIET)
+    dataset_id.change(reset_for, [dataset_id, reported], report, **QUIET)
     context.refresh_after(tokenize.click(lambda id: start_tokenizing(studio, id), dataset_id, **QUIET))
     context.open_tab_after(train.click(lambda: None, **QUIET), "training")
 
@@ -98,9 +98,9 @@ def tokenizing_status(dataset: Dataset) -> str:
     return '<p class="hint">The songs are prepared (tokenized) when training starts; nothing is left to do.</p>'
 
 
-def reset_for(id: str, reported: str) -> tuple:
+def reset_for(id: str, reported: str) -> object:
     """Clear the report on another dataset. On a busy server this comes late, when files may be uploaded already."""
-    return gr.skip() if id == reported else "", 0
+    return gr.skip() if id == reported else ""
 
 
 def upload(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str]]:

@@ -193,6 +193,9 @@ def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsy
     printed = capsys.readouterr().out
     assert "Left out: cover.jpg" in printed
     id = re.search(r"^(\w+): 1 songs, 1 left out$", printed, re.MULTILINE)[1]
+    assert run("dataset", "edit", id, "--add-tags", "live, la", "--trigger-word", "zyx", "--rights", "own") == 0
+    assert "a.ogg: zyx, pop, slow, live, la (own)" in capsys.readouterr().out
+    assert run("dataset", "edit", id, "--track", "b.ogg", "--tags", "") == 2
     for format, out in (("folder", "out"), ("zip", "out.zip"), ("parquet", "out.parquet"), ("webdataset", "out.tar")):
         assert run("dataset", "export", id, "--out", tmp_path / out, "--format", format) == 0
         assert run("dataset", "import", tmp_path / out) == 0

@@ -17,7 +17,8 @@ FIND = """() => {
       return {
         mark: field.dataset.mark,
         kind: block?.querySelector("ul.options, .dropdown-arrow") && !isMany ? "dropdown" : field.type,
-        label: first(field.getAttribute("aria-label")) || first(field.labels?.[0]?.innerText),
+        label: first(field.getAttribute("aria-label")) || first(field.labels?.[0]?.innerText)
+          || first(document.getElementById(field.getAttribute("aria-labelledby")?.split(" ")[0])?.textContent),
         is_editable: !field.disabled && !field.readOnly,
       };
     });
@@ -67,6 +68,9 @@ def edit(page: Page, field: Field, text: str) -> None:
         return
     elif field.kind == "dropdown":
         choose_another(page, place, before)
+    elif field.kind == "select-one":
+        values = place.evaluate("select => [...select.options].map(option => option.value)")
+        place.select_option(next(value for value in values if value not in ("", before)))
     elif field.kind == "number":
         place.fill(next_number(place, before))
     else:

@@ -36,6 +36,9 @@ NOT_EDITED = {
     "🔥 Full": "takes the fields of a LoRA away: chosen after they were edited",
     "How the change is built": "takes fields away: chosen after they were edited",
     "Fine detail as well": "takes fields away",
+    "Find in tracks": "takes rows away",
+    "Show which tracks": "takes rows away",
+    "Sort by": "moves the rows that others are typed in",
 }
 OPENED_BY = {
     "Create": ["Advanced"],
@@ -55,8 +58,6 @@ NUM_SONGS = 6  # of the examples
 TEXTS = {"Seed": "12", "Alpha": "2"}
 NUM_TICKED = 3  # of the seventy tags
 NUM_ALIKE = 2  # songs whose fields are typed in: an empty one and a filled one
-RIGHTS = {"Not stated": "unknown", "My own": "own", "Licensed": "licensed", "Public domain": "public_domain"}
-ENDINGS = {"As heard": "as_heard", "It comes to an end": "ends", "It is cut off": "cut_off"}
 
 
 @dataclass
@@ -171,12 +172,20 @@ def show(page: Page, busy: Busy, view: str) -> None:
     if view == "Dataset":
         page.get_by_role("button", name="Open", exact=True).last.click()
         expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS + busy.num_arrived)
+        open_tracks(page)
     for opener in OPENED_BY[view]:
         page.get_by_role("button", name=opener).locator("visible=true").last.click()
     if view in PANELS:
         expect(page.get_by_role("button", name=PANELS[view], exact=True)).to_be_visible()
     else:
         expect(page.get_by_label("Seed").last).to_be_visible()
+
+
+def open_tracks(page: Page) -> None:
+    """Show lyrics and all else of each track."""
+    closed = page.locator(".song-row").get_by_role("button", name="More of", expanded=False)
+    while closed.count():
+        closed.first.click()
 
 
 def choose_dataset(page: Page, name: str) -> None:
@@ -218,7 +227,7 @@ def see_arrived(page: Page, busy: Busy, view: str) -> None:
     if view == "Create":
         expect(page.get_by_role("checkbox", name=f"tag {number}", exact=True)).to_be_visible()
     elif view == "Dataset":
-        expect(page.get_by_role("heading", name=f"new {number}.wav")).to_be_visible()
+        expect(page.get_by_role("rowheader", name=f"new {number}.wav")).to_be_visible()
     elif view == "Training":
         chosen = page.get_by_role("combobox", name="Dataset").locator("visible=true")
         expect(chosen).to_have_value(re.compile(rf"\({NUM_SONGS + number} files\)$"))
@@ -254,14 +263,15 @@ def check_create(page: Page, busy: Busy) -> None:
 
 def check_dataset(page: Page, busy: Busy) -> None:
     rows = page.locator(".song-row:visible")
+    open_tracks(page)
     cleared = rows.nth(1).get_by_label("Lyrics")
     cleared.fill("")
     cleared.press("Tab")
     shown = {}
     for row in rows.all():
-        labels = ("Lyrics", "Tags", "Rights", "How it stops")
-        lyrics, tags, rights, ending = (row.get_by_label(label).input_value() for label in labels)
-        shown[row.get_by_role("heading").inner_text()] = (lyrics, tags.strip(), RIGHTS[rights], ENDINGS[ending])
+        lyrics, ending = (row.get_by_label(label).input_value() for label in ("Lyrics", "How it stops"))
+        tags, rights = (row.get_by_label(label, exact=True).input_value() for label in ("Tags", "Rights"))
+        shown[row.locator(".track-name").inner_text()] = (lyrics, tags.strip(), rights, ending)
     assert any("techno typed" in tags for _, tags, *_ in shown.values())
     wait_until(lambda: stored_rows(busy) == shown)
     page.get_by_role("button", name="Save", exact=True).click()

@@ -66,6 +66,7 @@ def show(page: Page, tab: str) -> None:
     if tab == "Dataset":
         page.get_by_role("button", name="Open", exact=True).first.click()
         expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS)
+        page.get_by_role("button", name="More of").first.click()
     see_filled(page, tab)
 
 

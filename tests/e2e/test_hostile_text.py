@@ -50,7 +50,9 @@ def test_hostile_text_stays_text(page: Page):
         assert not scrolls_sideways(page)
     go_to(page, "Dataset")
     page.get_by_role("button", name="Open").first.click()
-    lyrics = page.locator(".song-row textarea").first
+    row = page.locator(".song-row").first
+    row.get_by_role("button", name="More of").click()
+    lyrics = row.locator("textarea")
     expect(lyrics).to_be_visible()
     assert lyrics.input_value().startswith(f"{IMAGE}\n{SCRIPT}\nla la")
     page.get_by_role("button", name="Delete").first.click()

@@ -15,7 +15,7 @@ def test_a_proposed_tag_counts_only_while_it_is_ticked(page, studio):
     drop_files(page, CLIPS[:1])
     page.get_by_role("button", name="Find tempo and key").click()
     tick = page.get_by_role("checkbox", name=re.compile(r"\d bpm"))
-    tags = page.locator(".song-row:visible").get_by_label("Tags")
+    tags = page.locator(".song-row:visible").get_by_label("Tags", exact=True)
     expect(tick).to_be_visible()
     assert tags.input_value() == ""
     tick.check()

@@ -80,6 +80,20 @@ def test_tempo_and_key_are_proposed_accepted_and_undone(client, example):
     assert [song["tags"] for song in undone["audio_files"]] == [song["tags"] for song in example["audio_files"]]
 
 
+def test_many_songs_are_edited_at_once_all_or_none(client, example):
+    path, names = f"/training/datasets/{example['id']}", [song["filename"] for song in example["audio_files"][:2]]
+    edits = [{"filename": names[0], "add_tags": ["live"]}, {"filename": names[1], "rights": "licensed"}]
+    changed = client.put(f"{path}/tracks", json={"tracks": edits}).json()
+    assert [song["filename"] for song in changed] == names
+    assert (changed[0]["tags"], changed[1]["rights"]) == ([*example["styles"], "live"], "licensed")
+    before = client.get(path).json()
+    undone = [{"filename": names[0], "tags": []}, {"filename": names[1], "rights": example["audio_files"][1]["rights"]}]
+    failure(client.put(f"{path}/tracks", json={"tracks": [*undone, {"filename": "no.mp3"}]}), 404, "not_found")
+    failure(client.put(f"{path}/tracks", json={"tracks": [{**undone[0], "title": "x"}]}), 422, "invalid_input")
+    assert client.get(path).json() == before
+    client.put(f"{path}/tracks", json={"tracks": undone}).raise_for_status()
+
+
 def test_a_song_as_the_model_hears_it(client, example):
     path = f"/training/datasets/{example['id']}/audio/{example['audio_files'][0]['filename']}/heard"
     heard = client.get(path, timeout=240)

@@ -137,6 +137,15 @@ def test_a_style_goes_out_and_comes_in(client, seen):
     assert again not in client.predict(api_name="/list_checkpoints")
 
 
+def test_many_songs_are_edited_at_once(client, dataset):
+    names = [song["filename"] for song in dataset["audio_files"][:2]]
+    changed = client.predict(dataset["id"], names, ["live"], api_name="/update_tracks")
+    assert [(song["filename"], song["tags"]) for song in changed] == [
+        (name, ["Pop", "Electronic", "live"]) for name in names
+    ]
+    client.predict(dataset["id"], names, tags=[], api_name="/update_tracks")
+
+
 def test_a_dataset_goes_out_and_comes_in(client, dataset):
     archive = client.predict(dataset["id"], api_name="/export_dataset")
     again = client.predict(handle_file(archive), "Again", ["Pop"], api_name="/import_dataset")

@@ -14,6 +14,7 @@ from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import find_song, length_histogram, validation
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.views import (
     Analysis,
     AnalysisKind,
@@ -134,6 +135,10 @@ class DatasetService:
     ) -> AudioFile:
         """Change what is given of a song. Raises NotFoundError, InvalidInputError, StorageError."""
         return self._datasets.update_audio(id, filename, caption, tags, rights, ending)
+
+    def update_tracks(self, id: str, changes: Sequence[TrackChange]) -> tuple[AudioFile, ...]:
+        """Change many songs, all or none, and return them. Raises as `update_audio`."""
+        return self._datasets.update_tracks(id, changes)
 
     def remove_audio(self, id: str, filename: str) -> None:
         """Remove a song. Raises ConflictError while a job needs it."""
