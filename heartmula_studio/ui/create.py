@@ -15,7 +15,7 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
-from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
+from heartmula_studio.ui.page_context import PageContext, comma_separated, parsed_number, user_errors
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
@@ -41,7 +41,7 @@ class SongForm:
     temperature: gr.Slider
     topk: gr.Number
     cfg_scale: gr.Slider
-    loudness_lufs: gr.Number
+    loudness_lufs: gr.Textbox
 
     @property
     def fields(self) -> list[gr.components.Component]:
@@ -168,7 +168,8 @@ def go_on(studio: Studio, id: str, second: str, values: Sequence) -> str:
 def request_of(values: Sequence) -> SongRequest:
     """The song that the values of `SongForm.fields` ask for. Raises InvalidInputError."""
     named = dict(zip(SONG, values, strict=True))
-    return SongRequest.of(named | {"tags": joined(named["tags"]), "seed": parsed_seed(named["seed"])})
+    texts = {"seed": parsed_seed(named["seed"]), "loudness_lufs": parsed_number(named["loudness_lufs"], "loudness")}
+    return SongRequest.of(named | texts | {"tags": joined(named["tags"])})
 
 
 def joined(tags: Sequence[str]) -> str:
@@ -225,4 +226,5 @@ def form_values(song: Generation) -> list:
     tags = comma_separated(request["tags"])
     sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
     loudness = request.get("loudness_lufs")  # songs of earlier releases have none
-    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling, loudness]
+    shown = "" if loudness is None else f"{loudness:g}"
+    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling, shown]

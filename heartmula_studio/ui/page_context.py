@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import gradio as gr
 
-from heartmula_studio.errors import NotFoundError, StudioError
+from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
@@ -102,3 +102,13 @@ def shown_as_found(
 def comma_separated(text: str) -> list[str]:
     """The tags or styles in a field."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parsed_number(text: str, what: str) -> float | None:
+    """Return the number in a field, None for an empty one. Raises InvalidInputError for what is none."""
+    if not text.strip():
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise InvalidInputError(f"The {what} is {text!r}.", "Give a number such as 12.5, or nothing.") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.errors import NotFoundError
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest
 from heartmula_studio.services.songs.history import song_title
@@ -15,7 +15,7 @@ from heartmula_studio.store.names import MAX_NAME_CHARS
 from heartmula_studio.store.records import Generation, SongFormat
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import SAVE_FILE, served_copy
-from heartmula_studio.ui.page_context import PageContext, user_errors
+from heartmula_studio.ui.page_context import PageContext, parsed_number, user_errors
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.song_slider import loudness_field, setting_slider
 
@@ -98,30 +98,20 @@ def build_sound(context: PageContext) -> None:
     context.refresh_after(decoded)
 
 
-def decode(studio: Studio, id: str, steps: int, guidance: float, loudness_lufs: float | None) -> str:
+def decode(studio: Studio, id: str, steps: int, guidance: float, loudness: str) -> str:
     """Queue a song's sound anew, and return the new song's id."""
     with user_errors():
         settings, format = DecodeSettings(int(steps), float(guidance)), studio.songs.get(id).format
-        return studio.songs.decode(id, settings, format, loudness_lufs).id
+        return studio.songs.decode(id, settings, format, parsed_number(loudness, "loudness")).id
 
 
 def continue_song(studio: Studio, id: str, second: str, request: SongRequest) -> str:
     """Queue a song that goes on from another one for as long as the request lasts, and return its id."""
     with user_errors():
-        song, from_sec = studio.songs.get(id), parsed_second(second)
+        song, from_sec = studio.songs.get(id), parsed_number(second, "second")
         start_sec = (song.duration_sec or 0) if from_sec is None else from_sec
         changes = asdict(request) | {"duration_sec": min(start_sec + request.duration_sec, MAX_SONG_SEC)}
         return studio.songs.continue_song(id, Continuation(changes, song.format), from_sec).id
-
-
-def parsed_second(text: str) -> float | None:
-    """None for an empty field. Raises InvalidInputError for what is no number."""
-    if not text.strip():
-        return None
-    try:
-        return float(text.replace(",", "."))
-    except ValueError as error:
-        raise InvalidInputError(f"The second is {text!r}.", "Give a number such as 12.5, or nothing.") from error
 
 
 def replay(studio: Studio, id: str) -> str:

@@ -1,4 +1,4 @@
-"""Sliders for the settings of a song, wherever the page asks for one."""
+"""Sliders and fields for the settings of a song, wherever the page asks for one."""
 
 from typing import Any
 
@@ -13,12 +13,9 @@ def song_slider(name: str, label: str, step: float, **more: Any) -> gr.Slider:
     return setting_slider(SONG[name], label, step, **more)
 
 
-def loudness_field(info: str) -> gr.Number:
-    """Build a field for a loudness, which may stay empty."""
-    setting = SONG["loudness_lufs"]
-    return gr.Number(
-        None, minimum=setting.minimum, maximum=setting.maximum, step=0.5, label="Loudness (LUFS)", info=info
-    )
+def loudness_field(info: str) -> gr.Textbox:
+    """Build a field for a loudness, which may stay empty: Gradio 6.31 shows an empty number as 0."""
+    return gr.Textbox(label="Loudness (LUFS)", info=info, max_lines=1)
 
 
 def setting_slider(setting: Setting, label: str, step: float, **more: Any) -> gr.Slider:

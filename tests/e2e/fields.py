@@ -90,5 +90,5 @@ def choose_another(page: Page, place: Locator, before: str) -> None:
 def next_number(place: Locator, before: str) -> str:
     """A step more than before, or less where that is the most."""
     step, most = Decimal(place.get_attribute("step") or "1"), place.get_attribute("max")
-    value = Decimal(before or place.get_attribute("min") or "0")
+    value = Decimal(before or "0")
     return f"{value + step if not most or value + step <= Decimal(most) else value - step:f}"

@@ -37,8 +37,11 @@ def test_form_of_a_song_made_before():
         "temperature": 0.9, "topk": 40, "cfg_scale": 2.0,
     }  # fmt: skip
     song = Generation("abc", request, "wav", "2026-11-25T03:00:00.000000+00:00")
-    assert form_values(song) == [["pop", "lo-fi"], "[Verse]\nla", 12.0, "7", 0.9, 40, 2.0, None]
+    assert form_values(song) == [["pop", "lo-fi"], "[Verse]\nla", 12.0, "7", 0.9, 40, 2.0, ""]
     assert asdict(request_of(form_values(song))) == request | {"loudness_lufs": None}
+    loud = Generation("abc", request | {"loudness_lufs": -14.5}, "wav", "2026-11-25T03:00:00.000000+00:00")
+    assert form_values(loud)[-1] == "-14.5"
+    assert request_of(form_values(loud)).loudness_lufs == -14.5
 
 
 def test_the_form_takes_every_song_that_can_be_asked_for():
