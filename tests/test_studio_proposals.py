@@ -12,7 +12,7 @@ from heartmula_studio.codec.tempo_and_key import TempoAndKey
 from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError
 from heartmula_studio.services.library.tempo_and_key import SOURCE, TempoAndKeyAnalyzer, findings
 from heartmula_studio.store.views import Analysis
-from heartmula_studio.ui.proposals import change_all, follow, possible_decisions, row_updates, save_ticks, start
+from heartmula_studio.ui.proposals import decide_all, follow, possible_decisions, start
 from tests.recordings import CLIPS
 from tests.still_studio import filled, settings_for, still_studio, wait_until
 
@@ -108,29 +108,18 @@ async def followed(studio, id: str) -> list:
     return [shown async for shown in follow(studio, id)]
 
 
-def test_the_page_ticks_rejects_and_brings_back(studio, dataset):
+def test_the_page_shows_progress_and_offers_the_decisions_that_there_are(studio, dataset):
+    def offered() -> list[bool]:
+        return [button["visible"] for button in possible_decisions(studio, dataset.id)]
+
+    assert offered() == [False, False, False]
     *steps, (last, stop) = asyncio.run(followed(studio, dataset.id))
     assert all(html.count("progressbar") == 1 for html, _ in steps)
     assert "bpm" in last
     assert stop["visible"] is False
-    tracks = [[dataset.id, CLIPS[0].name], None]
-
-    def shown() -> tuple:
-        track = studio.datasets.get(dataset.id).audio_files[0]
-        _, ticks, reject, reopen = row_updates(track.proposals)
-        return track.tags, ticks["value"], reject["visible"], reopen["visible"]
-
-    value = studio.datasets.get(dataset.id).audio_files[0].proposals[0].value
-    save_ticks(studio, 0, tracks, ["1"])
-    assert shown()[:2] == (("Techno", value), ["1"])
-    change_all(studio, "open", "rejected", 0, tracks)
-    save_ticks(studio, 0, tracks, [])
-    assert shown()[:3] == ((), [], True)
-    change_all(studio, "rejected", "open", 0, tracks)
-    save_ticks(studio, 1, tracks, ["1"])
-    assert shown() == ((), [], True, False)
-    accept, reject, undo = possible_decisions(studio, dataset.id)
-    assert [accept["visible"], reject["visible"], undo["visible"]] == [True, True, False]
+    assert offered() == [True, True, False]
+    decide_all(studio, "accepted", dataset.id)
+    assert offered() == [False, False, True]
 
 
 def test_a_shell_proposes_and_decides(studio, dataset, capsys):

@@ -1,4 +1,4 @@
-"""The official checkpoints on the Hugging Face Hub: repositories, and where heartlib looks for their files."""
+"""Models on the Hugging Face Hub: repositories, and where heartlib looks for the files of the official ones."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ TOKENIZER_REPO = "HeartMuLa/HeartMuLaGen"
 TRANSCRIPTOR_REPO = "HeartMuLa/HeartTranscriptor-oss"
 CODEC_FOLDER = "HeartCodec-oss"
 ENCODER_FOLDER = "HeartCodec-oss-encoder"
+TRANSCRIPTOR_FOLDER = "HeartTranscriptor-oss"
+CLAP_REPO, CLAP_FOLDER = "laion/larger_clap_music", "larger_clap_music"
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,17 @@ class OfficialPart:
 
 @dataclass(frozen=True)
 class OfficialModel:
-    """A model that can be downloaded; `size_bytes` is rounded, and exact as soon as the Hub has been asked."""
+    """A model that can be downloaded; `size_bytes` is rounded, and exact as soon as the Hub has been asked.
+
+    `use` says what comes of it once it is there.
+    """
 
     name: str
     title: str
     licence: str
     size_bytes: int
     parts: tuple[OfficialPart, ...]
+    use: str
 
 
 OFFICIAL_MODELS = (
@@ -42,5 +48,22 @@ OFFICIAL_MODELS = (
             OfficialPart(ENCODER_REPO, ENCODER_FOLDER),
             OfficialPart(TOKENIZER_REPO, ""),
         ),
+        use="The studio uses it where a GPU can hold it.",
+    ),
+    OfficialModel(
+        name="HeartTranscriptor-oss",
+        title="HeartTranscriptor, to transcribe lyrics, and to find when they are sung",
+        licence="Apache-2.0",
+        size_bytes=3_100_000_000,
+        parts=(OfficialPart(TRANSCRIPTOR_REPO, TRANSCRIPTOR_FOLDER),),
+        use="Transcribe lyrics on the Dataset tab uses it.",
+    ),
+    OfficialModel(
+        name="larger_clap_music",
+        title="CLAP for music by LAION, to find tags",
+        licence="Apache-2.0",
+        size_bytes=780_000_000,
+        parts=(OfficialPart(CLAP_REPO, CLAP_FOLDER),),
+        use="Propose tags on the Dataset tab uses it.",
     ),
 )

@@ -1,7 +1,7 @@
 """Audio files in and out, in blocks: checking, reading as stereo at any rate, writing with tags.
 
 Formats by content, never by name: MP3 and its elders, WAV (8 to 192 kHz, integer or float) and its kin, FLAC, OGG
-(Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC) and raw AAC are read; WAV, FLAC, MP3 and Opus are written.
+(Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC), raw AAC, WavPack and WMA are read; WAV, FLAC, MP3 and Opus are written.
 """
 
 import math
@@ -61,6 +61,8 @@ AUDIO_SUFFIXES = (
     ".w64",
     ".au",
     ".voc",
+    ".wv",
+    ".wma",
 )  # what songs are called; their content decides
 WRITTEN_FORMATS: dict[str, dict[str, str | float]] = {
     ".wav": {"format": "WAV", "subtype": "PCM_16"},

@@ -1,10 +1,16 @@
-"""What a look at the headers of FLAC and VOC files tells about what is missing; decoding finds the rest."""
+"""What a look at the headers of FLAC, VOC, WavPack and WMA files tells of what is missing; decoding finds the rest."""
 
 from typing import BinaryIO
 
-from heartmula_studio.codec.sniff import id3_end, read_at
+from heartmula_studio.codec.sniff import LARGEST_INDEX_BYTES, id3_end, read_at
 
 VOC_HEADER_SIZE_OFFSET = 20
+WAVPACK_HEADER_BYTES, WAVPACK_UNKNOWN = 32, 2**32 - 1
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
+ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
+ASF_LIVE = 1  # the flag of a broadcast, whose header is older than its end
+"""Objects of Microsoft's "Advanced Systems Format Specification", 01.20.05, and what stands in them."""
 
 
 def flac_problem(file: BinaryIO) -> str:
@@ -29,3 +35,52 @@ def voc_problem(file: BinaryIO) -> str:
     if len(header) == 4 and promised <= present:
         return ""
     return f"its header promises {promised:,} bytes of sound and only {max(0, present):,} are there"
+
+
+def wavpack_problem(file: BinaryIO) -> str:
+    """What is missing of the blocks, each of which says how long it is, and of all samples, which the first tells.
+
+    The layout is that of David Bryant's "WavPack 4 & 5 Binary File / Block Format".
+    """
+    end, offset, total, present = file.seek(0, 2), 0, WAVPACK_UNKNOWN, 0
+    while len(header := read_at(file, offset, WAVPACK_HEADER_BYTES)) >= 4 and header.startswith(b"wvpk"):
+        size, first, here = (int.from_bytes(header[at : at + 4], "little") for at in (4, 16, 20))
+        total = int.from_bytes(header[12:16], "little") if offset == 0 else total
+        offset += 8 + size
+        if len(header) < WAVPACK_HEADER_BYTES or offset > end:
+            return "it ends inside a WavPack block"
+        present = max(present, first + here)
+    if total != WAVPACK_UNKNOWN and present < total:
+        return f"its header promises {total:,} samples and only {present:,} are there"
+    return ""
+
+
+def wma_problem(file: BinaryIO) -> str:
+    """What is missing of the bytes that the header counts."""
+    end = file.seek(0, 2)
+    header = _asf_header(file)
+    if header is None:
+        return "it ends inside its header"
+    at = header.find(ASF_FILE)
+    if at < 0 or header[at + 88] & ASF_LIVE:
+        return ""
+    promised = int.from_bytes(header[at + 40 : at + 48], "little")
+    return f"its header promises {promised:,} bytes and only {end:,} are there" if end < promised else ""
+
+
+def holds_video(file: BinaryIO) -> bool:
+    """Whether a stream of an ASF file is a video."""
+    header = _asf_header(file) or b""
+    at = header.find(ASF_STREAM)
+    while at >= 0:
+        if header[at + 24 : at + 40] == ASF_VIDEO:
+            return True
+        at = header.find(ASF_STREAM, at + 1)
+    return False
+
+
+def _asf_header(file: BinaryIO) -> bytes | None:
+    """The header object of an ASF file, in which all others stand; None where it is not whole."""
+    size = int.from_bytes(read_at(file, 16, 8), "little")
+    header = read_at(file, 0, min(size, LARGEST_INDEX_BYTES))
+    return header if len(header) == size else None

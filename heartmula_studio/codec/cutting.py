@@ -7,27 +7,23 @@ from pathlib import Path
 from torch import Tensor
 
 from heartmula_studio.codec.audio_file import AudioSource, AudioWriter
-from heartmula_studio.errors import InvalidInputError
 
 
 def cut_recording(path: Path, starts_sec: Sequence[float], folder: Path) -> Iterator[Path]:
     """Yield a FLAC file for each start, up to the next one or the end; each is gone when the next is asked for.
 
-    What lies before the first start is left out. Raises a subclass of AudioError, StorageError, and InvalidInputError
-    for a start behind the end.
+    What lies before the first start is left out, and a start behind the end gives no file. Raises a subclass of
+    AudioError, StorageError.
     """
     source = AudioSource.find(path)
     rate_hz = source.find_rate_hz()
     edges = [round(start_sec * rate_hz) for start_sec in starts_sec]
     stretches = _stretches(source.read_blocks(rate_hz, rate_hz), edges)
     piece = folder / "piece.flac"
-    for number, blocks in enumerate(stretches):
+    for blocks in stretches:
         first = next(blocks, None)
         if first is None:
-            raise InvalidInputError(
-                f"{path.name} ends before its song {number + 1} begins, at {starts_sec[number]:.1f} s.",
-                "It may be cut off, or the times are of another recording.",
-            )
+            return
         with AudioWriter(piece, rate_hz) as writer:
             writer.write(first)
             for block in blocks:

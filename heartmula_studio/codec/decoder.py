@@ -148,7 +148,7 @@ def open_container(file: BinaryIO, part: ContainerPart) -> Iterator[DecodedPart]
     """Through FFmpeg's demuxer for this format and no other, whatever the content may claim to be."""
     try:
         window = FileWindow(file, part.start, part.end)
-        container = av.open(window, "r", part.demuxer, dict(part.options))
+        container = av.open(window, "r", part.demuxer, dict(part.options), metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise DecodingError(reason(error)) from error
     with container:

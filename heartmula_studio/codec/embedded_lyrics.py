@@ -13,7 +13,10 @@ from heartmula_studio.lyrics.checking import checked_lyrics
 from heartmula_studio.lyrics.decoding import decode_lyrics
 from heartmula_studio.lyrics.formats import stamp
 
-_KEYS = ("syncedlyrics", "lyrics", "unsyncedlyrics", "unsynced lyrics", "\xa9lyr", "----:com.apple.itunes:lyrics")
+_KEYS = (
+    *("syncedlyrics", "lyrics", "unsyncedlyrics", "unsynced lyrics", "\xa9lyr", "----:com.apple.itunes:lyrics"),
+    *("wm/lyrics_synchronised", "wm/lyrics"),
+)
 _MILLISECONDS, _IS_LYRICS = 2, 1  # of SYLT's time stamp formats and content types
 _log = logging.getLogger(__name__)
 

@@ -16,13 +16,15 @@ from heartmula_studio.codec.apple_headers import (
     mp4_problem,
     mp4_refusal,
 )
-from heartmula_studio.codec.completeness import flac_problem, voc_problem
+from heartmula_studio.codec.completeness import flac_problem, holds_video, voc_problem, wavpack_problem, wma_problem
 from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.sniff import CUT_HINT, id3_end, not_a_song, ogg_description, open_binary
 from heartmula_studio.codec.wave_header import find_w64_data, find_wave_data
 from heartmula_studio.errors import CorruptAudioError, TruncatedAudioError
 
 MAX_PARTS = 10_000
+PROBLEMS = {"VOC": voc_problem, "WV": wavpack_problem, "WMA": wma_problem}
+DEMUXERS = {"WMA": "asf"}
 MPEG_IN_WAVE = (0x50, 0x55)
 """Format tags of MP2 and MP3 inside WAV."""
 
@@ -74,9 +76,13 @@ def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
             return audio_format, mp4_parts(path, file, len(data))
         if audio_format == "AAC":
             return audio_format, adts_parts(path, data, id3_end(file))
-        if audio_format == "VOC" and (problem := voc_problem(file)):
+        if audio_format == "WMA" and holds_video(file):
+            raise not_a_song(path, "a Windows Media video")
+        if audio_format in PROBLEMS and (problem := PROBLEMS[audio_format](file)):
             raise cut_off(path, problem)
-        return audio_format, (ContainerPart(id3_end(file), len(data), audio_format.lower()),)
+        return audio_format, (
+            ContainerPart(id3_end(file), len(data), DEMUXERS.get(audio_format, audio_format.lower())),
+        )
 
 
 def wave_parts(path: Path, file: BinaryIO, data: mmap.mmap, audio_format: str) -> tuple[Part, ...]:

@@ -21,7 +21,7 @@ HEAD_BYTES = 65536
 LARGEST_INDEX_BYTES = 32 * 2**20
 """Enough of an MP4 `moov` box or an ASF header for the sample descriptions of many hours of sound."""
 
-ALLOWED = "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF and M4A (AAC, ALAC) files."
+ALLOWED = "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC), WavPack and WMA files."
 CUT_HINT = "The copy, download or export broke off. Get the whole file again."
 MAGIC = {
     b"fLaC": "FLAC",
@@ -30,6 +30,8 @@ MAGIC = {
     b".snd": "AU",
     b"Creative Voice File\x1a": "VOC",
     b"caff": "CAF",
+    b"wvpk": "WV",
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): "WMA",
 }
 MIDI = "a MIDI file: notes, not sound"
 TRACKER = "a tracker module: notes and samples, not a recording"
@@ -49,7 +51,6 @@ SIGNATURES = (
     (44, b"SCRM", TRACKER),
     *((1080, tag, TRACKER) for tag in (b"M.K.", b"M!K!", b"FLT4", b"FLT8", b"4CHN", b"6CHN", b"8CHN")),
     (0, b"FORM", "an Amiga file (IFF)"),
-    (0, b"wvpk", "a WavPack file"),
     (0, b"MAC ", "a Monkey's Audio file"),
     (0, b"MPCK", "a Musepack file"),
     (0, b"TTA1", "a True Audio file"),
@@ -205,8 +206,6 @@ def describe_other(head: bytes) -> str | None:
         return RIFF_KINDS.get(head[8:12], "a RIFF file that holds no sound")
     if head[4:8] == b"ftyp":
         return MP4_PICTURES.get(head[8:12])
-    if head.startswith(ASF):
-        return "a Windows Media (WMA) file"
     if set(head[: 4 * TS_PACKET_BYTES : TS_PACKET_BYTES]) == set(TS_MARK) and len(head) > TS_PACKET_BYTES:
         return "an MPEG transport stream (television, or a piece of a web stream)"
     return describe_text(head)

@@ -255,9 +255,12 @@ def _album_tracks(file: SourceFile, sheet: CueSheet, words: TrackWords, skip: Sk
     with tempfile.TemporaryDirectory() as folder:
         pieces = cut_recording(file.path, [track.start_sec for track in sheet.tracks], Path(folder))
         try:
-            for number, (track, piece) in enumerate(zip(sheet.tracks, pieces, strict=True), start=1):
+            number = 0
+            for number, (track, piece) in enumerate(zip(sheet.tracks, pieces, strict=False), start=1):
                 title = re.sub(r"[/\\]", "-", track.title) or file.stem
                 yield IncomingTrack(f"{number:02d} {title}.flac", piece, words)
+            for track in sheet.tracks[number:]:
+                skip(f"{file.name}, {track.title or 'a song'}", f"It ends before {track.start_sec:.1f} s.")
         except InvalidInputError as error:  # which knows the file by where it was unpacked to
             message = error.message.removeprefix(f"{file.path.name} ")
             raise type(error)(f"{file.name} cannot be cut: {message}", error.hint) from error

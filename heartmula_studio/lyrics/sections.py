@@ -51,6 +51,8 @@ _NAME_IN_KEY = re.compile(rf"{_NAMES}\b", re.IGNORECASE)
 _ABROAD = re.compile(rf"({_one_of(_ENGLISH)}) *(.*)")
 _DIGITS = str.maketrans("一二三四五六", "123456")
 _NUMBERS = ("one", "two", "three", "four", "five", "six")
+_SPELLED = ("first", "second", "third", "fourth", "fifth", "sixth")
+_ORDINAL = re.compile(rf"\b(?:([1-9])(?:st|nd|rd|th)|({_one_of(_SPELLED)})) +({_NAMES})\b(?! *\d)", re.IGNORECASE)
 
 
 def section_mark(line: str) -> str | None:
@@ -58,7 +60,7 @@ def section_mark(line: str) -> str | None:
 
     A line in square brackets is a mark as it is written, but for how often the section is sung, and in English.
     """
-    line = line.strip()
+    line = _numbered_last(line.strip())
     if mark := _SECTION_MARK.fullmatch(line.rstrip(" :：")):
         return _written_mark(mark[1])
     if len(line) > _LONGEST_CHARS:
@@ -82,7 +84,7 @@ def split_at_marks(line: str) -> list[str]:
     """The marks of known sections in a line and the words around them, in order: `[verse]hello` is two."""
     pieces = [""]
     for i, piece in enumerate(_BRACKETED.split(line)):
-        if i % 2 and _NAMED_MARK.fullmatch(" ".join(piece.split())):
+        if i % 2 and _NAMED_MARK.fullmatch(_numbered_last(" ".join(piece.split()))):
             pieces += [piece, ""]
         else:
             pieces[-1] += piece
@@ -92,6 +94,15 @@ def split_at_marks(line: str) -> list[str]:
 def names_section(key: str) -> bool:
     """Whether the key of `[key:value]` is the name of a section, as in `[verse: both]`."""
     return _NAME_IN_KEY.match(key) is not None
+
+
+def _numbered_last(line: str) -> str:
+    """Write "2nd Verse" as "Verse 2"."""
+
+    def reordered(match: re.Match[str]) -> str:
+        return f"{match[3]} {match[1] or _SPELLED.index(match[2].lower()) + 1}"
+
+    return _ORDINAL.sub(reordered, line) if len(line) <= _LONGEST_CHARS else line
 
 
 def _written_mark(name: str) -> str:

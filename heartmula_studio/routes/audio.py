@@ -33,6 +33,8 @@ MEDIA_TYPES = {
     ".caf": "audio/x-caf",
     ".m4a": "audio/mp4",
     ".aac": "audio/aac",
+    ".wma": "audio/x-ms-wma",
+    ".wv": "audio/x-wavpack",
 }
 
 AUDIO_RESPONSES: Responses = {

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from heartmula_studio.store.records import Dataset, Failure, Percent, Proposal
 
-AnalysisKind = Literal["tempo_and_key"]
+AnalysisKind = Literal["tempo_and_key", "lyrics", "tags"]
 AnalysisStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
 ModelStatus = Literal["absent", "incomplete", "downloading", "verifying", "complete"]
 

@@ -24,7 +24,7 @@ from heartmula_studio.ui.job_view import METHODS, counted
 from heartmula_studio.ui.ladder_view import audible_words, copy_words
 from heartmula_studio.ui.mixing import StrengthFields, build_strength, choice_of
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
-from heartmula_studio.ui.official_model import build_official_model
+from heartmula_studio.ui.official_model import build_official_models
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.song_slider import song_slider
@@ -49,7 +49,7 @@ def build_models(context: PageContext) -> None:
             _build_cards(context, strengths, comparing, deleting, exporting, download)
         with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
             _build_import(context)
-            build_official_model(context)
+            build_official_models(context)
             build_on_hub(context, "model")
 
 

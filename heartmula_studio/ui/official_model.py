@@ -1,10 +1,11 @@
-"""The official model on the Models tab: what it is, and its download by one press."""
+"""The official models on the Models tab: what they are, and their download by one press."""
 
 from collections.abc import Callable
 from functools import partial
 
 import gradio as gr
 
+from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.views import ModelState
 from heartmula_studio.studio import Studio
@@ -16,10 +17,14 @@ from heartmula_studio.ui.quiet import QUIET
 DOWNLOAD = {"absent": "Download", "incomplete": "Go on with the download"}
 
 
-def build_official_model(context: PageContext) -> None:
+def build_official_models(context: PageContext) -> None:
+    gr.HTML("<h2>Official models</h2>")
+    for model in OFFICIAL_MODELS:
+        build_model(context, model.name)
+
+
+def build_model(context: PageContext, name: str) -> None:
     studio = context.studio
-    name = studio.models.list()[0].name
-    gr.HTML("<h2>Official model</h2>")
     shown = gr.HTML()
     with gr.Row():
         download = gr.Button("Download", variant="primary", min_width=100)

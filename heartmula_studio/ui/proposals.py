@@ -19,7 +19,11 @@ from heartmula_studio.ui.quiet import QUIET
 
 HINT = "Nothing is trained on what is proposed before you accept it: tick it in the track's row, or accept all."
 POLL_SEC = 0.5
-FINDERS: dict[AnalysisKind, str] = {"tempo_and_key": "Find tempo and key"}
+FINDERS: dict[AnalysisKind, str] = {
+    "lyrics": "Transcribe lyrics",
+    "tags": "Propose tags",
+    "tempo_and_key": "Find tempo and key",
+}
 """The button of each analysis."""
 
 

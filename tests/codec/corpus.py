@@ -384,4 +384,15 @@ M4A = (
     Recording("raw AAC with old tag", f"{FF} cd.wav -c:a aac -f adts $OUT", None, None, behind(ID3V1)),
     Recording("raw AAC six channels", f"{FF} six.wav -c:a aac -f adts $OUT", None, None),
 )
-CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS, *AIFF, *CAF, *M4A)
+WAVPACK = (
+    Recording("WavPack", f"{FF} cd.wav -c:a wavpack -f wv $OUT", CD),
+    Recording("WavPack, 24 bits, 96 kHz", f"{FF} r96.wav -c:a wavpack -sample_fmt s32p -f wv $OUT", 192000, "r96"),
+    Recording("WavPack of floats", f"{FF} float.wav -c:a wavpack -sample_fmt fltp -f wv $OUT", CD, "float"),
+    Recording("WavPack with a tag behind", f"{FF} cd.wav -c:a wavpack -f wv $OUT", CD, change=behind(ape_tag(COVER))),
+)
+WMA = (
+    Recording("WMA 2", f"{FF} cd.wav -c:a wmav2 -b:a 192k -f asf $OUT", None, None),
+    Recording("WMA 1, mono", f"{FF} r22.wav -ac 1 -c:a wmav1 -b:a 64k -f asf $OUT", None, None),
+    Recording("WMA with a title", f"{FF} dat.wav -metadata title=Rain -c:a wmav2 -b:a 128k -f asf $OUT", None, None),
+)
+CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS, *AIFF, *CAF, *M4A, *WAVPACK, *WMA)

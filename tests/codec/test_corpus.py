@@ -96,6 +96,8 @@ CUT = (
     *(("CAF pcm_s16le", size) for size in (20, 60, 200_000)),
     *(("M4A AAC, index first", size) for size in (20, 500, 20_000)),
     *(("M4A AAC", 20_000), ("MP4 of fragments", 20_000), ("M4A ALAC", 100_000), ("raw AAC", 20_000), ("raw AAC", 3)),
+    *(("WavPack", size) for size in (20, 60, 100_000)),
+    *(("WMA 2", size) for size in (60, 500, 20_000)),
 )
 
 
@@ -116,13 +118,20 @@ REFUSED = (
     Recording("CAF Opus", f"{FF} dat.wav -c:a libopus -f caf $OUT", None),
     Recording("ambisonic Opus", f"{FF} six.wav -af pan=4c\\|c0=c0\\|c1=c1\\|c2=c2\\|c3=c3 -c:a libopus "
               "-mapping_family 2 -f ogg $OUT", None),
+    Recording("WMV video", f"{FF} cd.wav -f lavfi -i color=s=64x64:d=2 -c:a wmav2 -f asf $OUT", None),
     Recording("damaged raw AAC", f"{FF} cd.wav -c:a aac -f adts $OUT", None, change=lambda c: c[:9000] + c[9050:]),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("recording", "says"),
-    list(zip(REFUSED, ("video", "Opus inside", "Opus inside", "ambisonic", "no AAC frame at"), strict=True)),
+    list(
+        zip(
+            REFUSED,
+            ("video", "Opus inside", "Opus inside", "ambisonic", "Windows Media video", "no AAC frame at"),
+            strict=True,
+        )
+    ),
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_a_recording_that_would_be_read_wrong_is_refused_by_name(sources, recording, says):

@@ -45,7 +45,6 @@ NOT_SONGS = {
     "tracker module: notes and samples": b"IMPMI Have No Tomatoes" + bytes(100),
     "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n",
     "HEIC picture": mp4(b"heic", b"hvc1"),
-    "Windows Media": ASF_HEADER,
     "Amiga file": b"FORM\x00\x00\x10\x008SVXVHDR" + bytes(60),
     "AVI video": b"RIFF\x00\x00\x10\x00AVI LIST" + bytes(60),
     "raw AAC file": b"\xff\xf1\x50\x80" + bytes(60),

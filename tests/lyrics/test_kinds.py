@@ -158,6 +158,8 @@ def test_p8_what_is_not_read_is_refused_by_name(kind, text):
             ("(Pre-Chorus)", "[pre-chorus]"),
         ],
         *[("Intro", "[intro]"), ("Guitar Solo:", "[guitar solo]"), ("**[Bridge]**", "[Bridge]"), ("(Hook)", "[hook]")],
+        *[("2nd Verse", "[verse 2]"), ("Third chorus:", "[chorus 3]"), ("[1st Verse]", "[Verse 1]")],
+        *[("(Second Pre-Chorus)", "[pre-chorus 2]"), ("**First Verse**", "[verse 1]"), ("[2nd verse x2]", "[verse 2]")],
         *[("[Verse 1: both]", "[Verse 1: both]"), ("[Chorus]", "[Chorus]"), ("[solo]", "[solo]")],
         *[
             (line, "[chorus]")
@@ -186,6 +188,7 @@ def test_section_marks_of_every_habit(line, mark):
             "Bridge over troubled water",
             "(oh yeah)",
             "Verse of my heart",
+            "Second verse same as the first",
             "Chorus of angels",
             "Solo",
             "Break",
@@ -215,6 +218,7 @@ def test_words_that_are_sung_are_no_section_marks(line):
         ("[Verse 1: A & B] hello [Chorus x2]\nla", "[Verse 1: A & B]\nhello\n[chorus]\nla"),
         ("[00:01.00][chorus]la\n[00:02.00]lo", "[chorus]\nla\nlo"),
         ("【副歌】la", "[chorus]\nla"),
+        ("[2nd Verse]la", "[Verse 2]\nla"),
         ("la\n[oh]la", "la\n[oh]la"),
     ],
 )

@@ -28,6 +28,7 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.store import Store
 from tests.hub_endpoint import HubEndpoint, hub_endpoint
 from tests.still_studio import filled, still_studio, wait_until
+from tests.whisper.spoken import MODEL as SPOKEN_MODEL
 
 ROOT = Path(__file__).parents[2]
 MODEL = OFFICIAL_MODELS[0]
@@ -257,7 +258,7 @@ def test_a_damaged_plan_touches_no_other_file(service, settings):
     (settings.official_dir / f"{MODEL.name}.download.json").write_text(json.dumps(plan))
     with pytest.raises(StorageError, match="no file of a model"):
         folder.remove()
-    [listed] = service.list()  # the page asks for it every few seconds
+    listed, *_ = service.list()  # the page asks for it every few seconds
     assert "no file of a model" in listed.error.message
 
 
@@ -268,6 +269,17 @@ def test_a_model_that_was_put_there_by_hand_is_there_and_is_not_removed(service,
     with pytest.raises(NotFoundError, match="has not been downloaded"):
         service.remove(MODEL.name)
     assert find_base(settings.official_dir)
+
+
+def test_a_model_that_listens_is_there_as_soon_as_its_folder_is(service, settings):
+    name = "HeartTranscriptor-oss"
+    assert service.get(name).status == "absent"
+    shutil.copytree(SPOKEN_MODEL, settings.official_dir / name)
+    assert (service.get(name).status, service.get(name).message) == (
+        "complete",
+        "Transcribe lyrics on the Dataset tab uses it.",
+    )
+    assert service.get(MODEL.name).status == "absent"
 
 
 def test_models_that_are_not_there(service):

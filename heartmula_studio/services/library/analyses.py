@@ -59,7 +59,6 @@ class _Run:
     """One analysis that is going on."""
 
     dataset_id: str
-    analyzer: Analyzer
     state: Analysis
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -98,8 +97,8 @@ class Analyses:
 
         Raises as `start`, and CancelledError.
         """
-        with self._begun(dataset_id, kind, settings) as run:
-            yield from self._listen(run)
+        with self._begun(dataset_id, kind, settings) as (run, analyzer):
+            yield from self._listen(run, analyzer)
 
     def start(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Analysis:
         """Begin in a thread of its own.
@@ -130,13 +129,13 @@ class Analyses:
         """Whatever keeps it from beginning ends `started`, which a request awaits."""
         with ExitStack() as stack:
             try:
-                run = stack.enter_context(self._begun(dataset_id, kind, settings))
+                run, analyzer = stack.enter_context(self._begun(dataset_id, kind, settings))
             except BaseException as error:
                 started.set_exception(error)
                 return
             started.set_result(run)
             try:
-                for _ in self._listen(run):
+                for _ in self._listen(run, analyzer):
                     pass
             except StudioError as error:  # its state says so
                 _log.info("An analysis of %s ended: %s", dataset_id, error)
@@ -144,16 +143,16 @@ class Analyses:
                 _log.exception("An analysis of %s failed", dataset_id)
 
     @contextmanager
-    def _begun(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Iterator[_Run]:
+    def _begun(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Iterator[tuple[_Run, Analyzer]]:
         """Hold the analysis's lock, and have its state say how it ends."""
         known, total = self._known(kind), len(self._store.datasets.get(dataset_id).audio_files)
         with self._store.attempt(f"{known.replace('_', '-')}-{dataset_id}") as is_free:
             if not is_free:
                 raise ConflictError("This dataset is being listened to.", "Wait until that is done, or cancel it.")
-            run = _Run(dataset_id, self._makers[known](settings), Analysis(known, "running", total=total))
+            analyzer, run = self._makers[known](settings), _Run(dataset_id, Analysis(known, "running", total=total))
             self._runs[dataset_id, known] = run
             try:
-                yield run
+                yield run, analyzer
                 run.state = replace(run.state, status="completed", track="")
             except (CancelledError, GeneratorExit):  # the latter where nobody reads on
                 run.state = replace(run.state, status="cancelled", track="")
@@ -162,30 +161,30 @@ class Analyses:
                 run.state = replace(run.state, status="failed", error=_failure(error))
                 raise
 
-    def _listen(self, run: _Run) -> Iterator[TrackProposals]:
+    def _listen(self, run: _Run, analyzer: Analyzer) -> Iterator[TrackProposals]:
         for track in self._store.datasets.get(run.dataset_id).audio_files:
             run.begin(track)
-            found = self._proposals_for(run, track)
+            found = self._proposals_for(run, analyzer, track)
             if found:
                 run.finish(found)
                 yield found
 
-    def _proposals_for(self, run: _Run, track: AudioFile) -> TrackProposals | None:
+    def _proposals_for(self, run: _Run, analyzer: Analyzer, track: AudioFile) -> TrackProposals | None:
         """None for a track that was removed meanwhile. Raises NotFoundError for such a dataset."""
         try:
-            return TrackProposals(track.filename, self._analyzed(run, track).proposals)
+            return TrackProposals(track.filename, self._analyzed(run, analyzer, track).proposals)
         except NotFoundError:
             self._store.datasets.get(run.dataset_id)
             return None
         except InvalidInputError as error:
             return TrackProposals(track.filename, track.proposals, public(error.message))
 
-    def _analyzed(self, run: _Run, track: AudioFile) -> AudioFile:
+    def _analyzed(self, run: _Run, analyzer: Analyzer, track: AudioFile) -> AudioFile:
         def cancelled() -> bool:
             return self._closing.is_set() or run.cancel.is_set()
 
         check_cancelled(cancelled)
-        datasets, analyzer = self._store.datasets, run.analyzer
+        datasets = self._store.datasets
         if analyzer.is_done(track):
             return track
         with memory_explained():

@@ -8,12 +8,20 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.cutting import cut_recording
+from heartmula_studio.codec.silences import song_starts_sec
 from heartmula_studio.dataset.clips import bundled_clips
 from heartmula_studio.dataset.importing import IncomingTrack, incoming_tracks
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.dataset.source_files import SOURCE_HINT, find_files
 from heartmula_studio.dataset.track_columns import TrackWords
-from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.errors import (
+    AudioTooLongError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    UploadTooLargeError,
+)
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.uploads import UploadService
 from heartmula_studio.store.datasets import Datasets
@@ -52,8 +60,8 @@ class DatasetImporter:
         values = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
         return ImportedDataset(**values, skipped=tuple(self._skipped))
 
-    def _add(self, datasets: Datasets, id: str, track: IncomingTrack, left: int) -> int:
-        """Add a track, unless it is there already, and return its size in bytes."""
+    def _add(self, datasets: Datasets, id: str, track: IncomingTrack, left: int, is_piece: bool = False) -> int:
+        """Add a track, unless it is there already, and return its size in bytes; one that is too long in pieces."""
         words = self._fitting(track)
         with datasets.receive(id, track.filename) as incoming:
             for chunk in track.chunks():
@@ -65,6 +73,10 @@ class DatasetImporter:
                 )
             try:
                 UploadService(datasets, self._limits).add_song(id, incoming, words.lyrics, words.tags, words.rights)
+            except AudioTooLongError:
+                if is_piece:
+                    raise
+                return self._add_pieces(datasets, id, dataclasses.replace(track, content=incoming.path), left)
             except ConflictError as error:
                 self._skip(track.filename, error.message)
             except InvalidInputError as error:
@@ -74,6 +86,18 @@ class DatasetImporter:
             if words.license:
                 self._skip(track.filename, f"Its rights are not stated: {words.license[:200]!r} may mean anything.")
             return incoming.size_bytes
+
+    def _add_pieces(self, datasets: Datasets, id: str, album: IncomingTrack, left: int) -> int:
+        """Add the songs of an album, cut at its silences; its lyrics belong to none of them alone."""
+        assert isinstance(album.content, Path), album.content
+        starts_sec, stem, size_bytes = song_starts_sec(album.content), Path(album.filename).stem, 0
+        self._skip(album.filename, f"It is too long for one song, and comes in as {len(starts_sec)}, cut at silences.")
+        words = dataclasses.replace(album.words, lyrics="")
+        with self._store.scratch() as folder:
+            for number, piece in enumerate(cut_recording(album.content, starts_sec, folder), start=1):
+                track = IncomingTrack(f"{stem} {number:02d}.flac", piece, words)
+                size_bytes += self._add(datasets, id, track, left - size_bytes, is_piece=True)
+        return size_bytes
 
     def _fitting(self, track: IncomingTrack) -> TrackWords:
         """The words of a track, without tags that a dataset has no room for."""

@@ -306,10 +306,10 @@ class DatasetService:
         return SoundCheck(self._datasets, self._closing)
 
     def _make_analyses(self) -> "Analyses":
-        from heartmula_studio.services.library.analyses import Analyses, MakeAnalyzer
-        from heartmula_studio.services.library.tempo_and_key import TempoAndKeyAnalyzer
+        from heartmula_studio.services.library.analyses import Analyses
+        from heartmula_studio.services.library.analyzers import analyzer_makers
 
-        makers: dict[AnalysisKind, MakeAnalyzer] = {"tempo_and_key": lambda _: TempoAndKeyAnalyzer()}
+        makers = analyzer_makers(self._settings.official_dir, self._runtime, self._store.styles.builtin)
         return Analyses(self._store, makers, self._closing)
 
     def _make_caption_check(self) -> "CaptionCheck":

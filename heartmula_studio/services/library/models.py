@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from heartmula_studio.arch.official import OFFICIAL_MODELS
+from heartmula_studio.arch.official import OFFICIAL_MODELS, OfficialModel
 from heartmula_studio.errors import CancelledError, ConflictError, HubError, NotFoundError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.model_folder import ModelFolder
@@ -20,7 +20,6 @@ NEXT_STEP = {
     "incomplete": "Download it again: it goes on where it ended.",
     "downloading": "",
     "verifying": "",
-    "complete": "The studio uses it where a GPU can hold it.",
 }
 _log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class ModelService:
             plan, status, error = None, "incomplete", Failure(damage.code, damage.message, damage.hint)
         size_bytes = plan.size_bytes if plan else folder.model.size_bytes
         done_bytes = folder.done_bytes(plan) if plan else 0
-        if status == "absent" and was_put_there(folder.root):
+        if status == "absent" and was_put_there(folder.model, folder.root):
             status, done_bytes = "complete", size_bytes
         return ModelState(
             name=name,
@@ -57,7 +56,7 @@ class ModelService:
             size_bytes=size_bytes,
             done_bytes=done_bytes,
             free_disk_bytes=folder.free_bytes(),
-            message=NEXT_STEP[status],
+            message=folder.model.use if status == "complete" else NEXT_STEP[status],
             error=error,
         )
 
@@ -218,10 +217,13 @@ class ModelService:
         return [self.get(name) for name in self._folders]
 
 
-def was_put_there(folder: Path) -> bool:
-    """Tell whether a folder holds all of an official model that somebody else has put there."""
+def was_put_there(model: OfficialModel, folder: Path) -> bool:
+    """Tell whether a folder holds all of a model that somebody else has put there."""
     if not folder.is_dir():
         return False
+    if len(model.parts) == 1:
+        part = folder / model.parts[0].folder
+        return (part / "config.json").is_file() and any(part.glob("*.safetensors"))
     # Loaded only here: it brings torch.
     from heartmula_studio.generate.base_choice import is_whole
 
