@@ -15,18 +15,18 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
+from heartmula_studio.ui.lyrics_tools import build_lyrics_tools, build_section_marks
 from heartmula_studio.ui.page_context import PageContext, comma_separated, parsed_number, user_errors
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import build_song_actions, continue_song, find_song, format_field, shown_title
 from heartmula_studio.ui.song_slider import loudness_field, song_slider
+from heartmula_studio.ui.song_start import build_song_start, continue_track
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 from heartmula_studio.ui.takes import build_takes
 
-WITH_SECTION = r"(lyrics) => `${lyrics.trim() && `${lyrics.trimEnd()}\n\n`}[%s]\n`"
-SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
 POLL_SEC = 0.4
 
 
@@ -81,6 +81,7 @@ def build_create(context: PageContext) -> None:
                     )
                     format = format_field(info="Of the file; others can be downloaded later.")
                 generate = gr.Button("Generate", variant="primary", size="lg")
+                track, track_sec, start = build_song_start(context)
             with gr.Column(elem_classes=["glass"]):
                 result = build_result()
                 with result.song:
@@ -107,6 +108,11 @@ def build_create(context: PageContext) -> None:
         [context.song_id, actions.from_sec, *form.fields], context.song_id, **QUIET,
     )  # fmt: skip
     context.refresh_after(continued)
+    started = start.click(
+        lambda track, second, *values: start_from(studio, track, second, values),
+        [track, track_sec, *form.fields], context.song_id, **QUIET,
+    )  # fmt: skip
+    context.refresh_after(started)
     result.cancel.click(lambda id: cancel(studio, id), context.song_id, **QUIET)
     actions.again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
 
@@ -124,11 +130,9 @@ def build_form() -> SongForm:
         label="Lyrics", info="Leave it empty for an instrumental.", lines=8, max_lines=24,
         placeholder="[Verse]\nThe first line\n\n[Chorus]\nThe line that stays",
     )  # fmt: skip
-    with gr.Row(elem_classes=["chips"]):
-        for section in SECTIONS:
-            button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
-            button.click(None, lyrics, lyrics, js=WITH_SECTION % section, **QUIET)
+    build_section_marks(lyrics)
     duration = song_slider("duration_sec", "Length in seconds", step=1)
+    build_lyrics_tools(lyrics, duration)
     with gr.Row(elem_classes=["field-row"]):
         seed = gr.Textbox(label="Seed", info="Leave it empty for a new song each time.", max_lines=1, scale=3)
         random_seed = gr.Button("🎲 Random seed", min_width=110)
@@ -163,6 +167,13 @@ def go_on(studio: Studio, id: str, second: str, values: Sequence) -> str:
     with user_errors():
         request = request_of(values)
     return continue_song(studio, id, second, request)
+
+
+def start_from(studio: Studio, track: str | None, second: str, values: Sequence) -> str:
+    """Queue a song that goes on from a recording with the values of `SongForm.fields`, and return its id."""
+    with user_errors():
+        request = request_of(values)
+    return continue_track(studio, track, second, request)
 
 
 def request_of(values: Sequence) -> SongRequest:

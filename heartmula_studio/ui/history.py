@@ -1,5 +1,6 @@
 """The songs made so far: found, starred, chosen and taken out as a zip. A page of them is drawn at a time."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
+from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import format_field, replay
 from heartmula_studio.ui.song_view import song_badges, song_lines
 from heartmula_studio.ui.takes import STARS, star_song
@@ -87,9 +89,10 @@ def build_filters(context: PageContext, wanted: gr.State, first: gr.State) -> No
 
 
 def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redrawn: gr.State) -> None:
-    """Build what picks songs and gives them out as one zip."""
+    """Build what picks songs, gives them out as one zip, and compares two."""
     studio, file = context.studio, gr.DownloadButton(visible=False)
-    with gr.Accordion("Download several", open=False) as panel:
+    script = read_script("switcher.js", "pair.js")
+    with gr.Accordion("Compare two, download several", open=False) as panel:
         count = gr.HTML(ticked(()))
         with gr.Row(elem_classes=["field-row"]):
             format = format_field()
@@ -97,6 +100,8 @@ def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redr
         with gr.Row():
             all_found = gr.Button("Tick all that are found", size="sm")
             none = gr.Button("Tick none", size="sm")
+            compare = gr.Button("Compare the two ticked", size="sm")
+        pair = gr.HTML("", html_template="", js_on_load=script, apply_default_css=False)
     all_found.click(
         lambda count, values: (found_ids(studio, values), count + 1), [redrawn, wanted], [picked, redrawn], **QUIET
     )
@@ -106,6 +111,17 @@ def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redr
         partial(archive, studio), [picked, format], file, show_progress_on=[panel], api_visibility="private"
     )
     packed.success(None, file, js=SAVE_FILE, api_visibility="private")
+    compare.click(partial(pair_value, context), picked, pair, **QUIET)
+
+
+def pair_value(context: PageContext, ids: Sequence[str]) -> str:
+    """Return what pair.js shows of two songs."""
+    if len(ids) != 2:
+        raise gr.Error(f"Tick two songs; {len(ids)} are ticked now.", title="Two songs", print_exception=False)
+    with user_errors():
+        songs = [context.studio.songs.get(id) for id in ids]
+        urls = [context.players.url(context.studio.songs.path(id)) for id in ids]
+    return json.dumps([{"title": song_title(song), "url": url} for song, url in zip(songs, urls, strict=True)])
 
 
 def ticked(ids: Sequence[str]) -> str:
@@ -184,9 +200,7 @@ def _build_song(
                 deleted = delete.click(lambda: delete_song(studio, song.id), key=delete.key, **QUIET)
                 context.refresh_after(deleted)
         if song.status == "completed":
-            tick = gr.Checkbox(
-                is_picked, label="Download", container=False, interactive=True, **keyed(f"pick {song.id}")
-            )
+            tick = gr.Checkbox(is_picked, label="Tick", container=False, interactive=True, **keyed(f"pick {song.id}"))
             tick.input(lambda on, ids: with_pick(ids, song.id, on), [tick, picked], picked, key=tick.key, **QUIET)
 
 

@@ -37,7 +37,7 @@ class Pressed(Definition):
 
 def build_ladder() -> gr.HTML:
     """Build the component; it draws what `ladder_text` makes of `read_ladder`, and nothing before."""
-    return gr.HTML("", html_template="", js_on_load=read_script("ladder.js"), apply_default_css=False)
+    return gr.HTML("", html_template="", js_on_load=read_script("switcher.js", "ladder.js"), apply_default_css=False)
 
 
 def connect_ladder(context: PageContext, ladder: gr.HTML) -> None:

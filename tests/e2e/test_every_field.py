@@ -36,6 +36,7 @@ NOT_EDITED = {
     "🔥 Full": "takes the fields of a LoRA away: chosen after they were edited",
     "How the change is built": "takes fields away: chosen after they were edited",
     "Fine detail as well": "takes fields away",
+    "Starred only": "stands before the tags, of which as many are ticked as there is time for",
     "Find in tracks": "takes rows away",
     "Show which tracks": "takes rows away",
     "Sort by": "moves the rows that others are typed in",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.files.file_lock import try_lock
@@ -81,10 +81,10 @@ def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
     assert opus.value.suggested_filename == "Night zither.opus"
     starred.uncheck()
     expect(cards).to_have_count(10)
-    page.get_by_role("button", name="Download several").click()
+    page.get_by_role("button", name="Compare two, download several").click()
     page.get_by_role("button", name="Tick all that are found").click()
     expect(page.get_by_text("Songs ticked: 12")).to_be_visible()
-    tick = cards.nth(1).get_by_label("Download")
+    tick = cards.nth(1).get_by_label("Tick", exact=True)
     expect(tick).to_be_checked()
     tick.uncheck()
     expect(page.get_by_text("Songs ticked: 11")).to_be_visible()
@@ -93,6 +93,26 @@ def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
     names = zipfile.ZipFile(download.value.path()).namelist()
     assert (len(names), names[0]) == (11, "Night zither.wav")
     assert "zither 10.wav" not in names
+    compare_two(page, cards)
+
+
+def compare_two(page: Page, cards: Locator) -> None:
+    """One of two plays, and the other one goes on where that one is."""
+    page.get_by_role("button", name="Tick none").click()
+    for number in (0, 3):
+        cards.nth(number).get_by_label("Tick", exact=True).check()
+        expect(page.get_by_text(f"Songs ticked: {1 + number // 3}")).to_be_visible()
+    page.get_by_role("button", name="Compare the two ticked").click()
+    pair = page.get_by_role("group", name="Two songs compared")
+    first, second = pair.get_by_role("button", name="A: Night zither"), pair.get_by_role("button", name="B: zither 8")
+    first.click()
+    expect(first).to_have_text("⏸ A: Night zither")
+    pair.get_by_role("button", name="Pause").click()
+    pair.get_by_label("Position").fill("0.5")
+    second.click()
+    expect(second).to_have_text("⏸ B: zither 8")
+    second.click()
+    assert float(pair.get_by_label("Position").input_value()) >= 0.5
 
 
 def choose(page: Page, label: str, option: str, nth: int = 0) -> None:

@@ -1,0 +1,59 @@
+"""What helps to write lyrics: section marks, whole structures, and how much of a song the words fill."""
+
+import gradio as gr
+
+from heartmula_studio.generate.request import MAX_SONG_SEC
+from heartmula_studio.lyrics.singing import STRUCTURES, marks_of, measure_singing, proposed_sec
+from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.job_view import counted
+from heartmula_studio.ui.quiet import QUIET
+
+ADDED = "(lyrics, added) => `${lyrics.trim() && `${lyrics.trimEnd()}\\n\\n`}${added}`"
+WITH_SECTION = f"(lyrics) => ({ADDED})(lyrics, '[%s]\\n')"
+SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
+
+
+def build_section_marks(lyrics: gr.Textbox) -> None:
+    """Build a button for each section, which puts its mark behind the lyrics."""
+    with gr.Row(elem_classes=["chips"]):
+        for section in SECTIONS:
+            button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
+            button.click(None, lyrics, lyrics, js=WITH_SECTION % section, **QUIET)
+
+
+def build_lyrics_tools(lyrics: gr.Textbox, duration: gr.Slider) -> None:
+    """Build what says how long the lyrics take, sets the length by them, and lays out a whole song."""
+    said = gr.HTML(said_of_lyrics("", duration.value))
+    with gr.Accordion("Structure and length", open=False):
+        with gr.Row(elem_classes=["field-row"]):
+            structure = gr.Dropdown(
+                [(f"{name}: {', '.join(sections)}", name) for name, sections in STRUCTURES.items()],
+                value=next(iter(STRUCTURES)), label="Structure", info="Marks to write lines under.", interactive=True,
+            )  # fmt: skip
+            insert = gr.Button("Insert")
+        propose = gr.Button("Set the length by the lyrics", size="sm")
+    marks: gr.State = gr.State("")
+    gr.on(on_change(lyrics, duration), said_of_lyrics, [lyrics, duration], said, **QUIET)
+    insert.click(marks_of, structure, marks, **QUIET).then(None, [lyrics, marks], lyrics, js=ADDED, **QUIET)
+    propose.click(length_by_lyrics, [lyrics, duration], duration, **QUIET)
+
+
+def said_of_lyrics(lyrics: str, duration_sec: float) -> str:
+    """HTML: lines, syllables and how long they take, and whether that fits into the length."""
+    singing = measure_singing(lyrics)
+    if not singing.num_lines:
+        return ""
+    words = (
+        f"{counted(singing.num_lines, 'line')}, {counted(singing.num_syllables, 'syllable')}: "
+        f"about {html.duration(singing.duration_sec)} to sing"
+    )
+    if singing.duration_sec > duration_sec:
+        fits = f"The song lasts {html.duration(duration_sec)} at most, so the last lines may be missing."
+        return html.notice("warning", f"{words}.", fits)
+    return f'<p class="hint">{words}, of {html.duration(duration_sec)} at most.</p>'
+
+
+def length_by_lyrics(lyrics: str, duration_sec: float) -> float:
+    """Return the length that suits the lyrics; the one that is set without any."""
+    return proposed_sec(lyrics, MAX_SONG_SEC) or duration_sec
