@@ -344,6 +344,9 @@ class TestFormats:
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(AudioError):
             studio.songs.path(song.id, "mp3")
+        with pytest.raises(AudioError):
+            studio.songs.rename(song.id, "Lost")
+        assert studio.songs.get(song.id).title == ""
         assert {file.name for file in path.parent.iterdir()} == {"manifest.json", "song.wav"}
 
     def test_there_is_no_format_of_a_song_that_is_not_made(self, studio):

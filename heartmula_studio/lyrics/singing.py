@@ -77,7 +77,5 @@ def _in_word(word: str) -> int:
         return one_each
     letters = "".join(unicodedata.normalize("NFD", letter)[0] for letter in word.casefold() if letter != "й")
     groups = len(_VOWELS.findall(letters))
-    is_silent = (
-        groups > 1 and letters.endswith("e") and not letters.endswith("le") and letters.isascii() and len(word) > 3
-    )
+    is_silent = groups > 1 and _SILENT_E.fullmatch(letters) is not None
     return max(groups - is_silent, 1)

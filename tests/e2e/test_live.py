@@ -100,7 +100,9 @@ def compare_two(page: Page, cards: Locator) -> None:
     """One of two plays, and the other one goes on where that one is."""
     page.get_by_role("button", name="Tick none").click()
     for number in (0, 3):
-        cards.nth(number).get_by_label("Tick", exact=True).check()
+        tick = cards.nth(number).get_by_label("Tick", exact=True)
+        expect(tick).not_to_be_checked()
+        tick.check()
         expect(page.get_by_text(f"Songs ticked: {1 + number // 3}")).to_be_visible()
     page.get_by_role("button", name="Compare the two ticked").click()
     pair = page.get_by_role("group", name="Two songs compared")

@@ -3,10 +3,12 @@
 import shutil
 from pathlib import Path
 
+import mutagen
 import soundfile
 
 from heartmula_studio.codec.audio_file import AudioSource, AudioWriter
 from heartmula_studio.codec.tags import read_tags, write_info, write_tags
+from heartmula_studio.errors import CorruptAudioError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 
@@ -23,13 +25,20 @@ def convert(source_path: Path, out_path: Path) -> None:
 
 
 def retitle(path: Path, title: str) -> None:
-    """Give a song's file another title; its sound stays as it is, bit for bit. Raises StorageError."""
-    with disk_explained(path), replaced_file(path) as temporary:
-        if path.suffix == ".wav":  # its INFO can be written only while the samples are
-            _copy_wave(path, temporary, read_tags(path) | {"title": title})
-        else:
-            shutil.copyfile(path, temporary)
-            write_tags(temporary, {"title": title})
+    """Give a song's file another title; its sound stays as it is, bit for bit.
+
+    Raises AudioError for a file that is damaged or cut off, StorageError.
+    """
+    AudioSource.find(path)
+    try:
+        with disk_explained(path), replaced_file(path) as temporary:
+            if path.suffix == ".wav":  # its INFO can be written only while the samples are
+                _copy_wave(path, temporary, read_tags(path) | {"title": title})
+            else:
+                shutil.copyfile(path, temporary)
+                write_tags(temporary, {"title": title})
+    except (soundfile.SoundFileError, mutagen.MutagenError) as error:
+        raise CorruptAudioError(f"{path.name} is damaged: {error}.", "Make the song again.") from error
 
 
 def _copy_wave(path: Path, copy: Path, tags: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.moving import remove
 from heartmula_studio.services.songs.history import song_title
 from heartmula_studio.store.archives import zipped_as
 from heartmula_studio.store.generations import FORMATS
@@ -54,7 +55,7 @@ class SongFiles:
     def retitle(self, song: Generation, title: str) -> None:
         """Change the title in a song's file, and forget it in other formats, which are made of this one.
 
-        Raises StorageError. The song's lock must be held.
+        Raises AudioError for a damaged file, StorageError. The song's lock must be held.
         """
         from heartmula_studio.services.songs.conversion import retitle
 
@@ -63,7 +64,7 @@ class SongFiles:
         for other in (self._songs.song_path(song.id, format) for format in FORMATS):
             if other != path:
                 with disk_explained(other):
-                    other.unlink(missing_ok=True)
+                    remove(other)
 
     def _named(self, ids: Sequence[str], format: str | None) -> Iterator[tuple[str, Path]]:
         """Yield each song's file under a name that no other one has."""

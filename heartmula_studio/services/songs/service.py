@@ -220,7 +220,7 @@ class SongService:
         """Call a song something; its file says so, too.
 
         Raises InvalidInputError for a title that is empty or too long, ConflictError while the song is being made,
-        NotFoundError and StorageError.
+        AudioError where its file is damaged, NotFoundError and StorageError.
         """
         title = checked_name(title, "song")
         with self._store.generations.locked(id):
