@@ -54,7 +54,7 @@ def test_a_song_is_played_while_it_is_made(page, studio):
 def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
     songs = Store(studio.data_dir, 10**9, 100).generations
     for number in range(12):
-        add_song(songs, f"zither {number}", 1.0 + number / 10)
+        add_song(songs, f"zither {number}", 20.0 + number)
     open_page(page, studio)
     cards = page.locator(".card:visible", has_text="zither")
     page.get_by_label("Search", exact=True).locator("visible=true").fill("ZITHER")
