@@ -153,6 +153,7 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
         max_file_size=max(settings.max_upload_bytes, settings.max_import_bytes),
         app_kwargs={"exception_handlers": {404: http_failure}, "openapi_url": None},
         ssr_mode=False,
+        footer_links=["api", "gradio"],  # without the settings, which are Gradio's, and whose picture repeats its name
         theme=Glass(),
     )
 

@@ -1,15 +1,17 @@
-"""Takes the README's pictures of the page anew: `python -m recipes.screenshots`.
+"""Takes the README's pictures of the page anew, and its film: `python -m recipes.screenshots`.
 
-In a studio of its own it trains on the example clips with the defaults, activates the style and makes a song, and
-shows each view in a Chromium; Training before anything was trained. Takes as long as that training, and two minutes.
+In a studio of its own it goes the five steps in a Chromium as a new user would, and films them: it trains on the
+example clips with the defaults, activates the style and makes a song. Then it shows each view. Takes as long as that
+training, and three minutes.
 """
 
 import argparse
+import io
 import re
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,12 +20,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.page import FLAGS, MAIN_BUTTON
 from benchmarks.studio_process import ROOT, running_studio
+from recipes.film import Film
 
 FOLDER = ROOT / "docs" / "screenshots"
-BEFORE = (("Training", "dark"),)
-AFTER = (("Create", "dark"), ("Create", "light"), ("Dataset", "light"), ("Jobs", "dark"), ("Models", "light"))
-WINDOW, SHOWN = {"width": 1280, "height": 900}, (960, 675)  # pixels, of the window and of a picture
+VIEWS = (
+    *(("Training", "dark"), ("Create", "dark"), ("Create", "light")),
+    *(("Dataset", "light"), ("Jobs", "dark"), ("Models", "light")),
+)
+WINDOW, SHOWN, FILMED = {"width": 1280, "height": 900}, (960, 675), (800, 562)  # pixels: window, picture, film
+FILM = "five-steps.webp"
+GLANCE_MS, LOOK_MS, TRAINING_MS, SONG_MS = 500, 1500, 5000, 3000  # in the film
+SONG_TAGS, SONG_SEC = ("electronic", "fast"), 20
 SETTLE_SEC, POLL_SEC = 3.0, 2.0
+PATIENCE_MS = 180_000
 QUALITY = 82
 
 
@@ -33,60 +42,101 @@ def main() -> None:
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder, running_studio(Path(folder) / "data") as studio:
         client = httpx.Client(base_url=studio.url, timeout=300)
-        dataset = posted(client, "/training/datasets/examples")
         with sync_playwright() as playwright:
             chromium = shutil.which("chromium") or shutil.which("google-chrome")
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            take(browser, studio.url, BEFORE, out)
-            train(client, dataset)
-            take(browser, studio.url, AFTER, out)
+            film_five_steps(browser, client, out / FILM)
+            for view, theme in VIEWS:
+                picture(browser, studio.url, view, theme, out)
 
 
-def take(browser: Browser, url: str, views: Sequence[tuple[str, str]], out: Path) -> None:
-    for view, theme in views:
-        picture(browser, url, view, theme, out)
+def film_five_steps(browser: Browser, client: httpx.Client, path: Path) -> None:
+    with opened(browser, str(client.base_url), "dark") as page:
+        film = Film(page, FILMED)
+        film.shoot(LOOK_MS)
+        bring_songs(page, film)
+        train(page, film, client)
+        make_a_song(page, film, client)
+        film.save(path)
 
 
-def train(client: httpx.Client, dataset: dict) -> None:
-    """Train as a new user would, and make a song in the style."""
-    job = posted(client, "/training/jobs", {"dataset_id": dataset["id"]})
-    job = ended(lambda: client.get(f"/training/jobs/{job['id']}").raise_for_status().json())
-    posted(client, f"/training/checkpoints/{job['checkpoint_id']}/activate")
-    song = posted(client, "/generate/music", {"tags": "electronic, arcade, fast", "duration_sec": 20, "seed": 7})
-    ended(lambda: client.get(f"/generate/{song['id']}").raise_for_status().json())
+def bring_songs(page: Page, film: Film) -> None:
+    page.get_by_role("tab", name="Training Studio").click()
+    page.get_by_role("button", name="Try it with six example clips").click()
+    page.locator(".song-row:visible").first.wait_for()
+    page.wait_for_timeout(1000 * SETTLE_SEC)
+    film.shoot(LOOK_MS)
+    page.mouse.wheel(0, 400)
+    page.wait_for_timeout(GLANCE_MS)
+    film.shoot(LOOK_MS)
 
 
-def posted(client: httpx.Client, path: str, body: dict | None = None) -> dict:
-    answer: dict = client.post(path, json=body).raise_for_status().json()
-    return answer
+def train(page: Page, film: Film, client: httpx.Client) -> None:
+    """Start it, watch the loss until it has ended, and activate the style."""
+    show(page, "Training")
+    film.shoot(LOOK_MS)
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".figures:visible").first.wait_for()
+    begun = len(film.pictures)
+    film_until_ended(page, film, lambda: client.get("/training/jobs").json()[-1])
+    film.fit(begun, TRAINING_MS)
+    activate = page.get_by_role("button", name="Activate", exact=True).locator("visible=true").first
+    activate.wait_for()
+    activate.scroll_into_view_if_needed()
+    film.shoot(LOOK_MS)
+    activate.click()
+    page.locator(".active-style", has_text="Active").wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
+    film.shoot(LOOK_MS)
 
 
-def ended(read: Callable[[], dict]) -> dict:
-    """Return the record of a job or song once it has ended well. Raises RuntimeError where it ended otherwise."""
+def make_a_song(page: Page, film: Film, client: httpx.Client) -> None:
+    page.get_by_role("tab", name="Create").click()
+    for tag in SONG_TAGS:
+        page.get_by_role("checkbox", name=tag, exact=True).check()
+    length = page.get_by_role("spinbutton", name="Length in seconds")
+    length.fill(str(SONG_SEC))
+    length.press("Tab")
+    film.shoot(LOOK_MS)
+    generate = page.get_by_role("button", name=MAIN_BUTTON, exact=True)
+    generate.click()
+    begun = len(film.pictures)
+    film_until_ended(page, film, lambda: (client.get("/generate").json() or [{"status": "queued"}])[0])
+    film.fit(begun, SONG_MS)
+    page.wait_for_timeout(1000 * SETTLE_SEC)
+    film.shoot(2 * LOOK_MS)
+
+
+def film_until_ended(page: Page, film: Film, read: Callable[[], dict]) -> None:
+    """Film a job or song until it has ended well. Raises RuntimeError where it ends otherwise."""
     while (record := read())["status"] in ("queued", "running"):
-        time.sleep(POLL_SEC)
+        film.shoot(GLANCE_MS)
+        page.wait_for_timeout(1000 * POLL_SEC)
     if record["status"] != "completed":
         raise RuntimeError(f"It is {record['status']}: {record['error']}")
-    return record
 
 
 def picture(browser: Browser, url: str, view: str, theme: str, out: Path) -> None:
     """Write one view as VIEW-THEME.webp."""
-    context = browser.new_context(viewport=WINDOW, color_scheme=theme, reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(180_000)
-    page.goto(f"{url}/?__theme={theme}", wait_until="commit")
-    page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for()
-    page.locator(".active-style", has_text=re.compile("none|Active")).wait_for()
-    show(page, view)
-    page.evaluate("window.scrollTo(0, 0)")
-    page.wait_for_timeout(1000 * SETTLE_SEC)
-    path = out / f"{view.lower()}-{theme}.png"
-    page.screenshot(path=path)
-    with Image.open(path) as shown:
-        shown.convert("RGB").resize(SHOWN, Image.Resampling.LANCZOS).save(path.with_suffix(".webp"), quality=QUALITY)
-    path.unlink()
-    context.close()
+    with opened(browser, url, theme) as page:
+        show(page, view)
+        page.evaluate("window.scrollTo(0, 0)")
+        page.wait_for_timeout(1000 * SETTLE_SEC)
+        shown = Image.open(io.BytesIO(page.screenshot()))
+    smaller = shown.convert("RGB").resize(SHOWN, Image.Resampling.LANCZOS)
+    smaller.save(out / f"{view.lower()}-{theme}.webp", quality=QUALITY)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, theme: str) -> Iterator[Page]:
+    """A page in a theme ("light" or "dark") that can be used."""
+    with browser.new_context(viewport=WINDOW, color_scheme=theme, reduced_motion="reduce") as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{url}/?__theme={theme}", wait_until="commit")
+        page.get_by_role("button", name=MAIN_BUTTON, exact=True).wait_for()
+        page.locator(".active-style", has_text=re.compile("none|Active")).wait_for()
+        yield page
 
 
 def show(page: Page, view: str) -> None:

@@ -1,6 +1,6 @@
 """Pieces of HTML. Every text that comes in is escaped here, so no caller can forget it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape as escape
 
@@ -37,14 +37,18 @@ def empty(icon: str, title: str, text: str) -> str:
     """A placeholder for an empty list: what to do first."""
     return (
         f'<div class="empty"><div class="empty-icon" aria-hidden="true">{escape(icon)}</div>'
-        f"<h3>{escape(title)}</h3><p>{escape(text)}</p></div>"
+        f'<p class="empty-title">{escape(title)}</p><p class="empty-text">{escape(text)}</p></div>'
     )
 
 
-def card(title: str, badges: Iterable[str], lines: Iterable[str]) -> str:
-    """The text of a card: its title, badges that are HTML already, and lines of text."""
+def card(title: str, badges: Sequence[str], lines: Iterable[str], level: int = 3) -> str:
+    """The text of a card: its title, badges that are HTML already, and lines of text.
+
+    level: of the title as a heading; 2 where the card stands in no section that has a heading of its own.
+    """
+    marks = f'<div class="card-badges">{" ".join(badges)}</div>' if badges else ""
     meta = "".join(f'<p class="card-meta">{escape(line)}</p>' for line in lines if line)
-    return f'<h3 class="card-title" dir="auto">{escape(title)}</h3><div>{" ".join(badges)}</div>{meta}'
+    return f'<h{level} class="card-title" dir="auto">{escape(title)}</h{level}>{marks}{meta}'
 
 
 def progress(percent: float, label: str) -> str:

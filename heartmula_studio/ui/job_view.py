@@ -180,7 +180,7 @@ def log_tail(lines: Sequence[str]) -> str:
 def job_card(job: Job) -> str:
     """A job in the list."""
     lines = [" · ".join(settings_of(job)), html.when(job.created_at)]
-    return html.card(job.dataset_name, [html.badge(job.status)], lines)
+    return html.card(job.dataset_name, [html.badge(job.status)], lines, level=2)
 
 
 def readings(values: Mapping[str, object]) -> str:

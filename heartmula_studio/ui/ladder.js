@@ -15,6 +15,7 @@ class Rung {
     this.songs = make("div", { class: "rung-songs", role: "group" });
     this.words = make("ul", { class: "rung-words" });
     this.actions = make("div", { class: "rung-actions" });
+    this.use = make("button", { type: "button", class: "sm", onclick: () => this.act("activate") }, "Activate this one");
     const head = make("div", { class: "rung-head" }, this.title, this.star, this.badges);
     this.node = make("li", { class: "rung" }, head, this.songs, this.words, this.actions);
   }
@@ -32,6 +33,7 @@ class Rung {
     this.songs.setAttribute("aria-label", `Songs of ${data.title}`);
     data.sounds.forEach((url, number) => this.cell(number));
     this.mark();
+    this.use.classList.toggle("primary", data.is_recommended);
     if (!this.actions.childElementCount) this.offer();
   }
 
@@ -59,11 +61,11 @@ class Rung {
 
   offer() {
     if (this.data.is_base) return;
-    const act = (text, kind, style = "secondary") =>
-      make("button", { type: "button", class: `${style} sm`, onclick: () => this.act(kind) }, text);
+    const act = (text, kind) =>
+      make("button", { type: "button", class: "secondary sm", onclick: () => this.act(kind) }, text);
     const more = make("details", {}, make("summary", {}, "More"), make("div", {},
       act("Keep as a style", "keep"), act("Download", "download"), act("Train further from here", "further")));
-    this.actions.append(act("Activate this one", "activate", "primary"), more);
+    this.actions.append(this.use, more);
   }
 
   act(action) {

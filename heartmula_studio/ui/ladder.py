@@ -78,7 +78,7 @@ def press(studio: Studio, players: Players, what: Pressed) -> str:
             gr.Info("Every song from now on has this style.", title="Activated")
         elif what.action == "keep":
             studio.ladder.keep(what.job, what.step)
-            gr.Info("It stays there when the job is deleted.", title="Kept under Models")
+            gr.Info("It is among your styles now, and stays there when this job is deleted.", title="Kept")
         elif what.action == "audition":
             studio.auditions.start(what.job, what.step, question=what.question)
         elif what.action == "vote":

@@ -64,6 +64,8 @@ class Axis:
 def loss_chart(points: LossPoints, log_scale: bool = False) -> str:
     """HTML: the loss of each step, smoothed, and that of the held-out song, with axes and a legend in words."""
     points = points.above_zero() if log_scale else points
+    if not points.train and not points.held_out:
+        return f'<p class="hint">{NOTHING_YET}</p>'
     picture, label = drawn(points, log_scale), escape(described(points))
     svg = f'<svg role="img" aria-label="{label}" width="100%" style="{STYLE}">{picture}</svg>'
     return f'<div class="chart">{svg}{LEGEND}</div>'
@@ -71,8 +73,6 @@ def loss_chart(points: LossPoints, log_scale: bool = False) -> str:
 
 def described(points: LossPoints) -> str:
     """Return the curve in words, for screen readers."""
-    if not points.train and not points.held_out:
-        return f"Loss over steps: {NOTHING_YET}"
     said = []
     if points.train:
         (first, first_loss), (last, last_loss) = points.train[0], points.train[-1]
@@ -85,8 +85,6 @@ def described(points: LossPoints) -> str:
 
 def drawn(points: LossPoints, log_scale: bool) -> str:
     everything = points.train + points.held_out
-    if not everything:
-        return f'<text class="axis" x="50%" y="{HEIGHT // 2}" text-anchor="middle">{NOTHING_YET}</text>'
     x = Axis(*spread([step for step, _ in everything]))
     y = Axis(*margined([loss for _, loss in everything], log_scale), log_scale)
     lines = [

@@ -205,7 +205,7 @@ def checkpoint_card(checkpoint: Checkpoint) -> str:
         f"Trained further from {checkpoint.parent.name}" if checkpoint.parent else "",
         html.when(checkpoint.created_at),
     ]
-    return html.card(checkpoint.name, [html.badge("active")] if checkpoint.is_active else [], lines)
+    return html.card(checkpoint.name, [html.badge("active")] if checkpoint.is_active else [], lines, level=2)
 
 
 def figures_lines(checkpoint: Checkpoint) -> list[str]:
@@ -226,7 +226,9 @@ def change_line(checkpoint: Checkpoint) -> str:
     change = checkpoint.change
     if change is None:
         return ""
-    return f"Changes {change.changed} of {change.of} weights, by {100 * change.relative_norm:.2g} % of their size"
+    percent = 100 * change.relative_norm
+    by = f"{percent:.2g}" if percent < 10 else f"{percent:,.0f}"
+    return f"Changes {change.changed} of {change.of} weights, by {by} % of their size"
 
 
 def rights_line(checkpoint: Checkpoint) -> str:
@@ -328,7 +330,7 @@ def import_style(
     with user_errors():
         checkpoint = studio.checkpoints.import_archive(file, name, styles.split(","), None, which, parsed_alpha(alpha))
     if change := change_line(checkpoint):
-        gr.Info(change, title="Imported")
+        gr.Info(f"Imported. {change}.", title="Imported")
     for warning in checkpoint.warnings:
         gr.Warning(escape(warning), title="Imported")
     Path(file).unlink(missing_ok=True)

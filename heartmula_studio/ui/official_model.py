@@ -27,7 +27,7 @@ def build_model(context: PageContext, name: str) -> None:
     studio = context.studio
     shown = gr.HTML()
     with gr.Row():
-        download = gr.Button("Download", variant="primary", min_width=100)
+        download = gr.Button("Download", min_width=100)
         cancel = gr.Button("Stop", min_width=100)
         verify = gr.Button("Verify", min_width=100)
         remove = gr.Button("Remove", variant="stop", min_width=100)

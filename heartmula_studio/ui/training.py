@@ -70,7 +70,7 @@ def build_training(context: PageContext) -> None:
     with gr.Row(visible=False) as some:
         with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
             form = _build_form(context)
-        with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
+        with gr.Column(scale=2, min_width=280, elem_classes=["glass", "stays"]):
             gr.HTML("<h2>Estimate</h2>")
             estimate = gr.HTML()
             enough = gr.Button(f"Set {BALANCED}", visible=False)

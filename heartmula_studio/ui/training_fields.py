@@ -45,7 +45,7 @@ class AdvancedField:
 
     def build(self) -> SettingField:
         setting, default = FREE[self.name], cast(Any, self.default)  # of the setting's kind
-        info = f"{setting.help} {self.note}".rstrip()
+        info = f"{setting.help} {self.note}".rstrip().replace("*", r"\*")  # Gradio reads it as Markdown
         if self.choices:
             return gr.Dropdown(list(self.choices), value=default, label=self.label, info=info)
         if setting.kind is bool:

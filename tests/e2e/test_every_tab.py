@@ -1,11 +1,13 @@
-"""Every tab, dark and light, at three widths: no barriers that axe knows, nothing wider than the window, no
-button that breaks a word, no dashed line where nothing can be dropped, no edge in the background.
+"""Every tab, empty and filled, dark and light: no barriers that axe knows. At four widths, of which one is that of a
+usual window at 200 %: nothing wider than the window, no text cut off or on another one, no button that breaks a word,
+no stray scrollbar, no dashed line where nothing can be dropped, no edge in the background.
 
 HEARTMULA_SCREENSHOTS=FOLDER keeps a picture of each.
 """
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,11 +17,22 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.acting import go_to, see_filled
-from tests.e2e.driving import broken_words, drawn, open_page, scrolls_sideways, serious_violations
+from tests.e2e.conftest import lasting_page
+from tests.e2e.driving import (
+    broken_words,
+    drawn,
+    misplaced_texts,
+    open_page,
+    scrolls_sideways,
+    stray_scrollbars,
+    violations,
+)
+from tests.still_studio import wait_until, zipped_adapter
+from tests.studio_server import Server, running_server
 
 TABS = ("Create", "Dataset", "Training", "Jobs", "Models")
 NUM_SONGS = 6  # of the examples
-WIDTHS = (390, 1024, 1920)
+WIDTHS = (390, 640, 1024, 1920)
 SCREENSHOTS = os.environ.get("HEARTMULA_SCREENSHOTS")
 MAX_STEP = 3  # of 255, from a row of the background to the next
 DASHED = """() => [...document.querySelectorAll("*")].filter(element => element.checkVisibility())
@@ -28,27 +41,77 @@ DASHED = """() => [...document.querySelectorAll("*")].filter(element => element.
 
 
 @pytest.fixture(scope="module")
-def example_dataset(studio):
-    return httpx.post(f"{studio.url}/training/datasets/examples", timeout=120).raise_for_status().json()
+def studio(tmp_path_factory) -> Iterator[Server]:
+    """One that nobody has used before."""
+    with running_server(tmp_path_factory.mktemp("tabs") / "data") as server:
+        yield server
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_tab(new_page, studio, example_dataset, theme):
-    page = new_page(viewport={"width": 1280, "height": 900})
-    open_page(page, studio, theme)
+@pytest.fixture(scope="module")
+def page(browser, studio) -> Iterator[Page]:
+    with lasting_page(browser) as page:
+        open_page(page, studio)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def filled(studio, tmp_path_factory) -> None:
+    """A dataset, a job that has ended, two styles of which one is active, and a song."""
+    with httpx.Client(base_url=studio.url, timeout=180) as client:
+        fill(client, zipped_adapter(tmp_path_factory.mktemp("adapter")))
+
+
+def fill(client: httpx.Client, adapter: Path) -> None:
+    def post(path: str, **content) -> dict:
+        return client.post(path, **content).raise_for_status().json()
+
+    def ended(path: str) -> dict:
+        wait_until(lambda: client.get(path).json()["status"] not in ("queued", "running"))
+        return client.get(path).json()
+
+    dataset = post("/training/datasets/examples")
+    song = post("/generate/music", json={"tags": "techno, fast", "duration_sec": 1, "seed": 1})
+    job = post("/training/jobs", json={"dataset_id": dataset["id"], "epochs": 1, "max_steps": 3, "max_window_sec": 2})
+    post("/training/checkpoints/import", files={"file": (adapter.name, adapter.read_bytes())}, data={"name": "Foreign"})
+    style = ended(f"/training/jobs/{job['id']}")["checkpoint_id"]
+    post(f"/training/checkpoints/{style}/activate")
+    ended(f"/generate/{song['id']}")
+
+
+def test_every_tab_while_it_is_empty(page: Page):
     for tab in TABS:
         show(page, tab)
-        assert serious_violations(page) == [], tab
+        see_no_barrier(page, tab)
+
+
+def test_every_tab(page: Page, filled):
+    for tab in TABS:
+        show(page, tab, is_filled=True)
+        see_no_barrier(page, tab)
         assert all("upload-container" in dashed for dashed in page.evaluate(DASHED)), tab
-        for width in WIDTHS if theme == "light" or SCREENSHOTS else ():  # a theme changes colours alone
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             drawn(page)
-            keep_picture(page, f"{tab.lower()}-{width}-{theme}")
-            assert not scrolls_sideways(page), f"{tab} at {width}"
-            assert broken_words(page) == [], f"{tab} at {width}"
+            see_all_in_place(page, f"{tab} at {width}")
             if (tab, width) == ("Create", WIDTHS[0]):  # the longest
                 see_no_edge(page)
         page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def see_no_barrier(page: Page, tab: str) -> None:
+    for theme in ("light", "dark"):
+        page.evaluate("isDark => document.body.classList.toggle('dark', isDark)", theme == "dark")
+        keep_picture(page, f"{tab.lower()}-{theme}")
+        assert violations(page) == [], f"{tab}, {theme}"
+    page.evaluate("document.body.classList.remove('dark')")
+
+
+def see_all_in_place(page: Page, where: str) -> None:
+    keep_picture(page, where.lower().replace(" ", "-"))
+    assert not scrolls_sideways(page), where
+    assert broken_words(page) == [], where
+    assert misplaced_texts(page) == [], where
+    assert stray_scrollbars(page) == [], where
 
 
 def see_no_edge(page: Page) -> None:
@@ -58,16 +121,17 @@ def see_no_edge(page: Page) -> None:
     assert np.abs(np.diff(picture[:, 1], axis=0)).max() <= MAX_STEP
 
 
-def show(page: Page, tab: str) -> None:
+def show(page: Page, tab: str, is_filled: bool = False) -> None:
     if tab == "Create":
         page.get_by_role("tab", name=tab).click()
     else:
         go_to(page, tab)
-    if tab == "Dataset":
+    if tab == "Dataset" and is_filled:
         page.get_by_role("button", name="Open", exact=True).first.click()
         expect(page.locator(".song-row:visible")).to_have_count(NUM_SONGS)
         page.get_by_role("button", name="More of").first.click()
-    see_filled(page, tab)
+    if is_filled or tab != "Training":  # which says nothing without a dataset but that there is none
+        see_filled(page, tab)
 
 
 def keep_picture(page: Page, name: str) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.acting import go_to
 from tests.e2e.conftest import lasting_page
-from tests.e2e.driving import open_page, serious_violations
+from tests.e2e.driving import open_page, violations
 
 FOCUSED = "document.activeElement.innerText || document.activeElement.getAttribute('aria-label') || ''"
 HAS_RING = """() => {
@@ -35,6 +36,13 @@ def tab_to(page: Page, text: str) -> None:
         if page.evaluate(FOCUSED).strip().startswith(text):
             return
     raise AssertionError(f"Tab does not reach {text!r}")
+
+
+def press(page: Page, button: str) -> None:
+    """Go to a button that can be used, and press it."""
+    expect(page.get_by_role("button", name=button, exact=True).locator("visible=true").first).to_be_enabled()
+    tab_to(page, button)
+    page.keyboard.press("Enter")
 
 
 def type_into(page: Page, placeholder: str, text: str) -> None:
@@ -73,7 +81,7 @@ def test_a_toast_by_keyboard_alone(page: Page):
     toast = page.get_by_test_id("toast-body")
     message = toast.get_by_test_id("toast-text")
     expect(message).to_be_visible()
-    assert serious_violations(page) == []
+    assert violations(page) == []
     tab_to(page, "Error")
     page.keyboard.press("Enter")
     expect(message).to_be_hidden()
@@ -83,3 +91,22 @@ def test_a_toast_by_keyboard_alone(page: Page):
     assert page.evaluate(HAS_RING)
     page.keyboard.press("Enter")
     expect(toast).to_have_count(0)
+
+
+def test_training_and_songs_by_keyboard_alone(page: Page, studio):
+    """The five steps up to what takes long: songs in, start, stop, and a song."""
+    go_to(page, "Dataset")
+    press(page, "Try it with six example clips")
+    expect(page.get_by_role("button", name="Train on these songs")).to_be_enabled()
+    press(page, "Train on these songs")
+    expect(page.get_by_text("Fits on this machine")).to_be_visible()
+    press(page, "Start training")
+    expect(page.get_by_role("tab", name="Jobs")).to_have_attribute("aria-selected", "true")
+    press(page, "Cancel")
+    expect(page.locator(".badge-cancelled:visible").first).to_be_visible()
+    page.get_by_role("tab", name="Create").focus()
+    page.keyboard.press("Enter")
+    press(page, "Generate")
+    expect(page.locator(".progress:visible, .badge-queued:visible").first).to_be_visible()
+    for song in httpx.get(f"{studio.url}/generate").json():
+        httpx.post(f"{studio.url}/generate/{song['id']}/cancel")

@@ -18,7 +18,7 @@ from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.store import Store
 from tests.e2e.acting import go_to
 from tests.e2e.conftest import USUAL, lasting_page
-from tests.e2e.driving import broken_words, open_page, scrolls_sideways, serious_violations
+from tests.e2e.driving import broken_words, open_page, scrolls_sideways, violations
 from tests.ladders import COPIED, RUNGS, make_ladder
 from tests.still_studio import wait_until
 from tests.studio_server import Server, running_server
@@ -90,7 +90,7 @@ def test_rungs_say_what_they_are(page: Page):
     expect(page.locator(".rung").nth(1)).to_contain_text("Not audible yet")
     expect(page.locator(".rung").nth(3)).to_contain_text(f"Near-copy of {HOSTILE}")
     assert page.locator("img[src=x]").count() == 0
-    assert serious_violations(page) == []
+    assert violations(page) == []
 
 
 def test_another_rung_goes_on_where_the_last_one_was(page: Page):

@@ -33,10 +33,8 @@ def test_steps_and_evaluations_become_points():
     assert LossPoints.of(events) == LossPoints(train=((1, 3.5),), held_out=((0, 4.0),))
 
 
-def test_without_points_the_picture_says_so():
-    chart = picture(points())
-    assert texts(chart) == ["The curve begins with the first step."]
-    assert not list(chart.iter("path"))
+def test_without_points_a_line_says_so():
+    assert loss_chart(points()) == '<p class="hint">The curve begins with the first step.</p>'
 
 
 def test_it_is_described_in_words():
