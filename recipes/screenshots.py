@@ -76,6 +76,7 @@ def train(page: Page, film: Film, client: httpx.Client) -> None:
     show(page, "Training")
     film.shoot(LOOK_MS)
     page.get_by_role("button", name="Start training").click()
+    page.get_by_role("tab", name="Jobs", selected=True).wait_for()
     page.locator(".figures:visible").first.wait_for()
     begun = len(film.pictures)
     film_until_ended(page, film, lambda: client.get("/training/jobs").json()[-1])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -36,13 +35,6 @@ def tab_to(page: Page, text: str) -> None:
         if page.evaluate(FOCUSED).strip().startswith(text):
             return
     raise AssertionError(f"Tab does not reach {text!r}")
-
-
-def press(page: Page, button: str) -> None:
-    """Go to a button that can be used, and press it."""
-    expect(page.get_by_role("button", name=button, exact=True).locator("visible=true").first).to_be_enabled()
-    tab_to(page, button)
-    page.keyboard.press("Enter")
 
 
 def type_into(page: Page, placeholder: str, text: str) -> None:
@@ -91,22 +83,3 @@ def test_a_toast_by_keyboard_alone(page: Page):
     assert page.evaluate(HAS_RING)
     page.keyboard.press("Enter")
     expect(toast).to_have_count(0)
-
-
-def test_training_and_songs_by_keyboard_alone(page: Page, studio):
-    """The five steps up to what takes long: songs in, start, stop, and a song."""
-    go_to(page, "Dataset")
-    press(page, "Try it with six example clips")
-    expect(page.get_by_role("button", name="Train on these songs")).to_be_enabled()
-    press(page, "Train on these songs")
-    expect(page.get_by_text("Fits on this machine")).to_be_visible()
-    press(page, "Start training")
-    expect(page.get_by_role("tab", name="Jobs")).to_have_attribute("aria-selected", "true")
-    press(page, "Cancel")
-    expect(page.locator(".badge-cancelled:visible").first).to_be_visible()
-    page.get_by_role("tab", name="Create").focus()
-    page.keyboard.press("Enter")
-    press(page, "Generate")
-    expect(page.locator(".progress:visible, .badge-queued:visible").first).to_be_visible()
-    for song in httpx.get(f"{studio.url}/generate").json():
-        httpx.post(f"{studio.url}/generate/{song['id']}/cancel")
