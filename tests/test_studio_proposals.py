@@ -73,6 +73,9 @@ def test_a_search_in_the_background_says_how_far_it_is_and_is_cancelled(studio, 
         next(one_by_one)
     assert studio.datasets.get_analysis(dataset.id, "tempo_and_key").status == "cancelled"
     assert studio.datasets.start_analysis(dataset.id, "tempo_and_key").status == "running"
+    studio.datasets.cancel_analysis(dataset.id, "tempo_and_key")
+    wait_until(lambda: studio.datasets.get_analysis(dataset.id, "tempo_and_key").status == "cancelled")
+    studio.datasets.start_analysis(dataset.id, "tempo_and_key")
     wait_until(lambda: studio.datasets.get_analysis(dataset.id, "tempo_and_key").status == "completed")
     assert all(track.proposals for track in studio.datasets.get(dataset.id).audio_files)
     with pytest.raises(InvalidInputError, match="no analysis 'guessing'"):

@@ -106,6 +106,17 @@ def test_a_model_that_is_not_there_is_told_at_once(studio):
         studio.datasets.start_analysis(dataset.id, "tags")
 
 
+def test_a_model_that_cannot_be_loaded_ends_the_transcription_with_the_reason(studio, tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text('{"model_type": "whisper"}')
+    studio = still_studio(dataclasses.replace(studio.settings, checkpoints_dir=tmp_path))
+    dataset = filled(studio, 1, [SPOKEN])
+    studio.datasets.start_analysis(dataset.id, "lyrics")
+    wait_until(lambda: studio.datasets.get_analysis(dataset.id, "lyrics").status != "running")
+    state = studio.datasets.get_analysis(dataset.id, "lyrics")
+    assert (state.status, state.error.code, state.done) == ("failed", "checkpoint_corrupt", 0)
+
+
 def test_the_page_says_what_is_proposed(studio):
     dataset = filled(studio, 1, [SPOKEN])
 

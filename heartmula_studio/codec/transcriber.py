@@ -63,6 +63,7 @@ class Transcriber:
             raise CheckpointMismatchError(
                 f"{folder} does not tell the tokens of times.", "Its generation_config.json is missing or too old."
             )
+        self._config.return_dict_in_generate = self._config.output_logits = True
         self._device, self._dtype = device, dtype
         self._features = self._processor.feature_extractor
         self._window_frames = self._features.nb_max_frames
@@ -185,8 +186,6 @@ class Transcriber:
             compression_ratio_threshold=COMPRESSION_RATIO,
             logprob_threshold=MIN_LOG_PROBABILITY,
             force_unique_generate_call=True,
-            return_dict_in_generate=True,
-            output_logits=True,
             **named,
         )
         logits = torch.stack(list(output["logits"]))[:, 0].float().log_softmax(dim=-1).cpu()

@@ -74,6 +74,7 @@ def test_tempo_and_key_are_proposed_accepted_and_undone(client, example):
     assert client.get(background).json()["status"] == "completed"
     failure(client.post(f"{background}/cancel"), 409, "conflict")
     failure(client.get(f"{path}/analyses/guesses"), 422, "invalid_input")
+    failure(client.post(f"{path}/analyses/lyrics", json={"language": "en"}), 404, "not_found")
     assert client.post(background, json={}).json()["total"] == len(tracks)
     assert wait_for(client, background)["done"] == 6
     undone = client.put(f"{path}/proposals", json={"status": "open"}).json()

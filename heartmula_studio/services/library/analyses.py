@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -126,20 +126,18 @@ class Analyses:
             thread.join()
 
     def _work(self, dataset_id: str, kind: str, settings: AnalysisSettings, started: "Future[_Run]") -> None:
-        """Whatever keeps it from beginning ends `started`, which a request awaits."""
-        with ExitStack() as stack:
-            try:
-                run, analyzer = stack.enter_context(self._begun(dataset_id, kind, settings))
-            except BaseException as error:
-                started.set_exception(error)
-                return
-            started.set_result(run)
-            try:
+        """What keeps it from beginning ends `started`, which a request awaits; what ends it later is in its state."""
+        try:
+            with self._begun(dataset_id, kind, settings) as (run, analyzer):
+                started.set_result(run)
                 for _ in self._listen(run, analyzer):
                     pass
-            except StudioError as error:  # its state says so
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            elif isinstance(error, StudioError):
                 _log.info("An analysis of %s ended: %s", dataset_id, error)
-            except Exception:
+            else:
                 _log.exception("An analysis of %s failed", dataset_id)
 
     @contextmanager
