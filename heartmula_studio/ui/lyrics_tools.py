@@ -1,5 +1,7 @@
 """What helps to write lyrics: section marks, whole structures, and how much of a song the words fill."""
 
+import json
+
 import gradio as gr
 
 from heartmula_studio.generate.request import MAX_SONG_SEC
@@ -11,6 +13,9 @@ from heartmula_studio.ui.quiet import QUIET
 
 ADDED = "(lyrics, added) => `${lyrics.trim() && `${lyrics.trimEnd()}\\n\\n`}${added}`"
 WITH_SECTION = f"(lyrics) => ({ADDED})(lyrics, '[%s]\\n')"
+WITH_STRUCTURE = (
+    f"(lyrics, name) => ({ADDED})(lyrics, {json.dumps({name: marks_of(name) for name in STRUCTURES})}[name])"
+)
 SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
 
 
@@ -33,9 +38,8 @@ def build_lyrics_tools(lyrics: gr.Textbox, duration: gr.Slider) -> None:
             )  # fmt: skip
             insert = gr.Button("Insert")
         propose = gr.Button("Set the length by the lyrics", size="sm")
-    marks: gr.State = gr.State("")
     gr.on(on_change(lyrics, duration), said_of_lyrics, [lyrics, duration], said, **QUIET)
-    insert.click(marks_of, structure, marks, **QUIET).then(None, [lyrics, marks], lyrics, js=ADDED, **QUIET)
+    insert.click(None, [lyrics, structure], lyrics, js=WITH_STRUCTURE, **QUIET)
     propose.click(length_by_lyrics, [lyrics, duration], duration, **QUIET)
 
 

@@ -104,9 +104,12 @@ def comma_separated(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def parsed_number(text: str, what: str) -> float | None:
-    """Return the number in a field, None for an empty one. Raises InvalidInputError for what is none."""
-    if not text.strip():
+def parsed_number(text: str | None, what: str) -> float | None:
+    """Return the number in a field, None for an empty one, or one that was never shown.
+
+    Raises InvalidInputError for what is none.
+    """
+    if text is None or not text.strip():
         return None
     try:
         return float(text.replace(",", "."))

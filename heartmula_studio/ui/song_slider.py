@@ -15,7 +15,7 @@ def song_slider(name: str, label: str, step: float, **more: Any) -> gr.Slider:
 
 def loudness_field(info: str) -> gr.Textbox:
     """Build a field for a loudness, which may stay empty: Gradio 6.31 shows an empty number as 0."""
-    return gr.Textbox(label="Loudness (LUFS)", info=info, max_lines=1)
+    return gr.Textbox("", label="Loudness (LUFS)", info=info, max_lines=1)
 
 
 def setting_slider(setting: Setting, label: str, step: float, **more: Any) -> gr.Slider:

@@ -1,13 +1,18 @@
 """Songs that the tests make: one is played, paused and sought in while it comes, and one of many is found again."""
 
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import torch
 from playwright.sync_api import Locator, Page, expect
 
+from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.services.songs.live import live_sound
 from heartmula_studio.services.songs.queue import OWNER
@@ -15,6 +20,8 @@ from heartmula_studio.store.generations import Generations
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.store.store import Store
 from tests.e2e.driving import open_page
+from tests.recordings import SONGS
+from tests.studio_server import Server
 
 RATE_HZ = 24_000
 
@@ -115,6 +122,40 @@ def compare_two(page: Page, cards: Locator) -> None:
     expect(second).to_have_text("⏸ B: zither 8")
     second.click()
     assert float(pair.get_by_label("Position").input_value()) >= 0.5
+
+
+def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio):
+    filename = add_recording(studio, "Fiddles")
+    open_page(page, studio)
+    lyrics = page.get_by_label("Lyrics").locator("visible=true")
+    lyrics.fill("[Verse]\nla la\nla la")
+    expect(page.get_by_text("2 lines, 4 syllables: about 0:13 to sing")).to_be_visible()
+    page.get_by_role("button", name="Structure and length").click()
+    page.get_by_role("button", name="Set the length by the lyrics").click()
+    expect(page.get_by_label("number input for Length in seconds")).to_have_value("13")
+    page.get_by_role("button", name="Insert", exact=True).click()
+    expect(lyrics).to_have_value(re.compile(r"la la\n\n\[Verse\]\n\n\[Chorus\]"))
+    page.get_by_role("button", name="Start from a recording of your own").click()
+    choose(page, "Recording", f"Fiddles: {filename}")
+    page.get_by_label("Go on at second").fill("1")
+    page.get_by_role("button", name="Make the song that goes on from it").click()
+    expect(page.locator(".card:visible", has_text="continues another one at 0:01")).to_be_visible()
+    [song] = [one for one in httpx.get(f"{studio.url}/generate").json() if one["continues"] == filename]
+    httpx.post(f"{studio.url}/generate/{song['id']}/cancel")
+    assert (song["from_sec"], song["request"]["duration_sec"]) == (0.96, 14.0)
+
+
+def add_recording(studio: Server, name: str) -> str:
+    """Make a dataset of a recording that is tokenized, and return the recording's name."""
+    client = httpx.Client(base_url=studio.url, timeout=180)
+    id = client.post("/training/datasets", json={"name": name}).raise_for_status().json()["id"]
+    files = {"file": (SONGS[0].name, SONGS[0].read_bytes())}
+    filename = client.post(f"/training/datasets/{id}/audio", files=files).raise_for_status().json()["filename"]
+    datasets = Store(studio.data_dir, 10**9, 100).datasets
+    codes, codec_id = torch.zeros(8, 30, dtype=torch.int16), stored_codebook_id(find_base("nano").codec)
+    Tokens(codes, 12.5, codec_id, "", 2.4).save(datasets.tokens_path(id, filename))
+    datasets.set_tokens(id, filename, 30)
+    return filename
 
 
 def choose(page: Page, label: str, option: str, nth: int = 0) -> None:

@@ -42,6 +42,7 @@ def test_form_of_a_song_made_before():
     loud = Generation("abc", request | {"loudness_lufs": -14.5}, "wav", "2026-11-25T03:00:00.000000+00:00")
     assert form_values(loud)[-1] == "-14.5"
     assert request_of(form_values(loud)).loudness_lufs == -14.5
+    assert request_of([*form_values(loud)[:-1], None]).loudness_lufs is None  # below Advanced, which was never opened
 
 
 def test_the_form_takes_every_song_that_can_be_asked_for():
