@@ -36,7 +36,7 @@ POST /training/datasets/{id}/tempo-and-key · PUT /training/datasets/{id}/propos
 PUT /training/datasets/{id}/audio/{filename}/proposals/{number} · GET /training/datasets/{id}/audio/{filename}/prompt
 PUT /generate/{id} · POST /generate/zip
 POST /generate/continue · POST /training/datasets/{id}/analyses/{kind} · GET /training/datasets/{id}/analyses/{kind}
-POST /training/datasets/{id}/analyses/{kind}/cancel
+POST /training/datasets/{id}/analyses/{kind}/cancel · PUT /training/datasets/{id}/tracks
 """
 
 
