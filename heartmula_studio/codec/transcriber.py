@@ -87,7 +87,7 @@ class Transcriber:
         segments: list[tuple[TimedWord, ...]] = []
         at = 0
         with torch.inference_mode(), stoppable(self._model.get_decoder().layers[0], cancelled):
-            language = self._language(frames, num_frames, cancelled) if self._languages and not language else language
+            language = (language or self._language(frames, num_frames, cancelled)) if self._languages else ""
             while at < num_frames:
                 check_cancelled(cancelled)
                 if progress:

@@ -51,7 +51,9 @@ def test_words_of_a_model_without_alignment_heads_share_the_time_of_their_line(t
     settings = json.loads((folder / "generation_config.json").read_text())
     del settings["alignment_heads"]
     (folder / "generation_config.json").write_text(json.dumps(settings))
-    segments = Transcriber(folder, CPU).transcribe(SPOKEN, "en").segments
+    without = Transcriber(folder, CPU).transcribe(SPOKEN, "en")
+    segments = without.segments
+    assert without.language == "en"
     assert [[word.text for word in s] for s in segments] == [[word.text for word in s] for s in transcript.segments]
     assert segments[0][0].start_sec == pytest.approx(SPOKEN_LINES[0][1], abs=0.3)
     assert segments[0][1].start_sec > segments[0][0].start_sec
