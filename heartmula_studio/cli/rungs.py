@@ -2,20 +2,15 @@
 
 from argparse import Namespace
 
+from heartmula_studio.cli.datasets import still_studio
 from heartmula_studio.files.atomic import replaced_file
-from heartmula_studio.settings import Settings
-from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Rung
 from heartmula_studio.studio import Studio
 
 
 def rungs(arguments: Namespace) -> int:
-    settings = Settings.load()
-    studio = Studio(settings, Store(settings.data_dir, settings.max_upload_bytes, settings.max_files))
-    try:
+    with still_studio() as studio:
         ACTIONS[arguments.action](studio, arguments)
-    finally:
-        studio.close()
     return 0
 
 
