@@ -256,7 +256,7 @@ class Row {
     const cell = (kind, ...children) => make("div", { role: "gridcell", class: `cell-${kind}` }, ...children);
     this.main = make("div", { role: "row", class: "track-cells" },
       cell("select", this.check), cell("play", this.play),
-      make("div", { role: "rowheader", class: "cell-name" }, this.name, this.facts, this.said, this.saved),
+      make("div", { role: "rowheader", class: "cell-name" }, this.name, this.facts, this.saved, this.said),
       cell("lyrics", this.lyrics), cell("tags", this.tags, this.proposals.node), cell("rights", this.rights),
       cell("more", this.more));
     this.node = make("div", { role: "rowgroup", class: "song-row" }, this.main);

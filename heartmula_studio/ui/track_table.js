@@ -58,6 +58,7 @@ class Table {
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("focusin", (event) => this.enter(event.target));
     this.asking = make("div", { class: "bulk", role: "alertdialog", "aria-label": "Remove tracks", hidden: true });
+    this.asking.addEventListener("keydown", (event) => event.key === "Escape" && this.answer());
     this.node = make("section", { class: "track-table", "aria-label": "Tracks of the dataset", hidden: true },
       this.bar, this.bulk.node, this.asking, this.said, this.grid, this.player.node);
     element.append(this.node);
@@ -279,7 +280,6 @@ class Table {
     const keep = press("Keep", () => this.answer());
     this.asking.replaceChildren(make("span", { dir: "auto" }, `Remove ${what} for good? Lyrics and tags go with it.`),
       press("Remove", () => this.remove(rows)), keep);
-    this.asking.addEventListener("keydown", (event) => event.key === "Escape" && this.answer());
     this.asked = document.activeElement;
     this.asking.hidden = false;
     keep.focus();

@@ -81,11 +81,12 @@ def overview(studio: Studio, id: str) -> tuple:
 
 def dataset_heading(dataset: Dataset) -> str:
     count, needed = len(dataset.audio_files), dataset.minimum_files
-    files = f"{count} of {needed} files" if count < needed else f"{count} files"
     title = f'<h2 dir="auto">{html.escape(dataset.name)}</h2>'
-    bar = html.progress(100 * count / needed, files) if count < needed else ""
+    is_enough = count >= needed
+    files = f'<span class="hint">{count} files</span>' if is_enough else ""
+    bar = "" if is_enough else html.progress(100 * count / needed, f"{count} of {needed} files")
     texts = "".join(html.notice("info", f"The lyrics “{stem}” have no song yet.") for stem in dataset.waiting_texts)
-    return f'{title}<p>{html.badge(dataset.status)} <span class="hint">{html.escape(files)}</span></p>{bar}{texts}'
+    return f"{title}<p>{html.badge(dataset.status)} {files}</p>{bar}{texts}"
 
 
 def tokenizing_status(dataset: Dataset) -> str:
