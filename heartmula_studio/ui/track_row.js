@@ -200,7 +200,8 @@ class Details {
       const distance = Number(answer.headers.get("X-Log-Mel-Distance")).toFixed(2);
       const name = `${this.row.track.filename}, as the model hears it`;
       const sound = make("audio", { controls: true, "aria-label": `Play ${name}` });
-      sound.src = URL.createObjectURL(await answer.blob());
+      URL.revokeObjectURL(this.url);
+      sound.src = this.url = URL.createObjectURL(await answer.blob());
       this.heard.replaceChildren(sound, make("p", { class: "hint" }, `Log-mel distance: ${distance} (0 is perfect)`));
     } catch (error) {
       this.heard.replaceChildren(make("p", { class: "track-trouble", role: "alert" }, error.message));
