@@ -81,7 +81,7 @@ def edit(page: Page, field: Field, text: str) -> None:
 
 def choose_another(page: Page, place: Locator, before: str) -> None:
     place.click()
-    options = page.get_by_role("option")
+    options = page.get_by_role("option").locator("visible=true")  # not those inside a closed <select>
     options.first.wait_for()
     texts = options.all_inner_texts()
     options.nth(next(number for number, text in enumerate(texts) if before not in text)).click()
