@@ -39,6 +39,7 @@ def add_dataset(commands: Commands) -> None:
     )
     _add_edits(actions)
     _add_looks_at_tracks(actions)
+    _add_proposals(actions)
 
 
 def _add_edits(actions: Commands) -> None:
@@ -62,7 +63,7 @@ def _add_edits(actions: Commands) -> None:
 
 
 def _add_looks_at_tracks(actions: Commands) -> None:
-    """What is found of a dataset's tracks, and decided on."""
+    """What is found of a dataset's tracks."""
     measured = add_command(
         actions,
         "losses",
@@ -81,6 +82,12 @@ def _add_looks_at_tracks(actions: Commands) -> None:
         "show what a training will read of the tracks",
         "Prints each track's tags, and its lyrics window by window, as the model reads them, and the lines left out.",
     )
+    for action in (measured, checked, read):
+        action.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+
+
+def _add_proposals(actions: Commands) -> None:
+    """What programs propose for tracks, and what a person says to it."""
     proposed = add_command(
         actions,
         "propose",
@@ -102,7 +109,7 @@ def _add_looks_at_tracks(actions: Commands) -> None:
         "accept or reject what was proposed",
         "Decides on all, or on some of one track; or undoes it.",
     )
-    for action in (measured, checked, read, proposed, decided):
+    for action in (proposed, decided):
         action.add_argument("id", metavar="ID", help="as `dataset list` shows it")
     decided.add_argument("decision", choices=("accept", "reject", "undo"))
     decided.add_argument("--track", default="", metavar="FILE", help="only of this one (default: all)")

@@ -4,7 +4,9 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from heartmula_studio.errors import StorageError
 from heartmula_studio.files.regular_file import open_regular
@@ -12,7 +14,11 @@ from heartmula_studio.files.regular_file import open_regular
 MAX_BYTES = 2**26
 MAX_DEPTH = 32  # of lists and objects inside each other; ours have at most seven
 MAX_WHOLE = 2**63 - 1
+MAX_PROBLEMS = 3
 RESTORE = "Restore it from a copy, or delete it."
+
+T = TypeVar("T")
+_adapters: dict[type, TypeAdapter[Any]] = {}  # building one takes a hundred times as long as using it
 
 
 def read_json(path: Path) -> Any:
@@ -62,3 +68,20 @@ def _inside(item: dict[str, Any] | list[Any]) -> list[Any]:
 
 def _without_surrogates(value: Any) -> Any:
     return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def validated(kind: type[T], values: Any, path: Path) -> T:
+    """Return the values of a file as a dataclass. Raises StorageError naming `path` where they are none."""
+    adapter: TypeAdapter[T] = _adapters.get(kind) or _adapters.setdefault(kind, TypeAdapter(kind))
+    try:
+        return adapter.validate_python(values)
+    except (ValidationError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {_problems(error)}.", RESTORE) from error
+
+
+def _problems(error: Exception) -> str:
+    """The first few of what may be as many problems as the record has tracks."""
+    if not isinstance(error, ValidationError):
+        return "it is nested too deeply"
+    shown = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)[:MAX_PROBLEMS]]
+    return "; ".join(shown)

@@ -5,16 +5,15 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, FailFast, Field
 
 from heartmula_studio.errors import InvalidInputError, StorageError
 from heartmula_studio.files.public_text import public
-from heartmula_studio.store.record_file import MAX_BYTES, RESTORE, read_json
+from heartmula_studio.store.record_file import MAX_BYTES, read_json, validated
 
 SCHEMA = 1
-MAX_PROBLEMS = 3
 MINIMUM_FILES = 5
 
 DatasetStatus = Literal["draft", "ready", "processing", "processed", "error"]
@@ -46,7 +45,6 @@ def _plain_filename(name: str) -> str:
     return name
 
 
-T = TypeVar("T")
 Filename = Annotated[str, AfterValidator(_plain_filename)]
 Time = Annotated[str, AfterValidator(_iso_time)]
 Count = Annotated[int, Field(ge=0)]
@@ -55,26 +53,6 @@ Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in secon
 Confidence = Annotated[float, Field(ge=0, le=1)]
 StoredStrength = Annotated[float, Field(ge=0, le=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-_adapters: dict[type, TypeAdapter[Any]] = {}  # building one takes a hundred times as long as using it
-
-
-def validated(kind: type[T], values: Any, path: Path) -> T:
-    """Return the values of a file as a dataclass. Raises StorageError naming `path` where they are none."""
-    adapter: TypeAdapter[T] = _adapters.get(kind) or _adapters.setdefault(kind, TypeAdapter(kind))
-    try:
-        return adapter.validate_python(values)
-    except (ValidationError, RecursionError) as error:
-        raise StorageError(f"{path} is damaged: {_problems(error)}.", RESTORE) from error
-
-
-def _problems(error: Exception) -> str:
-    """The first few of what may be as many problems as the record has tracks."""
-    if not isinstance(error, ValidationError):
-        return "it is nested too deeply"
-    shown = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)[:MAX_PROBLEMS]]
-    return "; ".join(shown)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,14 @@ from heartmula_studio.ui.page_context import PageContext, comma_separated, parse
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
-from heartmula_studio.ui.song_actions import build_song_actions, continue_song, find_song, format_field, shown_title
+from heartmula_studio.ui.song_actions import (
+    SongActions,
+    build_song_actions,
+    continue_song,
+    find_song,
+    format_field,
+    shown_title,
+)
 from heartmula_studio.ui.song_slider import loudness_field, song_slider
 from heartmula_studio.ui.song_start import build_song_start, continue_track
 from heartmula_studio.ui.song_view import song_status
@@ -70,16 +77,7 @@ def build_create(context: PageContext) -> None:
         with gr.Column(scale=3):
             with gr.Column(elem_classes=["glass"]):
                 form = build_form()
-                with gr.Row():
-                    takes = gr.Slider(
-                        1,
-                        MAX_TAKES,
-                        1,
-                        step=1,
-                        label="Takes",
-                        info="How many songs to make at once, each with its own seed.",
-                    )
-                    format = format_field(info="Of the file; others can be downloaded later.")
+                takes, format = _build_output_fields()
                 generate = gr.Button("Generate", variant="primary", size="lg")
                 track, track_sec, start = build_song_start(context)
             with gr.Column(elem_classes=["glass"]):
@@ -97,7 +95,27 @@ def build_create(context: PageContext) -> None:
         show_progress_on=[result.status],
         api_visibility="private",
     )  # fmt: skip
+    started = start.click(
+        lambda track, second, *values: start_from(studio, track, second, values),
+        [track, track_sec, *form.fields], context.song_id, **QUIET,
+    )  # fmt: skip
     context.refresh_after(queued)
+    context.refresh_after(started)
+    _watch(context, form, result, actions)
+
+
+def _build_output_fields() -> tuple[gr.Slider, gr.Dropdown]:
+    """How many songs are made at once, and the format of their files."""
+    with gr.Row():
+        info = "How many songs to make at once, each with its own seed."
+        takes = gr.Slider(1, MAX_TAKES, 1, step=1, label="Takes", info=info)
+        format = format_field(info="Of the file; others can be downloaded later.")
+    return takes, format
+
+
+def _watch(context: PageContext, form: SongForm, result: Result, actions: SongActions) -> None:
+    """Show the chosen song while it is made, and what can be done with it then."""
+    studio = context.studio
     watching = gr.on(
         fn=partial(watch_song, studio, context.players), inputs=[context.song_id], outputs=result.outputs,
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
@@ -108,11 +126,6 @@ def build_create(context: PageContext) -> None:
         [context.song_id, actions.from_sec, *form.fields], context.song_id, **QUIET,
     )  # fmt: skip
     context.refresh_after(continued)
-    started = start.click(
-        lambda track, second, *values: start_from(studio, track, second, values),
-        [track, track_sec, *form.fields], context.song_id, **QUIET,
-    )  # fmt: skip
-    context.refresh_after(started)
     result.cancel.click(lambda id: cancel(studio, id), context.song_id, **QUIET)
     actions.again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
 

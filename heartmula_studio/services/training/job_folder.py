@@ -23,7 +23,8 @@ from heartmula_studio.files.moving import remove
 from heartmula_studio.finetune.events import drop_ending
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.store import record_file
-from heartmula_studio.store.records import Ending, Failure, Record, Rights, TrackRights, Worker, validated
+from heartmula_studio.store.record_file import validated
+from heartmula_studio.store.records import Ending, Failure, Record, Rights, TrackRights, Worker
 
 CANCELLED = "cancelled"  # the code of a failure that is none: tokenizing was asked to stop
 
