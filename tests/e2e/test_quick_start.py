@@ -1,7 +1,6 @@
 """The guide's Quick Start by hand: five songs in, a tuned song out."""
 
 import io
-import json
 import re
 from collections.abc import Iterator
 
@@ -138,9 +137,7 @@ def compare_with_the_base(page: Page, url: str) -> None:
 
 def newest_songs(url: str, count: int) -> list[bytes]:
     """The sounds of the songs that were asked for last, from the REST of the same server."""
-    listed = httpx.post(f"{url}/gradio_api/call/list_songs", json={"data": []}).json()
-    stream = httpx.get(f"{url}/gradio_api/call/list_songs/{listed['event_id']}", timeout=30).text
-    (songs,) = json.loads(re.search(r"^data: (.*)$", stream, re.MULTILINE)[1])
+    songs = httpx.get(f"{url}/generate", timeout=30).json()
     return [httpx.get(f"{url}/generate/{song['id']}/audio", timeout=30).content for song in songs[-count:]]
 
 
