@@ -75,11 +75,14 @@ def build_training(context: PageContext) -> None:
             estimate = gr.HTML()
             enough = gr.Button(f"Set {BALANCED}", visible=False)
             start = gr.Button("Start training", variant="primary", size="lg")
-    _keep_datasets(context, form, [nothing, some])
+    estimated = [estimate, start, enough, *form.presets]
     gr.on(
-        on_change(context.changes.datasets, *form.inputs), partial(show_estimate, studio), form.inputs,
-        outputs=[estimate, start, enough, *form.presets], trigger_mode="always_last", **QUIET,
+        on_change(*form.inputs), partial(show_estimate, studio), form.inputs, estimated,
+        trigger_mode="always_last", **QUIET,
     )  # fmt: skip
+    # Not beside it: Gradio refuses a field's value that has just been taken out of the choices.
+    kept = _keep_datasets(context, form, [nothing, some])
+    kept.then(partial(show_estimate, studio), form.inputs, estimated, **QUIET)
     for button, name in ((enough, BALANCED), *zip(form.presets, PRESETS, strict=True)):
         button.click(partial(preset_values, studio, name), form.inputs, form.of_a_preset, **QUIET)
     started = start.click(lambda *values: start_training(studio, *values), form.inputs, context.job_id, **QUIET)
@@ -139,20 +142,22 @@ def shown_fields(method: Method, start_from: str | None, kind: AdapterKind, audi
     return [gr.update(visible=is_new_lora)] * 2 + [gr.update(visible=name not in refused) for name in GOES]
 
 
-def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> None:
+def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.Block]) -> gr.events.Dependency:
     """Keep the list of datasets up to date, with the selected one chosen."""
-    gr.on(
+    shown = gr.State("")
+    kept = gr.on(
         on_change(context.changes.datasets, context.changes.base, context.dataset_id),
         partial(dataset_field, context.studio),
-        [context.dataset_id, form.dataset],
-        [form.dataset, form.base, form.method, *panels],
+        [context.dataset_id, shown],
+        [form.dataset, shown, form.base, form.method, *panels],
         **QUIET,
     )
     form.dataset.input(lambda id: id, form.dataset, context.dataset_id, **QUIET)
+    return kept
 
 
-def dataset_field(studio: Studio, remembered: str, shown: str | None) -> tuple:
-    """The datasets to choose from, base and methods, and whether there is anything to train on.
+def dataset_field(studio: Studio, remembered: str, shown: str) -> tuple:
+    """The datasets to choose from, which is chosen, base and methods, and whether there is anything to train on.
 
     The selected dataset is chosen, else the one that is shown, which a newer one does not displace, else the newest.
     """
@@ -160,7 +165,8 @@ def dataset_field(studio: Studio, remembered: str, shown: str | None) -> tuple:
     ids = [dataset.id for dataset in datasets]
     chosen = next((id for id in (remembered, shown, *ids) if id in ids), None)
     field = gr.update(choices=[(dataset_label(dataset), dataset.id) for dataset in datasets], value=chosen)
-    return field, *base_and_methods(studio, chosen), gr.update(visible=not ids), gr.update(visible=bool(ids))
+    panels = (gr.update(visible=not ids), gr.update(visible=bool(ids)))
+    return field, chosen or "", *base_and_methods(studio, chosen), *panels
 
 
 def preset_values(studio: Studio, name: str, dataset_id: str | None, method: Method, *values: Any) -> tuple:

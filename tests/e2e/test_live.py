@@ -77,7 +77,7 @@ def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
     starred.check()
     expect(cards).to_have_count(1)
     cards.first.get_by_role("button", name="▶ Listen").click()
-    title = page.get_by_label("Title")
+    title = page.get_by_role("textbox", name="Title")
     expect(title).to_have_value("zither 11")
     title.fill("Night zither")
     page.get_by_role("button", name="Rename").click()
