@@ -82,6 +82,7 @@ def test_over_rest(client):
     assert client.get(f"/generate/{song['id']}/audio").content[:4] == b"RIFF"
 
 
+@pytest.mark.long
 def test_a_deeply_nested_header_is_the_files_fault_over_rest(client):
     """P: a style whose weights begin so was answered with 500."""
     header = b"[" * 100_000

@@ -2,6 +2,7 @@
 
 import zipfile
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.acting import go_to
@@ -9,6 +10,7 @@ from tests.e2e.driving import open_page
 from tests.recordings import SONGS
 
 
+@pytest.mark.long
 def test_a_dataset_comes_in_and_goes_out(page, studio, tmp_path):
     with zipfile.ZipFile(tmp_path / "Nights.zip", "w") as archive:
         archive.write(SONGS[0], "a.ogg")

@@ -78,6 +78,7 @@ def fill(client: httpx.Client, adapter: Path) -> None:
     ended(f"/generate/{song['id']}")
 
 
+@pytest.mark.long
 def test_every_tab_while_it_is_empty(page: Page):
     for tab in TABS:
         show(page, tab)

@@ -60,6 +60,7 @@ def test_choosing_faster_than_the_server_answers_comes_to_rest(page, studio):
     assert comes_to_rest(page)
 
 
+@pytest.mark.long
 def test_the_choice_outlives_a_reload(page, studio):
     for name in ("Chosen before", "Not chosen"):
         httpx.post(f"{studio.url}/training/datasets", json={"name": name}).raise_for_status()

@@ -134,6 +134,7 @@ def test_it_fits_a_telephone(page: Page):
     page.set_viewport_size(USUAL["viewport"])
 
 
+@pytest.mark.long
 def test_what_can_be_done_with_a_rung(page: Page, server, job_id):
     httpx.post(f"{server.url}/training/datasets", json={"name": "More songs"}).raise_for_status()
     rung = page.locator(".rung").nth(2)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 import torch
 from playwright.sync_api import Locator, Page, expect
 
@@ -124,6 +125,7 @@ def compare_two(page: Page, cards: Locator) -> None:
     assert float(pair.get_by_label("Position").input_value()) >= 0.5
 
 
+@pytest.mark.long
 def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio):
     filename = add_recording(studio, "Fiddles")
     open_page(page, studio)

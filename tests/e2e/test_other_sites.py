@@ -87,7 +87,7 @@ def kept(studio: Server) -> tuple[str, ...]:
     return *lists, json.dumps(sorted(str(path) for path in uploads.rglob("*stolen*")))
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", OTHER_SITE])
+@pytest.mark.parametrize("name", ["127.0.0.1", pytest.param("localhost", marks=pytest.mark.long), OTHER_SITE])
 def test_a_page_of_another_site_does_nothing(page: Page, studio: Server, port, name):
     """Under attack, critical: in Chromium such a page created, listed and deleted datasets through Gradio's routes."""
     before = kept(studio)

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.acting import create_dataset, drop_files
@@ -9,6 +10,7 @@ from tests.e2e.driving import open_page
 from tests.recordings import CLIPS
 
 
+@pytest.mark.long
 def test_a_proposed_tag_counts_only_while_it_is_ticked(page, studio):
     open_page(page, studio)
     create_dataset(page, "Proposals", "techno")

@@ -31,6 +31,7 @@ def foreign(tmp_path) -> Path:
     return tmp_path / "foreign.safetensors"
 
 
+@pytest.mark.long
 def test_a_style_comes_in_goes_out_and_comes_back(page: Page, studio, hub, foreign):
     open_page(page, studio)
     go_to(page, "Models")

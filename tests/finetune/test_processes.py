@@ -51,6 +51,7 @@ def ended(tmp_path_factory, base_dir):
     return jobs, start(*processes, *in_turn, ACCELERATE_USE_CPU="true").stderr
 
 
+@pytest.mark.long
 def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_batch(ended, make_job):
     """Five songs of different lengths in steps of four: one process has nothing to do in the second step.
 
@@ -64,12 +65,14 @@ def test_two_processes_stopped_and_resumed_give_the_curve_of_one_with_twice_the_
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
 
 
+@pytest.mark.long
 def test_a_full_fine_tune_in_16_bits_is_refused_in_two(ended):
     error = read_metrics(ended[0]["16 bits"])[-1]["error"]
     assert error["code"] == "invalid_input"
     assert "one process, not in 2" in error["message"]
 
 
+@pytest.mark.long
 def test_a_failure_to_save_in_one_process_ends_both(ended):
     """Only the main process saves; the other would wait for it until the process group's timeout."""
     jobs, printed = ended
@@ -79,6 +82,7 @@ def test_a_failure_to_save_in_one_process_ends_both(ended):
     assert str(jobs["blocked"] / "state") in error["message"]
 
 
+@pytest.mark.long
 def test_processes_that_find_different_runs_in_their_folders_say_what_differs(ended):
     """P: with a folder for each machine a resumed run died without a word: only the main process has saved a state."""
     error = read_metrics(ended[0]["apart-0"])[-1]["error"]

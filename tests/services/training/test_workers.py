@@ -118,6 +118,7 @@ def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, qu
     assert losses(store, job) == undisturbed[2]
 
 
+@pytest.mark.long
 def test_a_corrupt_song_fails_the_job_by_name_and_resuming_without_it_goes_on(store, dataset, queue, tmp_path):
     broken = tmp_path / "broken.ogg"
     raw = CLIPS[5].read_bytes()
