@@ -6,9 +6,14 @@ import pytest
 
 from heartmula_studio.files.public_text import hide_folder
 from heartmula_studio.services.answers import ANSWERS, answer
-from heartmula_studio.store.records import Generation, Job, Proposal, Worker, utc_now
+from heartmula_studio.store.records import AudioFile, Generation, Job, Proposal, Worker, utc_now
 
-KEPT_BACK = {Job: {"worker"}, Proposal: {"added", "wrote_styles"}, Generation: {"decoding"}}
+KEPT_BACK = {
+    Job: {"worker"},
+    AudioFile: {"analyzed_by"},
+    Proposal: {"added", "wrote_styles"},
+    Generation: {"decoding"},
+}
 
 
 @pytest.mark.parametrize("record", ANSWERS)
