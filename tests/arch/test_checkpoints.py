@@ -297,6 +297,7 @@ print(read("VmHWM") - before, sum(2 * p.numel() for p in model.parameters()))
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
 def test_fp32_file_becomes_bf16_without_a_second_copy(tmp_path):
     flavor = {"num_layers": 6, "num_heads": 8, "num_kv_heads": 4, "embed_dim": 768, "intermediate_dim": 3072}

@@ -27,12 +27,13 @@ from tests.e2e.driving import (
     stray_scrollbars,
     violations,
 )
+from tests.long_tests import HAS_TIME
 from tests.still_studio import wait_until, zipped_adapter
 from tests.studio_server import Server, running_server
 
 TABS = ("Create", "Dataset", "Training", "Jobs", "Models")
 NUM_SONGS = 6  # of the examples
-WIDTHS = (390, 640, 1024, 1920)
+WIDTHS = (390, 640, 1024, 1920) if HAS_TIME else (390, 1920)
 SCREENSHOTS = os.environ.get("HEARTMULA_SCREENSHOTS")
 MAX_STEP = 3  # of 255, from a row of the background to the next
 DASHED = """() => [...document.querySelectorAll("*")].filter(element => element.checkVisibility())

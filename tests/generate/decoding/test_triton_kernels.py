@@ -12,6 +12,7 @@ pytest.importorskip("triton", reason="Triton comes with PyTorch for CUDA only")
 CHECKS = Path(__file__).parent / "kernels_in_python.py"
 
 
+@pytest.mark.long
 def test_kernels_compute_what_pytorch_does():
     """In a process of its own, because the interpreter is chosen when Triton is loaded."""
     environment = os.environ | {"PYTHONPATH": str(CHECKS.parents[3])}
