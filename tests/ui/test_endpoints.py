@@ -45,7 +45,6 @@ def test_songs_arrive_under_their_names(dataset):
     assert dataset["status"] == "ready"
 
 
-@pytest.mark.long
 def test_a_job_is_watched_to_its_end(client, seen):
     assert [job["status"] for job in seen][-1] == "completed"
     progress = [job["progress"] for job in seen]
