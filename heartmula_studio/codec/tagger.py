@@ -11,7 +11,7 @@ from transformers import ClapModel, ClapProcessor
 
 from heartmula_studio.codec.audio_file import AudioSource, empty
 from heartmula_studio.codec.control import Cancelled, check_cancelled
-from heartmula_studio.errors import CheckpointCorruptError
+from heartmula_studio.codec.pretrained import loading_explained
 
 EVERY_SEC = 30  # a window is listened to
 
@@ -21,13 +21,9 @@ class Tagger:
 
     def __init__(self, folder: Path, device: torch.device):
         """Load a folder as `transformers` saves it. Raises CheckpointCorruptError where that is not possible."""
-        try:
+        with loading_explained(folder, "CLAP"):
             model = ClapModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
             self._processor = ClapProcessor.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise CheckpointCorruptError(
-                f"{folder} cannot be loaded as CLAP: {error}", "Copy or download it again."
-            ) from error
         self._model: Any = model.to(device).eval()
         self._device = device
 

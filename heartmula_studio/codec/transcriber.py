@@ -15,8 +15,9 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from heartmula_studio.codec.audio_file import AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, stoppable
+from heartmula_studio.codec.pretrained import loading_explained
 from heartmula_studio.codec.whisper_segments import TokenTimes, segments_of, words_of
-from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, InvalidInputError
+from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError
 from heartmula_studio.lyrics.transcript import TimedWord
 
 TEMPERATURES = (0.0, 0.1, 0.2, 0.4)
@@ -48,15 +49,11 @@ class Transcriber:
         Raises CheckpointCorruptError where that is not possible, CheckpointMismatchError for a model without times.
         """
         dtype = torch.float16 if device.type == "cuda" else torch.float32
-        try:
+        with loading_explained(folder, "Whisper"):
             model = WhisperForConditionalGeneration.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=dtype
             )
             self._processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise CheckpointCorruptError(
-                f"{folder} cannot be loaded as Whisper: {error}", "Copy or download it again."
-            ) from error
         self._model: Any = model.to(device).eval()
         self._config = self._model.generation_config
         if not hasattr(self._config, "no_timestamps_token_id"):

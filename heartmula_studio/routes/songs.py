@@ -102,7 +102,7 @@ def list_generations(studio: StudioDep, page: PageDep, query: QueryDep) -> Respo
     if query.sort != SongQuery.sort or query.start:
         require_no_cursor(page)
         found, page = found[: page.limit], replace(page, limit=None)
-    answer = LISTING.respond(found, page, studio.songs.list())
+    answer = LISTING.respond(found, page, None if query == SongQuery() else studio.songs.list())
     answer.headers[TOTAL_HEADER] = str(total)
     return answer
 
