@@ -22,6 +22,7 @@ from heartmula_studio.services.planning.service import PlanningService
 from heartmula_studio.services.songs.service import SongService
 from heartmula_studio.services.training.auditions import AuditionService
 from heartmula_studio.services.training.ladder import LadderService
+from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings, forgets_data
 from heartmula_studio.store.store import Store
@@ -54,13 +55,8 @@ class Studio:
         devices, self._device = Devices(store), settings.device
         self._runtime = Lazy(self._find_runtime)
         engine = Lazy(self._make_engine)
-        self.jobs = JobQueue(
-            store,
-            devices,
-            self._runtime,
-            max_song_sec=settings.max_song_sec,
-            accelerate_config=settings.accelerate_config,
-        )
+        local = LocalExecutor(devices, settings.max_song_sec, settings.accelerate_config)
+        self.jobs = JobQueue(store, self._runtime, local, None)
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
         self.songs = SongService(store, devices, self._runtime, engine)

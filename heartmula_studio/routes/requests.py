@@ -11,7 +11,15 @@ from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest
 from heartmula_studio.services.songs.prefixes import Continuation
-from heartmula_studio.store.records import Ending, Method, ProposalStatus, Rights, SongFormat, StyleChoice
+from heartmula_studio.services.training.turns import TURN
+from heartmula_studio.store.records import (
+    Ending,
+    Method,
+    ProposalStatus,
+    Rights,
+    SongFormat,
+    StyleChoice,
+)
 from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.views import AuditionQuestion
 
@@ -37,7 +45,7 @@ def field_of(setting: Setting, default: Any) -> tuple[Any, Any]:
     )
 
 
-TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in FREE.items()} | {
+TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in (FREE | TURN).items()} | {
     old: (FREE[new].annotation | None, Field(None, deprecated=f"Say {new}.")) for old, new in RENAMED.items()
 }
 MERGE_FIELDS = {name: field_of(setting, setting.default) for name, setting in MERGE.items()}

@@ -19,6 +19,7 @@ from heartmula_studio.store.records import (
     DatasetStatus,
     Duration,
     Ending,
+    ExecutorName,
     Failure,
     Filename,
     Generation,
@@ -27,8 +28,10 @@ from heartmula_studio.store.records import (
     Losses,
     MergedParent,
     Method,
+    Owner,
     Parent,
     Percent,
+    Priority,
     Proposal,
     ProposalKind,
     ProposalStatus,
@@ -149,7 +152,9 @@ class JobAnswer(Answer):
 
     `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
     completed one: whether the held-out loss fell, `is_audible`: whether its songs can be told from the base's, None
-    where that is not known. `recommended_step` is the rung that became its checkpoint.
+    where that is not known. `recommended_step` is the rung that became its checkpoint. `executor` is where it runs, or
+    ran last; `nodes_lost` counts the machines that it was moved on from. `queue_position` is 1 for the one that starts
+    next.
     """
 
     id: str
@@ -182,6 +187,11 @@ class JobAnswer(Answer):
     queued_at: str = ""
     started_at: Time | None = None
     finished_at: Time | None = None
+    executor: ExecutorName = "local"
+    priority: Priority = 0
+    owner: Owner = ""
+    queue_position: Count | None = None
+    nodes_lost: Count = 0
 
 
 class CheckpointAnswer(Answer):

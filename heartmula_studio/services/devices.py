@@ -106,7 +106,8 @@ class Devices:
         return 0 if began else training_need(job.config, folder.path, job.device)
 
     def _jobs(self, device: str) -> list[Job]:
-        return [job for job in self._store.jobs.list() if device_key(job.device) == device_key(device)]
+        jobs = [job for job in self._store.jobs.list() if job.executor == "local"]
+        return [job for job in jobs if device_key(job.device) == device_key(device)]
 
     def _since_path(self, device: str) -> Path:
         """Beside the mark: on Windows nobody else can read a file that is locked."""

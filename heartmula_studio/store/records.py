@@ -25,6 +25,7 @@ ProposalKind = Literal["tempo", "key", "tag", "vocals", "lyrics"]
 ProposalStatus = Literal["open", "accepted", "rejected"]
 SongStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 SongFormat = Literal["wav", "flac", "mp3", "opus", "wav24"]
+ExecutorName = Literal["local", "ray"]
 UNDER_WAY = ("queued", "running")  # the states of jobs and songs that are not over
 ACTIVE_STYLE, BASE_STYLE, MIX_STYLE = "active", "base", "mix"  # what a song can be made in besides a checkpoint
 
@@ -53,6 +54,9 @@ Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in secon
 Confidence = Annotated[float, Field(ge=0, le=1)]
 StoredStrength = Annotated[float, Field(ge=0, le=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
+MAX_PRIORITY, MAX_OWNER_CHARS = 10, 100
+Priority = Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
+Owner = Annotated[str, Field(max_length=MAX_OWNER_CHARS)]
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,9 @@ class Job(Record):
     `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
     completed one: whether the held-out loss fell, `is_audible`: whether its songs can be told from the base's, None
     where that is not known. `recommended_step` is the rung that became its checkpoint.
+
+    `executor` is where it runs, or ran last; `nodes_lost` counts the machines that it was moved on from since a person
+    queued it. `queue_position` is 1 for the one that starts next.
     """
 
     id: str
@@ -224,6 +231,11 @@ class Job(Record):
     started_at: Time | None = None
     finished_at: Time | None = None
     worker: Worker | None = None
+    executor: ExecutorName = "local"
+    priority: Priority = 0  # the higher go first
+    owner: Owner = ""  # those of one priority take turns
+    queue_position: Count | None = None
+    nodes_lost: Count = 0
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def test_a_body_under_another_content_type_is_not_taken(client):
         ({"learning_rate": 1e400}, "learning_rate"),
         ({"lora_rank": -1}, "rank"),
         ({"method": "magic"}, "method"),
+        ({"priority": 11}, "priority"),
         ({"base_model": "/etc"}, "base_model"),
         ({"dataset": "../../secret"}, "dataset"),
     ],

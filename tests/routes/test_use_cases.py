@@ -40,7 +40,7 @@ def test_the_example_dataset_is_listed_and_complete(client, example):
 
 def test_an_estimate_takes_what_a_job_takes(client, example, dataset_id):
     jobs = client.get("/training/jobs").json()
-    settings = {"dataset_id": example["id"], "method": "lora", "epochs": 4, "lora_rank": 4}
+    settings = {"dataset_id": example["id"], "method": "lora", "epochs": 4, "lora_rank": 4, "owner": "maria"}
     answer = client.post("/training/estimate", json=settings)
     assert answer.status_code == 200
     assert (answer.json()["steps"], answer.json()["problems"], answer.json()["device"]) == (72, [], "cpu")

@@ -12,6 +12,7 @@ from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.datasets import TrackAudio
@@ -53,7 +54,7 @@ def song_dataset(store: Store, songs: Sequence[Path] = SONGS[:5]) -> Dataset:
 
 
 def new_queue(store: Store) -> JobQueue:
-    return JobQueue(store, Devices(store), BUNDLED, poll_sec=0.1)
+    return JobQueue(store, BUNDLED, LocalExecutor(Devices(store)), None, poll_sec=0.1)
 
 
 def submit(queue: JobQueue, dataset: Dataset, **changes) -> Job:

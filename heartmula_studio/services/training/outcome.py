@@ -14,7 +14,9 @@ from heartmula_studio.finetune.checkpoint_meta import META_FILE, CheckpointMeta
 from heartmula_studio.finetune.events import DoneEvent, FailedEvent, StoppedEvent, last_event
 from heartmula_studio.finetune.outcome import training_outcome
 from heartmula_studio.finetune.recommendation import recommended_rung
+from heartmula_studio.services.training.executor import WorkerEnd
 from heartmula_studio.services.training.job_folder import CANCELLED, JobFolder
+from heartmula_studio.services.training.job_records import moved_on
 from heartmula_studio.services.training.progress import with_progress
 from heartmula_studio.services.training.tokenizing_progress import read_progress
 from heartmula_studio.store.records import Checkpoint, Failure, Job, JobStatus, Losses, Parent, utc_now
@@ -22,6 +24,8 @@ from heartmula_studio.store.store import Store
 
 WEIGHT_SUFFIX = ".safetensors"
 LITTLE_ROOM_BYTES = 1 << 20
+UNKNOWN_END = WorkerEnd()
+MAX_NODES_LOST = 10  # of one job: it may be what ends them
 STORED_LATER = "Trained. The checkpoint is stored as soon as the disk allows it: make room, or let it be written to."
 NO_ROOM = Failure("storage", "The disk is full, or the job's folder cannot be written.", "Make room, then resume it.")
 
@@ -39,14 +43,17 @@ class JobOutcome:
     recommended_step: int | None = None
 
 
-def record_outcome(store: Store, job: Job, exit_code: int | None = None) -> Job:
+def record_outcome(store: Store, job: Job, end: WorkerEnd = UNKNOWN_END) -> Job:
     """Bring the record of a running job whose worker is gone into its true state.
 
-    exit_code: the worker's, where it is known. Raises StorageError where the disk refuses; the job is then as it was.
+    One whose machine was lost is queued again, at its old place. Raises StorageError where the disk refuses; the job is
+    then as it was.
     """
     folder = JobFolder(store.jobs.folder(job.id))
     note_tokens(store, job, folder)
-    outcome = outcome_of(store, job, folder, exit_code)
+    outcome = outcome_of(store, job, folder, end)
+    if end.is_lost and outcome.status == "interrupted" and job.nodes_lost < MAX_NODES_LOST:
+        return store.jobs.update(job.id, lambda job: moved_on(job, folder))
     return finish(store, job, outcome)
 
 
@@ -62,6 +69,7 @@ def ended(job: Job, folder: JobFolder, outcome: JobOutcome) -> Job:
         phase=None,
         eta_sec=None,
         worker=None,
+        queue_position=None,
         message=outcome.message,
         error=outcome.error,
         checkpoint_id=outcome.checkpoint_id,
@@ -72,15 +80,15 @@ def ended(job: Job, folder: JobFolder, outcome: JobOutcome) -> Job:
     )
 
 
-def unsettled(store: Store, job: Job, exit_code: int | None) -> Job:
+def unsettled(store: Store, job: Job, end: WorkerEnd) -> Job:
     """Return the true state of a job that cannot be settled yet because the disk refuses. Nothing is written."""
     folder = JobFolder(store.jobs.folder(job.id))
     if isinstance(last_event(folder.metrics), DoneEvent):
         return replace(with_progress(job, folder), phase="saving", message=STORED_LATER)
-    return ended(job, folder, outcome_of(store, job, folder, exit_code))
+    return ended(job, folder, outcome_of(store, job, folder, end))
 
 
-def outcome_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None) -> JobOutcome:
+def outcome_of(store: Store, job: Job, folder: JobFolder, end: WorkerEnd) -> JobOutcome:
     """Read how the worker ended from what it left, publishing its checkpoint where it was done."""
     match last_event(folder.metrics):
         case DoneEvent() as done:
@@ -92,7 +100,7 @@ def outcome_of(store: Store, job: Job, folder: JobFolder, exit_code: int | None)
     failure = folder.read_failure()
     if failure and failure.code == CANCELLED:
         return JobOutcome("interrupted", f"Stopped on request while listening to the songs. {next_step(folder)}")
-    return failed(failure) if failure else died_silently(folder, exit_code)
+    return failed(failure) if failure else died_silently(folder, end)
 
 
 def completed(store: Store, job: Job, folder: JobFolder, done: DoneEvent) -> JobOutcome:
@@ -119,8 +127,9 @@ def failed(failure: Failure) -> JobOutcome:
     return JobOutcome("failed", failure.message, failure)
 
 
-def died_silently(folder: JobFolder, exit_code: int | None) -> JobOutcome:
+def died_silently(folder: JobFolder, end: WorkerEnd) -> JobOutcome:
     """Explain the end of a worker that said nothing: killed, most likely, or it could not write."""
+    exit_code = end.exit_code
     if exit_code == StorageError.exit_code or shutil.disk_usage(folder.path).free < LITTLE_ROOM_BYTES:
         return failed(NO_ROOM)
     last_word = last_words(folder.output)
@@ -128,14 +137,14 @@ def died_silently(folder: JobFolder, exit_code: int | None) -> JobOutcome:
     if exit_code is not None and exit_code > 0 and last_word and not re.search(r"\bSIG[A-Z]+\b", last_word):
         hint = "Resume it; worker.txt in its folder holds all it printed."
         return failed(Failure("training", f"The training process ended with code {exit_code}: {last_word}", hint))
-    return JobOutcome(
-        "interrupted", f"The training process ended without a word: {killer(exit_code)}. {next_step(folder)}"
-    )
+    return JobOutcome("interrupted", f"The training process ended without a word: {killer(end)}. {next_step(folder)}")
 
 
-def killer(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"killed by signal {-exit_code}, perhaps for want of memory"
+def killer(end: WorkerEnd) -> str:
+    if end.is_lost:
+        return "the machine that it ran on is lost"
+    if end.exit_code is not None and end.exit_code < 0:
+        return f"killed by signal {-end.exit_code}, perhaps for want of memory"
     return "killed, perhaps for want of memory"
 
 

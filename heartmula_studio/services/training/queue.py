@@ -1,26 +1,27 @@
-"""The queue of training jobs: first come, first served on each device; every job is brought into a true state.
+"""The queue of training jobs: who is next is told by `turns`; every job is brought into a true state.
 
 Workers live on when a server ends, and are found again by the next. Two servers may share one data folder: whatever
 changes the queue happens under its lock.
 """
 
 import logging
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heartmula_studio.device_name import device_key
 from heartmula_studio.errors import ConflictError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
-from heartmula_studio.services.devices import QUEUE_LOCK, Devices
+from heartmula_studio.services.devices import QUEUE_LOCK
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training import progress
+from heartmula_studio.services.training.executor import Executor
 from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.job_records import begun, queued_again
+from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.outcome import (
     JobOutcome,
     failed,
@@ -30,9 +31,8 @@ from heartmula_studio.services.training.outcome import (
     unsettled,
 )
 from heartmula_studio.services.training.parent import with_parent
-from heartmula_studio.services.training.processes import end_worker, start_worker
 from heartmula_studio.services.training.snapshot import snapshot
-from heartmula_studio.services.training.worker import command
+from heartmula_studio.services.training.turns import TURN, Turn, in_turn
 from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method, utc_now
 from heartmula_studio.store.store import Store
@@ -42,7 +42,8 @@ if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do
     from heartmula_studio.generate.runtime import Runtime
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
-REAP_SEC = 5.0
+
+FIRST_COME = Turn()
 
 _log = logging.getLogger(__name__)
 
@@ -51,18 +52,11 @@ class JobQueue:
     """Any thread may call any method. Records come back with what a running worker has done so far."""
 
     def __init__(
-        self,
-        store: Store,
-        devices: Devices,
-        runtime: "Lazy[Runtime]",
-        poll_sec: float = 0.5,
-        max_song_sec: float = 1200.0,
-        accelerate_config: Path | None = None,
+        self, store: Store, runtime: "Lazy[Runtime]", local: LocalExecutor, ray: Executor | None, poll_sec: float = 0.5
     ):
-        """`max_song_sec`: longest song allowed. `accelerate_config`: a file that decides how training is launched."""
-        self._store, self._devices, self._runtime, self._poll_sec = store, devices, runtime, poll_sec
-        self._max_song_sec, self._accelerate_config = max_song_sec, accelerate_config
-        self._children: dict[str, subprocess.Popen[bytes]] = {}  # workers this server started, for their exit codes
+        """Jobs run on the Ray cluster where there is one, else on this machine."""
+        self._store, self._runtime, self._poll_sec = store, runtime, poll_sec
+        self._local, self._current = local, ray or local
         self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job queue", daemon=True)
@@ -76,16 +70,21 @@ class JobQueue:
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._current.close()
 
     # --- what a person asks for ------------------------------------------------------------------------------------
 
-    def start(self, dataset_id: str, method: Method = "lora", **settings: Any) -> Job:
+    def start(
+        self, dataset_id: str, method: Method = "lora", priority: int = 0, owner: str = "", **settings: Any
+    ) -> Job:
         """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
 
+        Jobs of a higher `priority` go first; the owners of those that have the same one take turns.
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
         """
+        turn = Turn(priority=priority, owner=owner)
         settings = with_parent(self._store, self._runtime.get(), method, settings)
-        return self._queue(dataset_id, self._runtime.get().train_config(method, settings))
+        return self._queue(dataset_id, self._runtime.get().train_config(method, settings), turn)
 
     def clone(self, id: str, /, **changes: Any) -> Job:
         """Queue the same job again, with other settings where `changes` says so."""
@@ -93,9 +92,10 @@ class JobQueue:
 
         job, runtime = self.get(id), self._runtime.get()
         dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
+        turn = Turn(**{name: changes.pop(name, getattr(job, name)) for name in TURN})
         config = TrainConfig.from_dict(job.config)
         changes = with_parent(self._store, runtime, method, {"start_from": config.start_from} | changes)
-        return self._queue(dataset_id, runtime.changed_config(config, method, changes))
+        return self._queue(dataset_id, runtime.changed_config(config, method, changes), turn)
 
     def submit(
         self,
@@ -104,6 +104,7 @@ class JobQueue:
         device: str,
         base_name: str,
         checkpoint_name: str | None = None,
+        turn: Turn = FIRST_COME,
     ) -> Job:
         """Queue a job on the dataset as it is now. `base_name` is "nano" or the absolute folder of a base model.
 
@@ -127,6 +128,9 @@ class JobQueue:
             created_at=now,
             phase="waiting",
             queued_at=now,
+            executor=self._current.name,
+            priority=turn.priority,
+            owner=turn.owner,
         )
 
         def fill(path: Path) -> None:
@@ -182,7 +186,7 @@ class JobQueue:
                 name = folder.read_songs().checkpoint_name
                 with disk_explained(folder.songs):
                     folder.write_songs(snapshot(self._store, self._store.datasets.get(job.dataset_id), name))
-            self._store.jobs.update(id, queued_again)
+            self._store.jobs.update(id, lambda job: queued_again(job, self._current.name))
         return self.get(id)
 
     def delete(self, id: str) -> None:
@@ -226,12 +230,12 @@ class JobQueue:
 
         return progress.follow(self._folder(id).metrics, status, after, stop or threading.Event())
 
-    def _queue(self, dataset_id: str, config: "TrainConfig") -> Job:
+    def _queue(self, dataset_id: str, config: "TrainConfig", turn: Turn) -> Job:
         refuse_training()
         runtime = self._runtime.get()
         with self._store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
             dataset = self._store.datasets.get(dataset_id)
-            return self.submit(dataset, config, str(runtime.device), runtime.base_name)
+            return self.submit(dataset, config, str(runtime.device), runtime.base_name, turn=turn)
 
     # --- the scheduler ---------------------------------------------------------------------------------------------
 
@@ -240,15 +244,28 @@ class JobQueue:
         with self._store.lock(QUEUE_LOCK):
             jobs = self._store.jobs.list()
             running = [job for job in jobs if job.status == "running" and self._attend(job)]
-            waiting = sorted((job for job in jobs if job.status == "queued"), key=lambda job: job.queued_at)
+            running = [job for job in running if job.executor == self._current.name]
+            waiting = in_turn((job for job in jobs if job.status == "queued"), jobs)
             waiting = [self._store.jobs.get(job.id) for job in waiting]
-            for device in dict.fromkeys(device_key(job.device) for job in waiting):
-                first = next(job for job in waiting if device_key(job.device) == device)
-                at_work = next((job for job in running if device_key(job.device) == device), None)
-                try:
-                    self._start_or_wait(first, at_work)
-                except StorageError as error:
-                    self._unsettled[first.id] = replace(first, message=f"Cannot start yet. {error}")
+            lines: dict[str, list[Job]] = {}
+            for job in waiting:
+                lines.setdefault(self._current.line_of(job), []).append(job)
+            for line in lines.values():
+                self._serve(line, running)
+
+    def _serve(self, line: list[Job], running: list[Job]) -> None:
+        """Start the first of the jobs that wait in one line, if it can, and tell the others where they stand."""
+        first = line[0]
+        try:
+            self._start_or_wait(first, running)
+            for position, job in enumerate(line[1:], start=2):
+                self._tell(job, position, f"Number {position} in line.")
+        except StorageError as error:
+            self._unsettled[first.id] = replace(first, message=f"Cannot start yet. {error}")
+
+    def _tell(self, job: Job, position: int, message: str) -> None:
+        if (job.queue_position, job.message) != (position, message):
+            self._store.jobs.update(job.id, lambda job: replace(job, queue_position=position, message=message))
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -263,7 +280,7 @@ class JobQueue:
         is_known = job.id in self._unsettled
         try:
             folder = self._folder(job.id)
-            if folder.is_worked_on() or self._is_starting(job, folder):
+            if folder.is_worked_on() or self._executor_of(job).is_starting(job, folder):
                 self._unsettled.pop(job.id, None)
                 self._keep_up(job, folder)
                 return True
@@ -279,15 +296,15 @@ class JobQueue:
 
     def _settle(self, job: Job) -> None:
         """Record how a job ended whose worker is gone. Raises as `settle`; the job is shown in its true state then."""
-        child = self._children.get(job.id)
-        exit_code = child.wait(REAP_SEC) if child else None
+        executor = self._executor_of(job)
+        end = executor.end_of(job, self._folder(job.id))
         try:
-            record_outcome(self._store, job, exit_code)
+            record_outcome(self._store, job, end)
         except (StudioError, OSError):
-            self._unsettled[job.id] = unsettled(self._store, job, exit_code)
+            self._unsettled[job.id] = unsettled(self._store, job, end)
             raise
         self._unsettled.pop(job.id, None)
-        self._children.pop(job.id, None)
+        executor.forget(job)
 
     def _keep_up(self, job: Job, folder: JobFolder) -> None:
         """Write down what others need to know of a running job and its own process cannot tell them."""
@@ -297,48 +314,42 @@ class JobQueue:
             note_tokens(self._store, job, folder)
             self._store.jobs.update(job.id, lambda job: replace(job, phase="training"))
 
-    def _is_starting(self, job: Job, folder: JobFolder) -> bool:
-        """Tell whether a worker of this server has not signed its folder yet: on Windows it locks it first, itself."""
-        child = self._children.get(job.id)
-        return child is not None and job.worker is None and folder.read_worker() is None and child.poll() is None
-
     def _never_began(self, job: Job, folder: JobFolder) -> bool:
         """Tell whether a server was killed between taking the job and starting its worker."""
-        return job.worker is None and job.id not in self._children and folder.read_worker() is None
+        return job.worker is None and folder.read_worker() is None and not self._executor_of(job).has_started(job)
 
-    def _start_or_wait(self, job: Job, at_work: Job | None) -> None:
+    def _executor_of(self, job: Job) -> Executor:
+        """Return where a job runs. Of one on a cluster that is not used any more, its folder tells all."""
+        return self._current if job.executor == self._current.name else self._local
+
+    def _start_or_wait(self, job: Job, running: list[Job]) -> None:
         self._unsettled.pop(job.id, None)
-        reason: str | None
-        if at_work:
-            reason = f"Waits for the training of {at_work.dataset_name} on {at_work.device}."
-        else:
-            try:
-                reason = self._devices.may_train(job.device, job.config, self._folder(job.id).path, job.queued_at)
-            except StudioError as error:  # its songs.json or base model: those behind it must not wait for ever
-                finish(self._store, job, failed(Failure(error.code, error.message, error.hint)))
-                return
+        try:
+            reason = self._current.reason_to_wait(job, self._folder(job.id), running)
+        except StudioError as error:  # its songs.json or base model: those behind it must not wait for ever
+            finish(self._store, job, failed(Failure(error.code, error.message, error.hint)))
+            return
         if reason is None:
             self._start(job)
-        elif reason != job.message:
-            self._store.jobs.update(job.id, lambda job: replace(job, message=reason))
+        else:
+            self._tell(job, 1, reason)
 
     def _start(self, job: Job) -> None:
-        folder = self._folder(job.id)
+        folder, executor = self._folder(job.id), self._current
+        device = executor.device_of(job)
         try:
             folder.forget_last_attempt()
-            job = self._store.jobs.update(job.id, lambda job: begun(job, folder))
-            line = command(folder.path, job.device, self._max_song_sec, self._accelerate_config)
-            self._children[job.id] = start_worker(folder, line)
+            job = self._store.jobs.update(job.id, lambda job: begun(job, folder, executor.name, device))
+            executor.start(job, folder)
         except OSError as error:
             reason = f"The job cannot start: {error.filename or folder.path}: {error.strerror or error}."
             hint = "Make room on its disk and see that you may write there, then resume the job."
             finish(self._store, job, failed(Failure("storage", reason, hint)))
 
     def _kill(self, job: Job) -> None:
-        folder = self._folder(job.id)
-        end_worker(folder, job.worker)
-        if child := self._children.pop(job.id, None):
-            child.wait(REAP_SEC)
+        folder, executor = self._folder(job.id), self._executor_of(job)
+        executor.kill(job, folder)
+        executor.forget(job)
         if isinstance(last_event(folder.metrics), DoneEvent):
             record_outcome(self._store, job)
         else:
@@ -360,21 +371,3 @@ class JobQueue:
     def list(self) -> list[Job]:
         """All jobs, oldest first."""
         return [self._live(job) for job in self._store.jobs.list()]
-
-
-def queued_again(job: Job) -> Job:
-    """The record of a job that is to go on."""
-    return replace(job, status="queued", phase="waiting", queued_at=utc_now(), message="", error=None, finished_at=None)
-
-
-def begun(job: Job, folder: JobFolder) -> Job:
-    """The record of a job whose worker is about to be started."""
-    return replace(
-        job,
-        status="running",
-        phase="training" if folder.dataset.is_dir() else "tokenising",
-        started_at=utc_now(),
-        finished_at=None,
-        worker=None,
-        message="",
-    )

@@ -11,6 +11,7 @@ import pytest
 from heartmula_studio.errors import AudioError, CancelledError, ConflictError, StorageError, TrainingError
 from heartmula_studio.finetune.checkpoint_meta import BaseId, CheckpointMeta, RunLosses
 from heartmula_studio.finetune.events import FailedEvent
+from heartmula_studio.services.training.executor import WorkerEnd
 from heartmula_studio.services.training.outcome import record_outcome
 from heartmula_studio.services.training.tokenizing_progress import TokenizingProgress
 from heartmula_studio.store.records import Worker, utc_now
@@ -152,13 +153,13 @@ def test_killed_says_where_resuming_goes_on(store, queue, job, leave):
 
 
 def test_a_worker_that_could_not_even_write_why(store, job):
-    failed = record_outcome(store, job, StorageError.exit_code)
+    failed = record_outcome(store, job, WorkerEnd(StorageError.exit_code))
     assert (failed.status, failed.error.code) == ("failed", "storage")
 
 
 def test_the_last_words_of_a_worker_that_broke(store, job):
     folder_of(store, job).output.write_text("Traceback\nValueError: no such option\n")
-    assert "ValueError: no such option" in record_outcome(store, job, 1).error.message
+    assert "ValueError: no such option" in record_outcome(store, job, WorkerEnd(1)).error.message
 
 
 def test_a_dataset_deleted_meanwhile_changes_nothing_else(store, queue, job, dataset, leave):
@@ -194,7 +195,7 @@ def test_a_full_disk_in_training_is_told_at_once_and_resumed_once_there_is_room(
     """P: the job said "running, step 6 of 60", and resume answered 409, until there was room again."""
     folder = leave(STEP)
     (folder.states / "step-00000002").mkdir(parents=True)
-    queue._children[job.id] = exited_with(StorageError.exit_code)
+    queue._local._children[job.id] = exited_with(StorageError.exit_code)
     with full_disk():
         queue.tick()
         queue.tick()
@@ -216,7 +217,7 @@ def test_a_full_disk_in_training_is_told_at_once_and_resumed_once_there_is_room(
 
 def test_how_a_job_ended_is_not_forgotten_while_the_disk_is_full(store, queue, job, leave):
     leave(STEP)
-    queue._children[job.id] = exited_with(StorageError.exit_code)
+    queue._local._children[job.id] = exited_with(StorageError.exit_code)
     with full_disk():
         queue.tick()
     queue.tick()

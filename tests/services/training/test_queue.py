@@ -129,6 +129,24 @@ def test_one_job_at_a_time_in_order_and_the_next_says_why_it_waits(store, datase
     queue.stop(second.id, save=False)
 
 
+def test_owners_take_turns_and_priorities_go_first_and_each_job_says_where_it_stands(store, dataset, queue):
+    first = queue.start(dataset.id, owner="ann", max_steps=1)
+    ann, bob = queue.clone(first.id), queue.clone(first.id, owner="bob")
+    urgent = queue.clone(first.id, priority=5)
+    queue.stop(first.id, save=False)
+    mark(store, first, started_at=utc_now())
+    queue.tick()
+    jobs = [queue.get(job.id) for job in (urgent, bob, ann)]
+    assert [(job.status, job.queue_position) for job in jobs] == [("running", None), ("queued", 2), ("queued", 3)]
+    assert [(job.owner, job.priority) for job in jobs] == [("ann", 5), ("bob", 0), ("ann", 0)]
+    queue.tick()
+    assert [queue.get(job.id).queue_position for job in (bob, ann)] == [1, 2]
+    queue.stop(urgent.id, save=False)
+    queue.tick()
+    assert [queue.get(job.id).status for job in (bob, ann)] == ["running", "queued"]
+    queue.stop(bob.id, save=False)
+
+
 def test_two_servers_start_a_job_once_and_cancelling_leaves_no_process(store, dataset, queue):
     job, servers = submit(queue, dataset), [queue, new_queue(store)]
     together = threading.Barrier(2)

@@ -9,6 +9,7 @@ import pytest
 
 from heartmula_studio.errors import CancelledError, StorageError
 from heartmula_studio.services.devices import Devices
+from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.preprocess import make_dataset
 from heartmula_studio.services.training.processes import processes_of
 from heartmula_studio.services.training.progress import with_progress
@@ -50,7 +51,7 @@ def launching_queue(store: Store, folder: Path) -> JobQueue:
     """A queue that starts training as a person's own configuration of Accelerate says."""
     config = folder / "accelerate.yaml"
     config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nnum_processes: 1\nuse_cpu: true\n")
-    return JobQueue(store, Devices(store), BUNDLED, poll_sec=0.1, accelerate_config=config)
+    return JobQueue(store, BUNDLED, LocalExecutor(Devices(store), accelerate_config=config), None, poll_sec=0.1)
 
 
 def trainer_of(folder) -> psutil.Process | None:

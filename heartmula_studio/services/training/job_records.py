@@ -1,0 +1,53 @@
+"""Records of jobs that are queued again, begin, or move on to another machine."""
+
+from dataclasses import replace
+
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.progress import with_progress
+from heartmula_studio.store.records import ExecutorName, Job, utc_now
+
+
+def queued_again(job: Job, executor: ExecutorName) -> Job:
+    """The record of a job that is to go on."""
+    return replace(
+        job,
+        status="queued",
+        phase="waiting",
+        queued_at=utc_now(),
+        executor=executor,
+        message="",
+        error=None,
+        finished_at=None,
+        nodes_lost=0,
+    )
+
+
+def begun(job: Job, folder: JobFolder, executor: ExecutorName, device: str) -> Job:
+    """The record of a job whose worker is about to be started."""
+    return replace(
+        job,
+        status="running",
+        phase="training" if folder.dataset.is_dir() else "tokenising",
+        started_at=utc_now(),
+        finished_at=None,
+        worker=None,
+        message="",
+        executor=executor,
+        device=device,
+        queue_position=None,
+    )
+
+
+def moved_on(job: Job, folder: JobFolder) -> Job:
+    """Return the record of a job that is to go on elsewhere, as the machine that it ran on is lost."""
+    lost = job.worker.host if job.worker else "The machine"
+    saved = folder.saved_step()
+    goes_on = "starts again" if saved is None else f"goes on from step {saved}"
+    return replace(
+        with_progress(replace(job, status="queued"), folder),
+        phase="waiting",
+        eta_sec=None,
+        worker=None,
+        message=f"{lost} was lost; the job {goes_on} on another one.",
+        nodes_lost=job.nodes_lost + 1,
+    )

@@ -1,0 +1,62 @@
+"""Whose turn it is among the jobs that wait: by priority, and within one the owners take turns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby, zip_longest
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from heartmula_studio.definition import Definition, settings_of
+from heartmula_studio.store.records import MAX_OWNER_CHARS, MAX_PRIORITY, Job
+
+
+@dataclass(frozen=True)
+class Turn(Definition):
+    """How urgent a job is, and whom it is for. Raises InvalidInputError outside what is allowed."""
+
+    priority: Annotated[
+        int,
+        Field(
+            ge=-MAX_PRIORITY,
+            le=MAX_PRIORITY,
+            description="Jobs of a higher one start first; 0 where left out.",
+            examples=[0],
+        ),
+    ] = 0
+    owner: Annotated[
+        str,
+        Field(
+            max_length=MAX_OWNER_CHARS,
+            description="Whom the job is for. Owners take turns among jobs of one priority.",
+            examples=["maria"],
+        ),
+    ] = ""
+
+
+TURN = settings_of(Turn)
+
+
+def in_turn(waiting: Iterable[Job], jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs that wait in the order in which they are to start.
+
+    A higher priority goes first. Within one, owners take turns, one job each, beginning with the owner whose last job
+    began longest ago; those who never had one come first, in the order they asked. An owner's jobs keep their order.
+    jobs: all there are, from which it is seen whose turn was last.
+    """
+    last_turns = last_starts(jobs)
+    by_priority = groupby(sorted(waiting, key=lambda job: (-job.priority, job.queued_at)), key=lambda job: job.priority)
+    return [job for _, equals in by_priority for job in round_robin(list(equals), last_turns)]
+
+
+def last_starts(jobs: Iterable[Job]) -> dict[str, str]:
+    """Return when the last job of each owner began, of those that had one."""
+    starts = ((job.owner, job.started_at) for job in sorted(jobs, key=lambda job: job.started_at or ""))
+    return {owner: start for owner, start in starts if start is not None}
+
+
+def round_robin(equals: Sequence[Job], last_turns: Mapping[str, str]) -> list[Job]:
+    """Return jobs of one priority, which are given in the order they were queued, one of each owner at a time."""
+    owners = sorted(dict.fromkeys(job.owner for job in equals), key=lambda owner: last_turns.get(owner, ""))
+    lines = [[job for job in equals if job.owner == owner] for owner in owners]
+    return [job for job in chain.from_iterable(zip_longest(*lines)) if job is not None]
