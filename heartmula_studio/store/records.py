@@ -11,7 +11,7 @@ from pydantic import AfterValidator, FailFast, Field
 
 from heartmula_studio.errors import InvalidInputError, StorageError
 from heartmula_studio.files.public_text import public
-from heartmula_studio.store.record_file import MAX_BYTES, read_json, validated
+from heartmula_studio.store.record_file import MAX_BYTES, quick_json, read_json, validated
 
 SCHEMA = 1
 MINIMUM_FILES = 5
@@ -71,12 +71,15 @@ class Record:
 
         Raises InvalidInputError for more than `read` takes.
         """
-        content = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
+        content = quick_json({"schema": SCHEMA, **vars(self)}) or self._careful_json()
         if len(content) > MAX_BYTES:
             raise InvalidInputError(
                 f"All lyrics and tags together have {len(content):,} bytes.", f"At most {MAX_BYTES:,} can be kept."
             )
         return content
+
+    def _careful_json(self) -> bytes:
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
 
     @classmethod
     def from_dict(cls, values: Any, path: Path) -> Self:

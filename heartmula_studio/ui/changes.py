@@ -1,13 +1,13 @@
 """Updates of an open page: one timer, and a fingerprint of each kind of record."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Protocol
 
 import gradio as gr
 
-from heartmula_studio.store.records import Record
+from heartmula_studio.store.records import Dataset, Record
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.quiet import QUIET
 
@@ -16,9 +16,14 @@ CHECK_SEC = 5.0
 
 @dataclass(frozen=True)
 class Changes:
-    """States whose `change` event says that records were added, deleted or edited. Their values are fingerprints."""
+    """States whose `change` event says that records were added, deleted or edited. Their values are fingerprints.
+
+    `datasets` leaves out what a track's row alone shows, so that a word that is edited there redraws nothing else;
+    `tracks` has all of it.
+    """
 
     datasets: gr.State
+    tracks: gr.State
     jobs: gr.State
     checkpoints: gr.State
     songs: gr.State
@@ -28,11 +33,11 @@ class Changes:
 
     @classmethod
     def build(cls) -> "Changes":
-        return cls(*(gr.State("") for _ in range(7)))
+        return cls(*(gr.State("") for _ in fields(cls)))
 
     @property
     def all(self) -> list[gr.State]:
-        return [self.datasets, self.jobs, self.checkpoints, self.songs, self.styles, self.models, self.base]
+        return [getattr(self, state.name) for state in fields(self)]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
         """Compare when the page opens, and every few seconds."""
@@ -60,8 +65,10 @@ def fingerprints(studio: Studio) -> tuple[str, ...]:
     """Return a fingerprint of each kind of record, in the order of `Changes.all`."""
     jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.jobs.list()]
     songs = [(song.id, song.status, song.starred, song.title) for song in studio.songs.list()]
+    datasets = studio.datasets.list()
     return (
-        fingerprint(studio.datasets.list()),
+        str(hash(tuple(map(outline, datasets)))),
+        fingerprint(datasets),
         str(hash(tuple(jobs))),
         fingerprint(studio.checkpoints.list()),
         str(hash(tuple(songs))),
@@ -69,6 +76,16 @@ def fingerprints(studio: Studio) -> tuple[str, ...]:
         str(hash(tuple((model.status, model.done_bytes, model.error) for model in studio.models.list()))),
         studio.base_reason,
     )
+
+
+def outline(dataset: Dataset) -> tuple:
+    """Return what is shown of a dataset outside the table of its tracks."""
+    tracks = tuple(
+        (song.filename, song.duration_sec, song.frames, song.error, tuple(one.status for one in song.proposals))
+        for song in dataset.audio_files
+    )
+    texts = tuple(dataset.waiting_texts)
+    return dataset.id, dataset.name, dataset.styles, dataset.status, dataset.minimum_files, texts, tracks
 
 
 def fingerprint(records: Iterable[Record]) -> str:

@@ -224,7 +224,7 @@ function learntParts({ tags, timing, windows, removed }) {
 
 class Row {
   constructor(table, track, number) {
-    Object.assign(this, { table, track, fields: {}, trouble: "" });
+    Object.assign(this, { table, track, taken: JSON.stringify(track), fields: {}, trouble: "" });
     this.path = `${table.path}/audio/${encodeURIComponent(track.filename)}`;
     this.order = number;
     this.id = `track-${++Row.count}`;
@@ -283,8 +283,11 @@ class Row {
     return `${filename}\n${tags.join(", ")}\n${caption}`.toLowerCase();
   }
 
+  /** Most answers bring a track as it was. */
   take(track) {
-    this.track = track;
+    const text = JSON.stringify(track);
+    if (text === this.taken) return;
+    Object.assign(this, { track, taken: text });
     for (const [name, field] of Object.entries(this.fields)) field.take(textOf(track, name));
     this.draw();
   }

@@ -17,7 +17,7 @@ def build_track_table(context: PageContext) -> None:
     """Build the component: one for all tracks, because Gradio's own code goes through all components at each event."""
     table = gr.HTML("", html_template="", js_on_load=read_script(*SCRIPTS), apply_default_css=False)
     gr.on(
-        on_change(context.changes.datasets, context.dataset_id),
+        on_change(context.changes.tracks, context.dataset_id),
         lambda id: table_text(context.studio, id), context.dataset_id, table, **QUIET,
     )  # fmt: skip
     context.refresh_after(table.changed(lambda: None, **QUIET))

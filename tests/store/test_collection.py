@@ -54,6 +54,19 @@ def test_text_that_is_no_unicode_can_be_stored(store):
     assert store.generations.list()[0].message == "?"
 
 
+def test_a_record_is_written_as_earlier_releases_wrote_it(store):
+    record = replace(song("a"), request={"tags": 'é "🎵"\n', "seed": 3}, progress=0.25, status="completed")
+    assert record.to_json() == json.dumps(record.to_dict(), ensure_ascii=False, indent=1).encode()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_no_reader_takes_is_not_written(store, number):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        replace(song("a"), request={"temperature": number}).to_json()
+    words = replace(song("a"), message="NaN and Infinity")
+    assert json.loads(words.to_json())["message"] == "NaN and Infinity"
+
+
 def test_an_id_is_taken_once(store):
     store.generations.create(song("a"))
     with pytest.raises(ConflictError):

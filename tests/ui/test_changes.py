@@ -1,6 +1,8 @@
 """What an open page takes for a change."""
 
-from heartmula_studio.ui.changes import fingerprints
+from dataclasses import fields
+
+from heartmula_studio.ui.changes import Changes, fingerprints
 from tests.still_studio import filled, settings_for, still_studio
 
 
@@ -13,3 +15,20 @@ def test_a_job_that_was_stopped_and_resumed_between_two_looks_has_changed(tmp_pa
     studio.jobs.stop(job.id, save=False)
     assert studio.jobs.resume(job.id).status == job.status
     assert fingerprints(studio) != before
+
+
+def changed_between(before, after) -> set[str]:
+    names = [field.name for field in fields(Changes)]
+    return {name for name, one, other in zip(names, before, after, strict=True) if one != other}
+
+
+def test_an_edited_word_of_a_track_redraws_its_table_alone(tmp_path):
+    studio = still_studio(settings_for(tmp_path / "data"))
+    dataset = filled(studio)
+    before = fingerprints(studio)
+    track = dataset.audio_files[0].filename
+    studio.datasets.update_audio(dataset.id, track, caption="Other words", tags=["other"], rights="own")
+    edited = fingerprints(studio)
+    assert changed_between(before, edited) == {"tracks"}
+    studio.datasets.remove_audio(dataset.id, track)
+    assert changed_between(edited, fingerprints(studio)) == {"datasets", "tracks"}
