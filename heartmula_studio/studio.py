@@ -98,7 +98,7 @@ class Studio:
 
     def health(self) -> Health:
         active = self.checkpoints.find_active()
-        running = next((job.id for job in self.store.jobs.list() if job.status == "running"), None)
+        running = self.jobs.find_running()
         device, base = self.settings.device, self.settings.base_model
         note = ""
         data_note = FORGOTTEN if forgets_data(self.settings.data_dir) else ""

@@ -29,6 +29,7 @@ from heartmula_studio.routes.access import Access
 from heartmula_studio.routes.events import EventStreams
 from heartmula_studio.routes.failures import handle_failures
 from heartmula_studio.routes.login import Logins, login_router
+from heartmula_studio.routes.route_index import METHODS, RouteIndex
 from heartmula_studio.settings import Settings, is_space
 from heartmula_studio.studio import Studio
 
@@ -45,7 +46,6 @@ ROUTERS = (
     styles.router,
     models.router,
 )
-METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 DESCRIPTION = """Teach HeartMuLa your style: five songs in, a tuned song out.
 
 Every failure has one shape, `{"error": {"code", "message", "hint"}}`. Where the server has a token, every call but
@@ -78,7 +78,8 @@ def create_app(studio: Studio, settings: Settings) -> FastAPI:
     handle_failures(app)
     for router in (health.router, *ROUTERS, login_router(logins)):
         app.router.routes.extend(router.routes)  # `include_router` would try each router, then each of its routes
-    app.include_router(_refusals(list(app.router.routes)))
+    app.router.routes.extend(_refusals(list(app.router.routes)).routes)
+    app.router.routes.insert(0, RouteIndex(app.router.routes))
     return app
 
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.listing import Listing, PageDep, documented_list
+from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison, Merge, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
@@ -48,9 +48,9 @@ class Compared(BaseModel):
 
 
 @router.get("", response_model=list[CheckpointAnswer], responses=documented_list())
-def list_checkpoints(studio: StudioDep, page: PageDep) -> Response:
+async def list_checkpoints(studio: StudioDep, page: PageDep) -> Response:
     """All trained styles, oldest first."""
-    return LISTING.respond(studio.checkpoints.list(), page)
+    return await at_once(lambda: LISTING.respond(studio.checkpoints.records(), page))
 
 
 @router.post(
@@ -92,10 +92,10 @@ def merge(body: Merge, studio: StudioDep) -> CheckpointAnswer:
     return CheckpointAnswer.of(studio.checkpoints.merge(body.name, parents, body.tags, **body.settings()))
 
 
-@router.get("/{id}", responses=documented(404))
-def get_checkpoint(id: Id, studio: StudioDep) -> CheckpointAnswer:
+@router.get("/{id}", response_model=CheckpointAnswer, responses=documented(404))
+async def get_checkpoint(id: Id, studio: StudioDep) -> Response:
     """One trained style, with all settings it was made with."""
-    return CheckpointAnswer.of(studio.checkpoints.get(id))
+    return await at_once(lambda: LISTING.respond_one(studio.checkpoints.get(id)))
 
 
 @router.get("/{id}/provenance", responses=documented(404))

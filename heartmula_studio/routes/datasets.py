@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.listing import Listing, PageDep, documented_list
+from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
 from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset, TrackEdits
 from heartmula_studio.services.answers import (
@@ -55,9 +55,9 @@ Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=
 
 
 @router.get("", response_model=list[DatasetAnswer], responses=documented_list())
-def list_datasets(studio: StudioDep, page: PageDep) -> Response:
+async def list_datasets(studio: StudioDep, page: PageDep) -> Response:
     """All datasets, oldest first."""
-    return LISTING.respond(studio.datasets.list(), page)
+    return await at_once(lambda: LISTING.respond(studio.datasets.records(), page))
 
 
 @router.post("", status_code=201, responses=documented())
@@ -86,10 +86,10 @@ async def import_dataset(request: Request, studio: StudioDep) -> ImportedDataset
         return ImportedDatasetAnswer.of(await run_in_threadpool(studio.datasets.import_upload, form.file.path, *named))
 
 
-@router.get("/{id}", responses=documented(404))
-def get_dataset(id: Id, studio: StudioDep) -> DatasetAnswer:
+@router.get("/{id}", response_model=DatasetAnswer, responses=documented(404))
+async def get_dataset(id: Id, studio: StudioDep) -> Response:
     """One dataset with its songs."""
-    return DatasetAnswer.of(studio.datasets.get(id))
+    return await at_once(lambda: LISTING.respond_one(studio.datasets.get(id)))
 
 
 @router.put("/{id}", responses=documented(404))

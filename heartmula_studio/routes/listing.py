@@ -2,17 +2,22 @@
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from fastapi import Depends, Query, Request, Response
+from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.memory_only import NotInMemoryError, leave_memory, memory_only
 from heartmula_studio.routes.failures import Responses, documented
 from heartmula_studio.services.answers import Answer
 
 MAX_LIMIT = 1000
+MAX_KEPT_PAGES = 8
+JSON = "application/json"
 SEPARATOR = "~"
 DIGEST_BYTES = 16
 NEXT_CURSOR = "X-Next-Cursor"
@@ -20,6 +25,21 @@ HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"schema": {"type": "string"}, "description": "Of this list; asked for with If-None-Match, 304 is enough."},
     NEXT_CURSOR: {"schema": {"type": "string"}, "description": "The cursor of the next page, where there is one."},
 }
+
+
+T = TypeVar("T")
+
+
+async def at_once(work: Callable[[], T]) -> T:
+    """Return what `work` returns: at once where memory holds it, else from a thread, for which nobody waits.
+
+    A thread for each answer would take as long as the answer itself. Raises as `work` does.
+    """
+    try:
+        with memory_only():
+            return work()
+    except NotInMemoryError:
+        return await run_in_threadpool(work)
 
 
 class Listed(Protocol):
@@ -39,7 +59,7 @@ class Page:
     etag: str = ""
 
 
-def _page(
+async def _page(
     request: Request,
     limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="At most so many; without it, all.")] = None,
     cursor: Annotated[str, Query(description="The X-Next-Cursor that came with the page before.")] = "",
@@ -64,8 +84,16 @@ class _Text:
     digest: bytes
 
 
+@dataclass(frozen=True)
+class _Pages:
+    """What came of a list, whole or in parts, as long as the list is the same."""
+
+    records: Sequence[Listed]
+    texts: dict[tuple[int | None, tuple[str, str] | None], tuple[bytes, dict[str, str]]]
+
+
 class Listing:
-    """Answers with lists of one kind. Any thread may call it.
+    """Answers with records of one kind, and lists of them. Any thread may call it.
 
     Records do not change, they are replaced; so the JSON of one is kept until another has its id.
     """
@@ -73,27 +101,48 @@ class Listing:
     def __init__(self, answer: type[Answer]):
         self._answer = answer
         self._texts: dict[str, _Text] = {}
+        self._pages = _Pages((), {})
+
+    def respond_one(self, record: Listed) -> Response:
+        return Response(self._text(record).json, media_type=JSON)
 
     def respond(self, records: Sequence[Listed], page: Page, known: Sequence[Listed] | None = None) -> Response:
         """`records` are ordered by (created_at, id) where the page has a limit or a cursor.
 
         known: all there are, where `records` are some of them.
         """
+        body, headers = self._kept_page(records, page) if known is None else self._page(records, page, known)
+        if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in page.etag.split(",")):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type=JSON, headers=headers)
+
+    def _kept_page(self, records: Sequence[Listed], page: Page) -> tuple[bytes, dict[str, str]]:
+        pages, wanted = self._pages, (page.limit, page.after)
+        if pages.records is not records:
+            self._pages = pages = _Pages(records, {})
+        kept = pages.texts.get(wanted)
+        if kept is None:
+            leave_memory()
+            kept = self._page(records, page, records)
+            if len(pages.texts) >= MAX_KEPT_PAGES:
+                pages.texts.clear()
+            pages.texts[wanted] = kept
+        return kept
+
+    def _page(self, records: Sequence[Listed], page: Page, known: Sequence[Listed]) -> tuple[bytes, dict[str, str]]:
         wanted, has_more = _part(records, page)
         texts = [self._text(record) for record in wanted]
-        self._forget_all_but(records if known is None else known)
+        self._forget_all_but(known)
         etag = f'"{hashlib.blake2b(b"".join(text.digest for text in texts), digest_size=DIGEST_BYTES).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if has_more:
             headers[NEXT_CURSOR] = f"{wanted[-1].created_at}{SEPARATOR}{wanted[-1].id}"
-        if etag in (tag.strip().removeprefix("W/") for tag in page.etag.split(",")):
-            return Response(status_code=304, headers=headers)
-        body = b"[" + b",".join(text.json for text in texts) + b"]"
-        return Response(body, media_type="application/json", headers=headers)
+        return b"[" + b",".join(text.json for text in texts) + b"]", headers
 
     def _text(self, record: Listed) -> _Text:
         known = self._texts.get(record.id)
-        if known is None or known.record is not record:
+        if known is None or (known.record is not record and known.record != record):
+            leave_memory()
             json = self._answer.of(record).model_dump_json().encode()
             known = _Text(record, json, hashlib.blake2b(json, digest_size=DIGEST_BYTES).digest())
             self._texts[record.id] = known
@@ -103,6 +152,20 @@ class Listing:
         if len(self._texts) > len(records):
             for id in set(self._texts).difference(record.id for record in records):
                 self._texts.pop(id, None)
+
+
+class KeptAnswer(Generic[T]):
+    """Answers with one value, whose JSON is kept for as long as it stays the same."""
+
+    def __init__(self, kind: type[T]):
+        self._adapter = TypeAdapter(kind)
+        self._kept: tuple[T, bytes] | None = None
+
+    def respond(self, value: T) -> Response:
+        kept = self._kept
+        if kept is None or kept[0] != value:
+            self._kept = kept = value, self._adapter.dump_json(value)
+        return Response(kept[1], media_type=JSON)
 
 
 def _part(records: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], bool]:

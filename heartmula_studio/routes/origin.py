@@ -5,6 +5,7 @@ neither.
 """
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -52,6 +53,7 @@ def check_origin(method: str, headers: Headers, public_host: str, may_be_opened:
         raise ForbiddenError("A page of another site may not call this studio.", "Open it in its own tab.")
 
 
+@lru_cache(maxsize=64)  # of the few names that a machine is called by
 def is_loopback(host: str) -> bool:
     """Tell whether an address or name reaches this machine only."""
     if host.lower().rstrip(".") == "localhost":
@@ -69,6 +71,7 @@ def _is_own(origin: str, host: str, public_host: str) -> bool:
     return _address(address, scheme) in (_address(host, scheme), _address(public_host, scheme))
 
 
+@lru_cache(maxsize=64)
 def _address(netloc: str, scheme: str = "") -> Address:
     """Name and port of a Host header or an origin; ("", None) for what is none."""
     try:

@@ -1,5 +1,6 @@
 """/generate: making songs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -8,11 +9,12 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.memory_only import leave_memory
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files
-from heartmula_studio.routes.listing import Listing, Page, PageDep, documented_list
+from heartmula_studio.routes.listing import Listing, Page, PageDep, at_once, documented_list
 from heartmula_studio.routes.requests import (
     Continuing,
     NewSong,
@@ -26,7 +28,7 @@ from heartmula_studio.routes.requests import (
 from heartmula_studio.services.answers import SongAnswer
 from heartmula_studio.services.songs.history import QUERY, Order, SongQuery
 from heartmula_studio.services.songs.live import STREAM_HEADERS
-from heartmula_studio.store.records import SongFormat
+from heartmula_studio.store.records import Generation, SongFormat
 
 router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH_TOKEN)
 LISTING = Listing(SongAnswer)
@@ -40,7 +42,7 @@ def _described(name: str) -> Any:
     return Query(description=QUERY[name].help, examples=QUERY[name].field.examples)
 
 
-def _query(
+async def _query(
     search: Annotated[str, _described("search")] = SongQuery.search,
     style: Annotated[str, _described("style")] = SongQuery.style,
     starred: Annotated[bool, _described("starred")] = SongQuery.starred,
@@ -96,13 +98,21 @@ def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
 
 
 @router.get("", response_model=list[SongAnswer], responses=documented_songs())
-def list_generations(studio: StudioDep, page: PageDep, query: QueryDep) -> Response:
+async def list_generations(studio: StudioDep, page: PageDep, query: QueryDep) -> Response:
     """Songs asked for: all, oldest first, unless something else is wanted; a cursor goes with that order alone."""
-    found, total = studio.songs.find(query)
-    if query.sort != SongQuery.sort or query.start:
-        require_no_cursor(page)
-        found, page = found[: page.limit], replace(page, limit=None)
-    answer = LISTING.respond(found, page, None if query == SongQuery() else studio.songs.list())
+    return await at_once(lambda: _listed(studio.songs.records(), page, query))
+
+
+def _listed(songs: Sequence[Generation], page: Page, query: SongQuery) -> Response:
+    if query == SongQuery():
+        answer, total = LISTING.respond(songs, page), len(songs)
+    else:
+        leave_memory()
+        found, total = query.select(songs)
+        if query.sort != SongQuery.sort or query.start:
+            require_no_cursor(page)
+            found, page = found[: page.limit], replace(page, limit=None)
+        answer = LISTING.respond(found, page, songs)
     answer.headers[TOTAL_HEADER] = str(total)
     return answer
 
@@ -119,10 +129,10 @@ def download_songs(body: SongChoice, studio: StudioDep) -> StreamingResponse:
     return StreamingResponse(chunks, media_type="application/zip", headers=headers)
 
 
-@router.get("/{id}", responses=documented(404))
-def get_generation(id: Id, studio: StudioDep) -> SongAnswer:
+@router.get("/{id}", response_model=SongAnswer, responses=documented(404))
+async def get_generation(id: Id, studio: StudioDep) -> Response:
     """One song with its progress and, once made, its receipt."""
-    return SongAnswer.of(studio.songs.get(id))
+    return await at_once(lambda: LISTING.respond_one(studio.songs.get(id)))
 
 
 @router.get(

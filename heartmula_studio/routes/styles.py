@@ -2,20 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
 from heartmula_studio.routes.failures import documented
+from heartmula_studio.routes.listing import KeptAnswer, at_once
 from heartmula_studio.routes.requests import NewStyle
 from heartmula_studio.store.views import StyleList
 
 router = APIRouter(prefix="/styles", tags=["styles"], dependencies=WITH_TOKEN)
+ANSWER = KeptAnswer(StyleList)
 
 
-@router.get("", responses=documented())
-def list_styles(studio: StudioDep) -> StyleList:
+@router.get("", response_model=StyleList, responses=documented())
+async def list_styles(studio: StudioDep) -> Response:
     """The tags the model knows best, your own ones, and the trained styles."""
-    return studio.tags.list()
+    return await at_once(lambda: ANSWER.respond(studio.tags.list()))
 
 
 @router.post("/custom", status_code=201, responses=documented(409))

@@ -9,6 +9,8 @@ from pathlib import Path
 from heartmula_studio.errors import CheckpointMissingError, ConflictError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.kept_file import KeptFile
+from heartmula_studio.files.locks import Locks
 from heartmula_studio.store.archives import zipped
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.names import safe_filename, split_suffix
@@ -34,6 +36,10 @@ class Checkpoints(Collection[Checkpoint]):
     noun = "checkpoint"
     record_type = Checkpoint
     manifest = META
+
+    def __init__(self, root: Path, locks: Locks):
+        super().__init__(root, locks)
+        self._choice = KeptFile(root / "active.json", ActiveChoice.read)
 
     def publish(self, folder: Path, record: Checkpoint) -> Checkpoint:
         """List the weights in a finished folder, which keeps them, under `record`; once for each id.
@@ -121,11 +127,11 @@ class Checkpoints(Collection[Checkpoint]):
         A song must not be made in another style than the one chosen, so nothing is assumed then.
         """
         try:
-            choice = ActiveChoice.read(self.root / "active.json")
+            choice = self._choice.get()
         except FileNotFoundError:
             return ()
         first = () if choice.id is None else (StyleChoice(choice.id, choice.strength),)
-        return tuple(style for style in choice.styles or first if (self.root / style.id / META).is_file())
+        return tuple(style for style in choice.styles or first if os.path.isfile(self.root / style.id / META))
 
     def delete(self, id: str) -> None:
         """As any record. Raises ConflictError for an active one, too."""

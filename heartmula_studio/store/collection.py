@@ -11,14 +11,17 @@ import shutil
 import string
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from heartmula_studio.errors import ConflictError, NotFoundError, StorageError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, recover_folder, replaced_file, replaced_folder
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.kept_file import Stamp, is_settled, stamp_of
 from heartmula_studio.files.locks import Locks
+from heartmula_studio.files.memory_only import leave_memory
 from heartmula_studio.files.moving import move
 
 
@@ -38,16 +41,24 @@ class ListedRecord(Protocol):
 
 
 R = TypeVar("R", bound=ListedRecord)
-Stamp = tuple[int, int, int]
 
 ID_LETTERS = string.ascii_lowercase + string.digits
 ID_LENGTH = 12
 OLD_SEC = 3600.0
-SETTLED_SEC = 0.1  # a file younger than this may change again without its time stamp telling
+RESCAN_SEC = 0.5  # until a list tells what was changed by something else than `Collection`
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + rf"({_ID.pattern})-[a-z0-9_]{{8}}(-old)?")
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scan(Generic[R]):
+    """All records there were when the folder had a stamp, None for one that may come again; `at`: `time.monotonic`."""
+
+    stamp: Stamp | None
+    at: float
+    records: tuple[R, ...]
 
 
 class Collection(Generic[R]):
@@ -65,6 +76,7 @@ class Collection(Generic[R]):
         self.root = root
         self._locks = locks
         self._cache: dict[str, tuple[Stamp, R | StorageError]] = {}
+        self._scan: Scan[R] | None = None
         with disk_explained(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -80,7 +92,9 @@ class Collection(Generic[R]):
 
     def get(self, id: str) -> R:
         """Raises NotFoundError, or StorageError where the record is damaged."""
-        return self._read(self.folder(id).name)
+        if not isinstance(id, str) or not _ID.fullmatch(id):
+            raise self._unknown(id)
+        return self._read(id)
 
     def create(self, record: R, fill: Callable[[Path], None] | None = None) -> R:
         """Store a new record; its folder appears whole, with the files that `fill` writes into the folder given to it.
@@ -111,6 +125,7 @@ class Collection(Generic[R]):
             if changed != record:
                 with disk_explained(folder), replaced_file(folder / self.manifest) as temporary:
                     temporary.write_bytes(changed.to_json())
+                self._note_change()
         return changed
 
     def delete(self, id: str) -> None:
@@ -168,11 +183,12 @@ class Collection(Generic[R]):
             raise self._unknown(id) from error
         except OSError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
-        stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+        stamp = stamp_of(status)
         known = self._cache.get(id)
         if known is None or known[0] != stamp:
+            leave_memory()
             known = (stamp, self._read_or_refusal(self.root / id))
-            if time.time() - status.st_mtime > SETTLED_SEC:
+            if is_settled(status):
                 self._cache[id] = known
         if isinstance(known[1], StorageError):
             raise StorageError(known[1].message, known[1].hint)
@@ -201,15 +217,41 @@ class Collection(Generic[R]):
         except (NotFoundError, StorageError):
             return None
 
-    # Last in the class: after it, `list` here is this method.
-    def list(self) -> list[R]:
-        """All records, oldest first; damaged ones are left out."""
+    def records(self) -> tuple[R, ...]:
+        """All records, oldest first; damaged ones are left out. The same tuple for as long as they stay the same.
+
+        It tells at once what any process changed through a `Collection`, all else within half a second. Raises
+        StorageError.
+        """
+        with disk_explained(self.root):
+            status, scan = os.stat(self.root), self._scan
+        if scan and scan.stamp == stamp_of(status) and time.monotonic() - scan.at < RESCAN_SEC:
+            return scan.records
+        leave_memory()
+        return self._look_through(status, scan.records if scan else ())
+
+    def _look_through(self, status: os.stat_result, before: tuple[R, ...]) -> tuple[R, ...]:
+        """Read what has changed since `before`; `status` is the folder's, from before this is called."""
+        at = time.monotonic()
         with disk_explained(self.root):
             ids = [name for name in os.listdir(self.root) if _ID.fullmatch(name)]
         found = [record for id in ids if (record := self._listed(id))]
         for id in set(self._cache) - set(ids):
             self._cache.pop(id, None)
-        return sorted(found, key=lambda record: (record.created_at, record.id))
+        records = tuple(sorted(found, key=lambda record: (record.created_at, record.id)))
+        records = before if records == before else records
+        self._scan = Scan(stamp_of(status) if is_settled(status) else None, at, records)
+        return records
+
+    def _note_change(self) -> None:
+        """Give the folder a new time stamp, as it has after all changes but those of a record in it."""
+        with suppress(OSError):  # one that it cannot be given to is looked through all the same, twice a second
+            os.utime(self.root)
+
+    # Last in the class: after it, `list` here is this method.
+    def list(self) -> list[R]:
+        """All records, oldest first; damaged ones are left out, and explained by `get`."""
+        return [*self.records()]
 
 
 def remove_if_old(path: Path) -> None:

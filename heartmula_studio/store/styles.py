@@ -8,6 +8,7 @@ from pathlib import Path
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, StorageError, UploadTooLargeError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.kept_file import KeptFile
 from heartmula_studio.files.locks import Locks
 from heartmula_studio.store.names import MAX_TAG_CHARS, clean_line, name_key
 from heartmula_studio.store.records import Record
@@ -42,6 +43,7 @@ class Styles:
     def __init__(self, path: Path, locks: Locks):
         self._path = path
         self._locks = locks
+        self._kept = KeptFile(path, CustomStyles.read)
 
     def add(self, name: str) -> str:
         """Keep a tag and return it as it is kept.
@@ -85,14 +87,20 @@ class Styles:
         except FileNotFoundError:
             return ()
 
+    def custom(self) -> tuple[str, ...]:
+        """As `list`, and the same tuple for as long as nothing changes."""
+        try:
+            return self._kept.get().custom
+        except FileNotFoundError:
+            return ()
+        except StorageError as error:
+            _log.warning("Your own styles cannot be listed: %s", error)
+            return ()
+
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[str]:
         """The custom tags, oldest first; none of a damaged file, of which `add` and `remove` say what is wrong."""
-        try:
-            return list(self._read())
-        except StorageError as error:
-            _log.warning("Your own styles cannot be listed: %s", error)
-            return []
+        return [*self.custom()]
 
 
 def _checked(name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from heartmula_studio.errors import ConflictError, NotFoundError, StorageError
+from heartmula_studio.files.memory_only import NotInMemoryError, memory_only
 from heartmula_studio.store.records import Generation
 from heartmula_studio.store.store import Store
 
@@ -118,6 +119,50 @@ def test_a_record_at_rest_is_read_from_disk_once(store):
     first = store.generations.get("a")
     assert store.generations.list() == [first]
     assert store.generations.get("a") is first
+
+
+def test_a_list_is_the_same_one_until_something_in_it_changes(store):
+    """Also where another process changes it, whose store shares nothing with this one but the folder."""
+    for id in ("a", "b"):
+        store.generations.create(song(id))
+    rest(store.generations.root)
+    first = store.generations.records()
+    assert store.generations.records() is first
+    other = Store(store.root).generations
+    other.update("a", lambda record: replace(record, message="changed"))
+    second = store.generations.records()
+    assert [record.message for record in second] == ["changed", ""]
+    assert second[1] is first[1]
+    rest(store.generations.root)
+    other.delete("b")
+    assert [record.id for record in store.generations.records()] == ["a"]
+
+
+def test_a_list_tells_in_the_end_what_was_changed_by_hand(store, monkeypatch):
+    store.generations.create(song("a"))
+    rest(store.generations.root)
+    assert store.generations.list() == [song("a")]
+    changed = replace(song("a"), message="by hand")
+    (store.generations.folder("a") / "manifest.json").write_bytes(changed.to_json())
+    monkeypatch.setattr("heartmula_studio.store.collection.RESCAN_SEC", 0)
+    assert store.generations.list() == [changed]
+
+
+def test_what_memory_does_not_hold_is_not_waited_for(store):
+    store.generations.create(song("a"))
+    with memory_only(), pytest.raises(NotInMemoryError):
+        store.generations.get("a")
+    rest(store.generations.root)
+    first = store.generations.records()
+    with memory_only():
+        assert store.generations.records() is first
+        assert store.generations.get("a") is first[0]
+
+
+def rest(root):
+    """Make a folder and its records look as if they had not been touched for long."""
+    for path in (*root.glob("*/manifest.json"), root):
+        os.utime(path, (1, 1))
 
 
 def test_a_deleted_record_is_gone_with_its_files(store):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, StorageError
 from heartmula_studio.generate.merge_settings import MergeSettings
+from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.store.archives import offered_styles
 from heartmula_studio.store.records import Checkpoint, StyleChoice
@@ -27,9 +28,11 @@ class CheckpointService:
 
     def __init__(self, store: Store, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
         self._store, self._runtime, self._engine = store, runtime, engine
+        self._records = Derived(with_activity)
 
     def get(self, id: str) -> Checkpoint:
-        return self._with_activity(self._store.checkpoints.get(id))
+        [checkpoint] = with_activity([self._store.checkpoints.get(id)], self.find_active_styles())
+        return checkpoint
 
     def activate(self, id: str, strength: float = 1.0, **parts: float | None) -> Checkpoint:
         """Make every song from the next one on in this style alone, of 0 to 2 times its strength.
@@ -140,12 +143,19 @@ class CheckpointService:
         """The styles in a file or folder by their names in it, of which `import_archive` takes one."""
         return [style.name for style in offered_styles(Path(path))]
 
-    def _with_activity(self, checkpoint: Checkpoint) -> Checkpoint:
-        choice = next((style for style in self.find_active_styles() if style.id == checkpoint.id), None)
-        strengths: dict[str, Any] = {name: getattr(choice, name, None) for name in STRENGTHS}
-        return dataclasses.replace(checkpoint, is_active=choice is not None, **strengths)
+    def records(self) -> tuple[Checkpoint, ...]:
+        """All checkpoints, oldest first; the same tuple for as long as nothing changes. Raises StorageError."""
+        return self._records.of(self._store.checkpoints.records(), self.find_active_styles())
 
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Checkpoint]:
         """All checkpoints, oldest first."""
-        return [self._with_activity(checkpoint) for checkpoint in self._store.checkpoints.list()]
+        return [*self.records()]
+
+
+def with_activity(checkpoints: Sequence[Checkpoint], active: Sequence[StyleChoice]) -> tuple[Checkpoint, ...]:
+    """Say of each checkpoint whether it is active, and how strongly."""
+    strengths = {
+        choice.id: {name: getattr(choice, name) for name in STRENGTHS} | {"is_active": True} for choice in active
+    }
+    return tuple(dataclasses.replace(one, **strengths[one.id]) if one.id in strengths else one for one in checkpoints)

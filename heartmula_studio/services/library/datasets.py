@@ -317,6 +317,10 @@ class DatasetService:
 
         return CaptionCheck(self._store, self._devices, self._runtime.get(), self._closing)
 
+    def records(self) -> tuple[Dataset, ...]:
+        """All datasets, oldest first; the same tuple for as long as nothing changes. Raises StorageError."""
+        return self._datasets.records()
+
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Dataset]:
         """All datasets with their songs, oldest first."""

@@ -1,5 +1,7 @@
 """Tags to ask for songs with: those that come along, a person's own, and trained styles."""
 
+from heartmula_studio.services.derived import Derived
+from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import StyleList, TrainedStyle
 
@@ -9,6 +11,7 @@ class TagService:
 
     def __init__(self, store: Store):
         self._store = store
+        self._list = Derived(self._of)
 
     def add(self, name: str) -> StyleList:
         """Keep a tag of one's own. Raises as `Styles.add`."""
@@ -21,9 +24,13 @@ class TagService:
         return self.list()
 
     def list(self) -> StyleList:
+        """All that a song can be asked for; the same object for as long as nothing changes."""
+        return self._list.of(self._store.checkpoints.records(), self._store.styles.custom())
+
+    def _of(self, checkpoints: tuple[Checkpoint, ...], custom: tuple[str, ...]) -> StyleList:
         trained = tuple(
             TrainedStyle(style, checkpoint.id)
-            for checkpoint in self._store.checkpoints.list()
+            for checkpoint in checkpoints
             for style in checkpoint.styles or (checkpoint.name,)
         )
-        return StyleList(self._store.styles.builtin, tuple(self._store.styles.list()), trained)
+        return StyleList(self._store.styles.builtin, custom, trained)

@@ -283,6 +283,10 @@ class SongService:
             styles=tuple(styles),
         )
 
+    def records(self) -> tuple[Generation, ...]:
+        """All songs asked for, oldest first; the same tuple for as long as nothing changes. Raises StorageError."""
+        return self._store.generations.records()
+
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Generation]:
         """All songs asked for, oldest first."""

@@ -1,10 +1,11 @@
-"""Records of jobs that are queued again, begin, or move on to another machine."""
+"""Records of jobs that are queued again, begin, or move on to another machine; and which of many are under way."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.progress import with_progress
-from heartmula_studio.store.records import ExecutorName, Job, utc_now
+from heartmula_studio.store.records import UNDER_WAY, ExecutorName, Job, utc_now
 
 
 def queued_again(job: Job, executor: ExecutorName) -> Job:
@@ -51,3 +52,14 @@ def moved_on(job: Job, folder: JobFolder) -> Job:
         message=f"{lost} was lost; the job {goes_on} on another one.",
         nodes_lost=job.nodes_lost + 1,
     )
+
+
+def under_way(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Those that are queued or run."""
+    return tuple(job for job in jobs if job.status in UNDER_WAY)
+
+
+def with_states(jobs: Sequence[Job], changed: Sequence[Job]) -> tuple[Job, ...]:
+    """Jobs with some of them in the state that they are in by now."""
+    by_id = {job.id: job for job in changed}
+    return tuple(by_id.get(job.id, job) for job in jobs)

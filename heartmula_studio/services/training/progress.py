@@ -1,5 +1,6 @@
 """Progress of a job, read from the files its worker writes."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.jsonl import lines_after
+from heartmula_studio.files.kept_file import Stamp, stamp_of
+from heartmula_studio.files.memory_only import leave_memory
 from heartmula_studio.files.public_text import public
 from heartmula_studio.files.regular_file import NotRegularFileError, open_regular
 from heartmula_studio.finetune.events import (
@@ -28,6 +31,7 @@ from heartmula_studio.store.records import UNDER_WAY, Job
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_UTF8_BYTES = 4
+MAX_KEPT_JOBS = 16  # more than run at once
 FOLLOW_SEC = 0.25
 LOSS_DIGITS = 4
 
@@ -46,6 +50,33 @@ def with_progress(job: Job, folder: JobFolder) -> Job:
         job.total_steps is not None and job.step >= job.total_steps
     )
     return replace(job, phase="saving" if is_over else "training", message=doing(job, folder))
+
+
+class LiveProgress:
+    """Jobs that run, as `with_progress` gives them, read again when their workers have written something."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Job, list[Stamp | None], Job]] = {}
+
+    def of(self, job: Job, folder: JobFolder) -> Job:
+        """Return the job with its progress, the same object for as long as that is the same."""
+        stamps = [stamp_at(path) for path in (folder.metrics, folder.preprocess, folder.dataset, folder.stop)]
+        kept = self._kept.get(job.id)
+        if kept is None or kept[0] is not job or kept[1] != stamps:
+            leave_memory()
+            kept = job, stamps, with_progress(job, folder)
+            if len(self._kept) >= MAX_KEPT_JOBS:
+                self._kept.clear()
+            self._kept[job.id] = kept
+        return kept[2]
+
+
+def stamp_at(path: Path) -> Stamp | None:
+    """The stamp of a file or folder, None without one."""
+    try:
+        return stamp_of(os.stat(path))
+    except OSError:
+        return None
 
 
 def doing(job: Job, folder: JobFolder) -> str:

@@ -15,12 +15,13 @@ from heartmula_studio.errors import ConflictError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
+from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import QUEUE_LOCK
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.executor import Executor
 from heartmula_studio.services.training.job_folder import JobFolder
-from heartmula_studio.services.training.job_records import begun, queued_again
+from heartmula_studio.services.training.job_records import begun, queued_again, under_way, with_states
 from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.outcome import (
     JobOutcome,
@@ -58,6 +59,8 @@ class JobQueue:
         self._store, self._runtime, self._poll_sec = store, runtime, poll_sec
         self._local, self._current = local, ray or local
         self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
+        self._progress = progress.LiveProgress()
+        self._under_way, self._records = Derived(under_way), Derived(with_states)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="job queue", daemon=True)
 
@@ -206,6 +209,11 @@ class JobQueue:
                 )
         if dataset.status == "processing":
             raise ConflictError(f"{what} is being tokenized.", "Wait until that is done.")
+
+    def find_running(self) -> str | None:
+        """The id of the oldest job whose record says that it runs."""
+        jobs = self._under_way.of(self._store.jobs.records())
+        return next((job.id for job in jobs if job.status == "running"), None)
 
     def logs(self, id: str, offset: int = 0) -> tuple[str, int]:
         """Read the log from a byte offset: the text, at most 1 MiB, and where to go on.
@@ -358,7 +366,7 @@ class JobQueue:
 
     def _live(self, job: Job) -> Job:
         true = self._true(job)
-        return progress.with_progress(job, self._folder(job.id)) if true is job and job.status == "running" else true
+        return self._progress.of(job, self._folder(job.id)) if true is job and job.status == "running" else true
 
     def _true(self, job: Job) -> Job:
         """The job, or the state it is in where the disk refuses to take that."""
@@ -367,7 +375,12 @@ class JobQueue:
     def _folder(self, id: str) -> JobFolder:
         return JobFolder(self._store.jobs.folder(id))
 
+    def records(self) -> tuple[Job, ...]:
+        """All jobs, oldest first; the same tuple for as long as nothing changes. Raises StorageError."""
+        stored = self._store.jobs.records()
+        return self._records.of(stored, tuple(self._live(job) for job in self._under_way.of(stored)))
+
     # Last in the class: after it, `list` here is this method.
     def list(self) -> list[Job]:
         """All jobs, oldest first."""
-        return [self._live(job) for job in self._store.jobs.list()]
+        return [*self.records()]
