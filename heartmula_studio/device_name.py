@@ -1,10 +1,13 @@
 """Names of devices, as PyTorch has them: "cpu", "mps", "cuda", "cuda:1" and "xpu"; and "auto". Parsed here only."""
 
 import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 AUTO = "auto"
 ALLOWED = "auto, cpu, mps, cuda, cuda:<number>, xpu or xpu:<number>"
+GPU_FILES = ("nvidia*", "nvhost*", "nvmap", "kfd", "dxg", "dri/render*")  # in /dev, by the drivers of all makers
 VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}  # which GPUs a process may see
 
 
@@ -20,6 +23,11 @@ def device_kind(name: str) -> str:
 def is_gpu(name: str) -> bool:
     """Whether this is a GPU with memory of its own, of NVIDIA, AMD ("cuda") or Intel ("xpu"); Apple's have none."""
     return device_kind(name) in VISIBLE
+
+
+def has_no_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether this computer is sure to have none, without asking PyTorch; False where that is not known."""
+    return sys.platform == "linux" and not any(True for files in GPU_FILES for _ in devices.glob(files))
 
 
 def gpu_number(name: str) -> int:

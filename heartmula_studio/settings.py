@@ -72,6 +72,7 @@ class Settings:
     max_song_sec: Annotated[float, Field(ge=1, le=7200)]
     max_track_versions: Annotated[int, Field(ge=1, le=32)]  # where a training says nothing else
     preview_songs: Annotated[int, Field(ge=0, le=8)]  # to listen to along a training, unless it says otherwise
+    idle_engine_sec: Annotated[float, Field(ge=1, le=10**7)]  # without a song, until the models are given back
     max_upload_bytes: Bytes  # of one song
     max_files: Annotated[int, Field(ge=1, le=100_000)]  # songs in a dataset
     max_import_bytes: Bytes  # of a checkpoint or dataset made elsewhere

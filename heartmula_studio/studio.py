@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from heartmula_studio import __version__
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import hide_folder
+from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.checkpoints import CheckpointService
@@ -20,6 +21,7 @@ from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
 from heartmula_studio.services.songs.service import SongService
+from heartmula_studio.services.surroundings import Surroundings
 from heartmula_studio.services.training.auditions import AuditionService
 from heartmula_studio.services.training.ladder import LadderService
 from heartmula_studio.services.training.local_executor import LocalExecutor
@@ -54,12 +56,15 @@ class Studio:
                 hide_folder(folder)
         devices, self._device = Devices(store), settings.device
         self._runtime = Lazy(self._find_runtime)
+        self._warming, self._is_warm = threading.Lock(), False
+        self._found: Surroundings | None = None
+        self._of_runtime = Derived(Surroundings.of)
         engine = Lazy(self._make_engine)
         local = LocalExecutor(devices, settings.max_song_sec, settings.accelerate_config)
         self.jobs = JobQueue(store, self._runtime, local, None)
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
-        self.songs = SongService(store, devices, self._runtime, engine)
+        self.songs = SongService(store, devices, self._runtime, engine, settings.idle_engine_sec)
         self.ladder = LadderService(store, self.checkpoints, self.songs)
         self.auditions = AuditionService(store, self.ladder)
         self.hub = HubService(store, self._runtime, self.datasets.exchange)
@@ -71,7 +76,7 @@ class Studio:
     def open(cls, settings: Settings) -> "Studio":
         """Open the data folder, put right what a crash left, and go on with what was waiting.
 
-        Songs that wait for a server go on after `warm_up`. Raises StorageError.
+        Songs that wait for a server go on after `begin`. Raises StorageError.
         """
         store = Store(settings.data_dir, settings.max_upload_bytes, settings.max_files)
         store.recover()
@@ -80,9 +85,22 @@ class Studio:
         studio.songs.open()
         return studio
 
+    def begin(self) -> None:
+        """Take over what servers that are gone have left, and find what songs are made with, in the background.
+
+        What needs torch for that is loaded only where it must be.
+        """
+        threading.Thread(target=self._begin, name="recovery", daemon=True).start()
+
     def warm_up(self) -> None:
-        """Load what needs torch in the background; what is wrong with it is said again when it is needed."""
-        threading.Thread(target=self._load, name="loading", daemon=True).start()
+        """Load what needs torch in the background, once; what is wrong with it is said again when it is needed.
+
+        To be called as soon as somebody may need it: it takes seconds, and several hundred MiB.
+        """
+        with self._warming:
+            if not self._is_warm:
+                self._is_warm = True
+                threading.Thread(target=self._load, name="loading", daemon=True).start()
 
     def close(self) -> None:
         """Stop what runs in this process; training goes on in its own."""
@@ -93,40 +111,59 @@ class Studio:
 
     @property
     def base_reason(self) -> str:
-        """Why this base is used; empty until the model code is loaded."""
-        return runtime.base_reason if (runtime := self._runtime.made) else ""
+        """Why this base is used; empty until that is known."""
+        return found.base_reason if (found := self._surroundings()) else ""
 
     def health(self) -> Health:
         active = self.checkpoints.find_active()
         running = self.jobs.find_running()
         device, base = self.settings.device, self.settings.base_model
-        note = ""
+        note, reason = "", ""
         data_note = FORGOTTEN if forgets_data(self.settings.data_dir) else ""
-        if runtime := self._runtime.made:
-            device, base = str(runtime.device), runtime.base.name
-            note = runtime.precision.note
-        return Health(__version__, device, base, active and active[0], running, self.base_reason, note, data_note)
+        if found := self._surroundings():
+            device, base, note, reason = found.device, found.base, found.note, found.base_reason
+        return Health(__version__, device, base, active and active[0], running, reason, note, data_note)
 
-    def _load(self) -> None:
+    def _begin(self) -> None:
         try:
-            self._say_what_is_used(self._runtime.get())
             self.datasets.recover()
             self.songs.recover()
         except StudioError as error:
+            _log.error("What another server has left is not taken over: %s", error)
+        self._find_out()
+
+    def _find_out(self) -> None:
+        """Find what songs are made with; PyTorch is loaded only where that takes it."""
+        self._found = Surroundings.without_torch(self.settings)
+        if self._found:
+            self._say_what_is_used(self._found)
+        else:
+            self.warm_up()
+
+    def _load(self) -> None:
+        try:
+            found = Surroundings.of(self._runtime.get())
+            if found != self._found:
+                self._say_what_is_used(found)
+        except StudioError as error:
             _log.error("The base model cannot be used: %s", error)
 
-    def _say_what_is_used(self, runtime: "Runtime") -> None:
-        from heartmula_studio.arch.device import describe
+    def _surroundings(self) -> Surroundings | None:
+        """What is used, if that is known by now."""
+        runtime = self._runtime.made
+        return self._of_runtime.of(runtime) if runtime else self._found
 
-        note = f" Computes in {runtime.precision.note}." if runtime.precision.note else ""
-        found_log.info("Device: %s.%s", describe(runtime.device), note)
-        found_log.info("Base: %s. %s", runtime.base.name, runtime.base_reason)
+    def _say_what_is_used(self, found: Surroundings) -> None:
+        for line in found.lines():
+            found_log.info("%s", line)
 
     def _choose_base_again(self) -> None:
         """Use another base from now on where the official model has come or is gone; what is being made ends first."""
         try:
-            if self._runtime.renew():
-                self._say_what_is_used(self._runtime.get())
+            if self._runtime.made is None:
+                self._find_out()
+            elif self._runtime.renew():
+                self._say_what_is_used(Surroundings.of(self._runtime.get()))
         except StudioError as error:
             _log.error("The base model cannot be used: %s", error)
 

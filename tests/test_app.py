@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -81,6 +82,8 @@ def test_five_lines_say_what_was_found(protected):
     assert "cpu, " in device
     assert "nano. It was asked for" in base
     assert "It was asked for" in get(f"{protected.url}/health").json()["base_reason"]
+    maps = Path(f"/proc/{protected.process.pid}/maps").read_text()
+    assert "libtorch" not in maps  # it takes several hundred MiB, and nobody has asked for it yet
 
 
 def test_rest_wants_the_token(protected):

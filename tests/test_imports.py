@@ -42,6 +42,7 @@ LIGHT_MODULES = (  # the server reads them
     "finetune.events",
     "finetune.flat_settings",
     "finetune.run_folder",
+    "generate.base_choice",
     "generate.request",
 )
 TORCH_LIBRARIES = ("torch", "torchaudio", "transformers", "peft", "accelerate", "datasets", "vector_quantize_pytorch")

@@ -74,7 +74,7 @@ class TestSongs:
         dataset = filled(studio, 1)
         studio.store.datasets.set_processing(dataset.id, True)  # what a server that was killed leaves
         restarted = Studio.open(settings)
-        restarted.warm_up()
+        restarted.begin()
         wait_until(lambda: restarted.datasets.get(dataset.id).status != "processing")
         restarted.close()
         assert restarted.datasets.get(dataset.id).status == "draft"

@@ -3,6 +3,7 @@
 Devices are those of `torch.accelerator`: NVIDIA's and AMD's GPUs ("cuda"), Intel's ("xpu") and Apple's ("mps").
 """
 
+import gc
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -111,3 +112,10 @@ def memory_info(device: str) -> tuple[int, int]:
         return torch.cuda.mem_get_info(device)
     free, total = torch.accelerator.get_memory_info(torch.device(device))
     return free, total
+
+
+def free_memory() -> None:
+    """Give the memory of tensors that nobody has any more back to the system."""
+    gc.collect()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()

@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from heartmula_studio.arch.checkpoints import find_base
-from heartmula_studio.arch.device import total_bytes
 from heartmula_studio.device_name import AUTO, is_gpu
 from heartmula_studio.errors import CheckpointError
 from heartmula_studio.settings import BUNDLED_BASE, Settings
@@ -22,10 +18,11 @@ class BaseChoice:
     reason: str
 
 
-def choose_base(asked: str, settings: Settings, device: torch.device) -> BaseChoice:
+def choose_base(asked: str, settings: Settings, device: str) -> BaseChoice:
     """Return the base asked for; for `auto` the official one where it is there and the GPU can hold it, else nano.
 
-    A folder that the settings name is taken as it is, so that what it lacks is told when it is opened.
+    A folder that the settings name is taken as it is, so that what it lacks is told when it is opened. PyTorch is
+    loaded where the choice takes a look at an official model or a GPU.
     """
     if asked != AUTO:
         name = asked if asked == BUNDLED_BASE else str(Path(asked).resolve())
@@ -43,6 +40,10 @@ def choose_base(asked: str, settings: Settings, device: torch.device) -> BaseCho
 
 def is_whole(folder: Path) -> bool:
     """Whether all parts are there that songs need."""
+    if not folder.is_dir():
+        return False
+    from heartmula_studio.arch.checkpoints import find_base
+
     try:
         find_base(folder)
     except CheckpointError:
@@ -50,5 +51,9 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def can_hold_3b(device: torch.device) -> bool:
-    return is_gpu(str(device)) and total_bytes(str(device)) >= MEMORY_FOR_3B_BYTES
+def can_hold_3b(device: str) -> bool:
+    if not is_gpu(device):
+        return False
+    from heartmula_studio.arch.device import total_bytes
+
+    return total_bytes(device) >= MEMORY_FOR_3B_BYTES

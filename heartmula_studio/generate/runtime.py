@@ -42,7 +42,7 @@ class Runtime:
         Raises CheckpointMissingError without the base, InvalidInputError for a wrong device.
         """
         place = pick_device(device or settings.device)
-        choice = choose_base(base or settings.base_model, settings, place)
+        choice = choose_base(base or settings.base_model, settings, str(place))
         limits = AudioLimits(max_sec=settings.max_song_sec)
         return cls(
             base_name=choice.name,

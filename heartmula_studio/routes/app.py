@@ -53,11 +53,11 @@ Every failure has one shape, `{"error": {"code", "message", "hint"}}`. Where the
 
 
 def create_app(studio: Studio, settings: Settings) -> FastAPI:
-    """Return the application; it warms the studio up when it starts, and closes it when it shuts down."""
+    """Return the application; it has the studio begin when it starts, and closes it when it shuts down."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        studio.warm_up()
+        studio.begin()
         yield
         await run_in_threadpool(studio.close)
 

@@ -1,12 +1,13 @@
 """Updates of an open page: one timer, and a fingerprint of each kind of record."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Protocol
 
 import gradio as gr
 
+from heartmula_studio.services.derived import Derived
 from heartmula_studio.store.records import Dataset, Record
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.quiet import QUIET
@@ -40,9 +41,10 @@ class Changes:
         return [getattr(self, state.name) for state in fields(self)]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
-        """Compare when the page opens, and every few seconds."""
+        """Compare when the page opens, and every few seconds. Who opens it may soon need what takes long to load."""
         timer = gr.Timer(CHECK_SEC)
-        gr.on([page.load, timer.tick], partial(fingerprints, studio), outputs=self.all, **QUIET)
+        page.load(partial(welcome, studio), outputs=self.all, **QUIET)
+        timer.tick(partial(fingerprints, studio), outputs=self.all, **QUIET)
 
     def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
         """Compare at once after an event of this page."""
@@ -61,18 +63,22 @@ def on_change(*values: Changeable) -> list[gr.events.EventListener]:
     return [value.change for value in values]
 
 
+def welcome(studio: Studio) -> tuple[str, ...]:
+    """Return the fingerprints for a page that opens."""
+    studio.warm_up()
+    return fingerprints(studio)
+
+
 def fingerprints(studio: Studio) -> tuple[str, ...]:
     """Return a fingerprint of each kind of record, in the order of `Changes.all`."""
-    jobs = [(job.id, job.status, job.queued_at, job.checkpoint_id) for job in studio.jobs.list()]
-    songs = [(song.id, song.status, song.starred, song.title) for song in studio.songs.list()]
-    datasets = studio.datasets.list()
+    datasets = studio.datasets.records()
     return (
-        str(hash(tuple(map(outline, datasets)))),
-        fingerprint(datasets),
-        str(hash(tuple(jobs))),
-        fingerprint(studio.checkpoints.list()),
-        str(hash(tuple(songs))),
-        str(hash(studio.tags.list())),
+        OUTLINES.of(datasets),
+        DATASETS.of(datasets),
+        JOBS.of(studio.jobs.records()),
+        CHECKPOINTS.of(studio.checkpoints.records()),
+        SONGS.of(studio.songs.records()),
+        STYLES.of(studio.tags.list()),
         str(hash(tuple((model.status, model.done_bytes, model.error) for model in studio.models.list()))),
         studio.base_reason,
     )
@@ -89,4 +95,16 @@ def outline(dataset: Dataset) -> tuple:
 
 
 def fingerprint(records: Iterable[Record]) -> str:
-    return str(hash(tuple(record.to_json() for record in records)))
+    return hashed(record.to_json() for record in records)
+
+
+def hashed(parts: Iterable[Hashable]) -> str:
+    return str(hash(tuple(parts)))
+
+
+OUTLINES = Derived(lambda datasets: hashed(map(outline, datasets)))
+DATASETS, CHECKPOINTS = Derived(fingerprint), Derived(fingerprint)
+JOBS = Derived(lambda jobs: hashed((job.id, job.status, job.queued_at, job.checkpoint_id) for job in jobs))
+SONGS = Derived(lambda songs: hashed((song.id, song.status, song.starred, song.title) for song in songs))
+STYLES = Derived(lambda styles: str(hash(styles)))
+"""Each of the records that were there last; all pages ask for the same."""

@@ -8,7 +8,6 @@ import torch
 
 from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.audio_file import AudioLimits
-from heartmula_studio.generate import base_choice
 from heartmula_studio.generate.base_choice import choose_base
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
@@ -51,21 +50,21 @@ def whole(settings):
 
 @pytest.mark.parametrize(("gb", "reason"), [(16, "can hold it"), (8, "wants a GPU with 12 GB"), (None, "is cpu")])
 def test_the_official_model_is_taken_where_it_is_there_and_fits(settings, whole, monkeypatch, gb, reason):
-    monkeypatch.setattr(base_choice, "total_bytes", lambda device: gb * 10**9)
-    choice = choose_base("auto", settings, torch.device("cpu" if gb is None else "cuda"))
+    monkeypatch.setattr("heartmula_studio.arch.device.total_bytes", lambda device: gb * 10**9)
+    choice = choose_base("auto", settings, "cpu" if gb is None else "cuda")
     assert choice.name == (str(whole) if gb == 16 else "nano")
     assert reason in choice.reason
 
 
 def test_nano_is_taken_until_the_official_model_is_whole(settings, whole, monkeypatch):
     (whole / "tokenizer.json").unlink()
-    choice = choose_base("auto", settings, torch.device("cuda"))
+    choice = choose_base("auto", settings, "cuda")
     assert (choice.name, "has not been downloaded" in choice.reason) == ("nano", True)
 
 
 def test_a_base_that_is_asked_for_is_taken(settings, tmp_path):
-    assert choose_base("nano", settings, torch.device("cpu")).name == "nano"
-    assert choose_base(str(tmp_path), settings, torch.device("cpu")).name == str(tmp_path)
+    assert choose_base("nano", settings, "cpu").name == "nano"
+    assert choose_base(str(tmp_path), settings, "cpu").name == str(tmp_path)
 
 
 def test_a_full_fine_tune_keeps_the_trainers_learning_rate():

@@ -59,7 +59,8 @@ class DatasetService:
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
-        self._tokenizer.get().recover()
+        if any(dataset.status == "processing" for dataset in self._datasets.records()):
+            self._tokenizer.get().recover()
 
     def close(self) -> None:
         """Stop within moments what tokenizes or listens."""

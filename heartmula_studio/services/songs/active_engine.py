@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from heartmula_studio.arch.device import free_memory
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.errors import CheckpointError, CheckpointMissingError, InvalidInputError, NotFoundError
 from heartmula_studio.generate.base_model import describe_base
@@ -99,6 +100,14 @@ class ActiveEngine:
                 return
             with self._engine.codec_in_use() as codec:
                 yield codec
+
+    def let_go(self) -> None:
+        """Free the engine's memory, once no song is made; the next one loads it again."""
+        with self._lock:
+            if self._engine is None:
+                return
+            self._engine = self._loaded = None
+            free_memory()
 
     def styles_of(self, receipt: Receipt) -> tuple[StyleChoice, ...]:
         """Return the styles that a song was made in, each at its strength. Raises CannotReplayError."""

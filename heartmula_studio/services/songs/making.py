@@ -32,7 +32,7 @@ class SongMaker:
     """Makes one song at a time.
 
     engine_in: yields the engine in the style of a song; codec_alone: the codec, with or without an engine. Both may
-    raise StudioError.
+    raise StudioError. let_go: frees the memory of the engine, which the next song loads again.
     """
 
     def __init__(
@@ -41,9 +41,11 @@ class SongMaker:
         runtime: "Lazy[Runtime]",
         engine_in: "Callable[[Generation], AbstractContextManager[Engine]]",
         codec_alone: "Callable[[], AbstractContextManager[Codec]]",
+        let_go: Callable[[], None],
     ):
         self._store, self._runtime = store, runtime
         self._engine_in, self._codec_alone, self._prefixes = engine_in, codec_alone, Prefixes(store)
+        self._let_go = let_go
         self.loaded_base = ""
 
     def make(
@@ -59,6 +61,11 @@ class SongMaker:
             finished(songs[0], self._decode(songs[0], songs[0].decoded_from, report, must_stop))
         else:
             self._compose(songs, report, must_stop, stopper, finished)
+
+    def let_go(self) -> None:
+        """Free the memory of what songs are made with."""
+        self.loaded_base = ""
+        self._let_go()
 
     def _compose(
         self,

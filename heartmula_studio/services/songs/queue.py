@@ -62,8 +62,11 @@ class GenerationQueue:
         devices: Devices,
         runtime: "Lazy[Runtime]",
         maker: SongMaker,
+        idle_sec: float,
     ):
+        """idle_sec: without a song, until the maker lets go of its models."""
         self._store, self._devices, self._runtime, self._maker = store, devices, runtime, maker
+        self._idle_sec = idle_sec
         self._owned: deque[OwnedSong] = deque()
         self._lock = threading.Lock()
         self._make_on_gpu = on_zero_gpu(self._make_here)
@@ -142,7 +145,9 @@ class GenerationQueue:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._work.wait()
+            if not self._work.wait(self._idle_sec):
+                self._maker.let_go()
+                self._work.wait()
             self._work.clear()
             while self._owned and not self._closing.is_set():
                 self._take(self._next_takes())

@@ -43,13 +43,25 @@ if TYPE_CHECKING:  # they bring torch
 class SongService:
     """Any thread may call any method. Methods raise StudioError and leave nothing half-done."""
 
-    def __init__(self, store: Store, devices: Devices, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
+    def __init__(
+        self,
+        store: Store,
+        devices: Devices,
+        runtime: "Lazy[Runtime]",
+        engine: "Lazy[ActiveEngine]",
+        idle_engine_sec: float,
+    ):
+        """idle_engine_sec: without a song, until the engine leaves the memory."""
         self._store, self._engine = store, engine
         maker = SongMaker(
-            store, runtime, lambda song: engine.get().in_style_of(song), lambda: engine.get().codec_alone()
+            store,
+            runtime,
+            lambda song: engine.get().in_style_of(song),
+            lambda: engine.get().codec_alone(),
+            self._let_go_of_engine,
         )
         self._streams, self._prefixes, self._files = SongStreams(store), Prefixes(store), SongFiles(store)
-        self._queue = GenerationQueue(store, devices, runtime, maker)
+        self._queue = GenerationQueue(store, devices, runtime, maker, idle_engine_sec)
 
     def open(self) -> None:
         """Make songs in the background from now on."""
@@ -252,6 +264,10 @@ class SongService:
         if self._store.generations.get(id).status in UNDER_WAY:
             raise ConflictError("The song is being made.", "Cancel it first.")
         self._store.generations.delete(id)
+
+    def _let_go_of_engine(self) -> None:
+        if engine := self._engine.made:
+            engine.let_go()
 
     def _go_on(self, prefix: "SongCodes", name: str, request: SongRequest, wishes: Continuation) -> Generation:
         from_sec = prefix.codes.shape[1] / FRAME_RATE_HZ

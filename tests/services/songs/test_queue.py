@@ -39,6 +39,7 @@ class MadeUpEngine:
 
     def __init__(self):
         self.go, self.asked, self.begun = threading.Event(), [], threading.Event()
+        self.let_go = threading.Event()
 
     codec = SimpleNamespace(sample_rate_hz=24_000)
 
@@ -72,8 +73,9 @@ def serve(store, engine):
     """serve() → a started queue, as each server has one."""
     queues = []
 
-    def start(engine_in=lambda song: nullcontext(engine)):
-        queues.append(GenerationQueue(store, Devices(store), BUNDLED, SongMaker(store, BUNDLED, engine_in, no_codec)))
+    def start(engine_in=lambda song: nullcontext(engine), idle_sec=600.0):
+        maker = SongMaker(store, BUNDLED, engine_in, no_codec, engine.let_go.set)
+        queues.append(GenerationQueue(store, Devices(store), BUNDLED, maker, idle_sec))
         queues[-1].open()
         queues[-1].recover()
         return queues[-1]
@@ -101,6 +103,16 @@ def test_a_song_that_cannot_be_heard_says_so(store, engine, serve):
     assert "Nothing can be heard" in song_status(silent)
     assert "inaudible" in "".join(song_badges(silent))
     assert "inaudible" not in "".join(song_badges(heard))
+
+
+def test_an_idle_engine_leaves_the_memory_until_the_next_song(store, engine, serve):
+    engine.go.set()
+    queue = serve(idle_sec=0.01)
+    for _ in range(2):
+        engine.let_go.clear()
+        wait_for(store, queue.submit([song_of(REQUEST)])[0], "completed")
+        assert engine.let_go.wait(20)
+    assert len(engine.asked) == 2
 
 
 def test_songs_are_made_in_order(store, engine, serve):
