@@ -42,6 +42,7 @@ def test_the_shell_snippet(run, server, tmp_path):
     assert (tmp_path / "song.wav").read_bytes()[:4] == b"RIFF"
 
 
+@pytest.mark.long
 def test_the_python_snippet(run, server):
     printed = run(sys.executable, "-c", snippet("python", "gradio_client").replace(ADDRESS, server.url))
     lines = printed.splitlines()

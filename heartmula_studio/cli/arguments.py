@@ -152,6 +152,7 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["topk"], "--top-k")
     add_setting(parser, SONG["cfg_scale"], "--guidance")
     add_setting(parser, SONG["loudness_lufs"], "--loudness")
+    add_setting(parser, SONG["min_duration_sec"], "--min-seconds")
     parser.add_argument(
         "--continue",
         dest="source",

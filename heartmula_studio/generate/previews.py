@@ -41,7 +41,7 @@ from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.listening import audible_effect, clip_statistics, nearest_copy, nearness
 from heartmula_studio.generate.memory import generation_bytes
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.request import MIN_SONG_SEC, SongRequest
 
 SONGS_FILE, TRACKS_FOLDER = "songs.safetensors", "tracks"
 DECODE_STEPS = 5  # half of a song's in use, for base, rungs and tracks alike
@@ -161,7 +161,7 @@ def loaded_engine(name: str | Path, base: BaseFolder, device: str) -> Iterator[E
 def render(engine: Engine, prompts: Sequence[PreviewPrompt], folder: Path, cancelled: Cancelled) -> None:
     """Write songs with the style that is active, side by side, all or none. Raises as `Engine.generate_together`."""
     requests = [
-        SongRequest(tags=prompt.tags, lyrics=prompt.lyrics, seed=prompt.seed, duration_sec=prompt.max_sec)
+        SongRequest(prompt.tags, prompt.lyrics, prompt.max_sec, prompt.seed, min_duration_sec=MIN_SONG_SEC)
         for prompt in prompts
     ]
     all_codes = engine.generate_together(requests, cancelled=cancelled)

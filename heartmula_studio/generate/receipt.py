@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.request import OF_EARLIER_RELEASES, SongRequest
 
 SCHEMA = 2
 SOURCE = "Give the file beside a generated song, whole."
@@ -99,7 +99,8 @@ class Receipt:
         if not isinstance(record, dict) or schema != SCHEMA:
             raise InvalidInputError(f"The receipt has schema {schema!r}.", f"This version reads schema {SCHEMA}.")
         earlier = {} if "styles" in record or not record.get("style") else {"styles": [record["style"]]}
-        request = {"request": SongRequest(**record["request"])} if isinstance(record.get("request"), dict) else {}
+        stored = record.get("request")
+        request = {"request": SongRequest(**OF_EARLIER_RELEASES | stored)} if isinstance(stored, dict) else {}
         try:
             receipt: Receipt = TypeAdapter(cls).validate_python(record | earlier | request)
         except ValidationError as error:

@@ -10,7 +10,7 @@ import gradio as gr
 from anyio import to_thread
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest, new_seed
+from heartmula_studio.generate.request import MAX_TAKES, OF_EARLIER_RELEASES, SONG, SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
@@ -49,6 +49,7 @@ class SongForm:
     topk: gr.Number
     cfg_scale: gr.Slider
     loudness_lufs: gr.Textbox
+    min_duration_sec: gr.Slider
 
     @property
     def fields(self) -> list[gr.components.Component]:
@@ -155,7 +156,8 @@ def build_form() -> SongForm:
         topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help)
         cfg_scale = song_slider("cfg_scale", "Guidance (CFG)", step=0.1)
         loudness = loudness_field("Empty: as it is made. Streaming services play songs at -14.")
-    return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale, loudness)
+        shortest = song_slider("min_duration_sec", "Shortest length in seconds", step=1)
+    return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale, loudness, shortest)
 
 
 def build_result() -> Result:
@@ -251,4 +253,5 @@ def form_values(song: Generation) -> list:
     sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
     loudness = request.get("loudness_lufs")  # songs of earlier releases have none
     shown = "" if loudness is None else f"{loudness:g}"
-    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling, shown]
+    shortest_sec = request.get("min_duration_sec", OF_EARLIER_RELEASES["min_duration_sec"])
+    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling, shown, shortest_sec]

@@ -49,13 +49,15 @@ class SongEndpoints:
         strength: float | None = None,
         styles: dict | None = None,
         loudness_lufs: float | None = SongRequest.loudness_lufs,
+        min_duration_sec: float = SongRequest.min_duration_sec,
     ) -> tuple[gr.FileData, dict]:
         """Make a song and wait for it: the audio file and its receipt, with whether it is audible.
 
         `style` is "active", "base", or the id of a checkpoint, which may have a `strength`. `styles` are several
         instead, for this song only, as in `activate_mix`.
         """
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, loudness_lufs)
+        sampling = temperature, topk, cfg_scale
+        request = _request(tags, lyrics, duration_sec, seed, *sampling, loudness_lufs, min_duration_sec)
         wanted = format, style, strength, mix_of(styles or {})
         return await self._made(await in_thread(self._songs.generate, request, *wanted))
 
@@ -74,9 +76,11 @@ class SongEndpoints:
         strength: float | None = None,
         styles: dict | None = None,
         loudness_lufs: float | None = SongRequest.loudness_lufs,
+        min_duration_sec: float = SongRequest.min_duration_sec,
     ) -> list[dict]:
         """Queue 1 to 8 takes of a song, which are made side by side; `watch_song` and `song_file` tell of each."""
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, loudness_lufs)
+        sampling = temperature, topk, cfg_scale
+        request = _request(tags, lyrics, duration_sec, seed, *sampling, loudness_lufs, min_duration_sec)
         wanted = format, style, strength, mix_of(styles or {})
         return await call(self._songs.generate_takes, request, takes, *wanted)
 
@@ -105,9 +109,11 @@ class SongEndpoints:
         format: SongFormat = "wav",
         strength: float | None = None,
         loudness_lufs: float | None = SongRequest.loudness_lufs,
+        min_duration_sec: float = SongRequest.min_duration_sec,
     ) -> tuple[gr.FileData, dict, gr.FileData, dict]:
         """Make one song twice with one seed, and wait: file and receipt by the base alone, and in the style."""
-        request = _request(tags, lyrics, duration_sec, seed, temperature, topk, cfg_scale, loudness_lufs)
+        sampling = temperature, topk, cfg_scale
+        request = _request(tags, lyrics, duration_sec, seed, *sampling, loudness_lufs, min_duration_sec)
         base, styled = await in_thread(self._songs.compare, checkpoint_id, request, format, strength)
         return *await self._made(base), *await self._made(styled)
 

@@ -11,7 +11,7 @@ minutes on two cores for the bundled base.
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import mean
 
@@ -20,12 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchaudio.functional import resample
 
+from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.loudness import GATE_LUFS, LoudnessMeter
 from heartmula_studio.codec.quality import log_mel_distance
 from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.request import MIN_SONG_SEC, SongRequest
 from recipes.nano.audio import SAMPLE_RATE_HZ, read_stereo, write_flac
 from recipes.nano.song_figures import TAGS
 from recipes.nano.sound_figures import OCTAVES_HZ, beat, chroma_likeness, fade_db, octave_flatness
@@ -89,14 +90,13 @@ def excerpt(path: Path) -> Tensor:
 
 def judged(base: Path, music: Sequence[Tensor], longest_sec: float) -> Verdict:
     """Measure a base. Raises as `Engine.load`."""
-    engine = Engine.load(base)
-    trips = [round_trip(engine.codec, sound) for sound in music]
-    requests = [
-        SongRequest(tags, duration_sec=longest_sec, seed=seed) for tags in TAGS for seed in range(SONGS_PER_PROMPT)
-    ]
-    codes = engine.generate_together(requests)
+    engine, codec = Engine.load(base), Codec.load(find_base(base))
+    trips = [round_trip(codec, sound) for sound in music]
+    wanted = SongRequest(duration_sec=longest_sec, min_duration_sec=MIN_SONG_SEC)
+    prompts = [(tags, seed) for tags in TAGS for seed in range(SONGS_PER_PROMPT)]
+    codes = engine.generate_together([replace(wanted, tags=tags, seed=seed) for tags, seed in prompts])
     heard = round(LISTENED_SEC * FRAME_RATE_HZ)
-    songs = [sound_of(engine.codec, song[:, :heard]) for song in codes]
+    songs = [sound_of(codec, song[:, :heard]) for song in codes]
     seconds = [song.shape[1] / FRAME_RATE_HZ for song in codes]
     return Verdict(
         beat_of_music=mean(map(beat, music)),

@@ -24,7 +24,6 @@ from heartmula_studio.errors import (
 )
 from heartmula_studio.files.hashing import file_sha256, fingerprint
 from heartmula_studio.generate.decode_settings import DecodeSettings
-from heartmula_studio.generate.decoding import graphed_decoder
 from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.receipt import Receipt, codes_path
@@ -228,9 +227,8 @@ def test_a_song_is_decoded_anew_from_its_codes(engine, tmp_path):
 
 
 @pytest.mark.parametrize("windows", ["whole", "growing"])
-def test_a_song_is_heard_while_it_is_made_and_sounds_as_the_finished_one(engine, tmp_path, windows, monkeypatch):
+def test_a_song_is_heard_while_it_is_made_and_sounds_as_the_finished_one(engine, tmp_path, windows):
     """Of a song of several windows: the first sound comes before the last frame, and all of it is in the file."""
-    monkeypatch.setattr(graphed_decoder, "MIN_SONG_FRAMES", 1000)  # it does not end before its time
     request, done, heard = replace(REQUEST, duration_sec=9.0), [], []
     song = engine.make_song(
         request,
@@ -272,8 +270,7 @@ def test_takes_are_made_side_by_side_and_each_is_made_again_beside_the_same_ones
         requests_of(replace(last.receipt, takes=(1, 2)))
 
 
-def test_a_song_goes_on_from_another_one_whose_codes_stay(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(graphed_decoder, "MIN_SONG_FRAMES", 1000)
+def test_a_song_goes_on_from_another_one_whose_codes_stay(engine, tmp_path):
     song = engine.make_song(REQUEST, tmp_path / "song.wav")
     prefix = SongCodes.load(codes_path(song.path)).until(9)
     requests = takes_of(replace(REQUEST, tags="techno", lyrics="", duration_sec=2.0, seed=8), 2)

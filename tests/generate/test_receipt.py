@@ -34,6 +34,12 @@ def test_a_receipt_survives_json(receipt):
     assert Receipt.from_json(base_only.to_json()) == base_only
 
 
+def test_a_song_of_an_earlier_release_could_end_after_a_second(receipt):
+    earlier = json.loads(receipt.to_json())
+    del earlier["request"]["min_duration_sec"]
+    assert Receipt.from_dict(earlier).request.min_duration_sec == 1
+
+
 def test_versions_and_time_are_recorded(receipt):
     assert set(receipt.versions) == {"heartmula_studio", "torch", "peft", "transformers"}
     assert receipt.created_at.endswith("+00:00")

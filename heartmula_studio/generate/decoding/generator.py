@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, frames_of
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt
 from heartmula_studio.errors import CheckpointCorruptError, InvalidInputError
 from heartmula_studio.generate.decoding.frame_decoder import InferenceModel
-from heartmula_studio.generate.decoding.graphed_decoder import MIN_SONG_FRAMES, GraphedDecoder, is_guided
+from heartmula_studio.generate.decoding.graphed_decoder import GraphedDecoder, is_guided
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
 from heartmula_studio.generate.finite import DIVERGED_HINT
-from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.generate.request import MIN_SONG_SEC, SongRequest
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
     """Return the length asked for in frames. Raises InvalidInputError unless the backbone has positions for it all."""
     num_frames = round(request.duration_sec * FRAME_RATE_HZ)
     room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
-    if room < MIN_SONG_FRAMES:
+    if room < frames_of(MIN_SONG_SEC):
         raise InvalidInputError(
             f"Tags and lyrics take {len(prompt.tokens)} positions, which leaves this base model no room for a song.",
             f"It has {model.config.backbone_flavor.max_seq_len}; shorten the lyrics.",

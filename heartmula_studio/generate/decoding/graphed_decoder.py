@@ -4,14 +4,13 @@ A frame of the 3B is over a thousand small kernels, which take longer to launch 
 CUDA graph once for each length of attention and then replayed: nothing in it waits for the CPU.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from heartmula_studio.arch.device import is_nvidia
-from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.arch.triton_support import is_triton_available
 from heartmula_studio.dataset.prompt import Prompt
 from heartmula_studio.generate.decoding import triton_kernels
@@ -25,8 +24,6 @@ from heartmula_studio.generate.decoding.sampling import (
 )
 from heartmula_studio.generate.request import SongRequest
 
-# One second: a model tuned on a handful of songs may want to end before it has begun.
-MIN_SONG_FRAMES = math.ceil(1.0 * FRAME_RATE_HZ)
 RESERVE = 1.25
 """Room for a song that is a little longer than this one, so that its frames are captured already."""
 
@@ -48,6 +45,7 @@ class GraphedDecoder:
         self._decoder = FrameDecoder(network, num_songs, is_guided(requests), num_positions)
         self._noise = torch.zeros(num_songs, num_positions, config.audio_num_codebooks, device=device)
         self._temperature = torch.ones(num_songs, 1, device=device)
+        self._min_frames = torch.zeros(num_songs, dtype=torch.int64, device=device)
         self._valid_tokens = valid_token_mask(config.audio_vocab_size, vocabulary, device)
         self._frame_index = torch.zeros(1, dtype=torch.int64, device=device)
         self._codes = torch.zeros(num_songs, config.audio_num_codebooks, dtype=torch.int64, device=device)
@@ -66,6 +64,7 @@ class GraphedDecoder:
         noise = [sampling_noise(request.seed, num_frames, self._noise.shape[-1]) for request in requests]
         self._noise[:, :num_frames] = torch.stack(noise).to(self._noise.device)
         self._temperature.copy_(torch.tensor([request.temperature for request in requests])[:, None])
+        self._min_frames.copy_(torch.tensor([frames_of(request.min_duration_sec) for request in requests]))
         self._frame_index.fill_(first_frame)
         self._is_finite.fill_(True)
         self._decoder.prefill(prompts, [request.cfg_scale for request in requests])
@@ -106,7 +105,7 @@ class GraphedDecoder:
 
     def _decode_frame(self, kv_length: int) -> None:
         noise = self._noise.index_select(1, self._frame_index)[:, 0]
-        valid_tokens = self._valid_tokens[(self._frame_index >= MIN_SONG_FRAMES).long()]
+        valid_tokens = self._valid_tokens[(self._frame_index >= self._min_frames).long()]
         _, _, topk = self._graph_key
 
         def choose(k: int, logits: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ def sample_top_k(
 ) -> Tensor:
     """`sampling.apply_cfg` and then `sampling.sample_top_k`: logits [R, V] → ids [N] int64.
 
-    cfg_scale, temperature: [N, 1]; valid_tokens: bool [1, V]; noise: [N], strided.
+    cfg_scale, temperature: [N, 1]; valid_tokens: bool [N, V]; noise: [N], strided.
     """
     num_songs, vocab_size = len(cfg_scale), logits.shape[1]
     ids = torch.empty(num_songs, dtype=torch.int64, device=logits.device)
@@ -230,7 +230,7 @@ if triton is not None:
         if IS_GUIDED:
             without = tl.load(logits + (NUM_SONGS + song) * SIZE + each, mask=inside, other=0.0).to(tl.float32)
             values = without + (values - without) * tl.load(cfg_scale + song)
-        is_valid = tl.load(valid_tokens + each, mask=inside, other=0) != 0
+        is_valid = tl.load(valid_tokens + song * SIZE + each, mask=inside, other=0) != 0
         scores = tl.where(is_valid, values / tl.load(temperature + song), -float("inf"))
         # Whole numbers in the order of the scores; the k-th largest is found bit by bit.
         bits = scores.to(tl.uint32, bitcast=True)

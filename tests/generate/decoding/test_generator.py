@@ -63,10 +63,11 @@ def test_topk_1_draws_the_likeliest_whatever_the_seed(generate):
 
 
 @pytest.mark.usefixtures("wants_to_end")
-def test_the_end_frame_ends_the_song_and_is_not_part_of_it(generate):
-    """The end is drawn as soon as it may be, after one second (12.5 frames); before that it is never drawn."""
-    codes = generate()
-    assert codes.shape[1] == 13
+@pytest.mark.parametrize(("shortest_sec", "num_frames"), [(1.0, 13), (1.5, 19), (20.0, 25)])
+def test_the_end_frame_ends_the_song_and_is_not_part_of_it(generate, shortest_sec, num_frames):
+    """The end is drawn as soon as it may be, at 12.5 frames a second; before that it is never drawn."""
+    codes = generate(replace(REQUEST, min_duration_sec=shortest_sec))
+    assert codes.shape[1] == num_frames
     assert codes.max() < 128
 
 
@@ -100,14 +101,14 @@ def test_songs_made_side_by_side_are_those_made_alone(golden_heartmula, prompt):
     prompts = [prompt, shorter, prompt]
     requests = [
         replace(REQUEST, duration_sec=1.0, seed=1),
-        replace(REQUEST, duration_sec=2.0, seed=2, temperature=0.7, cfg_scale=3.0),
-        replace(REQUEST, duration_sec=3.0, seed=3),
+        replace(REQUEST, duration_sec=2.0, seed=2, temperature=0.7, cfg_scale=3.0, min_duration_sec=1.2),
+        replace(REQUEST, duration_sec=3.0, seed=3, min_duration_sec=1.5),
     ]
     together = generator.generate(prompts, requests)
     alone = [generator.generate([one], [request])[0] for one, request in zip(prompts, requests, strict=True)]
     for song, expected in zip(together, alone, strict=True):
         assert torch.equal(song, expected)
-    assert [song.shape[1] for song in together] == [12, 13, 13]
+    assert [song.shape[1] for song in together] == [12, 16, 19]
 
 
 @pytest.mark.parametrize("setting", [{"topk": 3}, {"cfg_scale": 1.0}])

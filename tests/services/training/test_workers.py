@@ -80,11 +80,7 @@ def test_a_job_outlives_its_server_and_becomes_a_checkpoint(undisturbed):
     assert queue.metrics(done.id)[0]["event"] == "start"
 
 
-def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, queue, undisturbed, tmp_path):
-    """Killed while tokenizing, stopped and saved while training; then launched: its trainer killed, its launcher alone.
-
-    Not launched, the trainer is the worker.
-    """
+def test_killed_while_tokenizing_and_while_training_it_resumes_to_the_same_losses(store, dataset, queue, undisturbed):
     job = submit(queue, dataset)
     folder = folder_of(store, job)
     run_until(queue, folder.preprocess.is_file)
@@ -95,16 +91,26 @@ def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, qu
 
     queue.resume(job.id)
     run_until(queue, lambda: step_of(queue, job) >= 1)
-    queue.stop(job.id, save=True)
-    stopped = run_to_the_end(queue, job)
-    assert stopped.status == "interrupted"
-    assert f"saved at step {stopped.step}." in stopped.message
-    assert 1 <= stopped.step < stopped.total_steps - 2
+    os.kill(queue.get(job.id).worker.pid, signal.SIGKILL)
+    killed = run_to_the_end(queue, job)
+    assert killed.status == "interrupted"
+    assert "Resume goes on from step" in killed.message
     assert trainer_of(folder) is None
 
-    queue = launching_queue(store, tmp_path)
     queue.resume(job.id)
-    run_until(queue, lambda: step_of(queue, job) > stopped.step)
+    assert run_to_the_end(queue, job).status == "completed"
+    assert losses(store, job) == undisturbed[2]
+
+
+@pytest.mark.long
+def test_launched_its_trainer_killed_stopped_and_its_launcher_killed_it_resumes_to_the_same_losses(
+    store, dataset, undisturbed, tmp_path
+):
+    """Not launched, the trainer is the worker."""
+    queue = launching_queue(store, tmp_path)
+    job = submit(queue, dataset)
+    folder = folder_of(store, job)
+    run_until(queue, lambda: step_of(queue, job) >= 1)
     trainer_of(folder).kill()
     killed = run_to_the_end(queue, job)
     assert killed.status == "interrupted"
@@ -112,6 +118,14 @@ def test_whatever_ends_it_early_it_resumes_to_the_same_losses(store, dataset, qu
 
     queue.resume(job.id)
     run_until(queue, lambda: step_of(queue, job) > killed.step)
+    queue.stop(job.id, save=True)
+    stopped = run_to_the_end(queue, job)
+    assert stopped.status == "interrupted"
+    assert f"saved at step {stopped.step}." in stopped.message
+    assert stopped.step < stopped.total_steps - 2
+
+    queue.resume(job.id)
+    run_until(queue, lambda: step_of(queue, job) > stopped.step)
     os.kill(queue.get(job.id).worker.pid, signal.SIGKILL)
     queue.tick()
     assert with_progress(store.jobs.get(job.id), folder).status == "running"  # the trainer itself lives
