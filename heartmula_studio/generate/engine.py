@@ -286,7 +286,8 @@ class Engine:
             style=styles[0] if styles else None,
             styles=styles,
             request=requests[number],
-            takes=tuple(request.seed for request in requests) if len(requests) > 1 else (),
+            takes=takes_beside(requests),
+            num_beside=0 if takes_beside(requests) else len(requests) - 1,
             frames=num_frames,
             duration_sec=num_frames / FRAME_RATE_HZ,
             sample_rate_hz=self.codec.sample_rate_hz,
@@ -300,6 +301,13 @@ class Engine:
             versions=package_versions(),
             created_at=utc_now(),
         )
+
+
+def takes_beside(requests: Sequence[SongRequest]) -> tuple[int, ...]:
+    """Return the seeds of several takes of one song; nothing for one alone, or songs that differ in more than that."""
+    seeds = tuple(request.seed for request in requests)
+    is_one_song = all(replace(request, seed=seeds[0]) == requests[0] for request in requests)
+    return seeds if is_one_song and len(requests) > 1 else ()
 
 
 def _style_record(active: ActiveStyle) -> StyleRecord:

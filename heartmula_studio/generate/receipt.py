@@ -47,8 +47,9 @@ class Receipt:
     `codec_id` names the codec that turned the codes into sound, with `decode_steps` of flow matching under a guidance
     of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None, in `decode_windows`,
     which are whole or growing. `takes` are the seeds of all songs that were made side by side with it, in order, none
-    where it was alone: only with these is it the same bit for bit. A song that goes on
-    from another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`. `codes_sha256` and
+    where it was alone: only with these is it the same bit for bit. `num_beside` counts the songs of others that were
+    made beside it, of whose words nothing is told: alone, it is the same but for rounding. A song that goes on from
+    another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`. `codes_sha256` and
     `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples as decoded (see `SoundDigest`); songs of
     earlier releases have none. Where the request has a loudness, `gain_db` was added to the samples, and
     `loudness_lufs` is what came of it.
@@ -72,6 +73,7 @@ class Receipt:
     decode_seed: int | None = None
     decode_windows: Literal["whole", "growing"] = "whole"
     takes: tuple[int, ...] = ()
+    num_beside: int = 0
     prefix_frames: int = 0
     prefix_sha256: str = ""
     codes_sha256: str = ""

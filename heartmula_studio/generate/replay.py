@@ -57,6 +57,8 @@ def differences(then: Receipt, now: Receipt) -> Iterator[str]:
     )
     yield from _difference("beginning", then.prefix_sha256 or "none", now.prefix_sha256 or "none")
     yield from _difference("list of takes", then.takes or "none", now.takes or "none")
+    if then.num_beside != now.num_beside:
+        yield f"It was made beside {then.num_beside} other songs before, and now beside {now.num_beside}."
     if [facts(style) for style in then.styles] != [facts(style) for style in now.styles]:
         yield f"The styles are {_styles(now)} instead of {_styles(then)}."
     for package in sorted(then.versions.keys() | now.versions.keys()):

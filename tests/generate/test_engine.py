@@ -270,6 +270,18 @@ def test_takes_are_made_side_by_side_and_each_is_made_again_beside_the_same_ones
         requests_of(replace(last.receipt, takes=(1, 2)))
 
 
+def test_songs_of_several_requests_are_those_that_are_made_alone(engine, tmp_path):
+    """As PyTorch computes a row of a batch on this processor: with the same codes, if not the same last bits."""
+    others = [replace(REQUEST, tags="techno", lyrics="", duration_sec=1.5, seed=8), replace(REQUEST, cfg_scale=2.5)]
+    requests = [REQUEST, *others]
+    outputs = [SongOutput(tmp_path / f"{number}.wav") for number in range(3)]
+    together = engine.make_takes(requests, outputs)
+    for request, song in zip(requests, together, strict=True):
+        alone = engine.make_song(request, tmp_path / "alone.wav")
+        assert song.receipt.codes_sha256 == alone.receipt.codes_sha256
+        assert (song.receipt.takes, song.receipt.num_beside, alone.receipt.num_beside) == ((), 2, 0)
+
+
 def test_a_song_goes_on_from_another_one_whose_codes_stay(engine, tmp_path):
     song = engine.make_song(REQUEST, tmp_path / "song.wav")
     prefix = SongCodes.load(codes_path(song.path)).until(9)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from heartmula_studio.arch.frames import frames_of
 from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import live_sound
@@ -55,7 +56,7 @@ class SongMaker:
 
         `finished` is told of each that is done, and not of those that were cancelled by themselves. Raises StudioError.
         """
-        report = Reporter(self._store, [song.id for song in songs])
+        report = Reporter(self._store, songs)
         must_stop = stopper([song.id for song in songs])
         if songs[0].decoded_from:
             finished(songs[0], self._decode(songs[0], songs[0].decoded_from, report, must_stop))
@@ -143,30 +144,43 @@ def requests_for(songs: Sequence[Generation]) -> "tuple[list[SongRequest], int]"
 class Reporter:
     """Writes the progress of songs into their records, twice a second at most."""
 
-    def __init__(self, store: Store, ids: Sequence[str]):
-        self._store, self._ids = store, ids
-        self._last = self._composed = self._percent = 0.0
+    def __init__(self, store: Store, songs: Sequence[Generation]):
+        self._store = store
+        self._limits = {song.id: frames_of(song.request["duration_sec"]) for song in songs}
+        self._percents = dict.fromkeys(self._limits, 0.0)
+        self._last = self._composed = 0.0
 
     def composing(self, done: int, total: int) -> None:
+        """Of the longest of the songs; the others are no further than at their own ends."""
         self._composed = done / total
-        self._report(COMPOSING_PERCENT * self._composed, f"Composes frame {done} of at most {total}.")
+        if self._is_time():
+            for id, limit in self._limits.items():
+                own = min(done, limit)
+                self._tell(id, COMPOSING_PERCENT * own / limit, f"Composes frame {own} of at most {limit}.")
 
     def sounding(self, done: int, total: int) -> None:
         """Of what is composed so far."""
         percent = self._composed * (COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total)
-        self._report(percent, f"Turns tokens into sound: {done} of {total}.")
+        self._tell_all(percent, f"Turns tokens into sound: {done} of {total}.")
 
     def decoding(self, done: int, total: int) -> None:
-        self._report(100 * done / total, f"Turns tokens into sound: {done} of {total}.")
+        self._tell_all(100 * done / total, f"Turns tokens into sound: {done} of {total}.")
 
-    def _report(self, percent: float, message: str) -> None:
+    def _tell_all(self, percent: float, message: str) -> None:
+        if self._is_time():
+            for id in self._limits:
+                self._tell(id, percent, message)
+
+    def _is_time(self) -> bool:
         if time.monotonic() - self._last < REPORT_SEC:
-            return
+            return False
         self._last = time.monotonic()
-        self._percent = percent = max(percent, self._percent)
-        for id in self._ids:
-            with suppress(NotFoundError):  # of several, one may be deleted once it is over
-                self._store.generations.update(id, partial(progressed, round(percent, 2), message))
+        return True
+
+    def _tell(self, id: str, percent: float, message: str) -> None:
+        self._percents[id] = percent = max(percent, self._percents[id])
+        with suppress(NotFoundError):  # of several, one may be deleted once it is over
+            self._store.generations.update(id, partial(progressed, round(percent, 2), message))
 
 
 def progressed(percent: float, message: str, song: Generation) -> Generation:

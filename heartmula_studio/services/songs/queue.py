@@ -1,4 +1,4 @@
-"""Songs that were asked for, made one after the other by a thread of the server.
+"""Songs that were asked for, made by a thread of the server: those that are alike side by side, see `batches`.
 
 The server holds a file in the folder of each of its songs, from the request to the end. One that nobody holds belongs
 to a server that is gone: it is made here if it still waited, and has failed if it was being made.
@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +21,7 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.songs.batches import batch_of
 from heartmula_studio.services.songs.live import forget
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Fill
@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # they bring torch
 
 OWNER, CANCEL = ".owner", ".cancel"
 POLL_SEC = 0.2
+GATHER_SEC = 0.05
+MAX_LOOKED_AT = 64  # of a long line: enough to fill a batch from
 STOPPED = Failure("cancelled", "The server stopped while it made this song.", "Ask for it again.")
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,6 @@ class OwnedSong:
 
     id: str
     owner: BinaryIO
-    take_of: str | None = None
 
 
 class GenerationQueue:
@@ -116,7 +117,7 @@ class GenerationQueue:
         self._store.generations.create(song, fill_folder)
         owner = held[0]
         assert owner is not None, "nobody else knows of the folder yet"
-        return OwnedSong(song.id, owner, song.take_of)
+        return OwnedSong(song.id, owner)
 
     def cancel(self, id: str) -> Generation:
         """Stop a song within moments. Raises NotFoundError, ConflictError for one that has ended, StorageError."""
@@ -135,7 +136,7 @@ class GenerationQueue:
                 forget(self._store.generations.folder(song.id))
             elif owner := self._inherit(song.id):
                 if song.status == "queued":
-                    self._add([OwnedSong(song.id, owner, song.take_of)])
+                    self._add([OwnedSong(song.id, owner)])
                     continue
                 forget(self._store.generations.folder(song.id))
                 with owner:
@@ -150,22 +151,26 @@ class GenerationQueue:
                 self._work.wait()
             self._work.clear()
             while self._owned and not self._closing.is_set():
-                self._take(self._next_takes())
+                self._take(self._next_batch())
 
-    def _next_takes(self) -> list[OwnedSong]:
-        """Return the song that is next in line, and the takes behind it that are made side by side with it."""
+    def _next_batch(self) -> list[OwnedSong]:
+        """Return the songs in line that are made next, side by side: the first one among them."""
+        self._closing.wait(GATHER_SEC)  # requests that come at once are one batch
         with self._lock:
-            first, *others = self._owned
-        takes = takewhile(lambda owned: owned.take_of is not None and owned.take_of == first.take_of, others)
-        return [first, *takes]
+            in_line = list(self._owned)[:MAX_LOOKED_AT]
+        waiting = self._queued([owned.id for owned in in_line])
+        if not waiting or waiting[0].id != in_line[0].id:  # it was cancelled, or its record cannot be read
+            return in_line[:1]
+        by_id = {owned.id: owned for owned in in_line}
+        return [by_id[song.id] for song in batch_of(waiting)]
 
-    def _take(self, takes: Sequence[OwnedSong]) -> None:
+    def _take(self, batch: Sequence[OwnedSong]) -> None:
         """Make songs side by side; they stay in line if the server closes before their turn."""
         try:
-            self._make([owned.id for owned in takes])
+            self._make([owned.id for owned in batch])
         except Exception:  # of these songs, or of the disk: the next one must not wait for ever
-            _log.exception("The song %s cannot be made", takes[0].id)
-        for owned in takes:
+            _log.exception("The song %s cannot be made", batch[0].id)
+        for owned in batch:
             if not self._closing.is_set() or self._is_over(owned.id):
                 with self._lock:
                     self._owned.remove(owned)
@@ -183,13 +188,23 @@ class GenerationQueue:
             self._end(ids, self._cut_short)
         except CancelledError:
             self._end(ids, self._cut_short)
-        except StudioError as error:
-            failure = Failure(error.code, error.message, error.hint)
-            self._end(ids, lambda song: failed(song, failure))
         except Exception as error:
-            fault = Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
-            self._end(ids, lambda song: failed(song, fault))
-            raise
+            if len(waiting) > 1 and waiting[0].take_of is None:  # it may be the fault of one of them
+                self._make_one_by_one([song.id for song in waiting])
+                return
+            failure = failure_of(error)
+            self._end(ids, lambda song: failed(song, failure))
+            if not isinstance(error, StudioError):
+                raise
+
+    def _make_one_by_one(self, ids: Sequence[str]) -> None:
+        """Make those songs of a batch that are not over."""
+        self._end(ids, in_line_again)
+        for id in ids:
+            try:
+                self._make([id])
+            except Exception:  # the others of the batch must not fail with it
+                _log.exception("The song %s cannot be made", id)
 
     def _make_here(self, songs: Sequence[Generation]) -> None:
         self._maker.make(songs, self._stopper, self._finish)
@@ -277,8 +292,18 @@ class GenerationQueue:
         return self._store.generations.update(id, change)
 
 
+def failure_of(error: Exception) -> Failure:
+    if isinstance(error, StudioError):
+        return Failure(error.code, error.message, error.hint)
+    return Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
+
+
 def with_message(message: str, song: Generation) -> Generation:
     return replace(song, message=message)
+
+
+def in_line_again(song: Generation) -> Generation:
+    return replace(song, status="queued", progress=0.0, message="")
 
 
 def begun(song: Generation) -> Generation:

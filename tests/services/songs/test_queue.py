@@ -24,6 +24,7 @@ from tests.generate.test_replay import RECEIPT
 from tests.services.studio_folder import BUNDLED, submit
 
 REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
+OTHER = dataclasses.replace(REQUEST, topk=20)  # it is not made beside the first
 
 
 def song_of(request: SongRequest, format: str = "wav") -> Generation:
@@ -117,7 +118,8 @@ def test_an_idle_engine_leaves_the_memory_until_the_next_song(store, engine, ser
 
 def test_songs_are_made_in_order(store, engine, serve):
     queue = serve()
-    songs = [queue.submit([song_of(dataclasses.replace(REQUEST, seed=seed), "flac")])[0] for seed in (3, 1, 2)]
+    requests = [dataclasses.replace(REQUEST, seed=seed, topk=10 + seed) for seed in (3, 1, 2)]  # none beside another
+    songs = [queue.submit([song_of(request, "flac")])[0] for request in requests]
     assert engine.begun.wait(20)
     running = wait_for(store, songs[0], "running")
     assert store.generations.get(songs[2].id).status == "queued"
@@ -141,7 +143,7 @@ def test_a_failure_is_told_and_the_next_song_is_made(store, engine, serve, tags,
 
 def test_cancelling_what_runs_and_what_waits(store, engine, serve):
     queue = serve()
-    running, waiting = queue.submit([song_of(REQUEST)])[0], queue.submit([song_of(REQUEST)])[0]
+    running, waiting = queue.submit([song_of(REQUEST)])[0], queue.submit([song_of(OTHER)])[0]
     assert engine.begun.wait(20)
     assert queue.cancel(waiting.id).status == "cancelled"
     queue.cancel(running.id)
@@ -151,6 +153,20 @@ def test_cancelling_what_runs_and_what_waits(store, engine, serve):
     engine.go.set()
     wait_for(store, queue.submit([song_of(REQUEST)])[0], "completed")
     assert len(engine.asked) == 2
+
+
+def test_requests_that_come_at_once_are_made_side_by_side_and_fail_alone(store, engine, serve):
+    queue = serve()
+    first = queue.submit([song_of(OTHER)])[0]
+    assert engine.begun.wait(20)
+    asked = [dataclasses.replace(REQUEST, seed=1), dataclasses.replace(REQUEST, seed=2, tags="fault")]
+    good, bad, cancelled = (queue.submit([song_of(request)])[0] for request in (*asked, REQUEST))
+    queue.cancel(cancelled.id)
+    engine.go.set()
+    wait_for(store, first, "completed")
+    assert wait_for(store, bad, "failed").error.code == "studio"
+    assert wait_for(store, good, "completed").duration_sec == 1.5
+    assert engine.asked == [[4], [1, 2], [2]]
 
 
 def test_takes_are_made_side_by_side_and_one_of_them_can_be_cancelled(store, engine, serve):
@@ -177,7 +193,7 @@ def test_another_server_can_cancel(store, engine, serve):
 
 def test_a_closing_server_fails_its_song_and_leaves_the_others_to_the_next(store, engine, serve):
     first = serve()
-    running, waiting = first.submit([song_of(REQUEST)])[0], first.submit([song_of(REQUEST)])[0]
+    running, waiting = first.submit([song_of(REQUEST)])[0], first.submit([song_of(OTHER)])[0]
     assert engine.begun.wait(20)
     first.close()
     assert "server stopped" in wait_for(store, running, "failed").error.message
