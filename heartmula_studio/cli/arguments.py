@@ -38,7 +38,7 @@ EXIT_CODES = """exit codes:
   0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
   4 a model or style that cannot be used   5 training failed   6 a file that cannot be read or written
   7 clashes with something that is there   8 not allowed
-  9 the Hugging Face Hub cannot be reached, or refuses
+  9 the Hugging Face Hub cannot be reached, or refuses   10 the cluster cannot be reached
   130 stopped by you (training is saved)
 """
 
@@ -63,6 +63,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_prior_songs,
         add_roundtrip,
         add_tokenize,
+        add_catalogue,
         add_detokenize,
         add_dataset,
         add_rungs,
@@ -213,6 +214,22 @@ def add_tokenize(commands: Commands) -> None:
     parser = add_command(commands, "tokenize", "turn songs into tokens", "Writes one .pt file of tokens for each song.")
     parser.add_argument("songs", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: beside each song")
+    add_model_options(parser)
+
+
+def add_catalogue(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "catalogue",
+        "turn very many recordings into tokens",
+        "Writes Parquet files of tokens, an index, and a report of what cannot be used. Goes on where it ended.",
+    )
+    parser.add_argument("audio", type=Path, metavar="DIR", help="folder of recordings, with folders in it")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes of this machine, a core each")
+    parser.add_argument(
+        "--ray", metavar="HOST:PORT", help="rather by the nodes of a Ray cluster, which see both folders at one path"
+    )
     add_model_options(parser)
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from heartmula_studio.arch.checkpoints import root_of
 from heartmula_studio.cli.auditions import auditions
+from heartmula_studio.cli.catalogue import catalogue
 from heartmula_studio.cli.check import check
 from heartmula_studio.cli.checkpoints import checkpoints
 from heartmula_studio.cli.datasets import dataset
@@ -174,6 +175,7 @@ COMMANDS = {
     "prior-songs": prior_songs,
     "roundtrip": roundtrip,
     "tokenize": tokenize,
+    "catalogue": catalogue,
     "detokenize": detokenize,
     "dataset": dataset,
     "rungs": rungs,
