@@ -155,6 +155,13 @@ class HubError(StudioError):
     exit_code = 9
 
 
+class ClusterError(StudioError):
+    """The cluster that trainings run on cannot be reached."""
+
+    status = 503
+    exit_code = 10
+
+
 class CancelledError(StudioError):
     """A person stopped the work."""
 

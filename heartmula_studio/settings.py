@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 import yaml
@@ -78,6 +78,14 @@ class Settings:
     max_import_bytes: Bytes  # of a checkpoint or dataset made elsewhere
     accelerate_config: Annotated[  # how training is spread over devices and machines; None is this machine alone
         Folder | None, BeforeValidator(_or_none), Field(description="a file made by `accelerate config`, or nothing")
+    ]
+    executor: Annotated[  # where trainings run: on this machine, or on a Ray cluster
+        Literal["local", "ray"], BeforeValidator(_stripped), Field(description="local or ray")
+    ]
+    ray_address: Annotated[  # of the cluster's head node
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:\d{1,5}$")] | None,
+        BeforeValidator(_or_none),
+        Field(description="host:port of the cluster's head node, or nothing"),
     ]
     host: Annotated[
         Text, Field(description="an address or name of this machine: 127.0.0.1 for itself only, 0.0.0.0 for all others")

@@ -26,6 +26,7 @@ from heartmula_studio.services.training.auditions import AuditionService
 from heartmula_studio.services.training.ladder import LadderService
 from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.queue import JobQueue
+from heartmula_studio.services.training.ray_cluster.executor import cluster_of
 from heartmula_studio.settings import Settings, forgets_data
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Health
@@ -61,7 +62,7 @@ class Studio:
         self._of_runtime = Derived(Surroundings.of)
         engine = Lazy(self._make_engine)
         local = LocalExecutor(devices, settings.max_song_sec, settings.accelerate_config)
-        self.jobs = JobQueue(store, self._runtime, local, None)
+        self.jobs = JobQueue(store, self._runtime, local, cluster_of(settings))
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
         self.songs = SongService(store, devices, self._runtime, engine, settings.idle_engine_sec)

@@ -21,6 +21,8 @@ DEFAULTS = {
     "max_files": 500,
     "max_import_bytes": 2000,
     "accelerate_config": None,
+    "executor": "local",
+    "ray_address": None,
     "host": "127.0.0.1",
     "port": 7860,
     "root_path": None,

@@ -49,8 +49,8 @@ class Executor(Protocol):
         """Tell whether a worker was started that has not locked its folder yet. Raises StudioError if unknown."""
         ...
 
-    def has_started(self, job: Job) -> bool:
-        """Tell whether a worker of the job is known here, living or not, beside what its folder tells."""
+    def has_started(self, job: Job, folder: JobFolder) -> bool:
+        """Tell whether a worker was started that has not signed its folder, and is to be told of."""
         ...
 
     def end_of(self, job: Job, folder: JobFolder) -> WorkerEnd:

@@ -6,6 +6,7 @@
     worker.lock      locked while any process of it lives, which has it as its standard input
     preprocess.jsonl how far tokenizing is
     failure.json     why it ended before training began
+    exit.json        the exit code of one on a cluster, written by what ran it there
 
 The rest is the run's, see `RunFolder`.
 """
@@ -56,13 +57,20 @@ class SongList(Record):
         return tuple(TrackRights(song.filename, song.sha256, song.rights) for song in self.songs)
 
 
+@dataclass(frozen=True)
+class WorkerExit:
+    """exit.json: negative where a signal ended the worker."""
+
+    code: int
+
+
 class JobFolder(RunFolder):
     """Paths of one job and the small files its worker and the server exchange."""
 
     def __init__(self, path: Path):
         super().__init__(path)
         self.songs, self.output, self.preprocess = path / "songs.json", path / "worker.txt", path / "preprocess.jsonl"
-        self._failure, self._worker = path / "failure.json", path / "worker.json"
+        self._failure, self._worker, self._exit = path / "failure.json", path / "worker.json", path / "exit.json"
         self.worker_lock = path / "worker.lock"
 
     def is_worked_on(self) -> bool:
@@ -93,9 +101,17 @@ class JobFolder(RunFolder):
     def write_failure(self, error: StudioError) -> None:
         write_json(self._failure, {"code": error.code, "message": error.message, "hint": error.hint})
 
+    def read_exit_code(self) -> int | None:
+        """Raises StorageError where the file is damaged."""
+        values = read_json(self._exit)
+        return validated(WorkerExit, values, self._exit).code if values else None
+
+    def write_exit_code(self, code: int) -> None:
+        write_json(self._exit, dataclasses.asdict(WorkerExit(code)))
+
     def forget_last_attempt(self) -> None:
         """Remove what an earlier worker left to say, so that nothing of it is taken for the next one's."""
-        for path in (self.stop, self._failure, self._worker):
+        for path in (self.stop, self._failure, self._worker, self._exit):
             remove(path)
         drop_ending(self.metrics)
 

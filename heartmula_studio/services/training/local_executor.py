@@ -47,7 +47,7 @@ class LocalExecutor:
         child = self._children.get(job.id)
         return child is not None and job.worker is None and folder.read_worker() is None and child.poll() is None
 
-    def has_started(self, job: Job) -> bool:
+    def has_started(self, job: Job, folder: JobFolder) -> bool:
         return job.id in self._children
 
     def end_of(self, job: Job, folder: JobFolder) -> WorkerEnd:

@@ -324,7 +324,9 @@ class JobQueue:
 
     def _never_began(self, job: Job, folder: JobFolder) -> bool:
         """Tell whether a server was killed between taking the job and starting its worker."""
-        return job.worker is None and folder.read_worker() is None and not self._executor_of(job).has_started(job)
+        if job.worker is not None or folder.read_worker() is not None:
+            return False
+        return not self._executor_of(job).has_started(job, folder)
 
     def _executor_of(self, job: Job) -> Executor:
         """Return where a job runs. Of one on a cluster that is not used any more, its folder tells all."""

@@ -6,7 +6,9 @@ start. It knows nothing of the server that started it, and outlives it. Exit cod
 """
 
 import argparse
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,12 +25,15 @@ from heartmula_studio.files.file_lock import lock_input
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.records import Worker
 
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 OTHER_DESCRIPTORS = (3, 2**16)  # behind standard input, output and error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     folder = JobFolder(options.job_dir)
+    if options.parent_pid is not None:
+        die_with_parent(options.parent_pid)
     if not lock_input(folder.worker_lock):
         print("Error: The job's last worker still lives.", file=sys.stderr)
         return ConflictError.exit_code
@@ -77,14 +82,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, mps, cuda, cuda:<number>, xpu or xpu:<number>")
     parser.add_argument("--max-song-sec", type=float, default=1200.0, help="longest song allowed, in seconds")
     parser.add_argument("--accelerate-config", type=Path, help="a file made by `accelerate config`")
+    parser.add_argument("--parent-pid", type=int, help="the process that this one is not to outlive")
     return parser.parse_args(arguments)
 
 
-def command(job_dir: Path, device: str, max_song_sec: float, accelerate_config: Path | None) -> list[str]:
+def command(
+    job_dir: Path,
+    device: str,
+    max_song_sec: float,
+    accelerate_config: Path | None = None,
+    parent_pid: int | None = None,
+) -> list[str]:
     """Return the command line that starts this module."""
     options = ["--device", device, "--max-song-sec", str(max_song_sec)]
     if accelerate_config:
         options += ["--accelerate-config", str(accelerate_config)]
+    if parent_pid is not None:
+        options += ["--parent-pid", str(parent_pid)]
     return [sys.executable, "-m", "heartmula_studio.services.training.worker", str(job_dir), *options]
 
 
@@ -130,6 +144,17 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> int:
         return subprocess.call(command, env=os.environ | environment)
     os.closerange(*OTHER_DESCRIPTORS)
     return os.execve(command[0], list(command), os.environ | environment)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the system kill this process, whatever program it becomes, as soon as its parent's thread ends.
+
+    Linux only; elsewhere it lives on.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # it has ended already
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def this_process() -> Worker:

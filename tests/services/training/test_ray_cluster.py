@@ -1,0 +1,143 @@
+"""Jobs on a Ray cluster: over REST, through the loss of a node, to the same checkpoint as without it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from safetensors.torch import load_file
+
+from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.services.training.ray_cluster.executor import Need, cluster_of
+from heartmula_studio.services.training.ray_cluster.gpus import gpu_share
+from heartmula_studio.settings import Settings
+from tests.ray_cluster import Cluster, running_cluster
+from tests.recordings import SONGS
+from tests.studio_server import Server, running_server
+
+GIB = 1 << 30
+STEPS = 12
+WAIT_SEC = 500
+
+
+@pytest.mark.parametrize(
+    ("needed", "gpu", "share"), [(10, 80, 0.13), (40, 80, 0.5), (80, 80, 1.0), (100, 80, 1.0), (5, 0, 1.0)]
+)
+def test_a_job_asks_for_its_share_of_a_gpu(needed, gpu, share):
+    assert gpu_share(needed * GIB, gpu * GIB) == share
+
+
+def test_what_a_job_needs_is_compared_with_what_is_free():
+    need = Need(CPU=1, GPU=0.5, memory=0)
+    assert str(need) == "0.5 GPU, 1 core and 0.0 GB"
+    assert need.fits({"CPU": 4, "GPU": 0.5, "memory": 1})
+    assert not need.fits({"CPU": 4, "memory": 1})
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "ray_address"),
+        ({"HEARTMULA_RAY_ADDRESS": "10.0.0.1:6379", "HEARTMULA_ACCELERATE_CONFIG": "gpus.yaml"}, "accelerate_config"),
+    ],
+)
+def test_settings_that_do_not_go_together(monkeypatch, variables, said):
+    monkeypatch.setattr("heartmula_studio.services.training.ray_cluster.executor.find_spec", lambda name: object())
+    with pytest.raises(InvalidInputError, match=said):
+        cluster_of(Settings.load({"HEARTMULA_EXECUTOR": "ray", **variables}))
+
+
+def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("heartmula_studio.services.training.ray_cluster.executor.find_spec", lambda name: None)
+    with pytest.raises(InvalidInputError, match=r"pip install 'heartmula-studio\[ray\]'"):
+        cluster_of(Settings.load({"HEARTMULA_EXECUTOR": "ray"}))
+    assert cluster_of(Settings.load({})) is None
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'heartmula-studio[ray]'")
+    with running_cluster(2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def server(cluster, tmp_path_factory) -> Iterator[Server]:
+    data_dir = tmp_path_factory.mktemp("cluster") / "data"
+    with running_server(data_dir, HEARTMULA_EXECUTOR="ray", HEARTMULA_RAY_ADDRESS=cluster.address) as server:
+        yield server
+
+
+class Client:
+    """What a person does at the server."""
+
+    def __init__(self, server: Server):
+        self.data_dir = server.data_dir
+        self.http = httpx.Client(base_url=server.url, timeout=60)
+
+    def call(self, method: str, path: str, **options) -> dict:
+        response = self.http.request(method, path, **options)
+        assert response.is_success, response.text
+        return response.json()
+
+    def start_job(self) -> str:
+        dataset = self.call("POST", "/training/datasets", json={"name": "Mine"})["id"]
+        for song in SONGS[:5]:
+            self.call("POST", f"/training/datasets/{dataset}/audio", files={"file": (song.name, song.read_bytes())})
+        settings = {"max_steps": STEPS, "epochs": STEPS, "max_window_sec": 2.0, "state_every_steps": 2}
+        return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings})["id"]
+
+    def wait_for(self, id: str, is_reached: Callable[[dict], bool]) -> dict:
+        deadline = time.monotonic() + WAIT_SEC
+        while not is_reached(job := self.call("GET", f"/training/jobs/{id}")):
+            assert time.monotonic() < deadline, job
+            assert job["status"] not in ("failed", "cancelled"), job
+            time.sleep(0.1)
+        return job
+
+    def wait_for_end(self, id: str) -> dict:
+        return self.wait_for(id, lambda job: job["status"] not in ("queued", "running"))
+
+    def losses(self, id: str) -> list[float]:
+        metrics = self.http.get(f"/training/jobs/{id}/metrics").raise_for_status().json()
+        return [line["loss"] for line in metrics if line["event"] == "step"]
+
+    def worker_pid(self, id: str) -> int:
+        pid: int = json.loads((self.data_dir / "jobs" / id / "worker.json").read_text())["pid"]
+        return pid
+
+    def weights(self, job: dict) -> Path:
+        return self.data_dir / "checkpoints" / job["checkpoint_id"] / "adapter_model.safetensors"
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_job_goes_on_elsewhere_when_its_node_is_lost_and_comes_out_the_same(cluster, server):
+    client = Client(server)
+    undisturbed = client.wait_for_end(first := client.start_job())
+    assert (undisturbed["status"], undisturbed["executor"], undisturbed["device"]) == ("completed", "ray", "cpu")
+
+    second = client.call("POST", f"/training/jobs/{first}/clone")["id"]
+    client.wait_for(second, lambda job: job["step"] >= 5)
+    node = next(node for node in cluster.workers if node.runs(client.worker_pid(second)))
+    node.kill()
+    done = client.wait_for_end(second)
+    assert (done["status"], done["nodes_lost"], done["step"]) == ("completed", 1, STEPS)
+    assert client.losses(second) == client.losses(first)
+    expected, found = load_file(client.weights(undisturbed)), load_file(client.weights(done))
+    assert expected.keys() == found.keys()
+    assert all((expected[name] == found[name]).all() for name in expected)
+
+    third = client.call("POST", f"/training/jobs/{first}/clone")["id"]
+    client.wait_for(third, lambda job: job["step"] >= 3)
+    assert client.call("POST", f"/training/jobs/{third}/cancel", json={"save": True})["status"] == "running"
+    stopped = client.wait_for_end(third)
+    assert (stopped["status"], "saved at step" in stopped["message"]) == ("interrupted", True)
+    client.call("POST", f"/training/jobs/{third}/resume")
+    client.wait_for(third, lambda job: job["step"] > stopped["step"])
+    pid = client.worker_pid(third)
+    assert client.call("POST", f"/training/jobs/{third}/cancel", json={"save": False})["status"] == "cancelled"
+    assert not psutil.pid_exists(pid)
