@@ -23,18 +23,22 @@ from heartmula_studio.files.atomic import replaced_file, replaced_folder
 
 SHARD_FILES = 64  # a worker that is lost takes the work on so many with it, at most
 LISTS = "lists"
-SHARD = pa.schema(
-    {
-        "path": pa.string(),
-        "sha256": pa.string(),
-        "seconds": pa.float64(),
-        "frames": pa.int32(),
-        "codes": pa.list_(pa.int16()),  # of frame 0 all K codebooks, then those of frame 1, …
-        "ends": pa.bool_(),
-        "error": pa.string(),
-    }
-)
-INDEX = pa.schema({"path": pa.string(), "shard": pa.int32(), "row": pa.int32(), "frames": pa.int32()})
+SHARD_COLUMNS: dict[str, pa.DataType] = {
+    "path": pa.string(),
+    "sha256": pa.string(),
+    "seconds": pa.float64(),
+    "frames": pa.int32(),
+    "codes": pa.list_(pa.int16()),  # of frame 0 all K codebooks, then those of frame 1, …
+    "ends": pa.bool_(),
+    "error": pa.string(),
+}
+INDEX_COLUMNS: dict[str, pa.DataType] = {
+    "path": pa.string(),
+    "shard": pa.int32(),
+    "row": pa.int32(),
+    "frames": pa.int32(),
+}
+SHARD, INDEX = pa.schema(SHARD_COLUMNS), pa.schema(INDEX_COLUMNS)
 
 
 @dataclass(frozen=True)
