@@ -37,6 +37,7 @@ LONG_FILES = (
     "e2e/test_survival.py",
     "test_recovery.py",
     "services/training/test_workers.py",
+    "services/training/test_ray_cluster.py",
     "finetune/test_processes.py",
     "finetune/test_sharding.py",
     "routes/test_guide.py",  # whose job the next one tries everything on
