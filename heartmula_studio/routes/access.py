@@ -56,7 +56,7 @@ RULES = (
     Rule(r"/openapi\.json|/docs-assets/.*", DOCS_HEADERS, is_open=True),
     Rule(r"/login|/logout|/favicon\.ico|/robots\.txt", PAGE_HEADERS, is_open=True),
     Rule(r"/", PAGE_HEADERS, may_be_opened=True),
-    Rule(r"/players/.*|/config|/manifest\.json|/theme\.css|/(assets|static|svelte)/.*", PAGE_HEADERS),
+    Rule(r"/players/.*|/changes|/config|/manifest\.json|/theme\.css|/(assets|static|svelte)/.*", PAGE_HEADERS),
     Rule(r"/gradio_api/upload", PAGE_HEADERS, is_streamed=True),
     Rule(r"/gradio_api/(info|app_id|startup-events|theme\.css|upload_progress|cancel|reset/?)", PAGE_HEADERS),
     Rule(r"/gradio_api/(run|api|call|call/v2|heartbeat|queue)/.*|/gradio_api/file=(?!https?:).*", PAGE_HEADERS),

@@ -1,18 +1,23 @@
-"""Updates of an open page: one timer, and a fingerprint of each kind of record."""
+"""Updates of an open page: a stream that says when anything has changed, and a fingerprint of each kind of record."""
 
-from collections.abc import Hashable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import gradio as gr
+from fastapi import FastAPI, Header
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
 from heartmula_studio.services.derived import Derived
 from heartmula_studio.store.records import Dataset, Record
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.quiet import QUIET
 
-CHECK_SEC = 5.0
+ROUTE = "/changes"
+LOOK_SEC, ALIVE_SEC = 1.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,12 @@ class Changes:
         return [getattr(self, state.name) for state in fields(self)]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
-        """Compare when the page opens, and every few seconds. Who opens it may soon need what takes long to load."""
-        timer = gr.Timer(CHECK_SEC)
+        """Compare when the page opens. Who opens it may soon need what takes long to load."""
         page.load(partial(welcome, studio), outputs=self.all, **QUIET)
-        timer.tick(partial(fingerprints, studio), outputs=self.all, **QUIET)
+
+    def look_at(self, studio: Studio, event: Callable[..., gr.events.Dependency]) -> None:
+        """Compare at an event of this page that says that something may have changed, by `changes.js`."""
+        event(partial(fingerprints, studio), outputs=self.all, **QUIET)
 
     def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
         """Compare at once after an event of this page."""
@@ -61,6 +68,44 @@ class Changeable(Protocol):
 def on_change(*values: Changeable) -> list[gr.events.EventListener]:
     """Return the triggers for a change of any of `values`. Those of `Changes` change as the page opens, too."""
     return [value.change for value in values]
+
+
+def add_route(app: FastAPI, studio: Studio) -> None:
+    """Serve the stream that open pages listen to."""
+
+    async def changes(since: str = "", last_event_id: Annotated[str, Header()] = "") -> StreamingResponse:
+        lines = lines_of_changes(studio, last_event_id or since)
+        return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+    app.add_api_route(ROUTE, changes, include_in_schema=False)
+
+
+async def lines_of_changes(studio: Studio, since: str) -> AsyncIterator[str]:
+    """Yield server-sent events: which state is `known` now, and one more whenever it is another.
+
+    since: the state that the page has seen, "" for one that has seen the state of now.
+    """
+    known = await run_in_threadpool(state_of, studio)
+    yield as_event(known, "known" if since in ("", known) else "message")
+    silent_sec = 0.0
+    while True:
+        await asyncio.sleep(LOOK_SEC)
+        state, silent_sec = await run_in_threadpool(state_of, studio), silent_sec + LOOK_SEC
+        if state != known:
+            known, silent_sec = state, 0.0
+            yield as_event(known, "message")
+        elif silent_sec >= ALIVE_SEC:
+            silent_sec = 0.0
+            yield ": still here\n\n"
+
+
+def as_event(state: str, name: str) -> str:
+    return f"id: {state}\nevent: {name}\ndata: {state}\n\n"
+
+
+def state_of(studio: Studio) -> str:
+    """Return one fingerprint of all records."""
+    return hashed(fingerprints(studio))
 
 
 def welcome(studio: Studio) -> tuple[str, ...]:

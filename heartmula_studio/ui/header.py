@@ -20,7 +20,9 @@ LOG_OUT = '<form method="post" action="logout"><button class="sm secondary">Log 
 
 def build_header(context: PageContext) -> None:
     with gr.Row(elem_classes=["hero", "glass"]):
-        gr.HTML(BRAND, js_on_load=read_script("toasts.js"))  # of the whole page, which this is a part of from the start
+        # The scripts are of the whole page, which this is a part of from the start.
+        brand = gr.HTML(BRAND, js_on_load=read_script("toasts.js", "changes.js"))
+        context.changes.look_at(context.studio, brand.changed)
         with gr.Row(elem_classes=["active-style"]):
             style = gr.HTML('<p class="hint">Style …</p>')
             off = gr.Button("Switch off", size="sm", visible=False)
