@@ -64,8 +64,8 @@ def results(checkout: Path, folder: Path) -> Mapping[str, object]:
     return {
         "losses of a LoRA": losses(folder / "lora"),
         "losses of a full fine-tune": losses(folder / "full"),
-        "a song of the base": samples(folder / "base.wav"),
-        "a song with the adapter": samples(folder / "adapter.wav"),
+        "a song of the base": samples(checkout, folder / "base.wav"),
+        "a song with the adapter": samples(checkout, folder / "adapter.wav"),
     }
 
 
@@ -80,8 +80,12 @@ def losses(run_folder: Path) -> list[float]:
     return [line["loss"] for line in map(json.loads, lines) if line.get("event") == "step"]
 
 
-def samples(path: Path) -> bytes:
-    return soundfile.read(path, dtype="int16")[0].tobytes()
+def samples(checkout: Path, song: Path) -> bytes:
+    """The sound of a song's codes in whole windows of the codec, which were the only ones before songs kept codes."""
+    codes = song.with_name(f"{song.name}.codes.safetensors")
+    if codes.exists():
+        run(checkout, "detokenize", str(codes), str(song), "--windows", "whole")
+    return soundfile.read(song, dtype="int16")[0].tobytes()
 
 
 if __name__ == "__main__":
