@@ -36,6 +36,9 @@ DOCS_HEADERS = {
 }
 
 
+KEPT_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
 @dataclass(frozen=True)
 class Rule:
     """What holds for the paths that match a pattern as a whole."""
@@ -45,6 +48,7 @@ class Rule:
     is_open: bool = False  # without the token
     may_be_opened: bool = False  # by a link on another site
     is_streamed: bool = False  # to disk; the route knows its own limit
+    is_kept: bool = False  # by browsers, who need not ask again: another content has another name
 
 
 # The first that matches holds. What is not here is answered 404: Gradio has routes for developers and other sites.
@@ -56,6 +60,7 @@ RULES = (
     Rule(r"/openapi\.json|/docs-assets/.*", DOCS_HEADERS, is_open=True),
     Rule(r"/login|/logout|/favicon\.ico|/robots\.txt", PAGE_HEADERS, is_open=True),
     Rule(r"/", PAGE_HEADERS, may_be_opened=True),
+    Rule(r"/assets/[^/]+-[\w-]{8,9}\.\w+", PAGE_HEADERS, is_kept=True),  # named by Gradio's build after their contents
     Rule(r"/players/.*|/changes|/config|/manifest\.json|/theme\.css|/(assets|static|svelte)/.*", PAGE_HEADERS),
     Rule(r"/gradio_api/upload", PAGE_HEADERS, is_streamed=True),
     Rule(r"/gradio_api/(info|app_id|startup-events|theme\.css|upload_progress|cancel|reset/?)", PAGE_HEADERS),
@@ -82,7 +87,7 @@ class Access:
         prefix = self.settings.path_prefix or forwarded_prefix(headers)
         scope = under_prefix(scope, prefix)
         rule = find_rule(scope["path"].removeprefix(prefix))
-        sender = _with_headers(send, HEADERS | self._framed(rule.headers))
+        sender = _with_headers(send, HEADERS | self._framed(rule.headers), KEPT_HEADERS if rule.is_kept else {})
         try:
             self._check(scope, headers, rule)
         except StudioError as error:
@@ -168,11 +173,11 @@ def _limited(receive: Receive) -> Receive:
     return counted
 
 
-def _with_headers(send: Send, headers: dict[str, str]) -> Send:
+def _with_headers(send: Send, headers: dict[str, str], of_success: dict[str, str]) -> Send:
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = MutableHeaders(scope=message)
-            for name, value in headers.items():
+            for name, value in (headers if message["status"] >= 300 else headers | of_success).items():
                 present.setdefault(name, value)
             if present.get("content-type", "").startswith("text/event-stream"):
                 present["X-Accel-Buffering"] = "no"  # or nginx keeps events back until there are many

@@ -187,6 +187,16 @@ def test_a_request_is_limited_with_and_without_its_length(call):
         assert f"{MAX_BODY_BYTES:,}" in answer.text
 
 
+def test_files_that_are_named_after_their_contents_are_fetched_once(call):
+    """Each visit asked for over a hundred of them again."""
+    kept = call({}, "GET", "/assets/index-DphvyggB.js").headers.get("Cache-Control", "")
+    assert "immutable" in kept
+    assert "private" in kept
+    others = [call({}, "GET", "/assets/index.js"), call({"HEARTMULA_TOKEN": TOKEN}, "GET", "/assets/index-DphvyggB.js")]
+    assert others[1].status_code == 401
+    assert not [one for one in others if "immutable" in one.headers.get("Cache-Control", "")]
+
+
 def test_headers_for_browsers(call):
     rest, page = call({}, "GET", "/training/jobs").headers, call({}, "GET", "/").headers
     assert rest["X-Content-Type-Options"] == page["X-Content-Type-Options"] == "nosniff"
