@@ -53,31 +53,43 @@ class Node:
         self.process.wait()
 
 
-@dataclass(frozen=True)
 class Cluster:
-    address: str
-    head: Node
-    workers: tuple[Node, ...]
+    """A head that takes no work, and nodes of one core each, the newest last."""
+
+    def __init__(self, folder: Path):
+        self._folder, port = folder, free_port()
+        self.address = f"127.0.0.1:{port}"
+        options = [f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false"]
+        self._nodes = [Node.start(folder, 1, "--head", "--num-cpus=0", *options)]
+
+    @property
+    def workers(self) -> list[Node]:
+        return [node for node in self._nodes[1:] if node.process.is_running()]
+
+    def add_worker(self) -> None:
+        number = len(self._nodes) + 1
+        resources = f'--resources={{"node{number}": 1}}'
+        self._nodes.append(Node.start(self._folder, number, f"--address={self.address}", "--num-cpus=1", resources))
+
+    def stop(self) -> None:
+        for node in reversed(self._nodes):
+            with suppress(psutil.NoSuchProcess):
+                node.kill()
 
 
 @contextmanager
 def running_cluster(num_workers: int) -> Iterator[Cluster]:
-    """Run a head that takes no job, and nodes of one core each."""
     # Sockets lie in it, whose paths may be 107 characters long.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    address = f"127.0.0.1:{free_port()}"
-    nodes = []
     try:
-        head_options = [f"--port={address.partition(':')[2]}", f"--temp-dir={folder}", "--include-dashboard=false"]
-        nodes.append(Node.start(folder, 1, "--head", "--num-cpus=0", *head_options))
-        for number in range(num_workers):
-            resources = f'--resources={{"node{number}": 1}}'
-            nodes.append(Node.start(folder, number + 2, f"--address={address}", "--num-cpus=1", resources))
-        yield Cluster(address, nodes[0], tuple(nodes[1:]))
+        cluster = Cluster(folder)
+        try:
+            for _ in range(num_workers):
+                cluster.add_worker()
+            yield cluster
+        finally:
+            cluster.stop()
     finally:
-        for node in reversed(nodes):
-            with suppress(psutil.NoSuchProcess):
-                node.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from heartmula_studio.device_name import is_gpu
 from heartmula_studio.errors import ClusterError, StorageError
 from heartmula_studio.services.cataloguing.work import ShardTask
+from heartmula_studio.services.ray_address import require_listener
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -37,12 +38,14 @@ def in_processes(work: Callable[[Task], Result], tasks: Iterable[Task], num_work
 def on_cluster(work: Callable[[ShardTask], int], tasks: Iterable[ShardTask], address: str) -> Iterator[int]:
     """Yield results as the nodes of a Ray cluster come to them; what is lost with a node is done again elsewhere.
 
-    A task has one core or, where its device is a GPU, that. Raises ClusterError where the cluster cannot be reached.
+    A task has one core or, where its device is a GPU, that. Raises as `work`, and ClusterError where the cluster cannot
+    be reached.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported
     import ray
 
     try:
+        require_listener(address)
         ray.init(address, log_to_driver=False, configure_logging=False)
         waiting = iter(tasks)
         num_open = QUEUED * int(ray.cluster_resources().get("CPU", 1))
@@ -56,7 +59,9 @@ def on_cluster(work: Callable[[ShardTask], int], tasks: Iterable[ShardTask], add
             done, open_tasks = ray.wait(open_tasks)
             open_tasks += hand_out(len(done))
             yield from ray.get(done)
-    except (ray.exceptions.RayError, ConnectionError) as error:
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except (ray.exceptions.RayError, OSError, ValueError) as error:
         raise ClusterError(
             f"The Ray cluster at {address} cannot go on: {error}", "Start it again: it goes on where it ended."
         ) from error

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heartmula_studio.errors import ConflictError, StorageError, StudioError
+from heartmula_studio.errors import ClusterError, ConflictError, StorageError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
@@ -296,6 +296,9 @@ class JobQueue:
                 self._store.jobs.update(job.id, lambda job: replace(job, status="queued", phase="waiting"))
             else:
                 self._settle(job)
+        except ClusterError as error:
+            self._unsettled[job.id] = replace(job, message=str(error))
+            return True
         except Exception:  # of this job's files, or of the disk: the other jobs must not wait for ever
             if not is_known:
                 _log.exception("The job %s cannot be settled yet", job.id)

@@ -8,14 +8,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.errors import ClusterError, ConflictError, InvalidInputError, NotFoundError
 from heartmula_studio.finetune.checkpoint_meta import ParentId
 from heartmula_studio.finetune.parent import Parent
+from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.processes import processes_of
+from heartmula_studio.services.training.queue import JobQueue
+from heartmula_studio.services.training.ray_cluster.executor import RayExecutor
 from heartmula_studio.store.records import Checkpoint, utc_now
 from tests.recordings import SONGS
-from tests.services.studio_folder import folder_of, new_queue, run_until, song_dataset, submit
+from tests.services.studio_folder import BUNDLED, folder_of, new_queue, run_until, song_dataset, submit
 
 
 @pytest.fixture
@@ -145,6 +149,18 @@ def test_owners_take_turns_and_priorities_go_first_and_each_job_says_where_it_st
     queue.tick()
     assert [queue.get(job.id).status for job in (bob, ann)] == ["running", "queued"]
     queue.stop(bob.id, save=False)
+
+
+def test_a_cluster_that_cannot_be_reached_is_told_and_waited_for(store, dataset):
+    queue = JobQueue(store, BUNDLED, LocalExecutor(Devices(store)), RayExecutor("127.0.0.1:1"))
+    job = submit(queue, dataset)
+    for status in ("queued", "running"):
+        mark(store, job, status=status, started_at=utc_now(), message="")
+        run_until(queue, lambda: "cannot be reached" in queue.get(job.id).message)
+        assert queue.get(job.id).status == status
+    with pytest.raises(ClusterError):
+        queue.stop(job.id, save=False)
+    queue.close()
 
 
 def test_two_servers_start_a_job_once_and_cancelling_leaves_no_process(store, dataset, queue):

@@ -1,25 +1,32 @@
 """Jobs on a Ray cluster: over REST, through the loss of a node, to the same checkpoint as without it."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
+import soundfile
 from safetensors.torch import load_file
 
+from heartmula_studio.dataset.catalogue import Catalogue
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.services.training.ray_cluster.executor import Need, cluster_of
 from heartmula_studio.services.training.ray_cluster.gpus import gpu_share
 from heartmula_studio.settings import Settings
 from tests.ray_cluster import Cluster, running_cluster
 from tests.recordings import SONGS
-from tests.studio_server import Server, running_server
+from tests.studio_server import ROOT, Server, running_server
 
 GIB = 1 << 30
 STEPS = 12
+FILES, RATE_HZ = 2000, 16_000
 WAIT_SEC = 500
 
 
@@ -141,3 +148,34 @@ def test_a_job_goes_on_elsewhere_when_its_node_is_lost_and_comes_out_the_same(cl
     pid = client.worker_pid(third)
     assert client.call("POST", f"/training/jobs/{third}/cancel", json={"save": False})["status"] == "cancelled"
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_catalogue_is_tokenized_once_though_a_node_is_lost(cluster, tmp_path):
+    audio, codes = tmp_path / "audio", Catalogue(tmp_path / "codes", tmp_path / "audio")
+    names = write_tones(audio, FILES)
+    cluster.add_worker()
+    first, *_ = cluster.workers
+    command = ["catalogue", audio, codes.folder, "--ray", cluster.address, "--base", "nano", "--device", "cpu"]
+    running = subprocess.Popen([sys.executable, "-m", "heartmula_studio", *map(str, command)], cwd=ROOT)
+    deadline = time.monotonic() + WAIT_SEC
+    while not list(codes.folder.glob("codes-*.parquet")):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not codes.index.exists()
+    first.kill()
+    assert running.wait() == 0
+    assert sorted(row["path"] for row in pq.read_table(codes.index).to_pylist()) == names
+    assert codes.errors.read_text() == ""
+
+
+def write_tones(folder: Path, count: int) -> list[str]:
+    """Write recordings of little more than a second, each of a tone of its own; return their names in order."""
+    folder.mkdir()
+    seconds = np.arange(round(1.1 * RATE_HZ)) / RATE_HZ
+    names = [f"{number:05d}.wav" for number in range(count)]
+    for number, name in enumerate(names):
+        soundfile.write(folder / name, 0.5 * np.sin(2 * np.pi * (200 + number) * seconds), RATE_HZ)
+    return names

@@ -7,7 +7,6 @@ finds them by their names.
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,21 +19,20 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from heartmula_studio.services.ray_address import require_listener
 from heartmula_studio.services.training.ray_cluster.gpus import smallest_gpu_bytes
 from heartmula_studio.services.training.ray_cluster.runner import WorkerRunner
 
 NAMESPACE = "heartmula-studio"
 KILL_SEC = 20.0
-CONNECT_SEC = 5.0
 
 
 class Driver:
     """Answers requests by their name. None of them waits for the cluster, but for `kill`."""
 
     def __init__(self, address: str):
-        """Raises ConnectionError, OSError."""
-        host, _, port = address.partition(":")
-        socket.create_connection((host, int(port)), CONNECT_SEC).close()  # Ray itself would try for minutes
+        """Raises OSError."""
+        require_listener(address)
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
         self._questions: dict[str, Any] = {}  # what a runner was asked and has not answered yet
         self._gpu_bytes: dict[str, Any] = {}  # by node: the memory of its smallest GPU, or the question for it
