@@ -45,7 +45,7 @@ R = TypeVar("R", bound=ListedRecord)
 ID_LETTERS = string.ascii_lowercase + string.digits
 ID_LENGTH = 12
 OLD_SEC = 3600.0
-RESCAN_SEC = 0.5  # until a list tells what was changed by something else than `Collection`
+RESCAN_SEC = 2.0  # until a list tells what was changed by something else than `Collection`
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + rf"({_ID.pattern})-[a-z0-9_]{{8}}(-old)?")
@@ -220,7 +220,7 @@ class Collection(Generic[R]):
     def records(self) -> tuple[R, ...]:
         """All records, oldest first; damaged ones are left out. The same tuple for as long as they stay the same.
 
-        It tells at once what any process changed through a `Collection`, all else within half a second. Raises
+        It tells at once what any process changed through a `Collection`, all else within two seconds. Raises
         StorageError.
         """
         with disk_explained(self.root):
@@ -245,7 +245,7 @@ class Collection(Generic[R]):
 
     def _note_change(self) -> None:
         """Give the folder a new time stamp, as it has after all changes but those of a record in it."""
-        with suppress(OSError):  # one that it cannot be given to is looked through all the same, twice a second
+        with suppress(OSError):  # one that it cannot be given to is looked through all the same, every two seconds
             os.utime(self.root)
 
     # Last in the class: after it, `list` here is this method.
