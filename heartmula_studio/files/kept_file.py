@@ -32,9 +32,11 @@ class KeptFile(Generic[T]):
         self._kept: tuple[Stamp, T] | None = None
 
     def get(self) -> T:
-        """Raises as `read` does."""
+        """Raises FileNotFoundError without the file, and as `read` does."""
         try:
             status, kept = os.stat(self._path), self._kept
+        except FileNotFoundError:
+            raise
         except OSError:
             return self._read(self._path)  # says it in its own words
         if kept is not None and kept[0] == stamp_of(status):

@@ -36,10 +36,11 @@ DOCS_HEADERS = {
 }
 
 
+RawHeaders = list[tuple[bytes, bytes]]
 KEPT_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """What holds for the paths that match a pattern as a whole."""
 
@@ -77,6 +78,10 @@ class Access:
         self.app = app
         self.logins = logins
         self.settings = logins.settings
+        self._headers = {
+            rule: (_raw(HEADERS | self._framed(rule.headers)), _raw(KEPT_HEADERS if rule.is_kept else {}))
+            for rule in (*RULES, CLOSED)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -87,7 +92,7 @@ class Access:
         prefix = self.settings.path_prefix or forwarded_prefix(headers)
         scope = under_prefix(scope, prefix)
         rule = find_rule(scope["path"].removeprefix(prefix))
-        sender = _with_headers(send, HEADERS | self._framed(rule.headers), KEPT_HEADERS if rule.is_kept else {})
+        sender = _with_headers(send, *self._headers[rule])
         try:
             self._check(scope, headers, rule)
         except StudioError as error:
@@ -173,14 +178,21 @@ def _limited(receive: Receive) -> Receive:
     return counted
 
 
-def _with_headers(send: Send, headers: dict[str, str], of_success: dict[str, str]) -> Send:
+def _raw(headers: dict[str, str]) -> RawHeaders:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _with_headers(send: Send, headers: RawHeaders, of_success: RawHeaders) -> Send:
+    """Add the headers that an answer has not set itself. What is done for each answer is kept small."""
+
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
-            present = MutableHeaders(scope=message)
-            for name, value in (headers if message["status"] >= 300 else headers | of_success).items():
-                present.setdefault(name, value)
-            if present.get("content-type", "").startswith("text/event-stream"):
-                present["X-Accel-Buffering"] = "no"  # or nginx keeps events back until there are many
+            own = message.setdefault("headers", [])
+            present = {name.lower() for name, _ in own}
+            wanted = headers if message["status"] >= 300 else [*of_success, *headers]
+            message["headers"] = [*own, *(header for header in wanted if header[0] not in present)]
+            if any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in own):
+                MutableHeaders(scope=message)["X-Accel-Buffering"] = "no"  # or nginx keeps events until there are many
         await send(message)
 
     return sender

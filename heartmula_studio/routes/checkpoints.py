@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
@@ -48,9 +48,9 @@ class Compared(BaseModel):
 
 
 @router.get("", response_model=list[CheckpointAnswer], responses=documented_list())
-async def list_checkpoints(studio: StudioDep, page: PageDep) -> Response:
+async def list_checkpoints(request: Request, page: PageDep) -> Response:
     """All trained styles, oldest first."""
-    return await at_once(lambda: LISTING.respond(studio.checkpoints.records(), page))
+    return await at_once(lambda: LISTING.respond(studio_of(request).checkpoints.records(), page))
 
 
 @router.post(
@@ -93,9 +93,9 @@ def merge(body: Merge, studio: StudioDep) -> CheckpointAnswer:
 
 
 @router.get("/{id}", response_model=CheckpointAnswer, responses=documented(404))
-async def get_checkpoint(id: Id, studio: StudioDep) -> Response:
+async def get_checkpoint(id: Id, request: Request) -> Response:
     """One trained style, with all settings it was made with."""
-    return await at_once(lambda: LISTING.respond_one(studio.checkpoints.get(id)))
+    return await at_once(lambda: LISTING.respond_one(studio_of(request).checkpoints.get(id)))
 
 
 @router.get("/{id}/provenance", responses=documented(404))

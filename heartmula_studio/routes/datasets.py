@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
@@ -55,9 +55,9 @@ Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=
 
 
 @router.get("", response_model=list[DatasetAnswer], responses=documented_list())
-async def list_datasets(studio: StudioDep, page: PageDep) -> Response:
+async def list_datasets(request: Request, page: PageDep) -> Response:
     """All datasets, oldest first."""
-    return await at_once(lambda: LISTING.respond(studio.datasets.records(), page))
+    return await at_once(lambda: LISTING.respond(studio_of(request).datasets.records(), page))
 
 
 @router.post("", status_code=201, responses=documented())
@@ -87,9 +87,9 @@ async def import_dataset(request: Request, studio: StudioDep) -> ImportedDataset
 
 
 @router.get("/{id}", response_model=DatasetAnswer, responses=documented(404))
-async def get_dataset(id: Id, studio: StudioDep) -> Response:
+async def get_dataset(id: Id, request: Request) -> Response:
     """One dataset with its songs."""
-    return await at_once(lambda: LISTING.respond_one(studio.datasets.get(id)))
+    return await at_once(lambda: LISTING.respond_one(studio_of(request).datasets.get(id)))
 
 
 @router.put("/{id}", responses=documented(404))

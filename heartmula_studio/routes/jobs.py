@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
 from heartmula_studio.routes.requests import Cancellation, JobChanges, NewJob
@@ -31,15 +31,15 @@ def create_job(body: NewJob, studio: StudioDep) -> JobAnswer:
 
 
 @router.get("", response_model=list[JobAnswer], responses=documented_list())
-async def list_jobs(studio: StudioDep, page: PageDep) -> Response:
+async def list_jobs(request: Request, page: PageDep) -> Response:
     """All jobs, oldest first."""
-    return await at_once(lambda: LISTING.respond(studio.jobs.records(), page))
+    return await at_once(lambda: LISTING.respond(studio_of(request).jobs.records(), page))
 
 
 @router.get("/{id}", response_model=JobAnswer, responses=documented(404))
-async def get_job(id: Id, studio: StudioDep) -> Response:
+async def get_job(id: Id, request: Request) -> Response:
     """One job with its progress."""
-    return await at_once(lambda: LISTING.respond_one(studio.jobs.get(id)))
+    return await at_once(lambda: LISTING.respond_one(studio_of(request).jobs.get(id)))
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404, 409))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -12,7 +12,7 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.memory_only import leave_memory
 from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
-from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, Page, PageDep, at_once, documented_list
 from heartmula_studio.routes.requests import (
@@ -33,6 +33,7 @@ from heartmula_studio.store.records import Generation, SongFormat
 router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH_TOKEN)
 LISTING = Listing(SongAnswer)
 
+ALL_SONGS = SongQuery()
 TOTAL_HEADER = "X-Total-Count"
 TOTAL = {"schema": {"type": "integer"}, "description": "How many songs there are beyond the limit."}
 Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
@@ -98,13 +99,13 @@ def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
 
 
 @router.get("", response_model=list[SongAnswer], responses=documented_songs())
-async def list_generations(studio: StudioDep, page: PageDep, query: QueryDep) -> Response:
+async def list_generations(request: Request, page: PageDep, query: QueryDep) -> Response:
     """Songs asked for: all, oldest first, unless something else is wanted; a cursor goes with that order alone."""
-    return await at_once(lambda: _listed(studio.songs.records(), page, query))
+    return await at_once(lambda: _listed(studio_of(request).songs.records(), page, query))
 
 
 def _listed(songs: Sequence[Generation], page: Page, query: SongQuery) -> Response:
-    if query == SongQuery():
+    if query == ALL_SONGS:
         answer, total = LISTING.respond(songs, page), len(songs)
     else:
         leave_memory()
@@ -130,9 +131,9 @@ def download_songs(body: SongChoice, studio: StudioDep) -> StreamingResponse:
 
 
 @router.get("/{id}", response_model=SongAnswer, responses=documented(404))
-async def get_generation(id: Id, studio: StudioDep) -> Response:
+async def get_generation(id: Id, request: Request) -> Response:
     """One song with its progress and, once made, its receipt."""
-    return await at_once(lambda: LISTING.respond_one(studio.songs.get(id)))
+    return await at_once(lambda: LISTING.respond_one(studio_of(request).songs.get(id)))
 
 
 @router.get(

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
+from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.listing import KeptAnswer, at_once
 from heartmula_studio.routes.requests import NewStyle
@@ -15,9 +15,9 @@ ANSWER = KeptAnswer(StyleList)
 
 
 @router.get("", response_model=StyleList, responses=documented())
-async def list_styles(studio: StudioDep) -> Response:
+async def list_styles(request: Request) -> Response:
     """The tags the model knows best, your own ones, and the trained styles."""
-    return await at_once(lambda: ANSWER.respond(studio.tags.list()))
+    return await at_once(lambda: ANSWER.respond(studio_of(request).tags.list()))
 
 
 @router.post("/custom", status_code=201, responses=documented(409))

@@ -18,6 +18,7 @@ from heartmula_studio.ui.quiet import QUIET
 
 ROUTE = "/changes"
 LOOK_SEC, ALIVE_SEC = 1.0, 15.0
+READY_SEC = 5.0  # by then the page is built, which must not wait for what it may need next
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Changes:
         return [getattr(self, state.name) for state in fields(self)]
 
     def watch(self, studio: Studio, page: gr.Blocks) -> None:
-        """Compare when the page opens. Who opens it may soon need what takes long to load."""
-        page.load(partial(welcome, studio), outputs=self.all, **QUIET)
+        """Compare when the page opens."""
+        page.load(partial(fingerprints, studio), outputs=self.all, **QUIET)
 
     def look_at(self, studio: Studio, event: Callable[..., gr.events.Dependency]) -> None:
         """Compare at an event of this page that says that something may have changed, by `changes.js`."""
@@ -87,9 +88,12 @@ async def lines_of_changes(studio: Studio, since: str) -> AsyncIterator[str]:
     """
     known = await run_in_threadpool(state_of, studio)
     yield as_event(known, "known" if since in ("", known) else "message")
-    silent_sec = 0.0
+    silent_sec = open_sec = 0.0
     while True:
         await asyncio.sleep(LOOK_SEC)
+        open_sec += LOOK_SEC
+        if open_sec >= READY_SEC:
+            studio.warm_up()
         state, silent_sec = await run_in_threadpool(state_of, studio), silent_sec + LOOK_SEC
         if state != known:
             known, silent_sec = state, 0.0
@@ -106,12 +110,6 @@ def as_event(state: str, name: str) -> str:
 def state_of(studio: Studio) -> str:
     """Return one fingerprint of all records."""
     return hashed(fingerprints(studio))
-
-
-def welcome(studio: Studio) -> tuple[str, ...]:
-    """Return the fingerprints for a page that opens."""
-    studio.warm_up()
-    return fingerprints(studio)
 
 
 def fingerprints(studio: Studio) -> tuple[str, ...]:
