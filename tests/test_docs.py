@@ -22,6 +22,7 @@ NOT_RUN = {
     "nginx": "what e2e/test_behind_a_proxy.py sends its second studio through",
 }
 INSTALLS = "loads gigabytes from the net; test_packaging.py installs the wheel beside these libraries"
+CLUSTER = "services/training/test_ray_cluster.py has a cluster of its own"
 CONSOLE = {
     "uv venv --python 3.12 && uv pip install -r requirements.txt": INSTALLS,
     "uv run --no-project python app.py": "starts what test_app.py starts",
@@ -33,6 +34,16 @@ CONSOLE = {
     "heartmula-studio serve": "run by test_packaging.py",
     "HEARTMULA_TOKEN=a-secret-of-yours docker compose up studio": "wants Docker's daemon, which no test has",
     "HEARTMULA_TOKEN=a-secret-of-yours docker compose --profile gpu up gpu": "wants Docker's daemon, and a GPU",
+    "pip install 'heartmula-studio[ray]'": INSTALLS,
+    "mount -t nfs4 -o vers=4.2,actimeo=1,lookupcache=positive storage:/studio /srv/studio": "wants a server of files",
+    "ray start --head --port=6379 --num-cpus=0 --disable-usage-stats --include-dashboard=false": CLUSTER,
+    "ray start --address=10.0.0.1:6379 --disable-usage-stats": CLUSTER,
+    "HEARTMULA_EXECUTOR=ray HEARTMULA_RAY_ADDRESS=10.0.0.1:6379 HEARTMULA_DATA_DIR=/srv/studio "
+    "heartmula-studio serve": CLUSTER,
+    "heartmula-studio catalogue /srv/music /srv/codes --workers 8": "what it calls is run by dataset/test_catalogue.py",
+    "heartmula-studio catalogue /srv/music /srv/codes --ray 10.0.0.1:6379": CLUSTER,
+    "accelerate launch --num_machines 2 --machine_rank 0 --main_process_ip 10.0.0.1 --main_process_port 29500 "
+    "--num_processes 2 -m heartmula_studio.finetune /srv/studio/jobs/ID": "wants two machines",
 }
 """Lines for a person's console, and why they are not run here."""
 
