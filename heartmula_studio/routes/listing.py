@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 async def at_once(work: Callable[[], T]) -> T:
-    """Return what `work` returns: at once where memory holds it, else from a thread, for which nobody waits.
+    """Return what `work` returns: at once where memory holds it, else from a thread, so that no other answer waits.
 
     A thread for each answer would take as long as the answer itself. Raises as `work` does.
     """

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import string
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -77,6 +78,7 @@ class Collection(Generic[R]):
         self._locks = locks
         self._cache: dict[str, tuple[Stamp, R | StorageError]] = {}
         self._scan: Scan[R] | None = None
+        self._looking = threading.Lock()
         with disk_explained(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -223,17 +225,23 @@ class Collection(Generic[R]):
         It tells at once what any process changed through a `Collection`, all else within two seconds. Raises
         StorageError.
         """
+        asked = time.monotonic()
         with disk_explained(self.root):
             status, scan = os.stat(self.root), self._scan
-        if scan and scan.stamp == stamp_of(status) and time.monotonic() - scan.at < RESCAN_SEC:
+        is_same = scan is not None and scan.stamp == stamp_of(status)
+        # Where it has become old, one thread looks, and the others do not wait for it.
+        if scan and is_same and (asked - scan.at < RESCAN_SEC or self._looking.locked()):
             return scan.records
         leave_memory()
-        return self._look_through(status, scan.records if scan else ())
+        with self._looking:
+            scan = self._scan
+            return scan.records if scan and scan.at >= asked else self._look_through(scan.records if scan else ())
 
-    def _look_through(self, status: os.stat_result, before: tuple[R, ...]) -> tuple[R, ...]:
-        """Read what has changed since `before`; `status` is the folder's, from before this is called."""
+    def _look_through(self, before: tuple[R, ...]) -> tuple[R, ...]:
+        """Read what has changed since `before`."""
         at = time.monotonic()
         with disk_explained(self.root):
+            status = os.stat(self.root)
             ids = [name for name in os.listdir(self.root) if _ID.fullmatch(name)]
         found = [record for id in ids if (record := self._listed(id))]
         for id in set(self._cache) - set(ids):
