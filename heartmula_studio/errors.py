@@ -104,6 +104,12 @@ class AudioTooLongError(AudioError):
     status = 413
 
 
+class NotAnImageError(InvalidInputError):
+    """The content is not an image of a supported format, or it is damaged."""
+
+    status = 415
+
+
 class CheckpointError(StudioError):
     """Weights, configs or tokenizers that cannot be used. Subclasses say why."""
 

@@ -12,8 +12,9 @@ import torch
 
 from heartmula_studio.arch.checkpoints import find_base
 from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.codec.cover import Cover, read_cover
 from heartmula_studio.codec.identity import stored_codebook_id
-from heartmula_studio.codec.tags import read_tags
+from heartmula_studio.codec.tags import PICTURE, read_tags
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import (
     AudioError,
@@ -31,9 +32,11 @@ from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.services.songs.conversion import retitle
 from heartmula_studio.services.songs.prefixes import Continuation
+from heartmula_studio.store.generations import FORMATS
 from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
 from tests.generate.test_replay import RECEIPT
+from tests.pictures import picture
 from tests.still_studio import filled, settings_for, still_studio, vanishing_adapter, wait_until, zipped_adapter
 
 pytestmark = pytest.mark.usefixtures("short_windows")
@@ -222,6 +225,11 @@ class TestGoingOn:
         kept = SongCodes.load(codes_path(studio.songs.path(song.id))).codes
         assert torch.equal(kept[:, :12], codes[:, :12])
         assert (song.continues, song.from_sec) == (name, 0.96)
+        going_on = Continuation.by(SongRequest("fast", duration_sec=3.0, seed=1), "flac")
+        for second, lasts_sec in ((1.0, 3.96), (None, 5.4)):
+            longer = studio.songs.continue_track(dataset.id, name, going_on, second)
+            assert (longer.request["duration_sec"], longer.format) == (lasts_sec, "flac")
+            studio.songs.cancel(longer.id)
 
 
 class TestTakes:
@@ -314,6 +322,28 @@ class TestFormats:
         assert (soundfile.read(path, dtype="int32")[0] == before).all()
         assert soundfile.SoundFile(path).title == "Žal"
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_cover_goes_into_the_file_of_every_format_and_out_of_it(self, studio, song, tmp_path):
+        image = picture(tmp_path / "cover.png")
+        before = soundfile.read(studio.songs.path(song.id), dtype="int32")[0]
+        mp3 = studio.songs.path(song.id, "mp3")
+        covered = studio.songs.set_cover(song.id, image)
+        assert not mp3.exists()
+        assert studio.songs.cover_path(song.id).read_bytes() == image.read_bytes()
+        assert (soundfile.read(studio.songs.path(song.id), dtype="int32")[0] == before).all()
+        studio.songs.rename(song.id, "Dawn")
+        for format in FORMATS:
+            path = studio.songs.path(song.id, format)
+            assert read_cover(path) == Cover.read(image), format
+            assert read_tags(path)["title"] == "Dawn"
+            assert PICTURE not in read_tags(path)
+        other = studio.songs.set_cover(song.id, picture(tmp_path / "cover.jpg"))
+        assert (covered.cover.endswith(".png"), other.cover.endswith(".jpg")) == (True, True)
+        assert studio.songs.set_cover(song.id, None).cover == ""
+        assert read_cover(studio.songs.path(song.id, "opus")) is None
+        assert not list(studio.songs.path(song.id).parent.glob("cover-*"))
+        with pytest.raises(NotFoundError, match="no cover"):
+            studio.songs.cover_path(song.id)
 
     def test_songs_are_named_and_taken_out_together(self, studio, song, tmp_path):
         flac = studio.songs.path(song.id, "flac")

@@ -166,6 +166,11 @@ def add_generate(commands: Commands) -> None:
         "--takes", type=int, default=1, metavar="N", help=f"1 to {MAX_TAKES} songs at once, as SONG-1, SONG-2 and so on"
     )
     parser.add_argument(
+        "--until-end",
+        action="store_true",
+        help="make the takes one after the other, and stop at the first that ends by itself",
+    )
+    parser.add_argument(
         "--stream", action="store_true", help="write the sound to standard output as WAV while it is made, for a player"
     )
     add_model_options(parser)

@@ -6,6 +6,7 @@ from argparse import Namespace
 from heartmula_studio.cli.datasets import still_studio
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.files.atomic import replaced_folder
+from heartmula_studio.files.wording import counted
 from heartmula_studio.services.training.auditions import SIDES
 from heartmula_studio.store.views import Audition
 from heartmula_studio.studio import Studio
@@ -41,7 +42,7 @@ def list_auditions(studio: Studio, arguments: Namespace) -> None:
 def line(audition: Audition) -> str:
     """Put an audition into one line."""
     voted = sum(trial.choice is not None for trial in audition.trials)
-    result = audition.result.sentence if audition.result else f"{voted} of {len(audition.trials)} votes"
+    result = audition.result.sentence if audition.result else f"{voted} of {counted(len(audition.trials), 'vote')}"
     return f"{audition.id}  step {audition.step}  {result}"
 
 

@@ -17,7 +17,7 @@ from heartmula_studio.cli.demo import demo
 from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.presets import with_preset
-from heartmula_studio.cli.progress import make_takes, play_to_stdout, progress_bar, training_progress
+from heartmula_studio.cli.progress import make_takes, make_until_end, play_to_stdout, progress_bar, training_progress
 from heartmula_studio.cli.replay import detokenize, read_prefix, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.song_library import manage_songs
@@ -131,7 +131,8 @@ def generate(arguments: Namespace) -> int:
     listener = play_to_stdout(engine.codec.sample_rate_hz) if arguments.stream else None
     requests, said = takes_of(request, arguments.takes), sys.stderr if arguments.stream else sys.stdout
     prefix = read_prefix(arguments.source, arguments.from_sec) if arguments.source else None
-    for song in make_takes(engine, requests, arguments.out, listener=listener, prefix=prefix):
+    make = make_until_end if arguments.until_end else make_takes
+    for song in make(engine, requests, arguments.out, listener=listener, prefix=prefix):
         print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {song.receipt.request.seed}", file=said)
         if song.note:
             print(song.note, file=said)

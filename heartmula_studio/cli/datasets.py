@@ -9,6 +9,7 @@ from typing import get_args
 
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.lyrics.decoding import read_lyrics
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
@@ -38,7 +39,7 @@ def dataset(arguments: Namespace) -> int:
 
 def list_datasets(studio: Studio, _: Namespace) -> None:
     for dataset in studio.datasets.list():
-        print(f"{dataset.id}  {len(dataset.audio_files):4} songs  {dataset.name}")
+        print(f"{dataset.id}  {counted(len(dataset.audio_files), 'song'):>12}  {dataset.name}")
 
 
 def import_dataset(studio: Studio, arguments: Namespace) -> None:
@@ -46,7 +47,7 @@ def import_dataset(studio: Studio, arguments: Namespace) -> None:
     taken = studio.datasets.import_local(arguments.source, arguments.name, styles, arguments.split)
     for item in taken.skipped:
         print(f"Left out: {item.name}: {item.reason}")
-    print(f"{taken.id}: {len(taken.audio_files)} songs, {len(taken.skipped)} left out")
+    print(f"{taken.id}: {counted(len(taken.audio_files), 'song')}, {len(taken.skipped)} left out")
 
 
 def export_dataset(studio: Studio, arguments: Namespace) -> None:

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from heartmula_studio.cli.datasets import still_studio
 from heartmula_studio.dataset.prompt import split_tags
+from heartmula_studio.files.wording import counted
 from heartmula_studio.store.views import RepoKind
 from heartmula_studio.studio import Studio
 
@@ -29,7 +30,7 @@ def pull(studio: Studio, arguments: Namespace) -> None:
     repo, styles = (arguments.repo_id, arguments.revision, arguments.name), split_tags(arguments.styles)
     if arguments.dataset:
         taken = studio.hub.pull_dataset(*repo, styles)
-        print(f"{taken.id}: {len(taken.audio_files)} songs, {len(taken.skipped)} left out")
+        print(f"{taken.id}: {counted(len(taken.audio_files), 'song')}, {len(taken.skipped)} left out")
         return
     style = studio.hub.pull_style(*repo, styles, arguments.which, arguments.alpha)
     for warning in style.warnings:

@@ -75,13 +75,51 @@ def make_takes(
 
     With a `prefix`, they go on from there.
     """
+    paths = numbered(path, len(requests)) if len(requests) > 1 else [path]
+    outputs = [SongOutput(one) for one in paths]
+    return _make(engine, requests, outputs, decoding, listener, prefix)
+
+
+def make_until_end(
+    engine: Engine,
+    requests: Sequence[SongRequest],
+    path: Path,
+    listener: Listener | None = None,
+    prefix: SongCodes | None = None,
+) -> Iterator[GeneratedSong]:
+    """Make songs one after the other, as `song-1.wav` and so on, until one can be heard and ends by itself.
+
+    `listener` hears the first; with a `prefix`, they go on from there.
+    """
+    seeds = [request.seed for request in requests]
+    for number, (request, one) in enumerate(zip(requests, numbered(path, len(requests)), strict=True)):
+        output = SongOutput(one, tried=tuple(seeds[: number + 1]))
+        [song] = _make(engine, [request], [output], DECODING, None if number else listener, prefix)
+        yield song
+        if song.receipt.ended and song.is_audible:
+            return
+
+
+def numbered(path: Path, count: int) -> list[Path]:
+    """Return paths for several songs. Raises InvalidInputError for a suffix that cannot be written."""
     suffix = written_suffix(path)
-    paths = [path.with_name(f"{path.name[: -len(suffix)]}-{one}{suffix}") for one in range(1, len(requests) + 1)]
-    outputs = [SongOutput(one) for one in paths] if len(requests) > 1 else [SongOutput(path)]
-    outputs[0] = replace(outputs[0], live=lambda: nullcontext(listener))
+    return [path.with_name(f"{path.name[: -len(suffix)]}-{number}{suffix}") for number in range(1, count + 1)]
+
+
+def _make(
+    engine: Engine,
+    requests: Sequence[SongRequest],
+    outputs: Sequence[SongOutput],
+    decoding: DecodeSettings,
+    listener: Listener | None,
+    prefix: SongCodes | None,
+) -> list[GeneratedSong]:
+    """Make songs side by side with a bar for their frames, and one for turning them into sound."""
+    name = outputs[0].path.name
+    heard = [replace(outputs[0], live=lambda: nullcontext(listener)), *outputs[1:]]
     with (
-        progress_bar(f"Composing {path.name}", "frame") as frames,
-        progress_bar(f"Playing {path.name}", "window") as windows,
+        progress_bar(f"Composing {name}", "frame") as frames,
+        progress_bar(f"Playing {name}", "window") as windows,
     ):
-        made = engine.make_takes(requests, outputs, frames, decode_progress=windows, decoding=decoding, prefix=prefix)
+        made = engine.make_takes(requests, heard, frames, decode_progress=windows, decoding=decoding, prefix=prefix)
     return [song for song in made if song]

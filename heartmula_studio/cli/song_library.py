@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from heartmula_studio.cli.datasets import still_studio
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.songs.history import QUERY, SongQuery, song_title
@@ -36,6 +37,12 @@ def star(studio: Studio, arguments: Namespace) -> None:
     print(line(studio.songs.star(arguments.id, not arguments.remove)))
 
 
+def cover(studio: Studio, arguments: Namespace) -> None:
+    if (arguments.image is None) != arguments.remove:
+        raise InvalidInputError("There is no image, or one too many.", "Give a JPEG or PNG, or --remove.")
+    print(line(studio.songs.set_cover(arguments.id, arguments.image)))
+
+
 def export(studio: Studio, arguments: Namespace) -> None:
     _, pieces = studio.songs.archive(arguments.ids, arguments.format)
     with disk_explained(arguments.out), replaced_file(arguments.out) as temporary, temporary.open("wb") as file:
@@ -43,4 +50,4 @@ def export(studio: Studio, arguments: Namespace) -> None:
     print(arguments.out)
 
 
-ACTIONS = {"list": list_songs, "rename": rename, "star": star, "export": export}
+ACTIONS = {"list": list_songs, "rename": rename, "star": star, "cover": cover, "export": export}

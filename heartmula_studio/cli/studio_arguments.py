@@ -243,8 +243,11 @@ def add_songs(commands: Commands) -> None:
     named = add_command(actions, "rename", "give a song a title", "Its file says so, too.")
     starred = add_command(actions, "star", "mark a song", "Prints its line.")
     starred.add_argument("--remove", action="store_true", help="take the mark away")
-    for parser in (named, starred):
+    covered = add_command(actions, "cover", "give a song a cover image", "Its file carries it, in every format.")
+    covered.add_argument("--remove", action="store_true", help="take it away")
+    for parser in (named, starred, covered):
         parser.add_argument("id", metavar="ID", help="as `songs list` shows it")
+    covered.add_argument("image", type=Path, nargs="?", metavar="IMAGE", help="a JPEG or PNG")
     named.add_argument("title", metavar="TITLE")
     given = add_command(actions, "export", "write songs into one zip", "Each is called by its title.")
     given.add_argument("ids", metavar="ID", nargs="+", help="as `songs list` shows it")

@@ -19,6 +19,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from heartmula_studio.codec.cover import Cover, write_cover
 from heartmula_studio.codec.decoder import Block, DecodingError, open_part
 from heartmula_studio.codec.downmix import stereo_matrix
 from heartmula_studio.codec.parts import Part, find_parts
@@ -283,11 +284,17 @@ class AudioWriter:
             writer.write(waveform)
     """
 
-    def __init__(self, path: str | Path, sample_rate_hz: int, tags: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        sample_rate_hz: int,
+        tags: Mapping[str, str] | None = None,
+        cover: Cover | None = None,
+    ):
         """Raises InvalidInputError for any other suffix, or a sampling rate that the format does not have."""
         self.path = Path(path)
         self.sample_rate_hz = sample_rate_hz
-        self.tags = dict(tags or {})
+        self.tags, self._cover = dict(tags or {}), cover
         self._samples = 0
         self._settings = WRITTEN_FORMATS[written_suffix(self.path)]
         if self._settings["subtype"] == "OPUS" and sample_rate_hz not in OPUS_RATES_HZ:
@@ -313,6 +320,8 @@ class AudioWriter:
                 write_info(file, self.tags)
             with storage_errors(self.path):
                 write_tags(temporary, self.tags)
+                if self._cover:
+                    write_cover(temporary, self._cover)
                 check_length(temporary, self._samples / self.sample_rate_hz)
 
     def write(self, waveform: Tensor) -> None:

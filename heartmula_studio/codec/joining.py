@@ -50,12 +50,13 @@ class FrameBuffer:
 def window_lengths(is_growing: bool) -> Iterator[int]:
     """Yield how many frames each window has, without end.
 
-    is_growing: the first ones are short, each twice as long as the one before, so that a song is heard soon.
+    is_growing: the first ones are short, so that a song is heard soon. Each is a third longer than the one before:
+    while that one plays, a song that is made half as fast again as it plays comes up to the end of the next.
     """
     length = min(SHORTEST_WINDOW_FRAMES, WINDOW_FRAMES) if is_growing else WINDOW_FRAMES
     while True:
         yield length
-        length = min(2 * length, WINDOW_FRAMES)
+        length = min(length * 4 // 3, WINDOW_FRAMES)
 
 
 def overlap_frames(length: int) -> int:

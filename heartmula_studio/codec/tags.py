@@ -20,6 +20,7 @@ ID3_FRAMES: dict[str, type[TextFrame]] = {
 }
 ID3_LONG_TEXTS: dict[str, type[COMM] | type[USLT]] = {"comment": COMM, "lyrics": USLT}  # in a language
 ENGLISH, ANY_LANGUAGE = "eng", "xxx"
+PICTURE = "metadata_block_picture"  # an image as text, in Vorbis comments
 IN_WAV_INFO = ("title", "artist", "album", "genre", "date", "comment")
 
 
@@ -53,7 +54,8 @@ def read_tags(path: str | Path) -> dict[str, str]:
         return {}
     if isinstance(file.tags, ID3):
         return read_id3(file.tags)
-    return {name.lower(): "\n".join(values) for name, values in file.tags.items()}
+    texts = {name.lower(): "\n".join(values) for name, values in file.tags.items()}
+    return {name: text for name, text in texts.items() if name != PICTURE}
 
 
 def id3_frame(name: str, text: str) -> Frame:

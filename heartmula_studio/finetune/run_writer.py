@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from heartmula_studio.files.wording import counted
 from heartmula_studio.finetune.checkpointing import recover_checkpoints, require_finite_weights, save_checkpoint
 from heartmula_studio.finetune.evaluate import MeanLoss
 from heartmula_studio.finetune.events import (
@@ -64,8 +65,8 @@ class RunWriter:
         self._log.record(event)
         self._log.say(
             f"{setup.config.method} training of {setup.base.name}: {event.trained_parameters:,} parameters, "
-            f"{event.windows} windows of {len(event.songs)} songs, {event.total_steps} steps on "
-            f"{setup.accelerator.device.type}."
+            f"{counted(event.windows, 'window')} of {counted(len(event.songs), 'song')}, "
+            f"{counted(event.total_steps, 'step')} on {setup.accelerator.device.type}."
         )
         if setup.parent:
             self._log.say(f"It goes on from the style {setup.parent.name} ({setup.parent.id}).")
@@ -129,7 +130,7 @@ class RunWriter:
 
     def figures(self, event: FiguresEvent, num_songs: int) -> None:
         self._log.record(event)
-        self._log.say(f"{num_songs} songs rendered after step {event.step}, in {event.seconds:.0f} s.")
+        self._log.say(f"{counted(num_songs, 'song')} rendered after step {event.step}, in {event.seconds:.0f} s.")
 
     def end(self, is_complete: bool, progress: RunProgress, notes: Sequence[str], alarm: str = "") -> None:
         """Say that all is saved. `notes`: on the outcome; `alarm`: why a complete run ended early."""

@@ -288,6 +288,7 @@ class Engine:
             request=requests[number],
             takes=takes_beside(requests),
             num_beside=0 if takes_beside(requests) else len(requests) - 1,
+            ended=num_frames < requests[number].max_frames,
             frames=num_frames,
             duration_sec=num_frames / FRAME_RATE_HZ,
             sample_rate_hz=self.codec.sample_rate_hz,

@@ -48,7 +48,9 @@ class Receipt:
     of `decode_guidance`, from noise of `decode_seed`, or of the request's seed where that is None, in `decode_windows`,
     which are whole or growing. `takes` are the seeds of all songs that were made side by side with it, in order, none
     where it was alone: only with these is it the same bit for bit. `num_beside` counts the songs of others that were
-    made beside it, of whose words nothing is told: alone, it is the same but for rounding. A song that goes on from
+    made beside it, of whose words nothing is told: alone, it is the same but for rounding. `ended` is whether it came
+    to an end before the longest that it might get; `tried` are the seeds of the takes that were made one after the
+    other until one did, its own the last, none where that was not wanted. A song that goes on from
     another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`. `codes_sha256` and
     `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples as decoded (see `SoundDigest`); songs of
     earlier releases have none. Where the request has a loudness, `gain_db` was added to the samples, and
@@ -74,6 +76,8 @@ class Receipt:
     decode_windows: Literal["whole", "growing"] = "whole"
     takes: tuple[int, ...] = ()
     num_beside: int = 0
+    tried: tuple[int, ...] = ()
+    ended: bool | None = None
     prefix_frames: int = 0
     prefix_sha256: str = ""
     codes_sha256: str = ""

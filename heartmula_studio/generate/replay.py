@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, StyleRecord
 from heartmula_studio.generate.request import MAX_TAKES, SongRequest
@@ -83,7 +84,8 @@ def requests_of(receipt: Receipt) -> tuple[list[SongRequest], int]:
     seeds = receipt.takes or (receipt.request.seed,)
     if len(seeds) > MAX_TAKES or receipt.request.seed not in seeds:
         raise InvalidInputError(
-            f"The receipt tells of {len(seeds)} takes.", f"1 to {MAX_TAKES} are made at once, the song among them."
+            f"The receipt tells of {counted(len(seeds), 'take')}.",
+            f"1 to {MAX_TAKES} are made at once, the song among them.",
         )
     requests = [replace(receipt.request, seed=seed) for seed in seeds]
     return requests, seeds.index(receipt.request.seed)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.definition import Definition, settings_of
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import require_readable
@@ -16,7 +17,7 @@ NEW_SEEDS = 2**31
 MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
 MIN_SONG_SEC, MAX_SONG_SEC = 1, 600
 OF_EARLIER_RELEASES: dict[str, Any] = {"min_duration_sec": 1.0}  # what a stored request means that does not say it
-MAX_TAKES = 8  # of one song at once
+MAX_TAKES = 8  # of one request
 MAX_TITLE_CHARS = 80  # of one that is made of tags or lyrics
 
 
@@ -93,6 +94,11 @@ class SongRequest(Definition):
         float,
         Field(ge=MIN_SONG_SEC, le=MAX_SONG_SEC, description="A song does not end by itself before.", examples=[20.0]),
     ] = 20.0
+
+    @property
+    def max_frames(self) -> int:
+        """The most frames that the song may get."""
+        return round(self.duration_sec * FRAME_RATE_HZ)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "SongRequest":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,11 +21,15 @@ def _no_listener() -> AbstractContextManager[Listener | None]:
 
 @dataclass(frozen=True)
 class SongOutput:
-    """Where a song goes. `live` is entered while it becomes sound, and gives who hears it; `cancelled` is its own."""
+    """Where a song goes. `live` is entered while it becomes sound, and gives who hears it; `cancelled` is its own.
+
+    `tried` is what its receipt has under this name.
+    """
 
     path: Path
     live: Callable[[], AbstractContextManager[Listener | None]] = _no_listener
     cancelled: Cancelled | None = None
+    tried: tuple[int, ...] = ()
 
 
 class SideBySide:
@@ -77,9 +81,14 @@ def write_take(
 
     Raises CancelledError where all are to stop, and as `SongWriter.write`.
     """
+
+    def made_in_turn() -> tuple[SongCodes, Receipt]:
+        codes, receipt = made()
+        return codes, replace(receipt, tried=output.tried)
+
     try:
         with output.live() as listener:
-            return writer.write(unless_cancelled(sound, output.cancelled), made, listener)
+            return writer.write(unless_cancelled(sound, output.cancelled), made_in_turn, listener)
     except CancelledError:
         check_cancelled(cancelled)
         return None

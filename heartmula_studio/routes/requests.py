@@ -252,9 +252,13 @@ class NewSong(SongSettings):
 
 
 class NewTakes(NewSong):
-    """Several songs of one request, made side by side; their seeds count on."""
+    """Several songs of one request, made side by side, or one after the other; their seeds count on."""
 
     takes: int = Field(description=f"1 to {MAX_TAKES}.", examples=[4])
+    until_end: bool = Field(
+        False,
+        description="Make one after the other, `takes` at most, until one ends by itself. Only the first is answered.",
+    )
 
 
 class Continuing(create_model("Continuing", __base__=Body, **CONTINUED_FIELDS)):  # type: ignore[misc]  # dynamic

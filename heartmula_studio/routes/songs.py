@@ -15,6 +15,7 @@ from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, Page, PageDep, at_once, documented_list
+from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
 from heartmula_studio.routes.requests import (
     Continuing,
     NewSong,
@@ -34,6 +35,18 @@ router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH
 LISTING = Listing(SongAnswer)
 
 ALL_SONGS = SongQuery()
+COVER_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": [FILE_FIELD],
+    "properties": {
+        FILE_FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "A JPEG or PNG of at most 5 MB.",
+            "example": "cover.png",
+        }
+    },
+}
 TOTAL_HEADER = "X-Total-Count"
 TOTAL = {"schema": {"type": "integer"}, "description": "How many songs there are beyond the limit."}
 Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
@@ -76,8 +89,8 @@ def generate(body: NewSong, studio: StudioDep) -> SongAnswer:
 
 @router.post("/takes", status_code=202, responses=documented(404, 409))
 def generate_takes(body: NewTakes, studio: StudioDep) -> list[SongAnswer]:
-    """Queue takes of a song, which are made side by side."""
-    asked = body.format, body.style, body.strength, body.choices()
+    """Queue takes of a song, which are made side by side, or one after the other until one ends by itself."""
+    asked = body.format, body.style, body.strength, body.choices(), body.until_end
     return [SongAnswer.of(song) for song in studio.songs.generate_takes(body.request(), body.takes, *asked)]
 
 
@@ -136,6 +149,12 @@ async def get_generation(id: Id, request: Request) -> Response:
     return await at_once(lambda: LISTING.respond_one(studio_of(request).songs.get(id)))
 
 
+@router.get("/{id}/takes", responses=documented(404))
+def list_takes(id: Id, studio: StudioDep) -> list[SongAnswer]:
+    """The takes that a song is one of, oldest first; only itself where it is none."""
+    return [SongAnswer.of(song) for song in studio.songs.takes(id)]
+
+
 @router.get(
     "/{id}/audio",
     response_class=FileResponse,
@@ -180,6 +199,35 @@ def star_generation(id: Id, body: Star, studio: StudioDep) -> SongAnswer:
 def keep_starred_takes(id: Id, studio: StudioDep) -> list[SongAnswer]:
     """Delete the takes beside a song that have no star; answers those that stay."""
     return [SongAnswer.of(song) for song in studio.songs.keep_starred_takes(id)]
+
+
+@router.post(
+    "/{id}/cover",
+    responses=documented(404, 409, 415),
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": COVER_FORM}}}},
+)
+async def set_cover(id: Id, request: Request, studio: StudioDep) -> SongAnswer:
+    """Give a finished song a cover, which its file carries from then on, in every format and in a zip."""
+    await run_in_threadpool(studio.songs.get, id)  # an unknown one is refused before the file is read
+    max_bytes = studio.settings.max_upload_bytes
+    async with streamed_form(request, lambda name: studio.store.receive(name, max_bytes), max_bytes) as form:
+        return SongAnswer.of(await run_in_threadpool(studio.songs.set_cover, id, form.file.path))
+
+
+@router.get(
+    "/{id}/cover",
+    response_class=FileResponse,
+    responses={**documented_beside_files(404), 200: {"content": {"image/jpeg": {}, "image/png": {}}}},
+)
+def get_cover(id: Id, studio: StudioDep) -> FileResponse:
+    """The image that a song has for a cover."""
+    return FileResponse(studio.songs.cover_path(id))
+
+
+@router.delete("/{id}/cover", responses=documented(404, 409))
+def remove_cover(id: Id, studio: StudioDep) -> SongAnswer:
+    """Take a song's cover away, out of its file, too."""
+    return SongAnswer.of(studio.songs.set_cover(id, None))
 
 
 @router.post("/{id}/cancel", responses=documented(404, 409))

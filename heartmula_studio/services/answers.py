@@ -22,6 +22,7 @@ from heartmula_studio.store.records import (
     ExecutorName,
     Failure,
     Filename,
+    FilenameIfAny,
     Generation,
     Job,
     JobStatus,
@@ -241,8 +242,10 @@ class SongAnswer(Answer):
     `style` and `style_strength` are what was asked for ("active", "base", a checkpoint's id, or "mix" for those of
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
     all. `audible` is False for a finished song that nobody can hear. `decoded_from` is the song whose codes it is
-    decoded from, `take_of` the first of the takes that it is one of, `continues` the song or recording that it goes on
-    from at `from_sec`; `replay` comes with one that is made again by a receipt. `title` is what a person called it.
+    decoded from, `take_of` the first of the takes that it is one of, `takes_left` how many more may be made until one
+    ends by itself, `ended` whether it came to an end before the longest that it might get, `continues` the song or
+    recording that it goes on from at `from_sec`; `replay` comes with one that is made again by a receipt. `title` is
+    what a person called it, `cover` the file name of its cover image, "" without one.
     """
 
     id: str
@@ -265,10 +268,13 @@ class SongAnswer(Answer):
     styles: tuple[StyleChoice, ...] = ()
     decoded_from: str | None = None
     take_of: str | None = None
+    takes_left: Count = 0
+    ended: bool | None = None
     continues: str = ""
     from_sec: Duration | None = None
     starred: bool = False
     title: str = ""
+    cover: FilenameIfAny = ""
     replay: ReplayAnswer | None = None
 
 

@@ -47,6 +47,7 @@ def _plain_filename(name: str) -> str:
 
 
 Filename = Annotated[str, AfterValidator(_plain_filename)]
+FilenameIfAny = Annotated[str, AfterValidator(lambda name: name and _plain_filename(name))]
 Time = Annotated[str, AfterValidator(_iso_time)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
@@ -367,8 +368,11 @@ class Generation(Record):
     `styles`), `checkpoint_id` and `strength` what the song was made with, of a mix the first one's; the receipt has
     all. `audible` is False for a finished song that nobody can hear. `decoding` are the fields of
     `generate.decode_settings.DecodeSettings`. `decoded_from` is the song whose codes it is decoded from, without the
-    language model. `take_of` is the first of the songs that are made side by side, itself among them.
-    `continues` names the song or recording that it goes on from, at `from_sec`. `title` is what a person called it.
+    language model. `take_of` is the first of the takes of one request, itself among them. Takes that are made one after
+    the other until one ends by itself have the seeds so far in `tried`, their own last, and in `takes_left` how many
+    more may be made. `ended` tells whether a finished song came to an end before the longest that it might get.
+    `continues` names the song or recording that it goes on from, at `from_sec`. `title` is what a person called it,
+    `cover` the file of its cover image in the song's folder, "" without one.
     """
 
     id: str
@@ -392,8 +396,12 @@ class Generation(Record):
     decoding: dict[str, Any] = dataclasses.field(default_factory=dict)
     decoded_from: str | None = None
     take_of: str | None = None
+    tried: tuple[int, ...] = ()
+    takes_left: Count = 0
+    ended: bool | None = None
     continues: str = ""
     from_sec: Duration | None = None
     starred: bool = False
     title: str = ""
+    cover: FilenameIfAny = ""
     replay: Replay | None = None

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import get_args
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.store.names import name_key, split_suffix
 from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Ending, Rights
@@ -41,7 +42,7 @@ def require_room(dataset: Dataset, max_files: int) -> None:
     """Raise UploadTooLargeError where a dataset holds all the songs it may."""
     if len(dataset.audio_files) >= max_files:
         raise UploadTooLargeError(
-            f"The dataset {dataset.name!r} holds {max_files} files, which is the limit.",
+            f"The dataset {dataset.name!r} holds {counted(max_files, 'file')}, which is the limit.",
             "Remove some, use another dataset, or raise HEARTMULA_MAX_FILES.",
         )
 

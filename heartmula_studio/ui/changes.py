@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from heartmula_studio.services.derived import Derived
 from heartmula_studio.store.records import Dataset, Record
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, follow_key
 
 ROUTE = "/changes"
 LOOK_SEC, ALIVE_SEC = 1.0, 15.0
@@ -56,7 +56,7 @@ class Changes:
 
     def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
         """Compare at once after an event of this page."""
-        return event.then(partial(fingerprints, studio), outputs=self.all, **QUIET)
+        return event.then(partial(fingerprints, studio), outputs=self.all, key=follow_key(event), **QUIET)
 
 
 class Changeable(Protocol):
@@ -148,6 +148,6 @@ def hashed(parts: Iterable[Hashable]) -> str:
 OUTLINES = Derived(lambda datasets: hashed(map(outline, datasets)))
 DATASETS, CHECKPOINTS = Derived(fingerprint), Derived(fingerprint)
 JOBS = Derived(lambda jobs: hashed((job.id, job.status, job.queued_at, job.checkpoint_id) for job in jobs))
-SONGS = Derived(lambda songs: hashed((song.id, song.status, song.starred, song.title) for song in songs))
+SONGS = Derived(lambda songs: hashed((one.id, one.status, one.starred, one.title, one.cover) for one in songs))
 STYLES = Derived(lambda styles: str(hash(styles)))
 """Each of the records that were there last; all pages ask for the same."""

@@ -15,10 +15,10 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
 from heartmula_studio.ui.history import build_history
-from heartmula_studio.ui.lyrics_tools import build_lyrics_tools, build_section_marks
+from heartmula_studio.ui.lyrics_tools import LYRICS_ID, build_lyrics_tools, build_section_marks
 from heartmula_studio.ui.page_context import PageContext, comma_separated, parsed_number, user_errors
 from heartmula_studio.ui.players import Players
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import AS_SENT, QUIET
 from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import (
     SongActions,
@@ -74,11 +74,11 @@ class Result:
 
 def build_create(context: PageContext) -> None:
     studio = context.studio
-    with gr.Row():
+    with gr.Row(elem_classes=["create"]):
         with gr.Column(scale=3):
             with gr.Column(elem_classes=["glass"]):
                 form = build_form()
-                takes, format = _build_output_fields()
+                takes, until_end, format = _build_output_fields()
                 generate = gr.Button("Generate", variant="primary", size="lg")
                 track, track_sec, start = build_song_start(context)
             with gr.Column(elem_classes=["glass"]):
@@ -90,28 +90,40 @@ def build_create(context: PageContext) -> None:
         with gr.Column(scale=2):
             build_style_manager(context, form.tags)
     queued = generate.click(
-        lambda takes, format, *values: queue_takes(studio, int(takes), format, values),
-        [takes, format, *form.fields],
+        lambda takes, until_end, format, *values: queue_takes(studio, int(takes), until_end, format, values),
+        [takes, until_end, format, *form.fields],
         context.song_id,
         show_progress_on=[result.status],
         api_visibility="private",
     )  # fmt: skip
     started = start.click(
         lambda track, second, *values: start_from(studio, track, second, values),
-        [track, track_sec, *form.fields], context.song_id, **QUIET,
+        [track, track_sec, *form.fields], context.song_id, **AS_SENT,
     )  # fmt: skip
+    gr.on([form.tags.focus, form.tags.change, form.lyrics.focus], studio.songs.prepare, **QUIET)
     context.refresh_after(queued)
     context.refresh_after(started)
     _watch(context, form, result, actions)
 
 
-def _build_output_fields() -> tuple[gr.Slider, gr.Dropdown]:
-    """How many songs are made at once, and the format of their files."""
+def _build_output_fields() -> tuple[gr.Slider, gr.Checkbox, gr.Dropdown]:
+    """How many songs are made, whether until one ends by itself, and the format of their files."""
     with gr.Row():
         info = "How many songs to make at once, each with its own seed."
-        takes = gr.Slider(1, MAX_TAKES, 1, step=1, label="Takes", info=info)
-        format = format_field(info="Of the file; others can be downloaded later.")
-    return takes, format
+        takes = gr.Slider(1, MAX_TAKES, 1, step=1, label="Takes", info=info, min_width=260)
+        format = format_field(info="Of the file; others can be downloaded later.", min_width=200)
+    until_end = gr.Checkbox(
+        False,
+        label="Until one ends by itself",
+        info="Takes are made one after the other instead, at most as many, and the first with an ending is the last.",
+    )
+    until_end.input(enough_takes, [until_end, takes], takes, **QUIET)
+    return takes, until_end, format
+
+
+def enough_takes(until_end: bool, takes: float) -> float:
+    """Return how many takes may be made: until one ends, one alone would be no choice."""
+    return MAX_TAKES if until_end and takes == 1 else takes
 
 
 def _watch(context: PageContext, form: SongForm, result: Result, actions: SongActions) -> None:
@@ -142,9 +154,9 @@ def build_form() -> SongForm:
     )
     lyrics = gr.Textbox(
         label="Lyrics", info="Leave it empty for an instrumental.", lines=8, max_lines=24,
-        placeholder="[Verse]\nThe first line\n\n[Chorus]\nThe line that stays",
+        placeholder="[Verse]\nThe first line\n\n[Chorus]\nThe line that stays", elem_id=LYRICS_ID,
     )  # fmt: skip
-    build_section_marks(lyrics)
+    build_section_marks()
     duration = song_slider("duration_sec", "Length in seconds", step=1)
     build_lyrics_tools(lyrics, duration)
     with gr.Row(elem_classes=["field-row"]):
@@ -161,7 +173,7 @@ def build_form() -> SongForm:
 
 
 def build_result() -> Result:
-    status = gr.HTML(song_status(None))
+    status = gr.HTML(song_status(None), elem_classes=["announced"])
     live = gr.HTML("", html_template="", js_on_load=read_script("live.js"), apply_default_css=False)
     cancel = gr.Button("Cancel", variant="stop", visible=False)
     with gr.Column(visible=False) as song:
@@ -171,10 +183,10 @@ def build_result() -> Result:
     return Result(status, live, cancel, song, audio, receipt)
 
 
-def queue_takes(studio: Studio, count: int, format: str, values: Sequence) -> str:
+def queue_takes(studio: Studio, count: int, until_end: bool, format: str, values: Sequence) -> str:
     """Queue one or several takes of a song, and return the first one's id."""
     with user_errors():
-        return studio.songs.generate_takes(request_of(values), count, format)[0].id
+        return studio.songs.generate_takes(request_of(values), count, format, until_end=until_end)[0].id
 
 
 def go_on(studio: Studio, id: str, second: str, values: Sequence) -> str:

@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
@@ -110,8 +111,8 @@ def count_line(dataset: Dataset) -> str:
     """ "3 of 5 files" until there are enough, then how many and how long they are."""
     count = len(dataset.audio_files)
     if count < dataset.minimum_files:
-        return f"{count} of {dataset.minimum_files} files"
-    return f"{count} files · {html.duration(sum(song.duration_sec for song in dataset.audio_files))}"
+        return f"{count} of {counted(dataset.minimum_files, 'file')}"
+    return f"{counted(count, 'file')} · {html.duration(sum(song.duration_sec for song in dataset.audio_files))}"
 
 
 def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, list[str]]:
@@ -147,7 +148,8 @@ def deletion_warning(studio: Studio, id: str) -> tuple:
     with user_errors():
         dataset = studio.datasets.get(id)
     songs, num_bytes = len(dataset.audio_files), sum(song.size_bytes for song in dataset.audio_files)
-    text = f"{songs} songs ({html.size(num_bytes)}) go with their lyrics and tokens. Trained styles and songs stay."
+    what = f"{counted(songs, 'song')} ({html.size(num_bytes)}), with lyrics and tokens"
+    text = f"This deletes {what}. Trained styles, and songs made with them, stay."
     return gr.update(visible=True), html.notice("warning", f"Delete “{dataset.name}”?", text)
 
 

@@ -12,6 +12,11 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** "1 track", or "2 tracks". */
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

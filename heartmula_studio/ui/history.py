@@ -15,7 +15,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
-from heartmula_studio.ui.quiet import QUIET, render_list
+from heartmula_studio.ui.quiet import AS_SENT, QUIET, render_list
 from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import format_field, replay
 from heartmula_studio.ui.song_view import song_badges, song_lines
@@ -51,7 +51,7 @@ def build_history(context: PageContext) -> None:
     first, wanted = gr.State(0), gr.State(NOTHING_WANTED)
     picked: gr.State = gr.State([])
     redrawn = gr.State(0)  # counts up where what is picked changes all at once
-    with gr.Column(elem_classes=["glass"]):
+    with gr.Column(elem_classes=["glass", "history"]):
         gr.HTML("<h2>History</h2>")
         build_filters(context, wanted, first)
         build_archive(context, wanted, picked, redrawn)
@@ -76,7 +76,7 @@ def build_filters(context: PageContext, wanted: gr.State, first: gr.State) -> No
     """Build what songs are looked for by: `wanted` gets the values of `Filters.fields`, and the first page is shown."""
     with gr.Row(elem_classes=["field-row"]):
         search = gr.Textbox(
-            label="Search", placeholder="Words of title, tags or lyrics", max_lines=1, max_length=MAX_SEARCH_CHARS,
+            label="Search", placeholder="Title, tags, lyrics", max_lines=1, max_length=MAX_SEARCH_CHARS,
             scale=2,
         )  # fmt: skip
         sort = gr.Dropdown(list(ORDERS.items()), value="newest", label="Order", interactive=True, min_width=150)
@@ -84,8 +84,8 @@ def build_filters(context: PageContext, wanted: gr.State, first: gr.State) -> No
         style = gr.Dropdown([ANY_STYLE], value="", label="Made in", interactive=True, scale=2)
         starred = gr.Checkbox(False, label="Starred only", min_width=150)
     fields = Filters(search, style, starred, sort).fields
-    gr.on(on_change(*fields), lambda *values: (list(values), 0), fields, [wanted, first], **QUIET)
-    gr.on(on_change(context.changes.checkpoints), partial(style_choices, context.studio), style, style, **QUIET)
+    gr.on(on_change(*fields), lambda *values: (list(values), 0), fields, [wanted, first], **AS_SENT)
+    gr.on(on_change(context.changes.checkpoints), partial(style_choices, context.studio), style, style, **AS_SENT)
 
 
 def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redrawn: gr.State) -> None:
@@ -185,7 +185,8 @@ def _build_song(
 ) -> None:
     studio = context.studio
     with gr.Column(elem_classes=["card", "selected"] if is_chosen else ["card"]):
-        gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, names)))
+        image_url = context.players.url(studio.songs.cover_path(song.id)) if song.cover else ""
+        gr.HTML(html.card(song_title(song), song_badges(song), song_lines(song, names), image_url=image_url))
         with gr.Row(elem_classes=["card-actions", "in-sight"]):
             words = "▶ Listen" if song.status == "completed" else "Show"
             listen = gr.Button(words, size="sm", min_width=90, **keyed(f"listen {song.id}"))

@@ -41,14 +41,21 @@ def empty(icon: str, title: str, text: str) -> str:
     )
 
 
-def card(title: str, badges: Sequence[str], lines: Iterable[str], level: int = 3) -> str:
+def card(title: str, badges: Sequence[str], lines: Iterable[str], level: int = 3, image_url: str = "") -> str:
     """The text of a card: its title, badges that are HTML already, and lines of text.
 
     level: of the title as a heading; 2 where the card stands in no section that has a heading of its own.
+    image_url: of a picture beside it, if any.
     """
+    image = cover(image_url, "card-cover") if image_url else ""
     marks = f'<div class="card-badges">{" ".join(badges)}</div>' if badges else ""
     meta = "".join(f'<p class="card-meta">{escape(line)}</p>' for line in lines if line)
-    return f'<h{level} class="card-title" dir="auto">{escape(title)}</h{level}>{marks}{meta}'
+    return f'{image}<h{level} class="card-title" dir="auto">{escape(title)}</h{level}>{marks}{meta}'
+
+
+def cover(url: str, css_class: str) -> str:
+    """A song's cover image, which says nothing that the title beside it does not."""
+    return f'<img class="{css_class}" src="{escape(url)}" alt="" loading="lazy">'
 
 
 def progress(percent: float, label: str) -> str:

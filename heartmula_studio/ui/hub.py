@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.store.views import HUB_LICENSES, HubRepo, ImportedDataset, Published, RepoKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
-from heartmula_studio.ui.job_view import counted
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
+from heartmula_studio.files.wording import counted
 from heartmula_studio.finetune.events import StartEvent, StepEvent, TrainingEvent, from_lines
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Job, Method
 from heartmula_studio.ui import html
@@ -190,10 +191,6 @@ def readings(values: Mapping[str, object]) -> str:
 
 def loss_text(loss: float | None) -> str:
     return UNKNOWN if loss is None else f"{loss:.4f}"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def plain(number: float) -> str:

@@ -4,27 +4,35 @@ import json
 
 import gradio as gr
 
+from heartmula_studio.files.wording import counted
 from heartmula_studio.generate.request import MAX_SONG_SEC
 from heartmula_studio.lyrics.singing import STRUCTURES, marks_of, measure_singing, proposed_sec
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.job_view import counted
 from heartmula_studio.ui.quiet import QUIET
 
-ADDED = "(lyrics, added) => `${lyrics.trim() && `${lyrics.trimEnd()}\\n\\n`}${added}`"
-WITH_SECTION = f"(lyrics) => ({ADDED})(lyrics, '[%s]\\n')"
-WITH_STRUCTURE = (
-    f"(lyrics, name) => ({ADDED})(lyrics, {json.dumps({name: marks_of(name) for name in STRUCTURES})}[name])"
-)
+LYRICS_ID = "song-lyrics"
+# The browser undoes what execCommand inserts, and nothing that a script sets.
+INSERT = """(added) => {
+  const field = document.querySelector("#song-lyrics textarea"), { selectionStart: start, selectionEnd: end } = field;
+  const before = field.value.slice(0, start);
+  const gap = !before.trim() || before.endsWith("\\n\\n") ? "" : before.endsWith("\\n") ? "\\n" : "\\n\\n";
+  field.focus();
+  field.setSelectionRange(start, start);
+  document.execCommand("insertText", false, gap + added);
+  field.setSelectionRange(start + (gap + added).length, end + (gap + added).length);
+}"""
+INSERT_SECTION = f"() => ({INSERT})('[%s]\\n')"
+INSERT_STRUCTURE = f"(name) => ({INSERT})({json.dumps({name: marks_of(name) for name in STRUCTURES})}[name])"
 SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
 
 
-def build_section_marks(lyrics: gr.Textbox) -> None:
-    """Build a button for each section, which puts its mark behind the lyrics."""
+def build_section_marks() -> None:
+    """Build a button for each section, which puts its mark where the cursor is in the lyrics."""
     with gr.Row(elem_classes=["chips"]):
         for section in SECTIONS:
             button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
-            button.click(None, lyrics, lyrics, js=WITH_SECTION % section, **QUIET)
+            button.click(None, js=INSERT_SECTION % section, **QUIET)
 
 
 def build_lyrics_tools(lyrics: gr.Textbox, duration: gr.Slider) -> None:
@@ -39,7 +47,7 @@ def build_lyrics_tools(lyrics: gr.Textbox, duration: gr.Slider) -> None:
             insert = gr.Button("Insert")
         propose = gr.Button("Set the length by the lyrics", size="sm")
     gr.on(on_change(lyrics, duration), said_of_lyrics, [lyrics, duration], said, **QUIET)
-    insert.click(None, [lyrics, structure], lyrics, js=WITH_STRUCTURE, **QUIET)
+    insert.click(None, structure, js=INSERT_STRUCTURE, **QUIET)
     propose.click(length_by_lyrics, [lyrics, duration], duration, **QUIET)
 
 

@@ -20,7 +20,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import AS_SENT, QUIET
 
 NUM_ROWS = 4
 STEP = 0.05
@@ -79,9 +79,9 @@ def build_mixing(context: PageContext) -> None:
         values = [chosen, *chain.from_iterable(row.all for row in fields)]
         _build_merging(context, values)
     overall = [row.overall for row in fields]
-    chosen.change(partial(shown_rows, studio), chosen, [*rows, *overall], **QUIET)
-    gr.on(on_change(context.changes.checkpoints), partial(mixable, studio), chosen, [panel, chosen], **QUIET)
-    context.refresh_after(start.click(partial(mix, studio), values, **QUIET))
+    chosen.change(partial(shown_rows, studio), chosen, [*rows, *overall], **AS_SENT)
+    gr.on(on_change(context.changes.checkpoints), partial(mixable, studio), chosen, [panel, chosen], **AS_SENT)
+    context.refresh_after(start.click(partial(mix, studio), values, **AS_SENT))
 
 
 def _build_merging(context: PageContext, mixed: Sequence[gr.components.Component]) -> None:
@@ -102,7 +102,7 @@ def _build_merging(context: PageContext, mixed: Sequence[gr.components.Component
     combination.change(shown_settings, combination, [rank, density], **QUIET)
     saved = save.click(
         partial(save_mix, context.studio), [name, styles, combination, rank, density, *mixed], sent,
-        show_progress_on=[save], api_visibility="private",
+        show_progress_on=[save], api_visibility="private", preprocess=False,
     )  # fmt: skip
     clear_sent(saved, sent, [name, styles])
     context.refresh_after(saved)

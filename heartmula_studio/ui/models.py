@@ -12,6 +12,7 @@ import gradio as gr
 from anyio import to_thread
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.generate.request import SongRequest, new_seed
 from heartmula_studio.store.records import UNDER_WAY, Checkpoint, Generation
 from heartmula_studio.studio import Studio
@@ -20,13 +21,13 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_file, served_stream
 from heartmula_studio.ui.header import find_active
 from heartmula_studio.ui.hub import build_on_hub, build_style_export
-from heartmula_studio.ui.job_view import METHODS, counted
+from heartmula_studio.ui.job_view import METHODS
 from heartmula_studio.ui.ladder_view import audible_words, copy_words
 from heartmula_studio.ui.mixing import StrengthFields, build_strength, choice_of
 from heartmula_studio.ui.offers import Offers, clear_sent, offer
 from heartmula_studio.ui.official_model import build_official_models
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
-from heartmula_studio.ui.quiet import QUIET, render_list
+from heartmula_studio.ui.quiet import QUIET, follow_key, render_list
 from heartmula_studio.ui.song_slider import song_slider
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.training import start_field
@@ -89,8 +90,9 @@ def _build_cards(
         if not checkpoints:
             with gr.Column(elem_classes=["glass"]):
                 gr.HTML(html.empty("📦", "No trained styles yet", FIRST_STEP))
-                to_training = gr.Button("Go to Training", variant="primary")
-            context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
+                to_training = gr.Button("Go to Training", variant="primary", **keyed("to training"))
+            opened = to_training.click(lambda: None, key=to_training.key, **QUIET)
+            context.open_tab_after(opened, "training")
         with gr.Column(elem_classes=["cards", "wide"]):
             for checkpoint in checkpoints:
                 _build_card(context, checkpoint, strengths, comparing, deleting, exporting, download)
@@ -132,7 +134,7 @@ def _build_card(
     export.click(lambda: id, outputs=exporting, key=export.key, **QUIET)
     delete.click(lambda: id, outputs=deleting, key=delete.key, **QUIET)
     packed = save.click(lambda: zipped_style(studio, id), outputs=download, key=save.key, **QUIET)
-    packed.success(None, download, js=SAVE_FILE, api_visibility="private")
+    packed.success(None, download, js=SAVE_FILE, api_visibility="private", key=follow_key(packed))
 
 
 def _build_deletion(context: PageContext, deleting: gr.State) -> None:

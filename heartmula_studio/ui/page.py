@@ -1,9 +1,12 @@
 """The page: two views, Create and the Training Studio, with the named endpoints beside them."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 from gradio.data_classes import BlocksConfigDict
 
 from heartmula_studio.studio import Studio
@@ -32,6 +35,14 @@ class StudioPage(gr.Blocks):
     They are a quarter of all components, and the code of Gradio 6.31 in the browser goes through the components one by
     one for each that an event reads or writes.
     """
+
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+        """Fill in the defaults of what a program leaves out: its calls outlive parameters that are added later."""
+        if block_fn.api_visibility == "public" and block_fn.fn is not None:
+            left_out = list(inspect.signature(block_fn.fn).parameters.values())[len(inputs) :]
+            if all(parameter.default is not parameter.empty for parameter in left_out):
+                inputs += [parameter.default for parameter in left_out]
+        super().validate_inputs(block_fn, inputs)
 
     def get_config_file(self) -> BlocksConfigDict:
         config = super().get_config_file()

@@ -10,12 +10,13 @@ import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import QUIET, follow_key
 
 # Every server knows it: what a browser remembers must outlive a restart, and it is no secret.
 STORAGE_SECRET = "heartmula-studio"
@@ -44,7 +45,10 @@ class PageContext:
     def open_tab_after(self, event: gr.events.Dependency, tab: str) -> gr.events.Dependency:
         """Open a tab of the Training Studio when an event has succeeded."""
         return event.success(
-            lambda: (gr.Tabs(selected="studio"), gr.Tabs(selected=tab)), outputs=[self.views, self.tabs], **QUIET
+            lambda: (gr.Tabs(selected="studio"), gr.Tabs(selected=tab)),
+            outputs=[self.views, self.tabs],
+            key=follow_key(event),
+            **QUIET,
         )
 
     def refresh_after(self, event: gr.events.Dependency) -> gr.events.Dependency:
@@ -92,10 +96,10 @@ def shown_as_found(
     results: Iterable[Result], total: int, found: list[Result], shown: Callable[[Sequence[Result]], str]
 ) -> Iterator[tuple[str, dict]]:
     """Add what is found of each of `total` songs to `found`; yield progress and all so far, with a stop button."""
-    yield html.progress(0, f"0 of {total} songs"), gr.update(visible=True)
+    yield html.progress(0, f"0 of {counted(total, 'song')}"), gr.update(visible=True)
     for result in results:
         found.append(result)
-        progress = html.progress(100 * len(found) / total, f"{len(found)} of {total} songs")
+        progress = html.progress(100 * len(found) / total, f"{len(found)} of {counted(total, 'song')}")
         yield progress + shown(found), gr.update(visible=True)
 
 

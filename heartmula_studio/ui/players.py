@@ -13,11 +13,24 @@ from urllib.parse import quote
 
 from fastapi import FastAPI
 from starlette.responses import FileResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from heartmula_studio.errors import NotFoundError
 from heartmula_studio.services.songs.live import STREAM_HEADERS
 
 ROUTE, BLIND, LIVE = "/players", "blind", "live"
+
+
+class PassingFile(FileResponse):
+    """A file that may be gone by the time it is sent, as the song was deleted or its cover replaced."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except RuntimeError as error:
+            if Path(self.path).is_file():
+                raise
+            raise NotFoundError("There is no such song any more.", "Open the page again.") from error
 
 
 class Players:
@@ -63,7 +76,7 @@ class Players:
         self._check(signature, name)
         if not path.is_file():
             raise NotFoundError("There is no such song.", "Open the page again.")
-        return FileResponse(path, headers={"Cache-Control": "private"})
+        return PassingFile(path, headers={"Cache-Control": "private"})
 
     def _check(self, signature: str, name: str) -> None:
         """Raise NotFoundError for an address that is not ours."""

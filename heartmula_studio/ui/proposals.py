@@ -8,6 +8,7 @@ import gradio as gr
 from anyio import to_thread
 
 from heartmula_studio.errors import ConflictError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset, Proposal
 from heartmula_studio.store.songs import shown
 from heartmula_studio.store.views import Analysis, AnalysisKind
@@ -86,7 +87,7 @@ def stop_listening(studio: Studio, id: str) -> None:
 
 
 def progress_html(analysis: Analysis) -> str:
-    return html.progress(analysis.progress, f"{analysis.done} of {analysis.total} songs. {analysis.track}")
+    return html.progress(analysis.progress, f"{analysis.done} of {counted(analysis.total, 'song')}. {analysis.track}")
 
 
 def report_html(dataset: Dataset, analyses: Sequence[Analysis]) -> str:

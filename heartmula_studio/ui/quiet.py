@@ -1,9 +1,10 @@
 """Listeners that show nothing while they work."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import gradio as gr
+from gradio.context import get_blocks_context
 
 
 class Quiet(TypedDict):
@@ -18,6 +19,29 @@ QUIET: Quiet = {"show_progress": "hidden", "show_progress_on": [], "api_visibili
 Gradio 6.31 tells every output of every listener so far how far any of them is, hidden or not, and copies all that is
 inside it: on this page that kept a core busy while anything was under way. An empty list leaves nothing to tell.
 """
+
+
+class AsSent(Quiet):
+    preprocess: Literal[False]
+
+
+AS_SENT: AsSent = {**QUIET, "preprocess": False}
+"""Arguments for listeners of fields whose choices change while the page is open.
+
+Gradio 6.31 refuses a choice that was there when it was made and is gone by now, in words of its own. Left as it was
+sent, it is told by what uses it.
+"""
+
+
+def follow_key(event: gr.events.Dependency) -> tuple[str, Any] | None:
+    """Return a key for the one listener that follows a keyed one of a list; None for what follows any other.
+
+    Without it, Gradio forgets the follower when the list is drawn anew, and a browser that is about to call it fails.
+    """
+    blocks = get_blocks_context()
+    assert blocks is not None, "a page is being built"
+    key = blocks.fns[event["id"]].key
+    return None if key is None else ("after", key)
 
 
 def render_list(

@@ -1,19 +1,22 @@
 """What can be done with the finished song that is shown: download it, make it again, decode it anew."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from heartmula_studio.errors import NotFoundError
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
-from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.songs.history import song_title
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.names import MAX_NAME_CHARS
 from heartmula_studio.store.records import Generation, SongFormat
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_copy
 from heartmula_studio.ui.page_context import PageContext, parsed_number, user_errors
 from heartmula_studio.ui.quiet import QUIET
@@ -45,6 +48,7 @@ class SongActions:
 def build_song_actions(context: PageContext) -> SongActions:
     """Build the actions, all but what `again` and `go_on` do."""
     title = build_title(context)
+    build_cover(context)
     build_download(context)
     again = gr.Button("Continue with the same seed", size="sm")
     with gr.Accordion("Continue it", open=False):
@@ -65,6 +69,38 @@ def build_title(context: PageContext) -> gr.Textbox:
     renamed = gr.on(presses, partial(rename, context.studio), [context.song_id, title], **QUIET)
     context.refresh_after(renamed)
     return title
+
+
+def build_cover(context: PageContext) -> None:
+    """Build what shows the song's cover, and gives it another one."""
+    studio = context.studio
+    with gr.Row(elem_classes=["field-row"]):
+        image = gr.HTML()
+        choose = gr.UploadButton("Choose a cover (JPEG or PNG)", file_types=["image"], size="sm", min_width=200)
+        remove = gr.Button("Remove the cover", size="sm", min_width=140, visible=False)
+    given = choose.upload(partial(set_cover, studio), [context.song_id, choose], choose, **QUIET)
+    removed = remove.click(partial(set_cover, studio), context.song_id, choose, **QUIET)
+    for changed in (given, removed):
+        context.refresh_after(changed)
+    gr.on(
+        on_change(context.changes.songs, context.song_id), partial(shown_cover, context), context.song_id,
+        [image, remove], **QUIET,
+    )  # fmt: skip
+
+
+def set_cover(studio: Studio, id: str, path: str | None = None) -> None:
+    """Give the song that is shown another cover, none without a path, and empty the button."""
+    with user_errors():
+        studio.songs.set_cover(id, Path(path) if path else None)
+
+
+def shown_cover(context: PageContext, id: str) -> tuple[str, dict]:
+    """Return the cover of the song that is shown, and whether it can be taken away."""
+    song = find_song(context.studio, id)
+    if song is None or not song.cover:
+        return "", gr.update(visible=False)
+    url = context.players.url(context.studio.songs.cover_path(id))
+    return html.cover(url, "song-cover"), gr.update(visible=True)
 
 
 def build_download(context: PageContext) -> None:
@@ -108,10 +144,8 @@ def decode(studio: Studio, id: str, steps: int, guidance: float, loudness: str) 
 def continue_song(studio: Studio, id: str, second: str, request: SongRequest) -> str:
     """Queue a song that goes on from another one for as long as the request lasts, and return its id."""
     with user_errors():
-        song, from_sec = studio.songs.get(id), parsed_number(second, "second")
-        start_sec = (song.duration_sec or 0) if from_sec is None else from_sec
-        changes = asdict(request) | {"duration_sec": min(start_sec + request.duration_sec, MAX_SONG_SEC)}
-        return studio.songs.continue_song(id, Continuation(changes, song.format), from_sec).id
+        wishes = Continuation.by(request, studio.songs.get(id).format)
+        return studio.songs.continue_song(id, wishes, parsed_number(second, "second")).id
 
 
 def replay(studio: Studio, id: str) -> str:

@@ -17,7 +17,7 @@ from heartmula_studio.store.records import ACTIVE_STYLE, UNDER_WAY, Generation, 
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import mix_of
 from heartmula_studio.ui.endpoint_calls import call, in_thread
-from heartmula_studio.ui.files import served_file, served_stream
+from heartmula_studio.ui.files import served_file, served_stream, uploaded_file
 from heartmula_studio.ui.page_context import user_errors
 
 POLL_SEC = 0.5
@@ -77,11 +77,16 @@ class SongEndpoints:
         styles: dict | None = None,
         loudness_lufs: float | None = SongRequest.loudness_lufs,
         min_duration_sec: float = SongRequest.min_duration_sec,
+        until_end: bool = False,
     ) -> list[dict]:
-        """Queue 1 to 8 takes of a song, which are made side by side; `watch_song` and `song_file` tell of each."""
+        """Queue 1 to 8 takes of a song, which are made side by side; `watch_song` and `song_file` tell of each.
+
+        With `until_end`, they are made one after the other until one ends by itself, and `list_takes` tells of those
+        that there are.
+        """
         sampling = temperature, topk, cfg_scale
         request = _request(tags, lyrics, duration_sec, seed, *sampling, loudness_lufs, min_duration_sec)
-        wanted = format, style, strength, mix_of(styles or {})
+        wanted = format, style, strength, mix_of(styles or {}), until_end
         return await call(self._songs.generate_takes, request, takes, *wanted)
 
     async def song_file(self, song_id: str, format: SongFormat | None = None) -> gr.FileData:
@@ -91,6 +96,10 @@ class SongEndpoints:
     async def star_song(self, song_id: str, starred: bool = True) -> dict:
         """Mark a song, or take the mark away."""
         return await call(self._songs.star, song_id, starred)
+
+    async def list_takes(self, song_id: str) -> list[dict]:
+        """The takes that a song is one of, oldest first; only itself where it is none."""
+        return await call(self._songs.takes, song_id)
 
     async def keep_starred_takes(self, song_id: str) -> list[dict]:
         """Delete the takes beside a song that have no star, and return those that stay."""
@@ -212,6 +221,16 @@ class SongEndpoints:
     async def rename_song(self, song_id: str, title: str) -> dict:
         """Give a song a title, which its file gets, too."""
         return await call(self._songs.rename, song_id, title)
+
+    async def set_cover(self, song_id: str, image: gr.FileData | None = None) -> dict:
+        """Give a finished song a cover, a JPEG or PNG, which its file carries, too; without an image, take it away."""
+        with user_errors(str):
+            path = uploaded_file(image)[0] if image else None
+        return await call(self._songs.set_cover, song_id, path)
+
+    async def song_cover(self, song_id: str) -> gr.FileData:
+        """The image that a song has for a cover."""
+        return await in_thread(lambda: served_file(self._songs.cover_path(song_id)))
 
     async def download_songs(self, song_ids: list[str], format: SongFormat | None = None) -> gr.FileData:
         """Finished songs in one zip, each called by its title."""

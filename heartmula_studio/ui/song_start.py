@@ -1,18 +1,16 @@
 """A song that begins with a recording of one's own, as the codec hears it, and goes on from there."""
 
 import json
-from dataclasses import asdict
 from functools import partial
 
 import gradio as gr
 
-from heartmula_studio.arch.frames import FRAME_RATE_HZ
-from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, parsed_number, user_errors
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import AS_SENT
 
 NONE_YET = "Recordings of prepared datasets are listed here: add them under Dataset, and press Prepare."
 
@@ -26,7 +24,7 @@ def build_song_start(context: PageContext) -> tuple[gr.Dropdown, gr.Textbox, gr.
             max_lines=1,
         )  # fmt: skip
         start = gr.Button("Make the song that goes on from it", size="sm")
-    gr.on(on_change(context.changes.datasets), partial(track_choices, context.studio), track, track, **QUIET)
+    gr.on(on_change(context.changes.datasets), partial(track_choices, context.studio), track, track, **AS_SENT)
     return track, from_sec, start
 
 
@@ -49,8 +47,4 @@ def continue_track(studio: Studio, choice: str | None, second: str, request: Son
     dataset_id, filename = json.loads(choice)
     with user_errors():
         from_sec = parsed_number(second, "second")
-        tracks = {track.filename: track for track in studio.datasets.get(dataset_id).audio_files}
-        frames = tracks[filename].frames if filename in tracks else None
-        start_sec = (frames or 0) / FRAME_RATE_HZ if from_sec is None else from_sec
-        changes = asdict(request) | {"duration_sec": min(start_sec + request.duration_sec, MAX_SONG_SEC)}
-        return studio.songs.continue_track(dataset_id, filename, Continuation(changes), from_sec).id
+        return studio.songs.continue_track(dataset_id, filename, Continuation.by(request), from_sec).id

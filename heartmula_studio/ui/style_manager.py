@@ -11,7 +11,7 @@ from heartmula_studio.ui.header import find_all_active, switch_off
 from heartmula_studio.ui.mixing import build_mixing
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, user_errors
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import AS_SENT, QUIET
 
 BASE = ""  # the choice that stands for no trained style
 Update = dict
@@ -26,7 +26,7 @@ TICKED = "(tags, offered) => offered.map(group => group.filter(tag => tags.inclu
 def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
     """Build the choice of tags and trained styles; `tags` are those of the song."""
     studio, changes = context.studio, context.changes
-    with gr.Column(elem_classes=["glass"]):
+    with gr.Column(elem_classes=["glass", "styles"]):
         gr.HTML("<h2>Style Manager</h2>")
         to_studio = gr.Button("🎓 Training Studio", variant="primary")
         trained = gr.Radio([], label="Trained styles", elem_classes=["chips"])
@@ -46,9 +46,9 @@ def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
     clear_sent(added, sent, [new])
     context.refresh_after(added)
     context.refresh_after(
-        remove.click(lambda names, tags: remove_tags(studio, names, tags), [own, tags], tags, **QUIET)
+        remove.click(lambda names, tags: remove_tags(studio, names, tags), [own, tags], tags, **AS_SENT)
     )
-    context.refresh_after(trained.input(lambda id: choose_style(studio, id), trained, **QUIET))
+    context.refresh_after(trained.input(lambda id: choose_style(studio, id), trained, **AS_SENT))
     gr.on(on_change(changes.styles), partial(own_tags, studio), outputs=[own, remove, offered], **QUIET)
     gr.on(on_change(changes.checkpoints), partial(trained_styles, studio), outputs=trained, **QUIET)
     gr.on(on_change(changes.styles, changes.checkpoints), partial(suggestions, studio), outputs=tags, **QUIET)

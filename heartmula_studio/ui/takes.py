@@ -21,13 +21,15 @@ def build_takes(context: PageContext) -> None:
         takes = context.studio.songs.takes(song.id) if song else []
         if len(takes) < 2:
             return
-        gr.HTML("<h3>Takes</h3>")
+        gr.HTML("<h2>Takes</h2>")
         with gr.Row(elem_classes=["cards"]):
             for number, take in enumerate(takes, start=1):
                 _build_take(context, take, number, take.id == chosen)
         if any(take.starred for take in takes) and not all(take.starred for take in takes):
             keep = gr.Button("Delete the takes without a star", size="sm", **keyed(f"keep {takes[0].id}"))
-            kept = keep.click(lambda: keep_starred(context.studio, chosen), outputs=context.song_id, **QUIET)
+            kept = keep.click(
+                lambda: keep_starred(context.studio, chosen), outputs=context.song_id, key=keep.key, **QUIET
+            )
             context.refresh_after(kept)
 
 

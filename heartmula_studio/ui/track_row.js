@@ -103,7 +103,7 @@ class Field {
 /** A tag, or how many lines of lyrics, with how sure a program is of it. */
 function proposalLabel({ kind, value, confidence, language, line_confidences: lines }) {
   const sung = lines.filter((one) => one !== null).length;
-  const what = kind === "lyrics" ? `${sung} lines of lyrics${language ? ` (${language})` : ""}` : value;
+  const what = kind === "lyrics" ? `${counted(sung, "line")} of lyrics${language ? ` (${language})` : ""}` : value;
   return `${what} (confidence ${confidence.toFixed(2)})`;
 }
 

@@ -192,7 +192,7 @@ class Table {
       return !row.node.hidden;
     });
     const [shown, all] = [this.shown.length, this.rows.size];
-    say(this.count, shown === all ? `${all} tracks` : `${shown} of ${all} tracks`);
+    say(this.count, shown === all ? counted(all, "track") : `${shown} of ${counted(all, "track")}`);
     if (!this.current || this.current.node.hidden) this.setCurrent(this.shown[0]);
     if (!all || this.said.textContent === NO_TRACKS) this.report(this.isLoaded && !all ? NO_TRACKS : "");
     this.bar.hidden = this.grid.hidden = !all;
@@ -230,7 +230,7 @@ class Table {
     if (!changed) return false;
     this.history.add(rows.map((row) => (
       { filename: row.track.filename, name, before: before.get(row), after: row.track[name] })));
-    this.report(`Changed: ${name === "tags" ? "tags" : "rights"} of ${rows.length} tracks.`);
+    this.report(`Changed: ${name === "tags" ? "tags" : "rights"} of ${counted(rows.length, "track")}.`);
     return true;
   }
 

@@ -97,7 +97,7 @@ class Bulk {
   draw() {
     const { length } = this.table.selected;
     this.node.hidden = !length;
-    say(this.count, length === 1 ? "1 track selected" : `${length} tracks selected`);
+    say(this.count, `${counted(length, "track")} selected`);
   }
 
   async change(name) {

@@ -8,6 +8,7 @@ import gradio as gr
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.views import LengthCount, TrackLosses, TrackSound
@@ -32,8 +33,8 @@ def build_tracks(context: PageContext) -> None:
                 label="Drop recordings (MP3, WAV, FLAC, OGG, AIFF, CAF, M4A) and their lyrics (.txt, .lrc)",
                 file_count="multiple", height=150,
             )  # fmt: skip
-            report = gr.HTML()
-            with gr.Row():
+            report = gr.HTML(elem_classes=["announced"])
+            with gr.Row(elem_classes=["actions"]):
                 tokenize = gr.Button("Prepare now (tokenize)", min_width=140)
                 check = gr.Button("Find wrong lyrics", min_width=140)
                 listen = gr.Button("Check the sound", min_width=140)
@@ -83,8 +84,8 @@ def dataset_heading(dataset: Dataset) -> str:
     count, needed = len(dataset.audio_files), dataset.minimum_files
     title = f'<h2 dir="auto">{html.escape(dataset.name)}</h2>'
     is_enough = count >= needed
-    files = f'<span class="hint">{count} files</span>' if is_enough else ""
-    bar = "" if is_enough else html.progress(100 * count / needed, f"{count} of {needed} files")
+    files = f'<span class="hint">{counted(count, "file")}</span>' if is_enough else ""
+    bar = "" if is_enough else html.progress(100 * count / needed, f"{count} of {counted(needed, 'file')}")
     texts = "".join(html.notice("info", f"The lyrics “{stem}” have no song yet.") for stem in dataset.waiting_texts)
     return f"{title}<p>{html.badge(dataset.status)} {files}</p>{bar}{texts}"
 
@@ -95,7 +96,7 @@ def tokenizing_status(dataset: Dataset) -> str:
     if not total or done == total:
         return html.notice("success", "All songs are prepared (tokenized).") if total else ""
     if dataset.status == "processing":
-        return html.progress(100 * done / total, f"{done} of {total} songs prepared")
+        return html.progress(100 * done / total, f"{done} of {counted(total, 'song')} prepared")
     return '<p class="hint">The songs are prepared (tokenized) when training starts; nothing is left to do.</p>'
 
 
@@ -109,7 +110,7 @@ def upload(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str
     refused: list[str] = []
     songs_first = sorted(map(Path, files), key=lambda path: path.suffix.lower() == ".txt")
     for done, path in enumerate(songs_first):
-        progress = html.progress(100 * done / len(files), f"{done} of {len(files)} files: {path.name}")
+        progress = html.progress(100 * done / len(files), f"{done} of {counted(len(files), 'file')}: {path.name}")
         yield progress + html.lines("error", refused), id
         try:
             studio.datasets.add_file(id, path)
@@ -121,8 +122,9 @@ def upload(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str
 
 
 def upload_report(added: int, refused: list[str]) -> str:
-    accepted = html.notice("success", f"{added} files added.") if added else ""
-    rejected = html.notice("warning", f"{len(refused)} files were refused.") if refused else ""
+    accepted = html.notice("success", f"{counted(added, 'file')} added.") if added else ""
+    were = "was" if len(refused) == 1 else "were"
+    rejected = html.notice("warning", f"{counted(len(refused), 'file')} {were} refused.") if refused else ""
     return accepted + rejected + html.lines("error", refused)
 
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.files.wording import counted
 from heartmula_studio.finetune.config import AdapterKind, LoraSettings, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.settings import BUNDLED_BASE
@@ -20,7 +21,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.job_view import METHODS, readings
 from heartmula_studio.ui.page_context import PageContext, user_errors
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.quiet import AS_SENT, QUIET
 from heartmula_studio.ui.training_fields import (
     ADVANCED,
     ATTENTION,
@@ -78,14 +79,13 @@ def build_training(context: PageContext) -> None:
     estimated = [estimate, start, enough, *form.presets]
     gr.on(
         on_change(*form.inputs), partial(show_estimate, studio), form.inputs, estimated,
-        trigger_mode="always_last", **QUIET,
+        trigger_mode="always_last", **AS_SENT,
     )  # fmt: skip
-    # Not beside it: Gradio refuses a field's value that has just been taken out of the choices.
     kept = _keep_datasets(context, form, [nothing, some])
-    kept.then(partial(show_estimate, studio), form.inputs, estimated, **QUIET)
+    kept.then(partial(show_estimate, studio), form.inputs, estimated, **AS_SENT)
     for button, name in ((enough, BALANCED), *zip(form.presets, PRESETS, strict=True)):
-        button.click(partial(preset_values, studio, name), form.inputs, form.of_a_preset, **QUIET)
-    started = start.click(lambda *values: start_training(studio, *values), form.inputs, context.job_id, **QUIET)
+        button.click(partial(preset_values, studio, name), form.inputs, form.of_a_preset, **AS_SENT)
+    started = start.click(lambda *values: start_training(studio, *values), form.inputs, context.job_id, **AS_SENT)
     context.refresh_after(started)
     context.open_tab_after(started, "jobs")
 
@@ -113,11 +113,10 @@ def _build_form(context: PageContext) -> Form:
     decides = [method, start_from, *advanced.of(DECIDES)]
     gr.on(
         on_change(*decides), shown_fields, decides, [rank, advanced.lora, *advanced.columns.values()],
-        trigger_mode="multiple", **QUIET,
+        trigger_mode="multiple", **AS_SENT,
     )  # fmt: skip
-    gr.on(
-        on_change(context.changes.checkpoints), partial(refreshed_start_field, studio), start_from, start_from, **QUIET
-    )
+    start_choices = partial(refreshed_start_field, studio)
+    gr.on(on_change(context.changes.checkpoints), start_choices, start_from, start_from, **AS_SENT)
     return Form(dataset, base, method, presets, [epochs, learning_rate, rank, start_from, *advanced.fields])
 
 
@@ -152,7 +151,7 @@ def _keep_datasets(context: PageContext, form: Form, panels: Sequence[gr.blocks.
         [form.dataset, shown, form.base, form.method, *panels],
         **QUIET,
     )
-    form.dataset.input(lambda id: id, form.dataset, context.dataset_id, **QUIET)
+    form.dataset.input(lambda id: id, form.dataset, context.dataset_id, **AS_SENT)
     return kept
 
 
@@ -187,7 +186,8 @@ def preset_label(preset: Preset) -> str:
 
 def dataset_label(dataset: Dataset) -> str:
     count, needed = len(dataset.audio_files), dataset.minimum_files
-    return f"{dataset.name} ({f'{count} of {needed}' if count < needed else count} files)"
+    files = f"{count} of {counted(needed, 'file')}" if count < needed else counted(count, "file")
+    return f"{dataset.name} ({files})"
 
 
 def settings_from(method: Method, values: Sequence[Any]) -> dict[str, Any]:

@@ -104,16 +104,16 @@ def test_tokens_there_and_back(tmp_path):
 
 def test_generate_gives_the_same_song_for_the_same_seed_and_replay_says_so(tmp_path, capsys):
     options = ("--tags", "piano, slow", "--seconds", 2, "--seed", 5)
-    assert run("generate", tmp_path / "one.wav", *options) == 0
-    assert run("replay", tmp_path / "one.wav", tmp_path / "two.wav") == 0
+    assert run("generate", tmp_path / "one.wav", *options, "--takes", 2, "--until-end") == 0
+    assert run("replay", tmp_path / "one-2.wav", tmp_path / "two.wav") == 0
     assert "The same song, bit for bit." in capsys.readouterr().out
-    assert run("detokenize", tmp_path / "one.wav.codes.safetensors", tmp_path / "three.wav") == 0
-    one, two, three = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("one", "two", "three"))
+    assert run("detokenize", tmp_path / "one-2.wav.codes.safetensors", tmp_path / "three.wav") == 0
+    one, two, three = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("one-2", "two", "three"))
     assert (one == two).all()
     assert (one == three).all()
-    receipt = json.loads((tmp_path / "one.wav.json").read_text())
-    assert receipt["request"]["seed"] == 5
-    assert "heartmula_receipt" in read_tags(tmp_path / "one.wav")
+    receipt = json.loads((tmp_path / "one-2.wav.json").read_text())
+    assert (receipt["request"]["seed"], receipt["tried"], receipt["ended"]) == (6, [5, 6], False)
+    assert "heartmula_receipt" in read_tags(tmp_path / "one-2.wav")
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_datasets_are_taken_in_listed_and_taken_out(tmp_path, monkeypatch, capsy
     assert run("dataset", "import", tmp_path / "songs", "--styles", "pop, slow") == 0
     printed = capsys.readouterr().out
     assert "Left out: cover.jpg" in printed
-    id = re.search(r"^(\w+): 1 songs, 1 left out$", printed, re.MULTILINE)[1]
+    id = re.search(r"^(\w+): 1 song, 1 left out$", printed, re.MULTILINE)[1]
     assert run("dataset", "edit", id, "--add-tags", "live, la", "--trigger-word", "zyx", "--rights", "own") == 0
     assert "a.ogg: zyx, pop, slow, live, la (own)" in capsys.readouterr().out
     assert run("dataset", "edit", id, "--track", "b.ogg", "--tags", "") == 2

@@ -8,10 +8,12 @@ import torch
 from heartmula_studio.cli import main
 from heartmula_studio.cli.songs import find_songs
 from heartmula_studio.codec.audio_file import AudioWriter
+from heartmula_studio.codec.cover import read_cover
 from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.store.store import Store
+from tests.pictures import picture
 
 
 @pytest.fixture
@@ -62,11 +64,14 @@ def test_songs_of_the_studio_are_found_named_starred_and_written(tmp_path, monke
     ]
     assert main(["songs", "list", "--search", "piano", "--starred", "--limit", "5"]) == 0
     assert capsys.readouterr().out.startswith("one  ")
+    assert main(["songs", "cover", "two", str(picture(tmp_path / "cover.jpg"))]) == 0
+    assert main(["songs", "cover", "one"]) == 2
     out = tmp_path / "songs.zip"
     assert main(["songs", "export", "one", "two", "--out", str(out), "--format", "flac"]) == 0
     with zipfile.ZipFile(out) as archive:
         assert archive.namelist() == ["slow, piano.flac", "Night drive.flac"]
         archive.extract("Night drive.flac", tmp_path)
     assert read_tags(tmp_path / "Night drive.flac")["title"] == "Night drive"
+    assert read_cover(tmp_path / "Night drive.flac").data == (tmp_path / "cover.jpg").read_bytes()
     assert main(["songs", "export", "one", "none", "--out", str(tmp_path / "more.zip")]) == 2
     assert not (tmp_path / "more.zip").exists()

@@ -12,7 +12,7 @@ def test_number_of_windows(frames, windows):
     assert len(windows_of(frames)) == windows
 
 
-@pytest.mark.parametrize(("frames", "windows"), [(1, 1), (32, 1), (33, 2), (88, 2), (89, 3), (200, 3), (5000, 19)])
+@pytest.mark.parametrize(("frames", "windows"), [(1, 1), (32, 1), (33, 2), (66, 2), (67, 3), (200, 5), (5000, 22)])
 def test_number_of_growing_windows(frames, windows):
     assert num_windows(frames, is_growing=True) == windows
     assert len(windows_of(frames, is_growing=True)) == windows
@@ -26,7 +26,17 @@ def test_windows_overlap_and_start_over_at_the_songs_end():
 
 def test_growing_windows_begin_where_the_one_before_hands_over():
     windows = windows_of(700, is_growing=True)
-    assert [(codes[0], len(codes)) for codes in windows] == [(0, 32), (24, 64), (72, 128), (168, 256), (372, 372)]
+    starts = [(0, 32), (24, 42), (56, 56), (98, 74), (154, 98), (228, 130), (326, 173), (456, 230), (634, 306)]
+    assert [(codes[0], len(codes)) for codes in windows] == starts
+
+
+def test_a_player_that_begins_with_the_first_growing_window_never_waits():
+    """Of a song that is made half as fast again as it plays."""
+    windows = windows_of(4000, is_growing=True)
+    sounding_from = [codes[0] for codes in windows]
+    made = [codes[0] + len(codes) for codes in windows]
+    for finished, needed_at in zip(made[1:], sounding_from[1:], strict=True):
+        assert (finished - made[0]) / 1.5 <= needed_at
 
 
 def test_short_song_fills_its_window_by_repetition():
@@ -39,8 +49,9 @@ def test_a_window_waits_for_no_more_than_its_own_frames():
     pieces = (taken.append(i) or torch.full((1, 1), i) for i in range(100))
     windows = code_windows(FrameBuffer(pieces), is_growing=True)
     assert (next(windows).codes.shape[1], len(taken)) == (32, 32)
-    assert (next(windows).codes.shape[1], len(taken)) == (64, 88)
+    assert (next(windows).codes.shape[1], len(taken)) == (42, 66)
     next(windows)
+    assert len(taken) == 100
     with pytest.raises(StopIteration):
         next(windows)
 

@@ -132,6 +132,7 @@ def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio)
     lyrics = page.get_by_label("Lyrics").locator("visible=true")
     lyrics.fill("[Verse]\nla la\nla la")
     expect(page.get_by_text("2 lines, 4 syllables: about 0:13 to sing")).to_be_visible()
+    put_a_mark_before_what_is_selected(page, lyrics)
     page.get_by_role("button", name="Structure and length").click()
     page.get_by_role("button", name="Set the length by the lyrics").click()
     expect(page.get_by_label("number input for Length in seconds")).to_have_value("13")
@@ -145,6 +146,17 @@ def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio)
     [song] = [one for one in httpx.get(f"{studio.url}/generate").json() if one["continues"] == filename]
     httpx.post(f"{studio.url}/generate/{song['id']}/cancel")
     assert (song["from_sec"], song["request"]["duration_sec"]) == (0.96, 14.0)
+
+
+def put_a_mark_before_what_is_selected(page: Page, lyrics: Locator) -> None:
+    """The selection stays, and the browser undoes it."""
+    lyrics.evaluate("field => field.setSelectionRange(8, 13)")
+    page.get_by_role("button", name="[Bridge]").click()
+    expect(lyrics).to_have_value("[Verse]\n\n[Bridge]\nla la\nla la")
+    assert page.evaluate("getSelection().toString()") == "la la"
+    page.keyboard.press("Control+z")
+    expect(lyrics).to_have_value("[Verse]\nla la\nla la")
+    lyrics.press("Control+End")
 
 
 def add_recording(studio: Server, name: str) -> str:

@@ -34,7 +34,8 @@ GET /training/datasets/{id}/sound · POST /generate/replay · POST /generate/{id
 GET /generate/{id}/stream · POST /generate/takes · POST /generate/{id}/star · POST /generate/{id}/keep
 POST /training/datasets/{id}/tempo-and-key · PUT /training/datasets/{id}/proposals
 PUT /training/datasets/{id}/audio/{filename}/proposals/{number} · GET /training/datasets/{id}/audio/{filename}/prompt
-PUT /generate/{id} · POST /generate/zip
+PUT /generate/{id} · POST /generate/zip · GET /generate/{id}/takes
+POST /generate/{id}/cover · GET /generate/{id}/cover · DELETE /generate/{id}/cover
 POST /generate/continue · POST /training/datasets/{id}/analyses/{kind} · GET /training/datasets/{id}/analyses/{kind}
 POST /training/datasets/{id}/analyses/{kind}/cancel · PUT /training/datasets/{id}/tracks
 """

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from heartmula_studio.codec.cover import read_cover
 from heartmula_studio.codec.sound_check import measure_sound
 from heartmula_studio.codec.tags import read_tags
+from tests.pictures import picture
 from tests.routes.test_failures import failure
 from tests.routes.waiting import wait_for
 from tests.still_studio import zipped_adapter
@@ -181,6 +183,14 @@ def test_of_several_takes_the_starred_one_stays(client):
     failure(client.post("/generate/takes", json={**SHORT, "takes": 9}), 422, "invalid_input")
 
 
+def test_takes_are_made_one_after_the_other_until_one_ends(client):
+    asked = client.post("/generate/takes", json={**SHORT, "style": "base", "takes": 1, "until_end": True})
+    [take] = asked.json()
+    made = wait_for(client, f"/generate/{take['id']}")
+    assert (made["receipt"]["tried"], made["ended"]) == ([made["request"]["seed"]], made["receipt"]["ended"])
+    assert [one["id"] for one in client.get(f"/generate/{take['id']}/takes").json()] == [take["id"]]
+
+
 def test_songs_are_found_named_and_taken_out(client, tmp_path):
     song = asked_for(client, "/generate/music", {**SHORT, "tags": "hurdy-gurdy", "lyrics": "la", "style": "base"})
     path = f"/generate/{song['id']}"
@@ -196,6 +206,16 @@ def test_songs_are_found_named_and_taken_out(client, tmp_path):
     assert said.items() <= tags.items()
     assert "AI-generated" in tags["comment"]
     assert "trainedAlgorithmicMedia" in tags["digital_source_type"]
+    image = (tmp_path / "cover.png", tmp_path / "Żółw.mp3")
+    picture(image[0])
+    covered = client.post(f"{path}/cover", files={"file": ("any.gif", image[0].read_bytes())})
+    assert covered.status_code == 200, covered.text
+    assert client.get(f"{path}/cover").content == image[0].read_bytes()
+    image[1].write_bytes(client.get(f"{path}/audio", params={"format": "mp3"}).content)
+    assert read_cover(image[1]).data == image[0].read_bytes()
+    failure(client.post(f"{path}/cover", files={"file": ("cover.png", b"no image")}), 415, "not_an_image")
+    assert client.delete(f"{path}/cover").json()["cover"] == ""
+    failure(client.get(f"{path}/cover"), 404, "not_found")
     failure(client.put(path, json={"title": " "}), 422, "invalid_input")
     failure(client.put("/generate/none", json={"title": "a"}), 404, "not_found")
     failure(client.post("/generate/zip", json={"ids": [song["id"], "none"]}), 404, "not_found")

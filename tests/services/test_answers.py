@@ -12,7 +12,7 @@ KEPT_BACK = {
     Job: {"worker"},
     AudioFile: {"analyzed_by"},
     Proposal: {"added", "wrote_styles"},
-    Generation: {"decoding"},
+    Generation: {"decoding", "tried"},
 }
 
 

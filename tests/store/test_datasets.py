@@ -116,7 +116,7 @@ def test_a_dataset_takes_so_many_songs(tmp_path):
         with store.datasets.receive(dataset.id, name) as incoming:
             incoming.write(name.encode())
             if name == "b.mp3":
-                with pytest.raises(UploadTooLargeError, match="holds 1 files, which is the limit"):
+                with pytest.raises(UploadTooLargeError, match="holds 1 file, which is the limit"):
                     store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 1))
             else:
                 store.datasets.add_audio(dataset.id, incoming, TrackAudio(1.0, 48_000, 1))

@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import fields
 
+import gradio as gr
+from gradio.context import LocalContext
+
 from heartmula_studio.ui.changes import Changes, fingerprints, lines_of_changes, state_of
 from tests.still_studio import filled, settings_for, still_studio
 
@@ -52,3 +55,23 @@ def test_a_page_is_told_of_a_change_and_of_nothing_else(tmp_path, monkeypatch):
 
     kinds = [line.partition("data:")[0].rpartition("event: ")[2].strip() for line in asyncio.run(listen())]
     assert kinds == ["known", ": still here", "message", "known", "message"]
+
+
+def test_what_follows_a_press_in_a_list_is_still_known_when_the_list_was_drawn_anew(tmp_path):
+    """Gradio forgot it: a press while the server was busy ended in KeyError, and the page was not refreshed."""
+    studio, drawn = still_studio(settings_for(tmp_path / "data")), []
+    with gr.Blocks() as page:
+        changes = Changes.build()
+
+        @gr.render()
+        def _():
+            button = gr.Button(key="star a1b2")
+            pressed = button.click(lambda: None, key=button.key)
+            drawn.append((pressed["id"], changes.after(studio, pressed)["id"]))
+
+    token = LocalContext.blocks_config.set(page.default_config)
+    for _ in range(2):
+        page.renderables[0].apply()
+    LocalContext.blocks_config.reset(token)
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) <= set(page.default_config.fns)

@@ -1,6 +1,7 @@
 """The use cases through `gradio_client`, against a real server."""
 
 import zipfile
+from pathlib import Path
 
 import httpx
 import mutagen
@@ -9,6 +10,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from tests.pictures import picture
 from tests.recordings import SONGS
 
 UPLOAD = "/gradio_api/call/upload_audio"
@@ -82,7 +84,7 @@ def test_a_song_in_a_style_of_its_own_and_two_compared(client, seen):
     assert base_receipt["request"] == styled_receipt["request"]
 
 
-def test_takes_are_told_apart_named_continued_made_again_and_taken_out(client):
+def test_takes_are_told_apart_named_continued_made_again_and_taken_out(client, server, tmp_path):
     fiddle = {"tags": "fiddle", "duration_sec": 1.0, "seed": 3, "style": "base"}
     takes = client.predict(2, **fiddle, api_name="/generate_takes")
     first, second = (list(client.submit(take["id"], api_name="/watch_song"))[-1]["id"] for take in takes)
@@ -90,6 +92,13 @@ def test_takes_are_told_apart_named_continued_made_again_and_taken_out(client):
     assert client.predict(second, api_name="/star_song")["starred"]
     found = client.predict("fiddle", starred=True, api_name="/list_songs")
     assert [song["id"] for song in found] == [second]
+    cover = picture(tmp_path / "cover.png")
+    assert client.predict(second, handle_file(cover), api_name="/set_cover")["cover"].endswith(".png")
+    assert Path(client.predict(second, api_name="/song_cover")).read_bytes() == cover.read_bytes()
+    assert [take["id"] for take in client.predict(second, api_name="/list_takes")] == [first, second]
+    event = httpx.post(f"{server.url}/gradio_api/call/list_songs", json={"data": []}).json()["event_id"]
+    told = httpx.get(f"{server.url}/gradio_api/call/list_songs/{event}").text
+    assert f'"id": "{second}"' in told, "a call that knows nothing of the parameters"
     archive = client.predict([first, second], "mp3", api_name="/download_songs")
     assert zipfile.ZipFile(archive).namelist() == ["fiddle.mp3", "Fiddle two.mp3"]
     path = client.predict(second, "opus", api_name="/song_file")

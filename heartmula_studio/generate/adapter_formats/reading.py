@@ -10,6 +10,7 @@ from typing import NoReturn
 from torch import Tensor
 
 from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.files.wording import counted
 from heartmula_studio.generate.adapter_formats.layers import Kind, Layer, interleaved_rows
 from heartmula_studio.generate.adapter_formats.naming import AUDIO_HEAD, LayerName, LayerNames, llama_name, other_model
 from heartmula_studio.generate.adapter_formats.parts import PARAMETERS, PartName, parse_part, refused_part
@@ -128,7 +129,7 @@ def _refuse_strange(names: list[str], called: str) -> NoReturn:
     model = other_model(names)
     whose = f" It looks like an adapter for {model}." if model else ""
     raise CheckpointMismatchError(
-        f"{called} changes {len(names)} layers that this base does not have: {shown}.{whose}",
+        f"{called} changes {counted(len(names), 'layer')} that this base does not have: {shown}.{whose}",
         "Only adapters that were trained on HeartMuLa can be taken in.",
     )
 

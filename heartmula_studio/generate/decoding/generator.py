@@ -175,7 +175,7 @@ def require_topk(model: HeartMuLa, topk: int) -> None:
 
 def frame_limit(model: HeartMuLa, prompt: Prompt, request: SongRequest) -> int:
     """Return the length asked for in frames. Raises InvalidInputError unless the backbone has positions for it all."""
-    num_frames = round(request.duration_sec * FRAME_RATE_HZ)
+    num_frames = request.max_frames
     room = model.config.backbone_flavor.max_seq_len - len(prompt.tokens)
     if room < frames_of(MIN_SONG_SEC):
         raise InvalidInputError(

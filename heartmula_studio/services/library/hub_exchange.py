@@ -14,6 +14,7 @@ from heartmula_studio import __version__
 from heartmula_studio.arch.checkpoints import BaseFolder
 from heartmula_studio.errors import InvalidInputError, NotFoundError, RightsUnknownError
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.files.wording import counted
 from heartmula_studio.finetune.previews import preview_file, read_previews
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.services.library import hub
@@ -138,7 +139,7 @@ def require_known_rights(rights: Sequence[str], name: str) -> None:
     unknown = sum(one == "unknown" for one in rights)
     if rights and not unknown:
         return
-    what = f"{unknown} of its {len(rights)} recordings" if rights else "the recordings it learnt from"
+    what = f"{unknown} of its {counted(len(rights), 'recording')}" if rights else "the recordings it learnt from"
     raise RightsUnknownError(
         f"“{name}” cannot be published yet: the rights of {what} are unknown.",
         "Publish it only if you may. To go on, confirm that you hold the rights (confirm_rights).",
@@ -175,7 +176,7 @@ def dataset_card(record: Dataset, license: str) -> str:
     for track in record.audio_files:
         counts[track.rights] = counts.get(track.rights, 0) + 1
     rights = ", ".join(f"{count} {plain(name)}" for name, count in counts.items())
-    about = f"{len(record.audio_files)} recordings; rights: {rights}."
+    about = f"{counted(len(record.audio_files), 'recording')}; rights: {rights}."
     return f"---\n{front}---\n\n# {plain(record.name)}{styles}\n\n{about}\n"
 
 

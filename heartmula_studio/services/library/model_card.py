@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from heartmula_studio.files.wording import counted
 from heartmula_studio.services.library.hub import STYLE_TAGS
 from heartmula_studio.store.records import Checkpoint
 
@@ -94,7 +95,7 @@ def data_lines(checkpoint: Checkpoint) -> list[str]:
     if not counts:
         return ["What it learnt from, and with which rights, is not recorded."]
     parts = ", ".join(f"{count} {RIGHTS[rights]}" for rights, count in counts.most_common())
-    return [f"{counts.total()} recordings: {parts}."]
+    return [f"{counted(counts.total(), 'recording')}: {parts}."]
 
 
 def settings_lines(recipe: Mapping[str, Any]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.moving import remove
 from heartmula_studio.services.songs.history import song_title
@@ -13,7 +15,11 @@ from heartmula_studio.store.names import safe_filename, split_suffix, unique_fil
 from heartmula_studio.store.records import Generation
 from heartmula_studio.store.store import Store
 
+if TYPE_CHECKING:  # brings soundfile and Pillow
+    from heartmula_studio.codec.cover import Cover
+
 ARCHIVE_NAME = "songs.zip"
+HASH_CHARS = 12  # a cover that is another one has another name, so that no browser shows an old one
 
 
 class SongFiles:
@@ -59,8 +65,33 @@ class SongFiles:
         """
         from heartmula_studio.services.songs.conversion import retitle
 
+        retitle(self._songs.song_path(song.id), title)
+        self._forget_other_formats(song)
+
+    def keep_cover(self, song: Generation, cover: "Cover | None") -> str:
+        """Put a cover into a song's file, or take it out; return the name of the image that is kept beside, if any.
+
+        Raises as `retitle`; the song's lock must be held.
+        """
+        from heartmula_studio.services.songs.conversion import change_cover
+
+        name = f"cover-{cover.sha256[:HASH_CHARS]}{cover.suffix}" if cover else ""
+        if cover:
+            image = self._songs.folder(song.id) / name
+            with disk_explained(image), replaced_file(image) as temporary:
+                temporary.write_bytes(cover.data)
+        change_cover(self._songs.song_path(song.id), cover)
+        self._forget_other_formats(song)
+        return name
+
+    def cover_path(self, song: Generation) -> Path:
+        """Raises NotFoundError for a song without a cover."""
+        if not song.cover:
+            raise NotFoundError("The song has no cover.", "Give it one first.")
+        return self._songs.folder(song.id) / song.cover
+
+    def _forget_other_formats(self, song: Generation) -> None:
         path = self._songs.song_path(song.id)
-        retitle(path, title)
         for other in (self._songs.song_path(song.id, format) for format in FORMATS):
             if other != path:
                 with disk_explained(other):

@@ -12,7 +12,7 @@ from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import live_sound
 from heartmula_studio.services.songs.prefixes import Prefixes
-from heartmula_studio.store.records import Generation
+from heartmula_studio.store.records import BASE_STYLE, Generation, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
@@ -48,6 +48,11 @@ class SongMaker:
         self._engine_in, self._codec_alone, self._prefixes = engine_in, codec_alone, Prefixes(store)
         self._let_go = let_go
         self.loaded_base = ""
+
+    def load(self) -> None:
+        """Load the engine with what its first song needs. Raises StudioError."""
+        with self._engine_in(Generation("", {}, "wav", utc_now(), style=BASE_STYLE)):
+            self.loaded_base = self._runtime.get().base_name
 
     def make(
         self, songs: Sequence[Generation], stopper: Callable[[Sequence[str]], Cancelled], finished: Finished
@@ -99,7 +104,7 @@ class SongMaker:
         from heartmula_studio.generate.takes import SongOutput
 
         live = partial(live_sound, self._store.generations.folder(song.id), sample_rate_hz)
-        return SongOutput(self._store.generations.song_path(song.id), live, cancelled)
+        return SongOutput(self._store.generations.song_path(song.id), live, cancelled, song.tried)
 
     def _decode(self, song: Generation, source_id: str, report: "Reporter", must_stop: Cancelled) -> "GeneratedSong":
         from heartmula_studio.generate.decode_settings import DecodeSettings

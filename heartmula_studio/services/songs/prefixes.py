@@ -1,13 +1,14 @@
 """What songs go on from: codes of songs that are here, or of tracks, kept in the folder of the song that goes on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.errors import CannotReplayError, ConflictError, InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.generate.receipt import Receipt, codes_path, prefix_path
+from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.store.generations import song_filename
 from heartmula_studio.store.records import ACTIVE_STYLE, Generation
 from heartmula_studio.store.store import Store
@@ -80,12 +81,23 @@ class Prefixes:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What is to be other than in the song that one goes on from: fields of `SongRequest`, a style for this song."""
+    """What is to be other than in the song that one goes on from: fields of `SongRequest`, a style for this song.
+
+    more_sec: the longest that it may get after what it goes on from; None where `changes` say how long it is in all, or
+    for as long as the other song was to be.
+    """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     format: str = "wav"
     style: str = ACTIVE_STYLE
     strength: float | None = None
+    more_sec: float | None = None
+
+    @classmethod
+    def by(cls, request: SongRequest, format: str = "wav") -> "Continuation":
+        """Return the wish to go on as a request says, for as long as it lasts."""
+        changes = {name: value for name, value in asdict(request).items() if name != "duration_sec"}
+        return cls(changes, format, more_sec=request.duration_sec)
 
 
 def kept_beside(song: Generation, prefix: "SongCodes") -> Fill:

@@ -25,7 +25,9 @@ from heartmula_studio.services.songs.batches import batch_of
 from heartmula_studio.services.songs.live import forget
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Fill
+from heartmula_studio.services.songs.until_end import next_take, what_came
 from heartmula_studio.services.zero_gpu import on_zero_gpu
+from heartmula_studio.settings import is_zero_gpu
 from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, Replay, utc_now
 from heartmula_studio.store.store import Store
 
@@ -71,7 +73,7 @@ class GenerationQueue:
         self._owned: deque[OwnedSong] = deque()
         self._lock = threading.Lock()
         self._make_on_gpu = on_zero_gpu(self._make_here)
-        self._work = threading.Event()
+        self._work, self._expected = threading.Event(), threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
 
@@ -87,6 +89,12 @@ class GenerationQueue:
             self._thread.join()
         while self._owned:
             self._owned.popleft().owner.close()
+
+    def prepare(self) -> None:
+        """Load the model in the background where the device is free, so that the first song is heard sooner."""
+        if not self._maker.loaded_base and not is_zero_gpu():
+            self._expected.set()
+            self._work.set()
 
     def submit(self, songs: Sequence[Generation], fill: Fill | None = None) -> list[Generation]:
         """Queue songs in styles that were checked, all or none; takes of one are made side by side.
@@ -152,6 +160,17 @@ class GenerationQueue:
             self._work.clear()
             while self._owned and not self._closing.is_set():
                 self._take(self._next_batch())
+            if self._expected.is_set() and not self._closing.is_set():
+                self._expected.clear()
+                self._load_early()
+
+    def _load_early(self) -> None:
+        try:
+            with ExitStack() as device_lease:
+                if not self._maker.loaded_base and self._enter(device_lease, utc_now()) is None:
+                    self._maker.load()
+        except Exception:  # the first song will tell of it
+            _log.exception("The model cannot be loaded before it is needed")
 
     def _next_batch(self) -> list[OwnedSong]:
         """Return the songs in line that are made next, side by side: the first one among them."""
@@ -168,6 +187,8 @@ class GenerationQueue:
         """Make songs side by side; they stay in line if the server closes before their turn."""
         try:
             self._make([owned.id for owned in batch])
+            for owned in batch:
+                self._queue_next_take(owned.id)
         except Exception:  # of these songs, or of the disk: the next one must not wait for ever
             _log.exception("The song %s cannot be made", batch[0].id)
         for owned in batch:
@@ -175,6 +196,12 @@ class GenerationQueue:
                 with self._lock:
                     self._owned.remove(owned)
                 owned.owner.close()
+
+    def _queue_next_take(self, id: str) -> None:
+        """Go on with a song's takes where they are made until one ends by itself, and this one is over and did not."""
+        with suppress(NotFoundError):
+            if take := next_take(self._store.generations.get(id), self._store.generations.new_id()):
+                self.submit([take])
 
     def _make(self, ids: Sequence[str]) -> None:
         if not (waiting := self._queued(ids)):
@@ -315,12 +342,12 @@ def begun(song: Generation) -> Generation:
 
 def completed(song: Generation, made: "GeneratedSong") -> Generation:
     style = made.receipt.style
+    song = replace(song, audible=made.is_audible, ended=made.receipt.ended)
     return replace(
         song,
         status="completed",
         progress=100.0,
-        message=made.note,
-        audible=made.is_audible,
+        message=" ".join(filter(None, [made.note, what_came(song)])),
         duration_sec=made.receipt.duration_sec,
         checkpoint_id=None if style is None else style.id,
         strength=None if style is None else style.strength,

@@ -19,6 +19,7 @@ from heartmula_studio.services.songs.live import SongStreams
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Continuation, Prefixes, kept_beside
 from heartmula_studio.services.songs.queue import GenerationQueue
+from heartmula_studio.services.songs.until_end import in_turn
 from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.names import checked_name
 from heartmula_studio.store.records import (
@@ -75,6 +76,10 @@ class SongService:
         """Stop the song that is being made; those that wait are made by the next server."""
         self._queue.close()
 
+    def prepare(self) -> None:
+        """Load the model in the background: somebody is about to ask for a song."""
+        self._queue.prepare()
+
     def generate(
         self,
         request: SongRequest,
@@ -101,13 +106,21 @@ class SongService:
         style: str = ACTIVE_STYLE,
         strength: float | None = None,
         styles: Sequence[StyleChoice] = (),
+        until_end: bool = False,
     ) -> list[Generation]:
-        """Queue 1 to 8 takes of a song, which are made side by side; their seeds count on. Raises as `generate`."""
+        """Queue 1 to 8 takes of a song, which are made side by side; their seeds count on. Raises as `generate`.
+
+        until_end: they are made one after the other instead, until one can be heard and ends by itself, or there are
+        `count`. Then only the first is queued now: `takes` lists those that there are.
+        """
         if styles:
             require_alone(style, strength)
             style = MIX_STYLE
         requests = takes_of(request, count)
         self._engine.get().check(style, strength, styles)
+        if until_end:
+            first = self._new_song(request, format, style, strength, styles)
+            return self._queue.submit([in_turn(first, count)])
         songs = [self._new_song(one, format, style, strength, styles) for one in requests]
         if count > 1:
             songs = [replace(song, take_of=songs[0].id) for song in songs]
@@ -243,6 +256,28 @@ class SongService:
                 self._files.retitle(song, title)
             return self._store.generations.update(id, lambda song: replace(song, title=title))
 
+    def set_cover(self, id: str, image: Path | None) -> Generation:
+        """Give a finished song a cover, an image file, or take it away; its file carries it, too.
+
+        Raises as `Cover.read`, ConflictError for a song that is not finished, AudioError where its file is damaged,
+        NotFoundError and StorageError.
+        """
+        from heartmula_studio.codec.cover import Cover
+
+        self._store.generations.require_completed(id)
+        cover = None if image is None else Cover.read(image)
+        with self._store.generations.locked(id):
+            before = self.get(id)
+            name = self._files.keep_cover(before, cover)
+            song = self._store.generations.update(id, lambda song: replace(song, cover=name))
+            if before.cover not in ("", name):
+                self._files.cover_path(before).unlink(missing_ok=True)
+        return song
+
+    def cover_path(self, id: str) -> Path:
+        """Return the image file of a song's cover. Raises NotFoundError."""
+        return self._files.cover_path(self.get(id))
+
     def path(self, id: str, format: str | None = None) -> Path:
         """Return the finished song's file, in any format. Raises as `SongFiles.path`."""
         return self._files.path(id, format)
@@ -272,7 +307,8 @@ class SongService:
     def _go_on(self, prefix: "SongCodes", name: str, request: SongRequest, wishes: Continuation) -> Generation:
         from_sec = prefix.codes.shape[1] / FRAME_RATE_HZ
         changes = {name: value for name, value in wishes.changes.items() if value is not None}
-        longer = {"duration_sec": min(from_sec + request.duration_sec, MAX_SONG_SEC)}
+        more_sec = request.duration_sec if wishes.more_sec is None else wishes.more_sec
+        longer = {"duration_sec": min(from_sec + more_sec, MAX_SONG_SEC)}
         request = SongRequest(**asdict(request) | longer | changes)
         self._engine.get().check(wishes.style, wishes.strength)
         song = self._new_song(request, wishes.format, wishes.style, wishes.strength)

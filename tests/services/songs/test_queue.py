@@ -4,13 +4,13 @@ import dataclasses
 import secrets
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
 import soundfile
 
-from heartmula_studio.errors import CancelledError, ConflictError, OutOfMemoryError
+from heartmula_studio.errors import CancelledError, CheckpointMissingError, ConflictError, OutOfMemoryError
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_writer import GeneratedSong
@@ -18,10 +18,12 @@ from heartmula_studio.services import devices as devices_module
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.queue import GenerationQueue
-from heartmula_studio.store.records import Generation, utc_now
+from heartmula_studio.services.songs.until_end import in_turn
+from heartmula_studio.store.records import BASE_STYLE, Generation, utc_now
 from heartmula_studio.ui.song_view import song_badges, song_status
 from tests.generate.test_replay import RECEIPT
 from tests.services.studio_folder import BUNDLED, submit
+from tests.still_studio import wait_until
 
 REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
 OTHER = dataclasses.replace(REQUEST, topk=20)  # it is not made beside the first
@@ -60,7 +62,7 @@ class MadeUpEngine:
                 continue
             decode_progress(1, 2)
             output.path.write_bytes(b"song")
-            receipt = dataclasses.replace(RECEIPT, request=request, duration_sec=1.5)
+            receipt = dataclasses.replace(RECEIPT, request=request, duration_sec=1.5, ended=request.seed % 4 == 0)
             finished(number, GeneratedSong(output.path, receipt, is_audible=request.tags != "silence"))
 
 
@@ -130,6 +132,73 @@ def test_songs_are_made_in_order(store, engine, serve):
         assert store.generations.song_path(song.id).name == "song.flac"
     assert engine.asked == [[3], [1], [2]]
     assert running.started_at
+
+
+@pytest.mark.parametrize(
+    ("tags", "most", "seeds", "said"),
+    [
+        ("techno", 8, [2, 3, 4], "It ended by itself."),
+        ("techno", 2, [2, 3], "It was the last take: allow more, or a greater length."),
+        ("techno", 1, [2], "It was the last take: allow more, or a greater length."),
+        ("silence", 4, [2, 3, 4, 5], "It was the last take: allow more, or a greater length."),
+    ],
+)
+def test_takes_are_made_until_one_is_heard_and_ends(store, engine, serve, tags, most, seeds, said):
+    engine.go.set()
+    queue = serve()
+    first = in_turn(song_of(dataclasses.replace(REQUEST, seed=2, tags=tags), "flac"), most)
+    queue.submit([first])
+    other = queue.submit([song_of(dataclasses.replace(REQUEST, seed=50))])[0]
+    wait_until(lambda: sum(len(asked) for asked in engine.asked) == len(seeds) + 1)
+    songs = [wait_for(store, song, "completed") for song in store.generations.list() if song.id != other.id]
+    assert [song.request["seed"] for song in songs] == seeds
+    assert [song.tried for song in songs] == [tuple(seeds[: number + 1]) for number in range(len(seeds))]
+    assert {(song.take_of, song.format) for song in songs} == {(first.id, "flac")}
+    assert songs[-1].message.endswith(said)
+    assert all(song.message.endswith("Another take follows.") for song in songs[:-1])
+
+
+def test_the_model_is_loaded_before_the_first_song_is_asked_for(store, engine, serve):
+    loaded = threading.Event()
+
+    @contextmanager
+    def engine_in(song):
+        assert song.style == BASE_STYLE
+        loaded.set()
+        yield engine
+
+    queue = serve(engine_in)
+    queue.prepare()
+    assert loaded.wait(20)
+    assert store.generations.list() == []
+
+
+def test_a_model_that_cannot_be_loaded_early_does_not_end_the_queue(store, engine, serve):
+    engines = iter([CheckpointMissingError("There is no base.", "Bring it."), engine])
+
+    @contextmanager
+    def engine_in(song):
+        found = next(engines)
+        if isinstance(found, Exception):
+            raise found
+        yield found
+
+    engine.go.set()
+    queue = serve(engine_in)
+    queue.prepare()
+    wait_until(lambda: not queue._expected.is_set())
+    wait_for(store, queue.submit([song_of(REQUEST)])[0], "completed")
+
+
+def test_no_take_follows_one_that_was_cancelled(store, engine, serve):
+    queue = serve()
+    take = queue.submit([in_turn(song_of(dataclasses.replace(REQUEST, seed=2)), 8)])[0]
+    assert engine.begun.wait(20)
+    queue.cancel(take.id)
+    wait_for(store, take, "cancelled")
+    engine.go.set()
+    wait_for(store, queue.submit([song_of(REQUEST)])[0], "completed")
+    assert len(store.generations.list()) == 2
 
 
 @pytest.mark.parametrize(("tags", "code"), [("too much", "out_of_memory"), ("fault", "studio")])
