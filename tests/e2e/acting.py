@@ -36,7 +36,8 @@ def create_dataset(page: Page, name: str, styles: str = "") -> None:
 def drop_files(page: Page, paths: Sequence[Path]) -> None:
     expect(page.get_by_text("Drop File Here").first).to_be_visible()
     page.locator("input[type=file]:not([webkitdirectory])").first.set_input_files([str(path) for path in paths])
-    expect(page.get_by_text(re.compile(r"files (added|were refused)\.")).first).to_be_visible(timeout=TRAINING_MS)
+    report = re.compile(r"files? (added|was refused|were refused)\.")
+    expect(page.get_by_text(report).first).to_be_visible(timeout=TRAINING_MS)
 
 
 def start_quick_training(page: Page) -> None:
