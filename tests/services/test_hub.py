@@ -76,7 +76,7 @@ def test_a_style_goes_there_and_comes_back(hub, studio, style):
     done = studio.hub.push_style(style.id, REPO, "cc-by-4.0")
     assert hub.repos["model", REPO].private
     card = hub.repos["model", REPO].files["README.md"].decode()
-    for said in ("license: cc-by-4.0", "- heartmula", "- lora", "1 recordings: 1 own", "held out, best: 2.5000"):
+    for said in ("license: cc-by-4.0", "- heartmula", "- lora", "1 recording: 1 own", "held out, best: 2.5000"):
         assert said in card
     assert r"Night \*drive\* \<b\>" in card
     everything = b"".join(hub.repos["model", REPO].files.values())
