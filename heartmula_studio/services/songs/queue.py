@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from heartmula_studio.errors import CancelledError, ConflictError, NotFoundError, StudioError
+from heartmula_studio.errors import CancelledError, CheckpointError, ConflictError, NotFoundError, StudioError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
@@ -216,10 +216,12 @@ class GenerationQueue:
         except CancelledError:
             self._end(ids, self._cut_short)
         except Exception as error:
+            failure = failure_of(error)
             if len(waiting) > 1 and waiting[0].take_of is None:  # it may be the fault of one of them
+                if isinstance(error, CheckpointError):  # of their style, perhaps, which the others then go without
+                    self._end([waiting[0].id], lambda song: failed(song, failure))
                 self._make_one_by_one([song.id for song in waiting])
                 return
-            failure = failure_of(error)
             self._end(ids, lambda song: failed(song, failure))
             if not isinstance(error, StudioError):
                 raise
