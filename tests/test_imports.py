@@ -38,6 +38,7 @@ ALLOWED = {
 }
 WITHOUT_TORCH = ("errors", "device_name", "definition", "settings", "lyrics", "store")
 LIGHT_MODULES = (  # the server reads them
+    "codec.clean_settings",
     "finetune.checkpoint_meta",
     "finetune.events",
     "finetune.flat_settings",

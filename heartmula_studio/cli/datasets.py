@@ -7,6 +7,7 @@ from dataclasses import replace
 from textwrap import indent
 from typing import get_args
 
+from heartmula_studio.codec.clean_settings import CLEAN, CleanSettings
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.wording import counted
@@ -16,7 +17,7 @@ from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.track_changes import TrackChange
-from heartmula_studio.store.views import AnalysisKind
+from heartmula_studio.store.views import AnalysisKind, TrackCleaning
 from heartmula_studio.studio import Studio
 
 
@@ -73,6 +74,23 @@ def edit_tracks(studio: Studio, arguments: Namespace) -> None:
     )
     for track in studio.datasets.update_tracks(arguments.id, [replace(change, filename=name) for name in names]):
         print(f"{track.filename}: {', '.join(track.tags)} ({track.rights})")
+
+
+def clean(studio: Studio, arguments: Namespace) -> None:
+    if arguments.undo:
+        cleaned = studio.datasets.restore_tracks(arguments.id, arguments.track)
+    elif arguments.discard_originals:
+        cleaned = studio.datasets.discard_originals(arguments.id, arguments.track)
+    else:
+        given = {name: getattr(arguments, name) for name in CLEAN if getattr(arguments, name) is not None}
+        cleaned = studio.datasets.clean_tracks(arguments.id, arguments.track, CleanSettings(**given))
+    for track in cleaned:
+        print(f"{track.filename}: {track.error or cleaning_line(track)}", flush=True)
+
+
+def cleaning_line(track: TrackCleaning) -> str:
+    cuts = f"{track.cut_start_sec:.1f} s cut off in front, {track.cut_end_sec:.1f} s behind"
+    return f"{cuts}, {track.gain_db:+.1f} dB"
 
 
 def print_losses(studio: Studio, arguments: Namespace) -> None:
@@ -138,6 +156,7 @@ ACTIONS = {
     "import": import_dataset,
     "export": export_dataset,
     "edit": edit_tracks,
+    "clean": clean,
     "losses": print_losses,
     "sound": print_sound,
     "prompts": print_prompts,

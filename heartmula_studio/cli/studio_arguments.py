@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 from heartmula_studio.cli.parsers import Commands, add_actions, add_command, add_setting, flag
+from heartmula_studio.codec.clean_settings import CLEAN
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.services.songs.history import QUERY
 from heartmula_studio.store.generations import FORMATS
@@ -38,6 +39,7 @@ def add_dataset(commands: Commands) -> None:
         help="folder or zip of audio files with a metadata.jsonl, parquet, or a WebDataset .tar (default: %(default)s)",
     )
     _add_edits(actions)
+    _add_cleaning(actions)
     _add_looks_at_tracks(actions)
     _add_proposals(actions)
 
@@ -60,6 +62,22 @@ def _add_edits(actions: Commands) -> None:
     edited.add_argument("--rights", choices=RIGHTS)
     edited.add_argument("--ending", choices=ENDINGS, help="whether the recording comes to an end, or is cut off")
     edited.add_argument("--lyrics", type=Path, metavar="FILE", help="a text, plain or LRC, in UTF-8")
+
+
+def _add_cleaning(actions: Commands) -> None:
+    cleaned = add_command(
+        actions,
+        "clean",
+        "trim silence and set the loudness of tracks",
+        "Cleans one track, several, or all; timed lyrics move along. Originals stay until they are discarded.",
+    )
+    cleaned.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+    cleaned.add_argument("--track", action="append", default=[], metavar="FILE", help="only this one; may be repeated")
+    for name, setting in CLEAN.items():
+        add_setting(cleaned, setting, flag(name))
+    instead = cleaned.add_mutually_exclusive_group()
+    instead.add_argument("--undo", action="store_true", help="take back how they were cleaned")
+    instead.add_argument("--discard-originals", action="store_true", help="remove the originals, for good")
 
 
 def _add_looks_at_tracks(actions: Commands) -> None:

@@ -18,9 +18,8 @@ def cut_recording(path: Path, starts_sec: Sequence[float], folder: Path) -> Iter
     source = AudioSource.find(path)
     rate_hz = source.find_rate_hz()
     edges = [round(start_sec * rate_hz) for start_sec in starts_sec]
-    stretches = _stretches(source.read_blocks(rate_hz, rate_hz), edges)
     piece = folder / "piece.flac"
-    for blocks in stretches:
+    for blocks in stretches(source.read_blocks(rate_hz, rate_hz), edges):
         first = next(blocks, None)
         if first is None:
             return
@@ -32,7 +31,7 @@ def cut_recording(path: Path, starts_sec: Sequence[float], folder: Path) -> Iter
         piece.unlink()
 
 
-def _stretches(blocks: Iterator[Tensor], edges: Sequence[int]) -> Iterator[Iterator[Tensor]]:
+def stretches(blocks: Iterator[Tensor], edges: Sequence[int]) -> Iterator[Iterator[Tensor]]:
     """Yield the samples [2, n] from each edge to the next, and from the last on, piece by piece, to be read in turn."""
     cursor = _Cursor(blocks)
     for _ in cursor.take(edges[0]):

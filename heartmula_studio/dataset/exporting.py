@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from datasets import Audio, Dataset, Features, List, Value
 
 from heartmula_studio.dataset.source_files import COPY_BYTES
+from heartmula_studio.dataset.track_columns import ENDING_COLUMN, STYLES_COLUMN
 from heartmula_studio.errors import InvalidInputError, StorageError
 from heartmula_studio.files.atomic import replaced_folder
 
@@ -27,23 +28,36 @@ METADATA = "metadata.jsonl"
 HUB_SHARD_BYTES = 50_000_000  # `push_to_hub` keeps about three of them in memory
 
 _FEATURES = Features(
-    {"audio": Audio(), "lyrics": Value("string"), "tags": List(Value("string")), "rights": Value("string")}
+    {
+        "audio": Audio(),
+        "lyrics": Value("string"),
+        "tags": List(Value("string")),
+        "rights": Value("string"),
+        ENDING_COLUMN: Value("string"),
+        STYLES_COLUMN: List(Value("string")),
+    }
 )
 
 
 @dataclass(frozen=True)
 class OutgoingTrack:
-    """A recording, the file name it goes out under, and what is known of it."""
+    """A recording, the file name it goes out under, and what is known of it.
+
+    `tags` are its own; where it has none, the `styles` of the dataset are its tags.
+    """
 
     filename: str
     path: Path
     lyrics: str
     tags: tuple[str, ...]
     rights: str
+    ending: str = ""
+    styles: tuple[str, ...] = ()
 
     @property
     def words(self) -> dict[str, Any]:
-        return {"lyrics": self.lyrics, "tags": list(self.tags), "rights": self.rights}
+        said = {"lyrics": self.lyrics, "tags": list(self.tags), "rights": self.rights}
+        return said | {ENDING_COLUMN: self.ending, STYLES_COLUMN: list(self.styles)}
 
 
 def save_to_folder(tracks: Sequence[OutgoingTrack], folder: Path) -> None:

@@ -29,10 +29,11 @@ UNCLEAR_COLUMN = "text"  # of lyrics, or of a description
 TAGS_COLUMNS = ("tags", "tag", "genre", "genres", "style", "styles", "style_tags", "keywords", "label", "labels")
 DESCRIPTION_COLUMNS = ("caption", "prompt", "description")
 RIGHTS_COLUMNS = ("rights", "licence", "license")
+ENDING_COLUMN, STYLES_COLUMN = "ending", "dataset_styles"  # as this studio writes them
 NESTED_COLUMN = "json"  # a WebDataset sample's own record
 WORD_COLUMNS = (
     *(*LYRICS_COLUMNS, *TAGS_COLUMNS, *DESCRIPTION_COLUMNS, *RIGHTS_COLUMNS),
-    *(*NAME_COLUMNS, *RATE_COLUMNS, NESTED_COLUMN),
+    *(*NAME_COLUMNS, *RATE_COLUMNS, NESTED_COLUMN, ENDING_COLUMN, STYLES_COLUMN),
 )
 
 _START_KEYS = ("start", "start_time", "starttimems", "begin", "time", "offset", "timestamp")
@@ -46,6 +47,7 @@ _MUSIC_WORD = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_TAG_WORDS = 5
+_ENDINGS = ("as_heard", "ends", "cut_off")
 _RIGHTS = ("own", "licensed", "public_domain", "unknown")
 _PUBLIC_DOMAIN = re.compile(
     r"cc_?(0|zero).*|creative_?commons_(0|zero).*|pd|pdm|publicdomain|.*creativecommons\.org/publicdomain/.*"
@@ -55,17 +57,23 @@ _LICENSED = re.compile(r"cc_by.*|by(_nc|_sa|_nd)*(_\d\.\d)?|creative_?commons.*|
 
 @dataclass(frozen=True)
 class TrackWords:
-    """What is said of a track; empty where nothing is. `license` is one that none of the four kinds of rights fits."""
+    """What is said of a track; empty where nothing is. `license` is one that none of the four kinds of rights fits.
+
+    `styles` are those of the dataset that it comes from.
+    """
 
     lyrics: str = ""
     tags: tuple[str, ...] = ()
     rights: str = "unknown"
     license: str = ""
+    ending: str = ""
+    styles: tuple[str, ...] = ()
 
     def or_else(self, other: "TrackWords") -> "TrackWords":
         """Fill what is missing from `other`."""
         stated = self if self.rights != "unknown" or self.license else other
-        return TrackWords(self.lyrics or other.lyrics, self.tags or other.tags, stated.rights, stated.license)
+        said = self.lyrics or other.lyrics, self.tags or other.tags, stated.rights, stated.license
+        return TrackWords(*said, self.ending or other.ending, self.styles or other.styles)
 
 
 def column_key(name: str) -> str:
@@ -96,7 +104,12 @@ def words_of(row: Mapping[str, Any], class_names: Mapping[str, Sequence[str]] | 
     if said is row.get(UNCLEAR_COLUMN) and is_list_of_tags(lyrics):
         lyrics, described = "", described or lyrics
     tags = tags if any(map(str.strip, tags)) else tags_of(described)
-    return TrackWords(lyrics, tuple(tag.strip() for tag in tags if tag.strip()), rights, unknown)
+    ending = next((text for text in first([ENDING_COLUMN])[1] if text in _ENDINGS), "")
+    return TrackWords(lyrics, _filled(tags), rights, unknown, ending, _filled(first([STYLES_COLUMN])[1]))
+
+
+def _filled(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text.strip() for text in texts if text.strip())
 
 
 def is_list_of_tags(text: str) -> bool:

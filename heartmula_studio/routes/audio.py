@@ -17,8 +17,8 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
 from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
-from heartmula_studio.routes.requests import Decision, SongChange, SongFields
-from heartmula_studio.services.answers import AudioFileAnswer
+from heartmula_studio.routes.requests import Cleaning, Decision, SongChange, SongFields
+from heartmula_studio.services.dataset_answers import AudioFileAnswer
 from heartmula_studio.store.views import PromptPreview
 
 router = APIRouter(prefix="/training/datasets/{id}/audio", tags=["songs"], dependencies=WITH_TOKEN)
@@ -118,8 +118,9 @@ def _song_fields(form: Form) -> SongFields:
     responses=AUDIO_RESPONSES,
 )
 def play_audio(id: Id, filename: Filename, studio: StudioDep) -> FileResponse:
-    """The song as it was uploaded; byte ranges are served."""
-    return audio_answer(studio.datasets.audio_path(id, filename), filename)
+    """The song as it was uploaded, or cleaned; byte ranges are served."""
+    path = studio.datasets.audio_path(id, filename)
+    return audio_answer(path, FilePath(filename).stem + path.suffix)
 
 
 @router.get("/{filename}/heard", response_class=FileResponse, responses=HEARD_RESPONSES)
@@ -146,6 +147,24 @@ def update_audio(id: Id, filename: Filename, body: SongChange, studio: StudioDep
 def decide_proposal(id: Id, filename: Filename, number: Number, body: Decision, studio: StudioDep) -> AudioFileAnswer:
     """Accept or reject what a program proposed for a song, or undo that: all is as before, but for later edits."""
     return AudioFileAnswer.of(studio.datasets.decide_proposal(id, filename, number, body.status))
+
+
+@router.put("/{filename}/cleaning", responses=documented(404, 409, 415))
+def clean_track(id: Id, filename: Filename, body: Cleaning, studio: StudioDep) -> AudioFileAnswer:
+    """Trim silence and set the loudness; the original stays, and timed lyrics move along."""
+    return AudioFileAnswer.of(studio.datasets.clean_track(id, filename, body.settings()))
+
+
+@router.delete("/{filename}/cleaning", responses=documented(404, 409))
+def restore_track(id: Id, filename: Filename, studio: StudioDep) -> AudioFileAnswer:
+    """Take back how a song was cleaned: it is its original again, with its lyrics."""
+    return AudioFileAnswer.of(studio.datasets.restore_track(id, filename))
+
+
+@router.delete("/{filename}/original", responses=documented(404, 409))
+def discard_original(id: Id, filename: Filename, studio: StudioDep) -> AudioFileAnswer:
+    """Remove what a song was cleaned from, for good."""
+    return AudioFileAnswer.of(studio.datasets.discard_original(id, filename))
 
 
 @router.delete("/{filename}", status_code=204, responses=documented(404, 409))

@@ -11,14 +11,21 @@ from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, stud
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
 from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
-from heartmula_studio.routes.requests import DatasetChange, Decision, NewAnalysis, NewDataset, TrackEdits
-from heartmula_studio.services.answers import (
+from heartmula_studio.routes.requests import (
+    CleaningOfMany,
+    DatasetChange,
+    Decision,
+    NewAnalysis,
+    NewDataset,
+    TrackEdits,
+)
+from heartmula_studio.services.dataset_answers import (
     AudioFileAnswer,
     DatasetAnswer,
     ImportedDatasetAnswer,
     ProposalReportAnswer,
 )
-from heartmula_studio.store.views import Analysis, AnalysisKind, SoundReport, TrackLosses, Validation
+from heartmula_studio.store.views import Analysis, AnalysisKind, CleaningReport, SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
 LISTING = Listing(DatasetAnswer)
@@ -51,6 +58,9 @@ Format = Annotated[
 ]
 
 
+Named = Annotated[
+    tuple[str, ...], Query(description="As the dataset lists it; may be repeated. Left out, all.", examples=[["a.mp3"]])
+]
 Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=["tempo_and_key"])]
 
 
@@ -132,6 +142,27 @@ def track_losses(id: Id, studio: StudioDep) -> TrackLosses:
 def check_sound(id: Id, studio: StudioDep) -> SoundReport:
     """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in other formats, track by track."""
     return studio.datasets.check_sound(id)
+
+
+@router.post("/{id}/cleaning", responses=documented(404, 409))
+def clean_tracks(id: Id, body: CleaningOfMany, studio: StudioDep) -> CleaningReport:
+    """Trim silence and set the loudness of many songs; their originals stay, and timed lyrics move along.
+
+    Each is done whole or not at all. The answer comes when all are done.
+    """
+    return CleaningReport(tuple(studio.datasets.clean_tracks(id, body.filenames, body.settings())))
+
+
+@router.delete("/{id}/cleaning", responses=documented(404, 409))
+def restore_tracks(id: Id, studio: StudioDep, filename: Named = ()) -> CleaningReport:
+    """Take back how songs were cleaned: they are their originals again, with their lyrics."""
+    return CleaningReport(tuple(studio.datasets.restore_tracks(id, filename)))
+
+
+@router.delete("/{id}/originals", responses=documented(404, 409))
+def discard_originals(id: Id, studio: StudioDep, filename: Named = ()) -> CleaningReport:
+    """Remove what songs were cleaned from, for good."""
+    return CleaningReport(tuple(studio.datasets.discard_originals(id, filename)))
 
 
 @router.post("/{id}/tempo-and-key", responses=documented(404, 409))

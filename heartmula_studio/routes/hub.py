@@ -11,9 +11,9 @@ from heartmula_studio.routes.requests import Body
 from heartmula_studio.services.answers import (
     CheckpointAnswer,
     HubRepoAnswer,
-    ImportedDatasetAnswer,
     PublishedAnswer,
 )
+from heartmula_studio.services.dataset_answers import ImportedDatasetAnswer
 from heartmula_studio.store.views import RepoKind
 
 router = APIRouter(prefix="/hub", tags=["hub"], dependencies=WITH_TOKEN)

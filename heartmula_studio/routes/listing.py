@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.memory_only import NotInMemoryError, leave_memory, memory_only
 from heartmula_studio.routes.failures import Responses, documented
-from heartmula_studio.services.answers import Answer
+from heartmula_studio.services.dataset_answers import Answer
 
 MAX_LIMIT = 1000
 MAX_KEPT_PAGES = 8

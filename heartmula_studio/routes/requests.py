@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from heartmula_studio.codec.clean_settings import CLEAN, CleanSettings
 from heartmula_studio.definition import Setting
 from heartmula_studio.finetune.config import RENAMED
 from heartmula_studio.finetune.flat_settings import FREE
@@ -54,6 +55,7 @@ LOUDNESS = "loudness_lufs"
 DECODE_FIELDS = {name: field_of(setting, setting.default) for name, setting in DECODE.items()} | {
     LOUDNESS: field_of(SONG[LOUDNESS], None)
 }
+CLEAN_FIELDS = {name: field_of(setting, setting.default) for name, setting in CLEAN.items()}
 SONG_FIELDS = {name: field_of(setting, setting.default) for name, setting in SONG.items()}
 
 
@@ -104,6 +106,17 @@ class TrackEdits(Body):
 
     def changes(self) -> list[TrackChange]:
         return [track.change() for track in self.tracks]
+
+
+class Cleaning(create_model("Cleaning", __base__=Body, **CLEAN_FIELDS)):  # type: ignore[misc]  # dynamic
+    """What is cleaned of a recording; its original stays."""
+
+    def settings(self) -> CleanSettings:
+        return CleanSettings(**self.model_dump(include=set(CLEAN)))
+
+
+class CleaningOfMany(Cleaning):
+    filenames: list[str] = Field([], description="As the dataset lists them; left out, all.", examples=[["song.mp3"]])
 
 
 class Decision(Body):

@@ -3,45 +3,39 @@
 A model takes over the fields of the record by name; what it does not name stays here.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator
 
 from heartmula_studio.files.public_text import public
+from heartmula_studio.services.dataset_answers import (
+    Answer,
+    AudioFileAnswer,
+    DatasetAnswer,
+    ImportedDatasetAnswer,
+    ProposalAnswer,
+    ProposalReportAnswer,
+    TrackProposalsAnswer,
+)
+from heartmula_studio.store.field_types import Count, Duration, FilenameIfAny, Owner, Percent, Priority, Seconds, Time
 from heartmula_studio.store.records import (
-    MINIMUM_FILES,
     AudioFile,
     Change,
     Checkpoint,
-    Confidence,
-    Count,
     Dataset,
-    DatasetStatus,
-    Duration,
-    Ending,
     ExecutorName,
     Failure,
-    Filename,
-    FilenameIfAny,
     Generation,
     Job,
     JobStatus,
     Losses,
     MergedParent,
     Method,
-    Owner,
     Parent,
-    Percent,
-    Priority,
     Proposal,
-    ProposalKind,
-    ProposalStatus,
-    Rights,
-    Seconds,
     SongFormat,
     SongStatus,
     StyleChoice,
-    Time,
     TrackRights,
 )
 from heartmula_studio.store.views import (
@@ -56,96 +50,12 @@ from heartmula_studio.store.views import (
     ProposalReport,
     Published,
     Rung,
-    SkippedItem,
     TrackProposals,
 )
 
 
-class Answer(BaseModel):
-    """Base of the models."""
-
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-    @classmethod
-    def of(cls, record: object) -> Self:
-        return cls.model_validate(record)
-
-
 def _public_config(config: dict[str, Any]) -> dict[str, Any]:
     return {name: public(value) if isinstance(value, str) else value for name, value in config.items()}
-
-
-class ProposalAnswer(Answer):
-    """A tag, or lyrics, that a program found for a song; nothing is trained on it unless it is accepted.
-
-    `confidence`: 0 to 1. Lyrics have a language (ISO 639-1) and a confidence for each line, null where nothing is sung.
-    They can be accepted while the song's lyrics are `replaces`, which they come in the place of.
-    """
-
-    number: Count
-    kind: ProposalKind
-    value: str
-    confidence: Confidence
-    source: str
-    status: ProposalStatus
-    language: str = ""
-    line_confidences: tuple[Confidence | None, ...] = ()
-    replaces: str = ""
-
-
-class AudioFileAnswer(Answer):
-    """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized.
-
-    `ending` says whether the recording comes to an end, which songs then learn, or is cut off.
-    """
-
-    filename: Filename
-    caption: str
-    tags: tuple[str, ...]
-    rights: Rights
-    duration_sec: Duration
-    sample_rate: Count
-    channels: Count
-    size_bytes: Count
-    sha256: str
-    added_at: Time
-    frames: Count | None = None
-    error: str | None = None
-    ending: Ending = "as_heard"
-    proposals: tuple[ProposalAnswer, ...] = ()
-
-
-class DatasetAnswer(Answer):
-    """`waiting_texts` are lyrics whose song has not come yet, by the song's stem."""
-
-    id: str
-    name: str
-    styles: tuple[str, ...]
-    created_at: Time
-    status: DatasetStatus = "draft"
-    minimum_files: Annotated[int, Field(ge=1)] = MINIMUM_FILES
-    audio_files: tuple[AudioFileAnswer, ...] = ()
-    waiting_texts: dict[str, str] = {}
-
-
-class ImportedDatasetAnswer(DatasetAnswer):
-    """A dataset as it came in, with what was left out of it."""
-
-    skipped: tuple[SkippedItem, ...] = ()
-
-
-class TrackProposalsAnswer(Answer):
-    """What is proposed for a song; `error` says why a program could not listen to it."""
-
-    filename: Filename
-    proposals: tuple[ProposalAnswer, ...]
-    error: str | None
-
-
-class ProposalReportAnswer(Answer):
-    """The songs of a dataset in its order, each with what is proposed for it."""
-
-    tracks: tuple[TrackProposalsAnswer, ...]
 
 
 class JobAnswer(Answer):

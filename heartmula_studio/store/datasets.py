@@ -7,13 +7,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from heartmula_studio.errors import AudioMissingError, StudioError
+from heartmula_studio.errors import AudioMissingError, ConflictError, StudioError
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX, flush_to_disk
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.locks import Locks
 from heartmula_studio.files.moving import move, remove
 from heartmula_studio.lyrics.checking import checked_lyrics
 from heartmula_studio.store import songs
+from heartmula_studio.store.cleaning import (
+    CleanedAudio,
+    file_of,
+    files_of,
+    original_of,
+    require_original,
+    with_cleaned,
+    with_original,
+    without_original,
+)
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.incoming import Incoming, receiving, remove_abandoned
 from heartmula_studio.store.names import (
@@ -35,8 +45,10 @@ from heartmula_studio.store.records import AudioFile, Dataset, utc_now
 from heartmula_studio.store.track_changes import TrackChange, with_track_changes
 
 AUDIO = "audio"
+CLEANED = "cleaned"
 PROCESSED = "processed"
 HEARD = "heard"
+HASH_CHARS = 12  # of a recording's SHA-256, in the name of a cleaned one
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +67,7 @@ class TrackAudio:
 
 
 class Datasets(Collection[Dataset]):
-    """datasets/{id}/manifest.json, audio/<song>, processed/<stem>.pt and heard/<stem>.flac."""
+    """datasets/{id}/manifest.json, audio/<song>, cleaned/<song>, processed/<stem>.pt and heard/<stem>.flac."""
 
     kind = "datasets"
     noun = "dataset"
@@ -102,10 +114,22 @@ class Datasets(Collection[Dataset]):
 
     def audio_of(self, id: str, song: AudioFile) -> Path:
         """The file of a listed song. Raises AudioMissingError where it is gone."""
-        path = self.folder(id) / AUDIO / song.filename
+        return self._present(id, song, file_of(song))
+
+    def original_audio(self, id: str, song: AudioFile) -> Path:
+        """The file that a listed song was cleaned from, or would be. Raises AudioMissingError where it is gone."""
+        original = original_of(song)
+        return self._present(id, song, original.stored_as if original else file_of(song))
+
+    def _present(self, id: str, song: AudioFile, stored_as: str) -> Path:
+        path = self._recording(id, song, stored_as)
         if not path.is_file():
             raise AudioMissingError(f"{path} is gone.", "Remove the song from the dataset, or put the file back.")
         return path
+
+    def _recording(self, id: str, song: AudioFile, stored_as: str) -> Path:
+        folder = self.folder(id)
+        return folder / CLEANED / stored_as if stored_as else folder / AUDIO / song.filename
 
     def tokens_path(self, id: str, filename: str) -> Path:
         """Where the tokens of a song lie, or will lie. Raises NotFoundError for an unlisted song."""
@@ -166,6 +190,51 @@ class Datasets(Collection[Dataset]):
             )  # fmt: skip
             self._keep(id, incoming, song, info.lyrics)
             return self.get_song(id, name)
+
+    def keep_cleaned(self, id: str, before: AudioFile, incoming: Incoming, audio: CleanedAudio) -> AudioFile:
+        """Keep a received recording in the place of the one it was cleaned from, which stays beside it.
+
+        Raises NotFoundError, ConflictError where the song is no longer what it was `before`, StorageError.
+        """
+        with self.locked(id):
+            song = self.get_song(id, before.filename)
+            if (song.sha256, song.cleaned) != (before.sha256, before.cleaned):
+                raise ConflictError(f"{song.filename} was changed meanwhile.", "Nothing happened to it. Try again.")
+            name = f"{songs.stem_of(song)}-{incoming.sha256[:HASH_CHARS]}.flac"
+            path = self.folder(id) / CLEANED / name
+            facts = incoming.size_bytes, incoming.sha256
+            try:
+                with disk_explained(path):
+                    path.parent.mkdir(exist_ok=True)
+                    incoming.move_to(path)
+                return self._change_recording(id, song, lambda song: with_cleaned(song, audio, name, *facts))
+            finally:
+                self._remove_unlisted(id)
+
+    def restore_original(self, id: str, filename: str) -> AudioFile:
+        """Take back how a song was cleaned. Raises NotFoundError, ConflictError where it was not, StorageError."""
+        with self.locked(id):
+            song = self.get_song(id, filename)
+            self._present(id, song, require_original(song).stored_as)
+            try:
+                return self._change_recording(id, song, with_original)
+            finally:
+                self._remove_unlisted(id)
+
+    def discard_original(self, id: str, filename: str) -> AudioFile:
+        """Let go of what a song was cleaned from. Raises as `restore_original`."""
+        with self.locked(id):
+            try:
+                return self._change_song(id, filename, without_original)
+            finally:
+                self._remove_unlisted(id)
+
+    def _change_recording(self, id: str, song: AudioFile, change: Callable[[AudioFile], AudioFile]) -> AudioFile:
+        """Change what a song sounds like; its tokens are of another sound then."""
+        changed = self._change_song(id, song.filename, change)
+        with disk_explained(self.folder(id)):
+            remove(self.tokens_of(id, changed))
+        return changed
 
     def add_text(self, id: str, filename: str, text: str) -> AudioFile | None:
         """Give lyrics to the song of the same stem, in any case and Unicode form; None if they wait for it.
@@ -232,11 +301,12 @@ class Datasets(Collection[Dataset]):
     def remove_audio(self, id: str, filename: str) -> None:
         """Remove a song with what was made of it. Raises NotFoundError, StorageError."""
         with self.locked(id):
-            made_of_it = (self.tokens_path(id, filename), self.heard_path(id, filename))
-            audio = self.folder(id) / AUDIO / self.get_song(id, filename).filename
+            song = self.get_song(id, filename)
+            made_of_it = (self.tokens_of(id, song), self.heard_path(id, filename))
+            recordings = [self._recording(id, song, name) for name in files_of(song)]
             self.update(id, lambda dataset: songs.without(dataset, filename))
-            with disk_explained(audio):
-                for path in (audio, *made_of_it):
+            with disk_explained(self.folder(id)):
+                for path in (*recordings, *made_of_it):
                     remove(path)
 
     def set_processing(self, id: str, is_processing: bool) -> Dataset:
@@ -278,7 +348,8 @@ class Datasets(Collection[Dataset]):
         dataset, folder = self.get(id), self.folder(id)
         # Compared by key: some file systems give names back in another Unicode form.
         listed = {
-            AUDIO: {name_key(song.filename) for song in dataset.audio_files},
+            AUDIO: {name_key(song.filename) for song in dataset.audio_files if "" in files_of(song)},
+            CLEANED: {name_key(name) for song in dataset.audio_files for name in files_of(song)},
             PROCESSED: {name_key(f"{songs.stem_of(song)}.pt") for song in dataset.audio_files},
             HEARD: {name_key(f"{songs.stem_of(song)}.flac") for song in dataset.audio_files},
         }

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError
+from heartmula_studio.store.field_types import Confidence
 from heartmula_studio.store.names import checked_tags, name_key
-from heartmula_studio.store.records import AudioFile, Confidence, Proposal, ProposalKind, ProposalStatus
+from heartmula_studio.store.records import AudioFile, Proposal, ProposalKind, ProposalStatus
 
 STATUSES: tuple[ProposalStatus, ...] = get_args(ProposalStatus)
 

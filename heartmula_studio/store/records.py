@@ -11,6 +11,20 @@ from pydantic import AfterValidator, FailFast, Field
 
 from heartmula_studio.errors import InvalidInputError, StorageError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.store.field_types import (
+    Confidence,
+    Count,
+    Duration,
+    Filename,
+    FilenameIfAny,
+    Owner,
+    Percent,
+    Priority,
+    Seconds,
+    StoredStrength,
+    Time,
+)
+from heartmula_studio.store.originals import Cleaned
 from heartmula_studio.store.record_file import MAX_BYTES, quick_json, read_json, validated
 
 SCHEMA = 1
@@ -33,31 +47,6 @@ ACTIVE_STYLE, BASE_STYLE, MIX_STYLE = "active", "base", "mix"  # what a song can
 def utc_now() -> str:
     """UTC in ISO 8601, to the microsecond, so that records sort by it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def _iso_time(text: str) -> str:
-    datetime.fromisoformat(text)
-    return text
-
-
-def _plain_filename(name: str) -> str:
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ValueError("this is no file name")
-    return name
-
-
-Filename = Annotated[str, AfterValidator(_plain_filename)]
-FilenameIfAny = Annotated[str, AfterValidator(lambda name: name and _plain_filename(name))]
-Time = Annotated[str, AfterValidator(_iso_time)]
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-Duration = Annotated[float, Field(ge=0, le=100_000)]  # of a recording, in seconds
-Confidence = Annotated[float, Field(ge=0, le=1)]
-StoredStrength = Annotated[float, Field(ge=0, le=2)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-MAX_PRIORITY, MAX_OWNER_CHARS = 10, 100
-Priority = Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
-Owner = Annotated[str, Field(max_length=MAX_OWNER_CHARS)]
 
 
 @dataclass(frozen=True)
@@ -126,6 +115,9 @@ class Proposal:
 class AudioFile:
     """One song of a dataset. `caption` is its lyrics, plain or LRC; `frames` is None until it is tokenized.
 
+    `filename` names it for good; its figures, from `duration_sec` to `sha256`, are those of the cleaned recording where
+    there is one.
+
     ending: whether the recording comes to an end or is cut off, where a person says so.
     analyzed_by: the sources of proposals that have listened to it, whether or not they found anything.
     """
@@ -145,6 +137,7 @@ class AudioFile:
     ending: Ending = "as_heard"
     proposals: tuple[Proposal, ...] = ()
     analyzed_by: tuple[str, ...] = ()
+    cleaned: Cleaned | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "error", self.error and public(self.error))

@@ -9,6 +9,7 @@ from typing import get_args
 from heartmula_studio.errors import ConflictError, InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.files.wording import counted
 from heartmula_studio.lyrics.parsing import removed_lines
+from heartmula_studio.store.cleaning import original_of
 from heartmula_studio.store.names import name_key, split_suffix
 from heartmula_studio.store.records import AudioFile, Dataset, DatasetStatus, Ending, Rights
 from heartmula_studio.store.views import LengthCount, Validation
@@ -50,7 +51,8 @@ def require_room(dataset: Dataset, max_files: int) -> None:
 def require_new(dataset: Dataset, sha256: str) -> None:
     """Raise ConflictError where the same file is in the dataset, whatever its name."""
     for song in dataset.audio_files:
-        if song.sha256 == sha256:
+        original = original_of(song)
+        if sha256 in (song.sha256, original and original.sha256):
             raise ConflictError(
                 f"This is the same file as {song.filename!r} in the dataset {dataset.name!r}.",
                 "Nothing was added. Remove that one first to add it under another name.",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from heartmula_studio.store.records import Dataset, Failure, Percent, Proposal
+from heartmula_studio.store.field_types import Percent
+from heartmula_studio.store.records import Dataset, Failure, Proposal
 
 AnalysisKind = Literal["tempo_and_key", "lyrics", "tags"]
 AnalysisStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
@@ -274,6 +275,24 @@ class SoundReport:
 
     tracks: tuple[TrackSound, ...]
     lengths: tuple[LengthCount, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrackCleaning:
+    """What was cut off a recording and added to its level; `error` says why nothing was."""
+
+    filename: str
+    cut_start_sec: float = 0.0
+    cut_end_sec: float = 0.0
+    gain_db: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class CleaningReport:
+    """The tracks that were named, each with how it is cleaned now."""
+
+    tracks: tuple[TrackCleaning, ...]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.events import api
 from pydantic_core import to_jsonable_python
 
+from heartmula_studio.codec.clean_settings import CleanSettings
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.services.answers import answer
 from heartmula_studio.store.records import UNDER_WAY, Job, ProposalStatus
@@ -144,6 +145,27 @@ class Endpoints:
         change = TrackChange("", caption, tags, rights, ending, add_tags or (), remove_tags or (), trigger_word)
         changes = [replace(change, filename=filename) for filename in filenames]
         return await call(self._studio.datasets.update_tracks, dataset_id, changes)
+
+    async def clean_tracks(
+        self,
+        dataset_id: str,
+        filenames: list[str] | None = None,
+        trim_silence: bool = True,
+        loudness_lufs: float | None = None,
+    ) -> list[dict]:
+        """Trim silence and set the loudness of songs, all where none is named. Their originals stay."""
+        datasets = self._studio.datasets
+        return await call(
+            lambda: [*datasets.clean_tracks(dataset_id, filenames or (), CleanSettings(trim_silence, loudness_lufs))]
+        )
+
+    async def restore_tracks(self, dataset_id: str, filenames: list[str] | None = None) -> list[dict]:
+        """Take back how songs were cleaned, all where none is named."""
+        return await call(lambda: [*self._studio.datasets.restore_tracks(dataset_id, filenames or ())])
+
+    async def discard_originals(self, dataset_id: str, filenames: list[str] | None = None) -> list[dict]:
+        """Remove what songs were cleaned from, for good; of all where none is named."""
+        return await call(lambda: [*self._studio.datasets.discard_originals(dataset_id, filenames or ())])
 
     async def remove_audio(self, dataset_id: str, filename: str) -> None:
         """Remove a song and its tokens."""

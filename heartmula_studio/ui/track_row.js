@@ -176,12 +176,17 @@ class Details {
     this.hear = press("Hear what the model hears", () => this.listen());
     const hint = make("span", { class: "hint" }, "Plain, or timed: [01:23.45] a line");
     const remove = press("🗑️ Remove", () => row.table.askToRemove([row]));
+    this.restore = press("Undo cleaning", () => row.change("DELETE", "/cleaning"));
     this.node = make("div", { class: "track-details", role: "gridcell" },
       make("label", { class: "lyrics" }, make("span", { class: "field-label" }, "Lyrics"), hint, lyrics),
       make("div", { class: "track-facts" },
         make("label", {}, make("span", { class: "field-label" }, "How it stops"), ending),
-        make("div", { class: "track-actions" }, this.hear, remove), this.heard, this.proposed,
+        make("div", { class: "track-actions" }, this.hear, this.restore, remove), this.heard, this.proposed,
         make("h3", {}, "What is learnt"), this.learnt));
+  }
+
+  draw() {
+    this.restore.hidden = !this.row.track.cleaned?.has_original;
   }
 
   /** Show what a training would read of the track now, and which lyrics are proposed. */
@@ -294,14 +299,15 @@ class Row {
 
   draw() {
     const { filename, caption, tags, duration_sec, sample_rate, size_bytes, frames } = this.track;
-    const state = frames === null ? "" : " · prepared";
+    const facts = [minutes(duration_sec), `${sample_rate / 1000} kHz`, size(size_bytes), frames !== null && "prepared"];
     say(this.name, filename);
-    say(this.facts, `${minutes(duration_sec)} · ${sample_rate / 1000} kHz · ${size(size_bytes)}${state}`);
+    say(this.facts, [...facts, cleanedText(this.track)].filter(Boolean).join(" · "));
     const line = caption.split("\n").find((one) => one.trim() && !one.startsWith("[")) ?? caption.trim();
     say(this.lyrics, line.slice(0, 80) || "Add lyrics");
     this.lyrics.classList.toggle("is-empty", !line);
     this.node.classList.toggle("without-tags", !tags.length);
     this.proposals.draw();
+    this.details?.draw();
     if (this.isOpen && this.previewed !== this.previewKey) this.preview();
     this.mark();
   }
@@ -339,6 +345,7 @@ class Row {
     if (isOpen && !this.details) {
       this.details = new Details(this);
       this.details.place = make("div", { role: "row" }, this.details.node);
+      this.details.draw();
       this.node.append(this.details.place);
     }
     if (this.details) this.details.place.hidden = !isOpen;
@@ -354,6 +361,16 @@ class Row {
 
   put(change) {
     return this.table.saving(async () => this.take(await this.asked("PUT", "", change)));
+  }
+
+  /** Where the recording is, as it is now. */
+  get sound() {
+    return `${this.path}?${this.track.sha256.slice(0, 8)}`;
+  }
+
+  /** Have REST change the recording, and say in the row why it did not. */
+  change(method, below, body) {
+    return this.attempt(() => this.table.saving(async () => this.take(await this.asked(method, below, body))));
   }
 
   /** Do something, and say in the row why it failed. */

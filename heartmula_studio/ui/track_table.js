@@ -32,6 +32,7 @@ class Table {
     Object.assign(this, { rows: new Map(), shown: [], path: "", numSaving: 0, numSaved: 0, numRows: 0, order: "added" });
     this.history = new History(() => this.drawHistory());
     this.player = new Player((row) => row?.mark());
+    this.cleaning = new Cleaning(this);
     this.bulk = new Bulk(this);
     this.build();
     window.addEventListener("pagehide", () => this.saveAll());
@@ -277,9 +278,13 @@ class Table {
   /** Ask before files go for good. */
   askToRemove(rows) {
     const what = rows.length === 1 ? rows[0].track.filename : `${rows.length} tracks`;
+    this.askFirst(`Remove ${what} for good? Lyrics and tags go with it.`, "Remove", () => this.remove(rows));
+  }
+
+  askFirst(question, label, action) {
     const keep = press("Keep", () => this.answer());
-    this.asking.replaceChildren(make("span", { dir: "auto" }, `Remove ${what} for good? Lyrics and tags go with it.`),
-      press("Remove", () => this.remove(rows)), keep);
+    this.asking.replaceChildren(make("span", { dir: "auto" }, question),
+      press(label, () => (this.answer(), action())), keep);
     this.asked = document.activeElement;
     this.asking.hidden = false;
     keep.focus();
@@ -291,7 +296,6 @@ class Table {
   }
 
   async remove(rows) {
-    this.answer();
     for (const row of rows) {
       await row.attempt(() => this.saving(async () => {
         await ask("DELETE", row.path);

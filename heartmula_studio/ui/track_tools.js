@@ -46,15 +46,15 @@ class Player {
   press(row) {
     if (this.row === row && this.isPlaying) return this.sound.pause();
     const before = this.row;
-    if (before !== row) this.load(row);
+    if (before !== row || this.loaded !== row.sound) this.load(row);
     if (before) this.changed(before);
     this.sound.play().catch(() => {}); // what is wrong comes as the event "error"
   }
 
   load(row) {
-    this.row = row;
+    Object.assign(this, { row, loaded: row.sound });
     this.node.hidden = false;
-    this.sound.src = row.path;
+    this.sound.src = row.sound;
     this.sound.setAttribute("aria-label", `Play ${row.track.filename}`);
     say(this.name, row.track.filename);
     say(this.trouble, "");
@@ -64,7 +64,7 @@ class Player {
   async explain() {
     const { row } = this;
     if (!row) return;
-    const answer = await fetch(row.path, { headers: { Range: "bytes=0-0" } }).catch(() => null);
+    const answer = await fetch(row.sound, { headers: { Range: "bytes=0-0" } }).catch(() => null);
     const said = answer && !answer.ok ? await refusal(answer) : "This browser cannot play it.";
     if (row === this.row) say(this.trouble, said);
   }
@@ -91,7 +91,9 @@ class Bulk {
       this.count, this.words, press("Add tags", () => this.change("add_tags")),
       press("Remove tags", () => this.change("remove_tags")),
       press("Put first (trigger word)", () => this.change("trigger_word")), this.rights,
-      press("🗑️ Remove…", () => table.askToRemove(table.selected)), press("Select none", () => table.selectAll(false)));
+      press("Clean…", () => table.cleaning.toggle()),
+      press("🗑️ Remove…", () => table.askToRemove(table.selected)), press("Select none", () => table.selectAll(false)),
+      table.cleaning.node);
   }
 
   draw() {

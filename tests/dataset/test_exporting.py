@@ -37,7 +37,7 @@ def tracks(tmp_path_factory) -> list[OutgoingTrack]:
     for number in range(NUM_TRACKS):
         path = folder / f"{number}.wav"
         path.write_bytes(bytes([number]) * TRACK_BYTES)
-        found.append(OutgoingTrack(path.name, path, "la\nlö", ("a, b",), "own"))
+        found.append(OutgoingTrack(path.name, path, "la\nlö", ("a, b",), "own", "ends", ("pop",)))
     return found
 
 
@@ -62,7 +62,8 @@ def test_parquet_has_a_row_group_for_each_track_and_the_types_of_datasets(tracks
     assert isinstance(datasets.Features.from_arrow_schema(file.schema_arrow)["audio"], datasets.Audio)
     row = file.read().to_pylist()[1]
     assert row.pop("audio") == {"bytes": tracks[1].path.read_bytes(), "path": "1.wav"}
-    assert row == {"lyrics": "la\nlö", "tags": ["a, b"], "rights": "own"}
+    words = {"lyrics": "la\nlö", "tags": ["a, b"], "rights": "own", "ending": "ends", "dataset_styles": ["pop"]}
+    assert row == words
 
 
 def test_a_file_that_changes_meanwhile_is_noticed(tracks, tmp_path, monkeypatch):

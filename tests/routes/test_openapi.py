@@ -38,6 +38,9 @@ PUT /generate/{id} · POST /generate/zip · GET /generate/{id}/takes
 POST /generate/{id}/cover · GET /generate/{id}/cover · DELETE /generate/{id}/cover
 POST /generate/continue · POST /training/datasets/{id}/analyses/{kind} · GET /training/datasets/{id}/analyses/{kind}
 POST /training/datasets/{id}/analyses/{kind}/cancel · PUT /training/datasets/{id}/tracks
+POST /training/datasets/{id}/cleaning · DELETE /training/datasets/{id}/cleaning
+DELETE /training/datasets/{id}/originals · PUT /training/datasets/{id}/audio/{filename}/cleaning
+DELETE /training/datasets/{id}/audio/{filename}/cleaning · DELETE /training/datasets/{id}/audio/{filename}/original
 """
 
 

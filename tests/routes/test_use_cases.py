@@ -97,6 +97,26 @@ def test_many_songs_are_edited_at_once_all_or_none(client, example):
     client.put(f"{path}/tracks", json={"tracks": undone}).raise_for_status()
 
 
+def test_songs_are_cleaned_and_given_back(client, example):
+    path, name = f"/training/datasets/{example['id']}", example["audio_files"][0]["filename"]
+    one, before = f"{path}/audio/{name}", client.get(path).json()["audio_files"]
+    settings = {"trim_silence": False, "loudness_lufs": -30.0}
+    cleaned = client.put(f"{one}/cleaning", json=settings).json()
+    assert (cleaned["cleaned"]["has_original"], cleaned["cleaned"]["cut_start_sec"]) == (True, 0.0)
+    assert cleaned["sha256"] != before[0]["sha256"]
+    assert client.get(one).headers["content-type"] == "audio/flac"
+    assert client.delete(f"{one}/cleaning").json() == before[0]
+    failure(client.delete(f"{one}/cleaning"), 409, "conflict")
+    failure(client.delete(f"{one}/original"), 409, "conflict")
+    many = client.post(f"{path}/cleaning", json={"filenames": [name], **settings}).json()["tracks"]
+    assert [(track["filename"], track["error"]) for track in many] == [(name, None)]
+    assert many[0]["gain_db"] == cleaned["cleaned"]["gain_db"] < -1
+    failure(client.put(f"{one}/cleaning", json={"loudness_lufs": 1.0}), 422, "invalid_input")
+    failure(client.delete(f"{path}/originals", params={"filename": "no such"}), 404, "not_found")
+    assert len(client.delete(f"{path}/cleaning").json()["tracks"]) == len(before)
+    assert client.get(path).json()["audio_files"] == before
+
+
 def test_a_song_as_the_model_hears_it(client, example):
     path = f"/training/datasets/{example['id']}/audio/{example['audio_files'][0]['filename']}/heard"
     heard = client.get(path, timeout=240)

@@ -155,6 +155,24 @@ def test_many_songs_are_edited_at_once(client, dataset):
     client.predict(dataset["id"], names, tags=[], api_name="/update_tracks")
 
 
+def test_songs_are_cleaned_and_given_back(client, dataset):
+    name = dataset["audio_files"][0]["filename"]
+    (cleaned,) = client.predict(dataset["id"], [name], False, -30.0, api_name="/clean_tracks")
+    assert cleaned["gain_db"] < -1
+    (restored,) = client.predict(dataset["id"], [name], api_name="/restore_tracks")
+    assert restored["gain_db"] == 0.0
+    assert client.predict(dataset["id"], [name], api_name="/discard_originals") == [restored]
+
+
+def test_lyrics_are_looked_for_by_a_model_that_has_to_be_there(client, dataset):
+    with pytest.raises(AppError, match="HeartTranscriptor"):
+        client.predict(dataset["id"], "lyrics", api_name="/start_analysis")
+    idle = client.predict(dataset["id"], "lyrics", api_name="/get_analysis")
+    assert (idle["status"], idle["total"]) == ("idle", len(dataset["audio_files"]))
+    with pytest.raises(AppError, match="Nothing listens"):
+        client.predict(dataset["id"], "lyrics", api_name="/cancel_analysis")
+
+
 def test_a_dataset_goes_out_and_comes_in(client, dataset):
     archive = client.predict(dataset["id"], api_name="/export_dataset")
     again = client.predict(handle_file(archive), "Again", ["Pop"], api_name="/import_dataset")

@@ -27,6 +27,7 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.archives import Pipe
 from heartmula_studio.store.names import safe_filename
 from heartmula_studio.store.records import AudioFile, Dataset
+from heartmula_studio.store.songs import stem_of
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import ImportedDataset
 
@@ -136,16 +137,12 @@ class DatasetExchange:
     def _tracks(self, dataset: Dataset) -> list[OutgoingTrack]:
         if not dataset.audio_files:
             raise ConflictError(f"The dataset {dataset.name!r} has no songs.", "Add songs first.")
-        return [
-            OutgoingTrack(
-                song.filename,
-                self._store.datasets.audio_path(dataset.id, song.filename),
-                song.caption,
-                song.tags or dataset.styles,
-                song.rights,
-            )
-            for song in dataset.audio_files
-        ]
+        return [self._track(dataset, song) for song in dataset.audio_files]
+
+    def _track(self, dataset: Dataset, song: AudioFile) -> OutgoingTrack:
+        path = self._store.datasets.audio_path(dataset.id, song.filename)
+        words = (song.caption, song.tags, song.rights, song.ending, dataset.styles)
+        return OutgoingTrack(stem_of(song) + path.suffix, path, *words)
 
 
 def _stem(filename: str) -> str:

@@ -56,9 +56,15 @@ class DatasetImporter:
                 left = self._max_bytes
                 for track in incoming_tracks(files, self._skip, is_local, split):
                     left -= self._add(datasets, id, track, left)
+                    styles = styles or self._given_styles(datasets, id, track)
         dataset = self._store.datasets.get(id)
         values = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
         return ImportedDataset(**values, skipped=tuple(self._skipped))
+
+    def _given_styles(self, datasets: Datasets, id: str, track: IncomingTrack) -> Sequence[str]:
+        """Take over the styles that a track says its dataset had."""
+        styles = self._short_enough(track.filename, track.words.styles)
+        return datasets.rename(id, styles=styles).styles if styles else ()
 
     def _add(self, datasets: Datasets, id: str, track: IncomingTrack, left: int, is_piece: bool = False) -> int:
         """Add a track, unless it is there already, and return its size in bytes; one that is too long in pieces."""
@@ -72,7 +78,10 @@ class DatasetImporter:
                     "Import them in several parts, or raise HEARTMULA_MAX_IMPORT_BYTES.",
                 )
             try:
-                UploadService(datasets, self._limits).add_song(id, incoming, words.lyrics, words.tags, words.rights)
+                uploads = UploadService(datasets, self._limits)
+                song = uploads.add_song(id, incoming, words.lyrics, words.tags, words.rights)
+                if words.ending:
+                    datasets.update_audio(id, song.filename, ending=words.ending)
             except AudioTooLongError:
                 if is_piece:
                     raise
@@ -101,12 +110,15 @@ class DatasetImporter:
 
     def _fitting(self, track: IncomingTrack) -> TrackWords:
         """The words of a track, without tags that a dataset has no room for."""
-        short = [tag for tag in track.words.tags if len(tag) <= MAX_TAG_CHARS]
-        if len(short) < len(track.words.tags):
-            self._skip(track.filename, f"A tag of over {MAX_TAG_CHARS} characters is left out.")
+        return dataclasses.replace(track.words, tags=self._short_enough(track.filename, track.words.tags))
+
+    def _short_enough(self, filename: str, tags: Sequence[str]) -> tuple[str, ...]:
+        short = [tag for tag in tags if len(tag) <= MAX_TAG_CHARS]
+        if len(short) < len(tags):
+            self._skip(filename, f"A tag of over {MAX_TAG_CHARS} characters is left out.")
         if len(short) > MAX_TAGS:
-            self._skip(track.filename, f"Of its {len(short)} tags only the first {MAX_TAGS} are kept.")
-        return dataclasses.replace(track.words, tags=tuple(short[:MAX_TAGS]))
+            self._skip(filename, f"Of its {len(short)} tags only the first {MAX_TAGS} are kept.")
+        return tuple(short[:MAX_TAGS])
 
     def _skip(self, name: str, reason: str) -> None:
         if len(self._skipped) >= MAX_SKIPPED:

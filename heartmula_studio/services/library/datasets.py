@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heartmula_studio.codec.clean_settings import CleanSettings
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.queue import JobQueue
@@ -23,6 +24,7 @@ from heartmula_studio.store.views import (
     ProposalReport,
     RoundTripFile,
     SoundReport,
+    TrackCleaning,
     TrackLosses,
     TrackProposals,
     TrackSound,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.services.library.analyses import Analyses
     from heartmula_studio.services.library.caption_check import CaptionCheck
+    from heartmula_studio.services.library.cleaning import TrackCleaner
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
     from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
     from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
@@ -56,6 +59,7 @@ class DatasetService:
         self._caption_check = Lazy(self._make_caption_check, of=runtime)
         self._sound_check = Lazy(self._make_sound_check)
         self._analyses = Lazy(self._make_analyses)
+        self._cleaner = Lazy(self._make_cleaner)
 
     def recover(self) -> None:
         """Give datasets that nobody is tokenizing any more their true status."""
@@ -146,6 +150,32 @@ class DatasetService:
         with self._store.lock(QUEUE_LOCK):
             self._jobs.require_free(self._datasets.get(id), filename)
             self._datasets.remove_audio(id, filename)
+
+    # --- cleaning --------------------------------------------------------------------------------------------------
+
+    def clean_track(self, id: str, filename: str, settings: CleanSettings) -> AudioFile:
+        """Trim and level a recording; its original stays. Raises ConflictError while a job needs it, AudioError."""
+        return self._cleaner.get().clean(id, filename, settings)
+
+    def restore_track(self, id: str, filename: str) -> AudioFile:
+        """Take back how a recording was cleaned. Raises ConflictError where it was not, or while a job needs it."""
+        return self._cleaner.get().restore(id, filename)
+
+    def discard_original(self, id: str, filename: str) -> AudioFile:
+        """Remove what a recording was cleaned from, for good. Raises ConflictError where there is none."""
+        return self._cleaner.get().discard(id, filename)
+
+    def clean_tracks(self, id: str, filenames: Sequence[str], settings: CleanSettings) -> Iterator[TrackCleaning]:
+        """Yield recordings as `clean_track` has cleaned them, one by one; all where none is named."""
+        yield from self._cleaner.get().clean_all(id, filenames, settings)
+
+    def restore_tracks(self, id: str, filenames: Sequence[str]) -> Iterator[TrackCleaning]:
+        """Yield recordings as `restore_track` leaves them; all where none is named."""
+        yield from self._cleaner.get().restore_all(id, filenames)
+
+    def discard_originals(self, id: str, filenames: Sequence[str]) -> Iterator[TrackCleaning]:
+        """Yield recordings whose originals are removed; all where none is named."""
+        yield from self._cleaner.get().discard_all(id, filenames)
 
     # --- tokens ----------------------------------------------------------------------------------------------------
 
@@ -312,6 +342,11 @@ class DatasetService:
 
         makers = analyzer_makers(self._settings.official_dir, self._runtime, self._store.styles.builtin)
         return Analyses(self._store, makers, self._closing)
+
+    def _make_cleaner(self) -> "TrackCleaner":
+        from heartmula_studio.services.library.cleaning import TrackCleaner
+
+        return TrackCleaner(self._store, self._jobs, self._closing)
 
     def _make_caption_check(self) -> "CaptionCheck":
         from heartmula_studio.services.library.caption_check import CaptionCheck

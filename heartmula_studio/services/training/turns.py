@@ -8,7 +8,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from heartmula_studio.definition import Definition, settings_of
-from heartmula_studio.store.records import MAX_OWNER_CHARS, MAX_PRIORITY, Job
+from heartmula_studio.store.field_types import MAX_OWNER_CHARS, MAX_PRIORITY
+from heartmula_studio.store.records import Job
 
 
 @dataclass(frozen=True)
