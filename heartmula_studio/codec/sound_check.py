@@ -9,20 +9,16 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
-import torchaudio
 from torch import Tensor
 
 from heartmula_studio.codec.audio_file import AudioSource, as_stereo, empty
+from heartmula_studio.codec.loudness import LoudnessMeter
 from heartmula_studio.codec.resample import regroup
 
 FRAMES_PER_SEC = 10
 SILENCE_DB = -60.0  # relative to full scale
 CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_RUNS = 0.999, 3, 10
-_WARM_UP_FRAMES = 5  # behind which the filters of the last piece have died away
-_HEADROOM = 0.25  # torchaudio's filters clamp to ±1
-_BLOCK_FRAMES = 4  # of 400 ms, which overlap by 75 %
-_ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0
+_MONO_LU = 10 * math.log10(2)  # by which one channel alone is softer than the two that it is played on
 _BANDS_HZ = np.geomspace(100, 4000, 17)
 _PRINTS_PER_FRAME, _PRINTS_POOLED = 2, 4
 _PRINT_FLOOR, _PRINT_RANGE = 1e-6, 12.0  # energy, and how far below the loudest a log energy still counts
@@ -66,10 +62,9 @@ class _SoundMeter:
     def __init__(self, rate_hz: int, channels: int):
         self._rate_hz, self._channels = rate_hz, channels
         self.frame_samples = rate_hz // FRAMES_PER_SEC
-        self._tail = torch.zeros(2, 0)
+        self._loudness = LoudnessMeter(rate_hz)
         self._samples, self._clipped_runs, self._peak = 0, 0, 0.0
         self._sums = np.zeros(5)  # of left, right, left², right², left · right
-        self._weighted: list[np.ndarray] = []  # mean squares of frames, summed over the channels
         self._peaks: list[np.ndarray] = []
         self._energies: list[np.ndarray] = []
 
@@ -80,27 +75,26 @@ class _SoundMeter:
         self._sums += (left.sum(), right.sum(), left @ left, right @ right, left @ right)
         self._peak = max(self._peak, piece.abs().max().item())
         self._clipped_runs += _count_clipped_runs(piece.numpy())
+        self._loudness.add(piece)
         whole = piece.shape[1] - piece.shape[1] % self.frame_samples
         if whole == 0:
             return
-        weighted = k_weighted(torch.cat((self._tail, piece[:, :whole]), dim=1), self._rate_hz)[:, -whole:]
-        self._tail = piece[:, max(0, whole - _WARM_UP_FRAMES * self.frame_samples) : whole]
-        self._weighted.append(self._frames(weighted).square().mean(dim=2).sum(dim=0).double().numpy())
         frames = self._frames(piece[:, :whole])
         self._peaks.append(frames.abs().amax(dim=(0, 2)).numpy())
         self._energies.append(self._band_energies(frames.mean(dim=0).numpy()))
 
     def finish(self) -> Sound:
-        weighted, peaks = np.concatenate([[], *self._weighted]), np.concatenate([[], *self._peaks])
+        peaks = np.concatenate([[], *self._peaks])
         heard = np.flatnonzero(peaks > 10 ** (SILENCE_DB / 20))
         first, last = (heard[0], heard[-1]) if heard.size else (len(peaks), len(peaks) - 1)
-        means, count = self._sums / max(self._samples, 1), 1 if self._channels == 1 else 2
+        means = self._sums / max(self._samples, 1)
         variances = means[2:4] - means[:2] ** 2
+        lufs = self._loudness.finish().lufs
         spread = math.sqrt(max(variances[0] * variances[1], 0.0))
         return Sound(
             duration_sec=self._samples / self._rate_hz,
             channels=self._channels,
-            loudness_lufs=_gated_loudness(weighted * count / 2),
+            loudness_lufs=None if lufs is None else lufs - (_MONO_LU if self._channels == 1 else 0.0),
             peak=self._peak,
             silence_before_sec=float(first) / FRAMES_PER_SEC,
             silence_after_sec=float(len(peaks) - 1 - last) / FRAMES_PER_SEC,
@@ -128,28 +122,6 @@ class _SoundMeter:
             return energies[:0].astype(np.float16)
         pooled = np.lib.stride_tricks.sliding_window_view(energies, _PRINTS_POOLED, axis=0).mean(axis=2)
         return np.log(pooled + _PRINT_FLOOR).astype(np.float16)
-
-
-def k_weighted(samples: Tensor, rate_hz: int) -> Tensor:
-    """The K-weighting of ITU-R BS.1770-4, with the filters that `torchaudio.functional.loudness` takes."""
-    shelved = torchaudio.functional.treble_biquad(samples * _HEADROOM, rate_hz, 4.0, 1500.0, 1 / math.sqrt(2))
-    return torchaudio.functional.highpass_biquad(shelved, rate_hz, 38.0, 0.5) / _HEADROOM
-
-
-def _gated_loudness(frames: np.ndarray) -> float | None:
-    """Integrated loudness by ITU-R BS.1770-4, from the weighted mean squares of 100 ms frames."""
-    if len(frames) < _BLOCK_FRAMES:
-        return None
-    blocks = np.lib.stride_tricks.sliding_window_view(frames, _BLOCK_FRAMES).mean(axis=1)
-    blocks = blocks[_lufs(blocks) > _ABSOLUTE_GATE_LUFS]
-    if blocks.size == 0:
-        return None
-    blocks = blocks[_lufs(blocks) > _lufs(blocks.mean()) + _RELATIVE_GATE_LU]
-    return float(_lufs(blocks.mean()))
-
-
-def _lufs(power: np.ndarray | np.floating) -> np.ndarray:
-    return -0.691 + 10 * np.log10(np.maximum(power, 1e-20))
 
 
 def _count_clipped_runs(samples: np.ndarray) -> int:
