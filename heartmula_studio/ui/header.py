@@ -21,10 +21,10 @@ LOG_OUT = '<form method="post" action="logout"><button class="sm secondary">Log 
 def build_header(context: PageContext) -> None:
     with gr.Row(elem_classes=["hero", "glass"]):
         # The scripts are of the whole page, which this is a part of from the start.
-        brand = gr.HTML(BRAND, js_on_load=read_script("toasts.js", "changes.js"))
+        brand = gr.HTML(BRAND, js_on_load=read_script("toasts.js", "changes.js", "keyboard.js"))
         context.changes.look_at(context.studio, brand.changed)
         with gr.Row(elem_classes=["active-style"]):
-            style = gr.HTML('<p class="hint">Style …</p>')
+            style = gr.HTML('<p class="hint">Style …</p>', elem_classes=["announced"])
             off = gr.Button("Switch off", size="sm", visible=False)
             if context.studio.settings.token is not None:
                 gr.HTML(LOG_OUT)

@@ -98,7 +98,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
 
 
 def _build_pane(context: PageContext, shown: gr.State) -> tuple[JobPane, gr.Checkbox, gr.Button]:
-    heading, notices = gr.HTML(), gr.HTML()
+    heading, notices = gr.HTML(elem_classes=["announced"]), gr.HTML(elem_classes=["announced"])
     with gr.Row(visible=False) as done:
         activate = gr.Button("Activate", variant="primary", min_width=120)
         open_models = gr.Button("Open Models", min_width=120)
@@ -128,8 +128,8 @@ def _build_cards(context: PageContext, shown: gr.State) -> None:
             for job in jobs[:most]:
                 _build_card(context, job, job.id == selected)
         if len(jobs) > most:
-            more = gr.Button(f"Show all {len(jobs)}", size="sm")
-            more.click(lambda: len(jobs), outputs=limit, **QUIET)
+            more = gr.Button(f"Show all {len(jobs)}", size="sm", **keyed("show all jobs"))
+            more.click(lambda: len(jobs), outputs=limit, key=more.key, **QUIET)
 
 
 def _build_card(context: PageContext, job: Job, is_selected: bool) -> None:

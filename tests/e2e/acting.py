@@ -40,25 +40,6 @@ def drop_files(page: Page, paths: Sequence[Path]) -> None:
     expect(page.get_by_text(report).first).to_be_visible(timeout=TRAINING_MS)
 
 
-def start_quick_training(page: Page) -> None:
-    go_to(page, "Training")
-    epochs = page.get_by_role("spinbutton", name="Epochs").locator("visible=true")
-    epochs.fill("1")
-    epochs.press("Tab")
-    start = page.get_by_role("button", name="Start training")
-    expect(page.get_by_text("Fits on this machine")).to_be_visible()
-    start.click()
-    expect(page.get_by_role("tab", name="Jobs")).to_have_attribute("aria-selected", "true")
-
-
-def generate_song(page: Page, seconds: int = 5) -> None:
-    page.get_by_role("tab", name="Create").click()
-    length = page.get_by_role("spinbutton", name="Length in seconds")
-    length.fill(str(seconds))
-    length.press("Tab")
-    page.get_by_role("button", name="Generate", exact=True).click()
-
-
 def choose_option(page: Page, field: str, option: str) -> None:
     """Choose what begins with `option` in a list; its label is exactly `field`."""
     page.get_by_label(field, exact=True).locator("visible=true").click()

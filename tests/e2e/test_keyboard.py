@@ -8,13 +8,8 @@ from playwright.sync_api import Page, expect
 from tests.e2e.acting import go_to
 from tests.e2e.conftest import lasting_page
 from tests.e2e.driving import open_page, violations
+from tests.e2e.keys import HAS_RING, tab_to, type_into
 
-FOCUSED = "document.activeElement.innerText || document.activeElement.getAttribute('aria-label') || ''"
-HAS_RING = """() => {
-  const style = getComputedStyle(document.activeElement)
-  return style.outlineStyle !== 'none' || style.boxShadow !== 'none'
-}"""
-MANY = 200
 TOAST_MS = 10_000
 KEEP_TOASTS = f"""(waits => window.setTimeout = (call, ms, ...rest) => ms === {TOAST_MS} || waits(call, ms, ...rest))
   (window.setTimeout)"""
@@ -26,25 +21,6 @@ def page(browser, studio) -> Iterator[Page]:
         page.add_init_script(KEEP_TOASTS)
         open_page(page, studio)
         yield page
-
-
-def tab_to(page: Page, text: str) -> None:
-    """Press Tab until what has the focus says `text`."""
-    for _ in range(MANY):
-        page.keyboard.press("Tab")
-        if page.evaluate(FOCUSED).strip().startswith(text):
-            return
-    raise AssertionError(f"Tab does not reach {text!r}")
-
-
-def type_into(page: Page, placeholder: str, text: str) -> None:
-    field = page.get_by_placeholder(placeholder)
-    for _ in range(MANY):
-        if field.evaluate("field => field === document.activeElement"):
-            page.keyboard.type(text)
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"Tab does not reach the field {placeholder!r}")
 
 
 def test_a_dataset_by_keyboard_alone(page: Page):
@@ -79,7 +55,7 @@ def test_a_toast_by_keyboard_alone(page: Page):
     expect(message).to_be_hidden()
     page.keyboard.press("Enter")
     expect(message).to_be_visible()
-    tab_to(page, "×")
+    tab_to(page, "Close")
     assert page.evaluate(HAS_RING)
     page.keyboard.press("Enter")
     expect(toast).to_have_count(0)
