@@ -5,6 +5,7 @@
 const FOCUSABLE = "a[href], button, input:not([type=hidden], [role=listbox]), textarea, select, summary, [tabindex='0']";
 const STATES = ".badge, .notice";
 const MAX_TOLD = 5;
+const LOOK_MS = 150; // the page changes many times a second, and each look makes the browser lay it out
 
 const announcer = make("div", { class: "sr-only", role: "log" });
 const announced = new WeakMap();
@@ -87,5 +88,5 @@ document.querySelector(".gradio-container .contain").append(announcer);
 document.addEventListener("focusin", note);
 document.addEventListener("pointerdown", () => (focused = null), true);
 new MutationObserver(() => {
-  if (!isLooking) isLooking = requestAnimationFrame(look) > 0;
+  if (!isLooking) isLooking = setTimeout(look, LOOK_MS) > 0;
 }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style", "disabled"] });

@@ -6,7 +6,9 @@ from playwright.sync_api import Page, expect
 
 MANY = 250
 NAME = """() => {
-  const node = document.activeElement, by = (node.getAttribute("aria-labelledby") ?? "").split(" ");
+  const node = document.activeElement;
+  if (node === document.body) return null;
+  const by = (node.getAttribute("aria-labelledby") ?? "").split(" ");
   const labels = [...(node.labels ?? []), ...by.map(id => document.getElementById(id)).filter(Boolean)];
   const texts = [node.getAttribute("aria-label"), ...labels.map(label => label.innerText), node.innerText, node.title];
   return texts.find(text => text?.trim())?.trim() ?? "";
@@ -22,9 +24,9 @@ def tab_to(page: Page, text: str) -> None:
     """Press Tab until what has the focus says `text`; all that is passed has a name."""
     for _ in range(MANY):
         page.keyboard.press("Tab")
-        if page.evaluate(IS_NOWHERE):  # between the last control and the first
-            continue
         name = page.evaluate(NAME)
+        if name is None:  # between the last control and the first
+            continue
         assert name, page.evaluate("document.activeElement.outerHTML")
         if name.startswith(text):
             return

@@ -59,6 +59,7 @@ def test_a_song_is_played_while_it_is_made(page, studio):
     expect(player).to_be_hidden()  # it has been heard to its end, and the finished song has a player of its own
 
 
+@pytest.mark.long
 def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
     songs = Store(studio.data_dir, 10**9, 100).generations
     for number in range(12):
