@@ -7,6 +7,7 @@ import pytest
 
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.files.regular_file import NotRegularFileError
+from heartmula_studio.services.devices import Devices
 from heartmula_studio.store.records import Job, utc_now
 from heartmula_studio.store.store import Store
 from tests.services.studio_folder import new_queue
@@ -57,7 +58,7 @@ def test_jobs_behind_one_that_cannot_be_weighed_up_are_looked_after(store, monke
     store.jobs.create(replace(JOB, id="b", device="cuda", status="queued", queued_at="2026-01-02"))
     os.mkfifo(store.jobs.folder("a") / "songs.json")
     queue = new_queue(store)
-    with queue._devices.wanted("cpu", "2025-01-01"):
+    with Devices(store).wanted("cpu", "2025-01-01"):
         queue.tick()
     assert store.jobs.get("a").status == "failed"
 
