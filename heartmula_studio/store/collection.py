@@ -72,6 +72,7 @@ class Collection(Generic[R]):
     noun: ClassVar[str]
     record_type: type[R]
     manifest: ClassVar[str] = "manifest.json"
+    is_read_as_written: ClassVar[bool] = False  # no field of a record comes back from JSON as another type
 
     def __init__(self, root: Path, locks: Locks):
         self.root = root
@@ -121,12 +122,15 @@ class Collection(Generic[R]):
         """
         with self.locked(id):
             folder = self.folder(id)
-            record = self._read_file(folder)
+            record = self._read(id)
             changed = change(record)
             assert changed.id == id, changed.id
             if changed != record:
                 with disk_explained(folder), replaced_file(folder / self.manifest) as temporary:
                     temporary.write_bytes(changed.to_json())
+                    stamp = stamp_of(os.stat(temporary))  # it keeps it under its final name
+                if self.is_read_as_written:
+                    self._cache[id] = stamp, changed
                 self._note_change()
         return changed
 

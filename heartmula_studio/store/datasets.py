@@ -72,6 +72,7 @@ class Datasets(Collection[Dataset]):
     kind = "datasets"
     noun = "dataset"
     record_type = Dataset
+    is_read_as_written = True  # of a dataset of hundreds of tracks, reading takes longer than all else of an edit
 
     def __init__(self, root: Path, locks: Locks, max_upload_bytes: int, max_files: int):
         super().__init__(root, locks)
