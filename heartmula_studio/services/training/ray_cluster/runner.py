@@ -1,6 +1,7 @@
 """What runs on a node: an actor for each job, which starts its worker and leaves word of how it ended."""
 
 import os
+import platform
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +43,7 @@ class WorkerRunner:
     def _start(self, device: str, max_song_sec: float) -> "Popen[bytes]":
         if not self._folder.config.is_file():
             raise NotFoundError(
-                f"{os.uname().nodename} does not see the job's folder {self._folder.path}.",
+                f"{platform.node()} does not see the job's folder {self._folder.path}.",
                 "The data folder must be one that the server and all nodes share, at the same path.",
             )
         line = command(self._folder.path, device, max_song_sec, parent_pid=os.getpid())
