@@ -10,7 +10,7 @@ const LOOK_MS = 150; // the page changes many times a second, and each look make
 const announcer = make("div", { class: "sr-only", role: "log" });
 const announced = new WeakMap();
 let focused = null; // what had the focus last
-let isLooking = false;
+let isLooking = false, hasOpened = false;
 
 function canBeUsed(node) {
   return node.isConnected && !node.disabled && node.checkVisibility({ visibilityProperty: true });
@@ -67,12 +67,14 @@ function textsOf(part) {
   return texts;
 }
 
+/** But what the page says as it opens. */
 function announce() {
+  const isOpening = !hasOpened;
+  hasOpened = true;
   for (const place of document.getElementsByClassName("announced")) {
-    if (!place.checkVisibility()) continue;
-    const before = announced.get(place), text = stateOf(place);
+    const before = announced.get(place) ?? "", text = place.checkVisibility() ? stateOf(place) : before;
     announced.set(place, text);
-    if (before === undefined || before === text || !text) continue;
+    if (isOpening || before === text || !text) continue;
     announcer.append(make("p", {}, text));
     if (announcer.childElementCount > MAX_TOLD) announcer.firstElementChild.remove();
   }
