@@ -154,6 +154,12 @@ def add_generate(commands: Commands) -> None:
     add_setting(parser, SONG["cfg_scale"], "--guidance")
     add_setting(parser, SONG["loudness_lufs"], "--loudness")
     add_setting(parser, SONG["min_duration_sec"], "--min-seconds")
+    add_ways_of_making(parser)
+    add_model_options(parser)
+
+
+def add_ways_of_making(parser: argparse.ArgumentParser) -> None:
+    """Add what a song begins with, and how many are made."""
     parser.add_argument(
         "--continue",
         dest="source",
@@ -173,7 +179,6 @@ def add_generate(commands: Commands) -> None:
     parser.add_argument(
         "--stream", action="store_true", help="write the sound to standard output as WAV while it is made, for a player"
     )
-    add_model_options(parser)
 
 
 def add_replay(commands: Commands) -> None:
