@@ -13,7 +13,7 @@ from heartmula_studio.lyrics.transcript import TimedLyrics, TimedWord, as_lyrics
 LINES = (
     "Neon on the water",
     "Drive all night until the morning comes",
-    "Nobody knows the way back home",
+    "Nobody knows the road back home",
     "Oh, oh, carry me over",
     "Drive all night, drive all night",
     "Silver rain on empty streets",
@@ -116,7 +116,7 @@ def test_a_line_that_is_not_heard_gets_no_time_and_its_window_is_that_between_it
 
 
 def test_a_stray_word_far_away_does_not_move_a_line():
-    heard = [TimedWord(" Nobody", 13.9, 14, 0.9), *words("knows the way back home", 22)]
+    heard = [TimedWord(" Nobody", 13.9, 14, 0.9), *words("knows the road back home", 22)]
     assert times(align(LINES[2], heard)) == [pytest.approx(22 - 0.3)]
     assert times(align("the end of the world", words("the", 3))) == [None]
 
