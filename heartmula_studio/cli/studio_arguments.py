@@ -1,5 +1,6 @@
 """What can be typed of commands that work on the studio's data folder."""
 
+import argparse
 from pathlib import Path
 from typing import get_args
 
@@ -44,6 +45,11 @@ def add_dataset(commands: Commands) -> None:
     _add_proposals(actions)
 
 
+def _add_which_tracks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="as `dataset list` shows it")
+    parser.add_argument("--track", action="append", default=[], metavar="FILE", help="only this one; may be repeated")
+
+
 def _add_edits(actions: Commands) -> None:
     edited = add_command(
         actions,
@@ -51,8 +57,7 @@ def _add_edits(actions: Commands) -> None:
         "change lyrics, tags and rights of tracks",
         "Changes one track, several, or all, in one way; what is left out stays. All are changed, or none.",
     )
-    edited.add_argument("id", metavar="ID", help="as `dataset list` shows it")
-    edited.add_argument("--track", action="append", default=[], metavar="FILE", help="only this one; may be repeated")
+    _add_which_tracks(edited)
     edited.add_argument(
         "--tags", metavar="TAGS", help='comma-separated, in place of those there; "" for the dataset\'s'
     )
@@ -71,8 +76,7 @@ def _add_cleaning(actions: Commands) -> None:
         "trim silence and set the loudness of tracks",
         "Cleans one track, several, or all; timed lyrics move along. Originals stay until they are discarded.",
     )
-    cleaned.add_argument("id", metavar="ID", help="as `dataset list` shows it")
-    cleaned.add_argument("--track", action="append", default=[], metavar="FILE", help="only this one; may be repeated")
+    _add_which_tracks(cleaned)
     for name, setting in CLEAN.items():
         add_setting(cleaned, setting, flag(name))
     instead = cleaned.add_mutually_exclusive_group()

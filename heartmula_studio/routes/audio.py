@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
-from heartmula_studio.routes.multipart import FILE_FIELD, Form, streamed_form
+from heartmula_studio.routes.multipart import Form, documented_form, streamed_form
 from heartmula_studio.routes.requests import Cleaning, Decision, SongChange, SongFields
 from heartmula_studio.services.dataset_answers import AudioFileAnswer
 from heartmula_studio.store.views import PromptPreview
@@ -62,20 +62,12 @@ class WaitingText(BaseModel):
     message: str
 
 
-UPLOAD_FORM: dict[str, Any] = {
-    "type": "object",
-    "required": [FILE_FIELD],
-    "properties": {
-        FILE_FIELD: {
-            "type": "string",
-            "format": "binary",
-            "description": "MP3, WAV, FLAC, OGG, AIFF, CAF or M4A; or lyrics (.txt, .lrc) of the song of that name.",
-        },
-        "caption": {"type": "string", "description": "Lyrics, plain or LRC.", "example": "[verse]\nThe sun creeps in"},
-        "tags": {"type": "string", "description": "Comma-separated.", "example": "piano, calm"},
-        "rights": {"type": "string", "enum": ["own", "licensed", "public_domain", "unknown"], "default": "unknown"},
-    },
-}
+UPLOAD_FORM = documented_form(
+    {"description": "MP3, WAV, FLAC, OGG, AIFF, CAF or M4A; or lyrics (.txt, .lrc) of the song of that name."},
+    caption={"description": "Lyrics, plain or LRC.", "example": "[verse]\nThe sun creeps in"},
+    tags={"description": "Comma-separated.", "example": "piano, calm"},
+    rights={"enum": ["own", "licensed", "public_domain", "unknown"], "default": "unknown"},
+)
 
 
 @router.post(
@@ -85,7 +77,7 @@ UPLOAD_FORM: dict[str, Any] = {
         **documented(404, 409, 415),
         202: {"model": WaitingText, "description": "Lyrics that wait for their song"},
     },
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD_FORM}}}},
+    openapi_extra=UPLOAD_FORM,
 )
 async def add_audio(id: Id, request: Request, response: Response, studio: StudioDep) -> AudioFileAnswer | WaitingText:
     """Add a song, streamed to disk, or the lyrics of one."""

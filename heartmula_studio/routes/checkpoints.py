@@ -13,7 +13,7 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
-from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
+from heartmula_studio.routes.multipart import check_room, documented_form, streamed_form
 from heartmula_studio.routes.requests import Activation, Comparison, Merge, Mix
 from heartmula_studio.services.answers import CheckpointAnswer, SongAnswer
 from heartmula_studio.store.style_files import StyleFormat
@@ -22,22 +22,17 @@ router = APIRouter(prefix="/training/checkpoints", tags=["checkpoints"], depende
 LISTING = Listing(CheckpointAnswer)
 
 SAFETENSORS = "application/octet-stream"
-IMPORT_FORM = {
-    "type": "object",
-    "required": [FILE_FIELD, "name"],
-    "properties": {
-        FILE_FIELD: {
-            "type": "string",
-            "format": "binary",
-            "description": "A .zip or one .safetensors of an adapter by PEFT, kohya, LyCORIS, diffusers, ComfyUI or "
-            "SimpleTuner, or of a full checkpoint. Pickles are refused.",
-        },
-        "name": {"type": "string", "example": "Night drive"},
-        "styles": {"type": "string", "description": "Comma-separated.", "example": "synthwave, slow"},
-        "which": {"type": "string", "description": "Of several checkpoints in it, the one to take, by its folder."},
-        "alpha": {"type": "string", "description": "A number, where the adapter does not tell its alpha."},
+IMPORT_FORM = documented_form(
+    {
+        "description": "A .zip or one .safetensors of an adapter by PEFT, kohya, LyCORIS, diffusers, ComfyUI or "
+        "SimpleTuner, or of a full checkpoint. Pickles are refused."
     },
-}
+    "name",
+    name={"example": "Night drive"},
+    styles={"description": "Comma-separated.", "example": "synthwave, slow"},
+    which={"description": "Of several checkpoints in it, the one to take, by its folder."},
+    alpha={"description": "A number, where the adapter does not tell its alpha."},
+)
 
 
 class Compared(BaseModel):
@@ -57,7 +52,7 @@ async def list_checkpoints(request: Request, page: PageDep) -> Response:
     "/import",
     status_code=201,
     responses=documented(404, 409, 415),
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": IMPORT_FORM}}}},
+    openapi_extra=IMPORT_FORM,
 )
 async def import_checkpoint(request: Request, studio: StudioDep) -> CheckpointAnswer:
     """Take in a style that was trained elsewhere."""

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
-from heartmula_studio.routes.multipart import FILE_FIELD, check_room, streamed_form
+from heartmula_studio.routes.multipart import check_room, documented_form, streamed_form
 from heartmula_studio.routes.requests import (
     CleaningOfMany,
     DatasetChange,
@@ -30,20 +30,12 @@ from heartmula_studio.store.views import Analysis, AnalysisKind, CleaningReport,
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
 LISTING = Listing(DatasetAnswer)
 
-IMPORT_FORM = {
-    "type": "object",
-    "required": [FILE_FIELD],
-    "properties": {
-        FILE_FIELD: {
-            "type": "string",
-            "format": "binary",
-            "description": "A .zip or .tar of audio files with metadata or texts beside them, or a .parquet file.",
-        },
-        "name": {"type": "string", "example": "Lagos nights", "description": "By default that of the file."},
-        "styles": {"type": "string", "description": "Comma-separated.", "example": "Afrobeat, Highlife"},
-        "split": {"type": "string", "description": "Only this one of several.", "example": "train"},
-    },
-}
+IMPORT_FORM = documented_form(
+    {"description": "A .zip or .tar of audio files with metadata or texts beside them, or a .parquet file."},
+    name={"example": "Lagos nights", "description": "By default that of the file."},
+    styles={"description": "Comma-separated.", "example": "Afrobeat, Highlife"},
+    split={"description": "Only this one of several.", "example": "train"},
+)
 EXPORT_TYPES = {
     "folder": "application/zip",
     "parquet": "application/vnd.apache.parquet",
@@ -86,7 +78,7 @@ def create_example_dataset(studio: StudioDep) -> DatasetAnswer:
     "/import",
     status_code=201,
     responses=documented(404, 409, 415),
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": IMPORT_FORM}}}},
+    openapi_extra=IMPORT_FORM,
 )
 async def import_dataset(request: Request, studio: StudioDep) -> ImportedDatasetAnswer:
     """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not."""

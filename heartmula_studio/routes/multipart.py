@@ -1,6 +1,6 @@
 """An uploaded form, read as it comes: its one file goes straight to where it is kept, never through memory."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,14 @@ MAX_FIELD_BYTES = 2**20
 MAX_FIELDS = 100
 OVERHEAD_BYTES = 4 * MAX_FIELD_BYTES  # what surrounds the file: lyrics, tags, part headers
 FILE_FIELD = "file"
+
+
+def documented_form(file: Mapping[str, str], *required: str, **fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What the OpenAPI document says of a form: its file, and its text fields, of which some are `required`."""
+    upload = {"type": "string", "format": "binary", **file}
+    texts = {name: {"type": "string", **words} for name, words in fields.items()}
+    schema = {"type": "object", "required": [FILE_FIELD, *required], "properties": {FILE_FIELD: upload, **texts}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 class Sink(Protocol):

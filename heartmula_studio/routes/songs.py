@@ -15,7 +15,7 @@ from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files
 from heartmula_studio.routes.listing import Listing, Page, PageDep, at_once, documented_list
-from heartmula_studio.routes.multipart import FILE_FIELD, streamed_form
+from heartmula_studio.routes.multipart import documented_form, streamed_form
 from heartmula_studio.routes.requests import (
     Continuing,
     NewSong,
@@ -35,18 +35,7 @@ router = APIRouter(prefix="/generate", tags=["songs to make"], dependencies=WITH
 LISTING = Listing(SongAnswer)
 
 ALL_SONGS = SongQuery()
-COVER_FORM: dict[str, Any] = {
-    "type": "object",
-    "required": [FILE_FIELD],
-    "properties": {
-        FILE_FIELD: {
-            "type": "string",
-            "format": "binary",
-            "description": "A JPEG or PNG of at most 5 MB.",
-            "example": "cover.png",
-        }
-    },
-}
+COVER_FORM = documented_form({"description": "A JPEG or PNG of at most 5 MB.", "example": "cover.png"})
 TOTAL_HEADER = "X-Total-Count"
 TOTAL = {"schema": {"type": "integer"}, "description": "How many songs there are beyond the limit."}
 Format = Annotated[SongFormat | None, Query(description="Left out, the one it was made in.", examples=["mp3"])]
@@ -204,7 +193,7 @@ def keep_starred_takes(id: Id, studio: StudioDep) -> list[SongAnswer]:
 @router.post(
     "/{id}/cover",
     responses=documented(404, 409, 415),
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": COVER_FORM}}}},
+    openapi_extra=COVER_FORM,
 )
 async def set_cover(id: Id, request: Request, studio: StudioDep) -> SongAnswer:
     """Give a finished song a cover, which its file carries from then on, in every format and in a zip."""
