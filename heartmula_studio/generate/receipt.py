@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.generate.request import OF_EARLIER_RELEASES, SongRequest
+from heartmula_studio.generate.request import SongRequest
 
 SCHEMA = 2
 SOURCE = "Give the file beside a generated song, whole."
@@ -106,7 +106,7 @@ class Receipt:
             raise InvalidInputError(f"The receipt has schema {schema!r}.", f"This version reads schema {SCHEMA}.")
         earlier = {} if "styles" in record or not record.get("style") else {"styles": [record["style"]]}
         stored = record.get("request")
-        request = {"request": SongRequest(**OF_EARLIER_RELEASES | stored)} if isinstance(stored, dict) else {}
+        request = {"request": SongRequest.stored(stored)} if isinstance(stored, dict) else {}
         try:
             receipt: Receipt = TypeAdapter(cls).validate_python(record | earlier | request)
         except ValidationError as error:

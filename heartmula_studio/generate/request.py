@@ -95,6 +95,11 @@ class SongRequest(Definition):
         Field(ge=MIN_SONG_SEC, le=MAX_SONG_SEC, description="A song does not end by itself before.", examples=[20.0]),
     ] = 20.0
 
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> "SongRequest":
+        """Read what a record or a receipt holds, of an earlier release, too. Raises InvalidInputError."""
+        return cls(**{**OF_EARLIER_RELEASES, **values})
+
     @property
     def max_frames(self) -> int:
         """The most frames that the song may get."""

@@ -123,7 +123,7 @@ class SongMaker:
             return redecode(
                 codec,
                 codes,
-                replace(Receipt.from_dict(source.receipt), request=SongRequest(**song.request)),
+                replace(Receipt.from_dict(source.receipt), request=SongRequest.stored(song.request)),
                 DecodeSettings(**song.decoding),
                 self._store.generations.song_path(song.id),
                 report.decoding,
@@ -143,7 +143,7 @@ def requests_for(songs: Sequence[Generation]) -> "tuple[list[SongRequest], int]"
 
     if replay := songs[0].replay:
         return requests_of(Receipt.from_dict(replay.of))
-    return [SongRequest(**song.request) for song in songs], 0
+    return [SongRequest.stored(song.request) for song in songs], 0
 
 
 class Reporter:

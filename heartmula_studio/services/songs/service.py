@@ -129,7 +129,7 @@ class SongService:
     def try_another_seed(self, id: str) -> Generation:
         """Queue a song as it was asked for, with a new seed. Raises as `generate`."""
         song = self.get(id)
-        request = SongRequest(**song.request | {"seed": new_seed()})
+        request = SongRequest.stored(song.request | {"seed": new_seed()})
         style, styles = (ACTIVE_STYLE, song.styles) if song.styles else (song.style, ())
         return self.generate(request, song.format, style, song.style_strength, styles)
 
@@ -190,7 +190,7 @@ class SongService:
         `generate`.
         """
         song, prefix = self.get(id), self._prefixes.of_song(id, from_sec)
-        return self._go_on(prefix, id, SongRequest(**song.request), wishes)
+        return self._go_on(prefix, id, SongRequest.stored(song.request), wishes)
 
     def continue_track(
         self, dataset_id: str, filename: str, wishes: Continuation, from_sec: float | None = None

@@ -15,7 +15,7 @@ def next_take(song: Generation, new_id: str) -> Generation | None:
     """Return the take to make after a song that is over; None where it is as wanted, or the last one."""
     if song.status != "completed" or not song.takes_left or is_wanted(song):
         return None
-    _, request = takes_of(SongRequest(**song.request), 2)
+    _, request = takes_of(SongRequest.stored(song.request), 2)
     return Generation(
         new_id,
         song.request | {"seed": request.seed},
