@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files, http_failure
-from heartmula_studio.routes.multipart import Form, documented_form, streamed_form
+from heartmula_studio.routes.multipart import FILE_FIELD, Form, documented_form, streamed_form
 from heartmula_studio.routes.requests import Cleaning, Decision, SongChange, SongFields
 from heartmula_studio.services.dataset_answers import AudioFileAnswer
 from heartmula_studio.store.views import PromptPreview
@@ -101,7 +101,9 @@ def _song_fields(form: Form) -> SongFields:
         return SongFields(**given)
     except ValidationError as error:
         problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
-        raise InvalidInputError(f"{problems}.", f"The fields are {', '.join(UPLOAD_FORM['properties'])}.") from error
+        raise InvalidInputError(
+            f"{problems}.", f"The fields are {', '.join((FILE_FIELD, *SongFields.model_fields))}."
+        ) from error
 
 
 @router.get(

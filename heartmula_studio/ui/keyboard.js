@@ -72,9 +72,10 @@ function announce() {
   const isOpening = !hasOpened;
   hasOpened = true;
   for (const place of document.getElementsByClassName("announced")) {
-    const before = announced.get(place) ?? "", text = place.checkVisibility() ? stateOf(place) : before;
+    const text = place.checkVisibility() ? stateOf(place) : "";
+    if (!text || announced.get(place) === text) continue;
     announced.set(place, text);
-    if (isOpening || before === text || !text) continue;
+    if (isOpening) continue;
     announcer.append(make("p", {}, text));
     if (announcer.childElementCount > MAX_TOLD) announcer.firstElementChild.remove();
   }

@@ -85,7 +85,7 @@ def song(page: Page, rung: str, number: int, verb: str = "Play") -> Locator:
 
 
 def test_rungs_say_what_they_are(page: Page):
-    expect(page.get_by_text("Your style is ready: it can be heard.")).to_be_visible()
+    expect(page.locator(".notice", has_text="Your style is ready: it can be heard.")).to_be_visible()
     expect(page.locator(".rung.recommended")).to_contain_text("Step 4")
     expect(page.locator(".rung").nth(1)).to_contain_text("Not audible yet")
     expect(page.locator(".rung").nth(3)).to_contain_text(f"Near-copy of {HOSTILE}")
