@@ -228,6 +228,13 @@ class ForbiddenError(StudioError):
     exit_code = 8
 
 
+class TooManyRequestsError(StudioError):
+    """Somebody has as much under way as one person may have."""
+
+    status = 429
+    exit_code = 8
+
+
 class TooManyAttemptsError(StudioError):
     """Too many wrong tokens were given; the next one is looked at only after a while."""
 

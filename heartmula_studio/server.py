@@ -62,7 +62,7 @@ def refuse_unprotected(settings: Settings) -> None:
     """Raises InvalidInputError where other machines could use the studio without a token."""
     from heartmula_studio.routes.origin import is_loopback
 
-    if settings.token is None and not settings.allow_anonymous and not is_loopback(settings.host):
+    if not settings.has_token and not settings.allow_anonymous and not is_loopback(settings.host):
         raise InvalidInputError(
             f"On {settings.host}, anyone who reaches this machine could use the studio.",
             "Set HEARTMULA_TOKEN to a secret, or say --allow-anonymous (HEARTMULA_ALLOW_ANONYMOUS=1).",
@@ -116,7 +116,7 @@ def say_what_is_found(settings: Settings) -> None:
     found_log.propagate = False
     free_gb, warning = shutil.disk_usage(settings.data_dir).free / 1e9, FORGOTTEN * forgets_data(settings.data_dir)
     found_log.info(f"Data: {settings.data_dir}, {free_gb:.1f} GB free. {warning}".rstrip())
-    found_log.info("Open to: %s.", "whoever has the token" if settings.token else f"whoever reaches {settings.host}")
+    found_log.info("Open to: %s.", "whoever has a token" if settings.has_token else f"whoever reaches {settings.host}")
 
 
 def is_news(record: logging.LogRecord) -> bool:

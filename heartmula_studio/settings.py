@@ -26,7 +26,7 @@ CONFIG_PATH = INSTALLED_CONFIG_PATH if INSTALLED_CONFIG_PATH.is_file() else Path
 SPACE_STORAGE = Path("/data")  # where Hugging Face mounts a Space's persistent storage
 GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
 PATHS = ("data_dir", "checkpoints_dir", "accelerate_config")
-SECRETS = ("token",)
+SECRETS = ("token", "user_tokens")
 
 
 def _stripped(text: str) -> str:
@@ -41,6 +41,15 @@ def _without_slash(text: str) -> str:
     return text.strip().rstrip("/")
 
 
+def _user_tokens(text: str) -> dict[str, str]:
+    """Read `maria=token, jon=token`. Raises ValueError."""
+    pairs = [entry.strip().partition("=") for entry in text.split(",") if entry.strip()]
+    users = {name: token for name, _, token in pairs if USER_NAME.fullmatch(name) and TOKEN.fullmatch(token)}
+    if not len(pairs) == len(users) == len(set(users.values())):
+        raise ValueError("not one name and one token each")
+    return users
+
+
 def _device(text: str) -> str:
     if not is_device_name(text):
         raise ValueError(text)
@@ -53,7 +62,8 @@ Bytes = Annotated[int, Field(ge=1, le=2**40)]
 _PATH = r"(/[A-Za-z0-9_~.-]+)*"
 ROOT_PATH = rf"^((https?://[a-z0-9.-]+(:\d{{1,5}})?)?{_PATH})$"
 PREFIX = re.compile(_PATH)
-VISIBLE_ASCII = r"^[!-~]{8,}$"  # what fits into an HTTP header as it is
+TOKEN = re.compile(r"[!-~]{8,}")  # what fits into an HTTP header as it is
+USER_NAME = re.compile(r"[A-Za-z0-9._-]{1,50}")
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,23 @@ class Settings:
         ),
     ]
     token: Annotated[  # what REST and the page ask for; None asks for nothing
-        Annotated[str, Field(pattern=VISIBLE_ASCII)] | None,
+        Annotated[str, Field(pattern=f"^{TOKEN.pattern}$")] | None,
         BeforeValidator(lambda text: text or None),
         Field(description="8 or more visible ASCII characters without spaces, or nothing"),
     ] = field(repr=False)
+    user_tokens: Annotated[  # of people, by their names: whose songs and jobs take turns and are limited
+        Mapping[str, str],
+        BeforeValidator(_user_tokens),
+        Field(description="name=token, name=token, …: names of letters, digits, dots and dashes, each its own token"),
+    ] = field(repr=False)
+    max_songs_per_user: Annotated[int, Field(ge=1, le=1000)]  # that wait or are being made
+    max_jobs_per_user: Annotated[int, Field(ge=1, le=1000)]  # that wait or run
     allow_anonymous: Annotated[bool, Field(description="true or false")]  # serve other machines without a token
+
+    @property
+    def has_token(self) -> bool:
+        """Whether nobody gets in without one."""
+        return self.token is not None or bool(self.user_tokens)
 
     @property
     def official_dir(self) -> Path:

@@ -62,10 +62,14 @@ class Studio:
         self._of_runtime = Derived(Surroundings.of)
         engine = Lazy(self._make_engine)
         local = LocalExecutor(devices, settings.max_song_sec, settings.accelerate_config)
-        self.jobs = JobQueue(store, self._runtime, local, cluster_of(settings))
+        self.jobs = JobQueue(
+            store, self._runtime, local, cluster_of(settings), max_jobs_per_user=settings.max_jobs_per_user
+        )
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
-        self.songs = SongService(store, devices, self._runtime, engine, settings.idle_engine_sec)
+        self.songs = SongService(
+            store, devices, self._runtime, engine, settings.idle_engine_sec, settings.max_songs_per_user
+        )
         self.ladder = LadderService(store, self.checkpoints, self.songs)
         self.auditions = AuditionService(store, self.ladder)
         self.hub = HubService(store, self._runtime, self.datasets.exchange)

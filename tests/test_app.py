@@ -78,7 +78,7 @@ def test_five_lines_say_what_was_found(protected):
     assert [line for line in lines if line != f"{line.rstrip()}\n"] == []
     data, access, device, base = lines
     assert f"{protected.data_dir}, " in data
-    assert "whoever has the token" in access
+    assert "whoever has a token" in access
     assert "cpu, " in device
     assert "nano. It was asked for" in base
     assert "It was asked for" in get(f"{protected.url}/health").json()["base_reason"]

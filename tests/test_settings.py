@@ -27,6 +27,9 @@ DEFAULTS = {
     "port": 7860,
     "root_path": None,
     "token": None,
+    "user_tokens": None,
+    "max_songs_per_user": 16,
+    "max_jobs_per_user": 8,
     "allow_anonymous": False,
 }
 
@@ -91,6 +94,9 @@ def test_the_environment_overrides_the_file(load):
         "HEARTMULA_PORT": "8000",
         "HEARTMULA_ROOT_PATH": "/studio/",
         "HEARTMULA_TOKEN": "correct-horse",
+        "HEARTMULA_USER_TOKENS": "maria=horse-battery, jon.b=staple=1",
+        "HEARTMULA_MAX_SONGS_PER_USER": "3",
+        "HEARTMULA_MAX_JOBS_PER_USER": "2",
         "HEARTMULA_ALLOW_ANONYMOUS": "1",
     }
     assert load(environ) == Settings(
@@ -113,6 +119,9 @@ def test_the_environment_overrides_the_file(load):
         port=8000,
         root_path="/studio",
         token="correct-horse",
+        user_tokens={"maria": "horse-battery", "jon.b": "staple=1"},
+        max_songs_per_user=3,
+        max_jobs_per_user=2,
         allow_anonymous=True,
     )
 
@@ -153,6 +162,30 @@ def test_the_token_is_never_shown(load):
     with pytest.raises(InvalidInputError) as caught:
         load({"HEARTMULA_TOKEN": "my secret"})
     assert "my secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        "maria",
+        "maria=short",
+        "=long-enough",
+        "ma ria=long-enough",
+        "a=same-token, b=same-token",
+        "a=token-one, a=token-two",
+    ],
+)
+def test_tokens_of_users_that_are_none_are_refused_and_never_shown(load, tokens):
+    with pytest.raises(InvalidInputError, match="HEARTMULA_USER_TOKENS") as caught:
+        load({"HEARTMULA_USER_TOKENS": tokens})
+    assert tokens not in str(caught.value)
+    assert "long-enough" not in repr(load({"HEARTMULA_USER_TOKENS": "maria=long-enough"}))
+
+
+def test_tokens_of_users_alone_protect_a_studio(load):
+    assert not load({}).has_token
+    assert load({"HEARTMULA_TOKEN": "correct-horse"}).has_token
+    assert load({"HEARTMULA_USER_TOKENS": "maria=long-enough"}).has_token
 
 
 def test_an_empty_variable_counts_as_unset(load):

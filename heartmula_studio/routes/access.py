@@ -19,6 +19,7 @@ from heartmula_studio.errors import (
 from heartmula_studio.routes.failures import answer
 from heartmula_studio.routes.login import OWN_FRAME, SPACE_FRAME, Logins
 from heartmula_studio.routes.origin import check_host, check_origin
+from heartmula_studio.services.owners import CALLER
 from heartmula_studio.settings import PREFIX
 
 MAX_BODY_BYTES = 4 * 2**20
@@ -94,9 +95,11 @@ class Access:
         rule = find_rule(scope["path"].removeprefix(prefix))
         sender = _with_headers(send, *self._headers[rule])
         try:
-            self._check(scope, headers, rule)
+            caller = self._check(scope, headers, rule)
         except StudioError as error:
             return await self._refusal(scope, rule, error)(scope, receive, sender)
+        CALLER.set(caller)
+        scope = {**scope, CALLER.name: caller}  # which the page's queue keeps
         if not self.settings.path_prefix:
             scope = with_public_host(scope, headers)
         return await self.app(scope, receive if rule.is_streamed else _limited(receive), sender)
@@ -105,16 +108,16 @@ class Access:
         """The headers of a rule; on a Space, its page lies in a frame of Hugging Face, and in no other."""
         return SPACE_HEADERS if self.logins.is_space and headers is PAGE_HEADERS else headers
 
-    def _check(self, scope: Scope, headers: Headers, rule: Rule) -> None:
-        """Raise what is wrong with a request, the StudioError that `_refusal` answers with."""
+    def _check(self, scope: Scope, headers: Headers, rule: Rule) -> str:
+        """Return who asks; raise what is wrong with a request, the StudioError that `_refusal` answers with."""
         check_host(headers, self.settings)
         check_origin(scope["method"], headers, self.settings.public_host, rule.may_be_opened)
-        if not rule.is_open:
-            self.logins.check(scope, headers)
+        caller = "" if rule.is_open else self.logins.check(scope, headers)
         if rule is CLOSED:
             raise NotFoundError(f"{scope['method']} {scope['path']}: Not Found.", "The page is at /, REST at /docs.")
         if not rule.is_streamed:
             check_length(headers, MAX_BODY_BYTES)
+        return caller
 
     def _refusal(self, scope: Scope, rule: Rule, error: StudioError) -> ASGIApp:
         is_page = rule.pattern == "/" and scope["method"] in ("GET", "HEAD")

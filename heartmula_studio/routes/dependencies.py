@@ -18,7 +18,7 @@ async def _studio(request: Request) -> Studio:
     return studio_of(request)
 
 
-bearer = HTTPBearer(auto_error=False, description="The server's HEARTMULA_TOKEN, where it has one.")
+bearer = HTTPBearer(auto_error=False, description="The server's HEARTMULA_TOKEN, or a person's own, where it has one.")
 WITH_TOKEN = [Depends(bearer)]
 """Only for the OpenAPI page: `access.Access` checks the token before anything else is read."""
 

@@ -19,6 +19,7 @@ from heartmula_studio.settings import Settings
 
 PAGE = (Path(__file__).parent / "login.html").read_text(encoding="utf-8")
 MAX_SESSIONS = 1000
+WHERE_TOKENS_ARE = "Tokens are the server's HEARTMULA_TOKEN and those in its HEARTMULA_USER_TOKENS."
 OWN_FRAME, SPACE_FRAME = "'self'", "https://huggingface.co"  # which pages may have the studio in a frame
 
 
@@ -30,29 +31,40 @@ class Logins:
         self.settings = settings
         self.is_space = is_space
         self._attempts = Attempts(clock)
-        self._sessions: dict[str, None] = {}
+        self._sessions: dict[str, str] = {}  # whose each is
         self._cookie = f"heartmula_session_{secrets.token_hex(4)}"  # a browser shares cookies between ports
 
-    def check(self, scope: Scope, headers: Headers) -> None:
-        """Raise UnauthorizedError without a session or the token, TooManyAttemptsError where guesses are slowed."""
-        if self.settings.token is None or self.has_session(headers):
-            return
+    def check(self, scope: Scope, headers: Headers) -> str:
+        """Return the name of who asks, "" for anybody.
+
+        Raises UnauthorizedError without a session or a token, TooManyAttemptsError where guesses are slowed.
+        """
+        if not self.settings.has_token:
+            return ""
+        user = self._user_of_session(headers)
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._is_right(scope, given.strip()):
+        if user is None and scheme.lower() == "bearer":
+            user = self._user_of_token(scope, given.strip())
+        if user is None:
             raise UnauthorizedError(
                 "This studio wants its token, and none or another one was given.",
-                "Send the header `Authorization: Bearer <token>`; the token is the server's HEARTMULA_TOKEN.",
+                f"Send the header `Authorization: Bearer <token>`. {WHERE_TOKENS_ARE}",
             )
+        return user
 
     def has_session(self, headers: Headers) -> bool:
-        return cookie_parser(headers.get("cookie", "")).get(self._cookie) in self._sessions
+        return self._user_of_session(headers) is not None
+
+    def _user_of_session(self, headers: Headers) -> str | None:
+        return self._sessions.get(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""))
 
     def log_in(self, request: Request, token: str) -> str:
         """Return the Set-Cookie header of a new session. Raises UnauthorizedError and TooManyAttemptsError."""
-        if not self._is_right(request.scope, token):
-            raise UnauthorizedError("This is not the studio's token.", "The token is the server's HEARTMULA_TOKEN.")
+        user = self._user_of_token(request.scope, token)
+        if user is None:
+            raise UnauthorizedError("This is not the studio's token.", WHERE_TOKENS_ARE)
         session = secrets.token_urlsafe(32)
-        self._sessions[session] = None
+        self._sessions[session] = user
         if len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         return self._set_cookie(session, self._rule(request), request.scope)
@@ -62,8 +74,10 @@ class Logins:
         self._sessions.pop(request.cookies.get(self._cookie, ""), None)
         return self._set_cookie("", f"Max-Age=0; {self._rule(request)}", request.scope)
 
-    def _is_right(self, scope: Scope, token: str) -> bool:
-        return bool(token) and self._attempts.check(client_of(scope), lambda: is_token(token, self.settings))
+    def _user_of_token(self, scope: Scope, token: str) -> str | None:
+        user = find_user(token, self.settings) if token else None
+        is_right = bool(token) and self._attempts.check(client_of(scope), lambda: user is not None)
+        return user if is_right else None
 
     def _set_cookie(self, value: str, rule: str, scope: Scope) -> str:
         # By hand: Python's cookies know `Partitioned` from 3.14 on only.
@@ -94,7 +108,7 @@ def login_router(logins: Logins) -> APIRouter:
     @router.post("/login")
     async def log_in(request: Request) -> JSONResponse:
         headers = {}
-        if logins.settings.token is not None:
+        if logins.settings.has_token:
             async with request.form(max_files=0) as form:
                 headers["Set-Cookie"] = logins.log_in(request, str(form.get("password", "")))
         return JSONResponse({"success": True}, headers=headers)
@@ -102,7 +116,7 @@ def login_router(logins: Logins) -> APIRouter:
     @router.get("/login")
     async def is_logged_in(request: Request) -> dict[str, bool]:
         """Tell a page whether its browser has kept the cookie."""
-        return {"is_logged_in": logins.settings.token is None or logins.has_session(request.headers)}
+        return {"is_logged_in": not logins.settings.has_token or logins.has_session(request.headers)}
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
@@ -112,10 +126,15 @@ def login_router(logins: Logins) -> APIRouter:
     return router
 
 
-def is_token(given: str, settings: Settings) -> bool:
-    """Compare in constant time; there is nothing to guess where no token is set."""
-    expected = settings.token
-    return expected is not None and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+def find_user(given: str, settings: Settings) -> str | None:
+    """Return whose token this is, "" for the studio's own, None for nobody's. Compares all of them in constant time."""
+    tokens = {"": settings.token} if settings.token is not None else {}
+    matches = [name for name, token in {**tokens, **settings.user_tokens}.items() if is_same(given, token)]
+    return matches[-1] if matches else None
+
+
+def is_same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
 def client_of(scope: Scope) -> str:

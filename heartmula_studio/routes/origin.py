@@ -25,7 +25,7 @@ def check_host(headers: Headers, settings: Settings) -> None:
     Another site may point its name at 127.0.0.1, and is the same site to the browser then.
     """
     host = headers.get("host", "")
-    if settings.allow_anonymous or settings.token or not is_loopback(settings.host):
+    if settings.allow_anonymous or settings.has_token or not is_loopback(settings.host):
         return
     if is_loopback(_address(host)[0]) or (settings.public_host and host.lower() == settings.public_host):
         return

@@ -155,7 +155,8 @@ class SongAnswer(Answer):
     decoded from, `take_of` the first of the takes that it is one of, `takes_left` how many more may be made until one
     ends by itself, `ended` whether it came to an end before the longest that it might get, `continues` the song or
     recording that it goes on from at `from_sec`; `replay` comes with one that is made again by a receipt. `title` is
-    what a person called it, `cover` the file name of its cover image, "" without one.
+    what a person called it, `cover` the file name of its cover image, "" without one. `owner` is the user who asked
+    for it; while it waits, `queue_position` is its place in line, and `expected_at` about when its turn comes.
     """
 
     id: str
@@ -186,6 +187,9 @@ class SongAnswer(Answer):
     title: str = ""
     cover: FilenameIfAny = ""
     replay: ReplayAnswer | None = None
+    owner: Owner = ""
+    queue_position: Count | None = None
+    expected_at: Time | None = None
 
 
 class PreviewAnswer(Answer):

@@ -15,7 +15,8 @@ from heartmula_studio.store.archives import zipped
 from heartmula_studio.store.collection import Collection, remove_if_old
 from heartmula_studio.store.field_types import StoredStrength
 from heartmula_studio.store.names import safe_filename, split_suffix
-from heartmula_studio.store.records import Checkpoint, Record, StyleChoice
+from heartmula_studio.store.record import Record
+from heartmula_studio.store.records import Checkpoint, StyleChoice
 from heartmula_studio.store.style_files import META, belongs, method_of
 
 CHOICE = "active-checkpoint"

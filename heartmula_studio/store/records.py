@@ -1,15 +1,12 @@
-"""What is stored: one frozen dataclass a noun, and its JSON form with a schema number."""
+"""What is stored: one frozen dataclass a noun."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, FailFast, Field
 
-from heartmula_studio.errors import InvalidInputError, StorageError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.field_types import (
     Confidence,
@@ -25,9 +22,8 @@ from heartmula_studio.store.field_types import (
     Time,
 )
 from heartmula_studio.store.originals import Cleaned
-from heartmula_studio.store.record_file import MAX_BYTES, quick_json, read_json, validated
+from heartmula_studio.store.record import Record
 
-SCHEMA = 1
 MINIMUM_FILES = 5
 
 DatasetStatus = Literal["draft", "ready", "processing", "processed", "error"]
@@ -47,44 +43,6 @@ ACTIVE_STYLE, BASE_STYLE, MIX_STYLE = "active", "base", "mix"  # what a song can
 def utc_now() -> str:
     """UTC in ISO 8601, to the microsecond, so that records sort by it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-@dataclass(frozen=True)
-class Record:
-    """Base of what lies in a folder's JSON file."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, **dataclasses.asdict(self)}
-
-    def to_json(self) -> bytes:
-        """UTF-8 for the file. Numbers must be finite; half a surrogate pair becomes a question mark.
-
-        Raises InvalidInputError for more than `read` takes.
-        """
-        content = quick_json({"schema": SCHEMA, **vars(self)}) or self._careful_json()
-        if len(content) > MAX_BYTES:
-            raise InvalidInputError(
-                f"All lyrics and tags together have {len(content):,} bytes.", f"At most {MAX_BYTES:,} can be kept."
-            )
-        return content
-
-    def _careful_json(self) -> bytes:
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
-
-    @classmethod
-    def from_dict(cls, values: Any, path: Path) -> Self:
-        """Raises StorageError naming `path` for another schema, or values that are no such record."""
-        schema = values.get("schema") if isinstance(values, dict) else None
-        if schema != SCHEMA:
-            raise StorageError(
-                f"{path} has schema {schema!r}.", f"This version reads schema {SCHEMA}; use the one that wrote it."
-            )
-        return validated(cls, {name: value for name, value in values.items() if name != "schema"}, path)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Raises StorageError where the file cannot be read or holds something else; FileNotFoundError without it."""
-        return cls.from_dict(read_json(path), path)
 
 
 @dataclass(frozen=True)
@@ -231,7 +189,7 @@ class Job(Record):
     executor: ExecutorName = "local"
     priority: Priority = 0  # the higher go first
     owner: Owner = ""  # those of one priority take turns
-    queue_position: Count | None = None
+    queue_position: Count | None = None  # 1 starts next
     nodes_lost: Count = 0
 
 
@@ -365,7 +323,8 @@ class Generation(Record):
     the other until one ends by itself have the seeds so far in `tried`, their own last, and in `takes_left` how many
     more may be made. `ended` tells whether a finished song came to an end before the longest that it might get.
     `continues` names the song or recording that it goes on from, at `from_sec`. `title` is what a person called it,
-    `cover` the file of its cover image in the song's folder, "" without one.
+    `cover` the file of its cover image in the song's folder, "" without one. `owner` is the user who asked for it;
+    while it waits, `queue_position` is its place in line, and `expected_at` about when its turn comes.
     """
 
     id: str
@@ -398,3 +357,6 @@ class Generation(Record):
     title: str = ""
     cover: FilenameIfAny = ""
     replay: Replay | None = None
+    owner: Owner = ""
+    queue_position: Count | None = None
+    expected_at: Time | None = None

@@ -11,7 +11,7 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.kept_file import KeptFile
 from heartmula_studio.files.locks import Locks
 from heartmula_studio.store.names import MAX_TAG_CHARS, clean_line, name_key
-from heartmula_studio.store.records import Record
+from heartmula_studio.store.record import Record
 
 MAX_CUSTOM = 500
 _log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from heartmula_studio.services.derived import Derived
-from heartmula_studio.store.records import Dataset, Record
+from heartmula_studio.store.record import Record
+from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.quiet import QUIET, follow_key
 

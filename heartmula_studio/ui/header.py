@@ -26,7 +26,7 @@ def build_header(context: PageContext) -> None:
         with gr.Row(elem_classes=["active-style"]):
             style = gr.HTML('<p class="hint">Style …</p>', elem_classes=["announced"])
             off = gr.Button("Switch off", size="sm", visible=False)
-            if context.studio.settings.token is not None:
+            if context.studio.settings.has_token:
                 gr.HTML(LOG_OUT)
     if warning := context.studio.health().data_note:
         gr.HTML(notice("warning", warning))

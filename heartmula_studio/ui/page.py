@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.data_classes import BlocksConfigDict
 
+from heartmula_studio.services.owners import CALLER
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.create import build_create
@@ -43,6 +44,14 @@ class StudioPage(gr.Blocks):
             if all(parameter.default is not parameter.empty for parameter in left_out):
                 inputs += [parameter.default for parameter in left_out]
         super().validate_inputs(block_fn, inputs)
+
+    async def call_function(
+        self, block_fn: Any, processed_input: Any, iterator: Any = None, requests: Any = None, *others: Any
+    ) -> Any:
+        """Call what an event calls for whoever sent it, as its request said when it was let in."""
+        request = requests[0] if isinstance(requests, list) else requests
+        CALLER.set(request.request.scope.get(CALLER.name, "") if request and request.request else "")
+        return await super().call_function(block_fn, processed_input, iterator, requests, *others)
 
     def get_config_file(self) -> BlocksConfigDict:
         config = super().get_config_file()

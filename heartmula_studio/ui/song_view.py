@@ -1,6 +1,7 @@
 """A song that was asked for, in the words of the page."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from heartmula_studio.services.songs.history import styles_of
 from heartmula_studio.store.records import UNDER_WAY, Generation
@@ -25,8 +26,19 @@ def song_status(song: Generation | None) -> str:
         return html.notice("success" if song.replay.is_same else "warning", "Made again.", song.replay.said)
     if song.status == "running":
         return html.progress(song.progress, f"{song.progress:.0f} %. {song.message}")
-    message = song.message or WORDS.get(song.status, "")
+    message = song.message or place_words(song) or WORDS.get(song.status, "")
     return f'<p>{html.badge(song.status)} <span class="hint">{html.escape(message)}</span></p>'
+
+
+def place_words(song: Generation) -> str:
+    """Return where a song stands in line, and about how long it waits; "" for one that does not wait."""
+    if not song.queue_position:
+        return ""
+    place = "Next in line" if song.queue_position == 1 else f"Number {song.queue_position} in line"
+    if song.expected_at is None:
+        return f"{place}."
+    wait = datetime.fromisoformat(song.expected_at) - datetime.now(UTC)
+    return f"{place}: its turn comes in about {html.time_left(max(0.0, wait.total_seconds()))}."
 
 
 def song_badges(song: Generation) -> list[str]:

@@ -22,7 +22,7 @@ from heartmula_studio.services.library.hub_files import (
     size_of,
     unfinished,
 )
-from heartmula_studio.store.records import Record
+from heartmula_studio.store.record import Record
 
 OF_A_PART = re.compile(r"[\w.-]+\.(json|safetensors)|LICENSE(\.\w+)?|README\.md")
 OF_THE_TOP = re.compile(r"(tokenizer|gen_config)\.json")

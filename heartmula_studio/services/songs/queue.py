@@ -4,7 +4,6 @@ The server holds a file in the folder of each of its songs, from the request to 
 to a server that is gone: it is made here if it still waited, and has failed if it was being made.
 """
 
-import dataclasses
 import logging
 import threading
 import time
@@ -12,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,18 +21,29 @@ from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.owners import CALLER, refuse_too_many, round_robin
 from heartmula_studio.services.songs.batches import batch_of
+from heartmula_studio.services.songs.line import placed
 from heartmula_studio.services.songs.live import forget
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Fill
-from heartmula_studio.services.songs.until_end import next_take, what_came
+from heartmula_studio.services.songs.song_records import (
+    begun,
+    cancelled,
+    completed,
+    failed,
+    failure_of,
+    in_line_again,
+    with_message,
+    with_place,
+)
+from heartmula_studio.services.songs.until_end import next_take
 from heartmula_studio.services.zero_gpu import on_zero_gpu
 from heartmula_studio.settings import is_zero_gpu
-from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, Replay, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, utc_now
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
-    from heartmula_studio.generate.receipt import Receipt
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.generate.song_writer import GeneratedSong
 
@@ -66,10 +77,12 @@ class GenerationQueue:
         runtime: "Lazy[Runtime]",
         maker: SongMaker,
         idle_sec: float,
+        max_songs_per_user: int | None = None,
     ):
-        """idle_sec: without a song, until the maker lets go of its models."""
+        """idle_sec: without a song, until the maker lets go of its models. max_songs_per_user: not over."""
         self._store, self._devices, self._runtime, self._maker = store, devices, runtime, maker
-        self._idle_sec = idle_sec
+        self._idle_sec, self._max_songs_per_user = idle_sec, max_songs_per_user
+        self._last_turns: dict[str, str] = {}  # of each owner
         self._owned: deque[OwnedSong] = deque()
         self._lock = threading.Lock()
         self._make_on_gpu = on_zero_gpu(self._make_here)
@@ -99,8 +112,12 @@ class GenerationQueue:
     def submit(self, songs: Sequence[Generation], fill: Fill | None = None) -> list[Generation]:
         """Queue songs in styles that were checked, all or none; takes of one are made side by side.
 
-        `fill` puts files into the folder of each. Raises StorageError.
+        `fill` puts files into the folder of each. They are the caller's, unless they belong to somebody.
+        Raises TooManyRequestsError, StorageError.
         """
+        songs = [replace(song, owner=song.owner or CALLER.get()) for song in songs]
+        under_way = (song for song in self._store.generations.records() if song.status in UNDER_WAY)
+        refuse_too_many("song", under_way, len(songs), self._max_songs_per_user)
         added: list[OwnedSong] = []
         try:
             for song in songs:
@@ -112,7 +129,8 @@ class GenerationQueue:
                     self._store.generations.delete(owned.id)
             raise
         self._add(added)
-        return list(songs)
+        placed_songs = self._tell_places()
+        return [placed_songs.get(song.id, song) for song in songs]
 
     def _create(self, song: Generation, fill: Fill | None) -> OwnedSong:
         held: list[BinaryIO | None] = []
@@ -160,6 +178,7 @@ class GenerationQueue:
             self._work.clear()
             while self._owned and not self._closing.is_set():
                 self._take(self._next_batch())
+                self._tell_places()
             if self._expected.is_set() and not self._closing.is_set():
                 self._expected.clear()
                 self._load_early()
@@ -175,13 +194,28 @@ class GenerationQueue:
     def _next_batch(self) -> list[OwnedSong]:
         """Return the songs in line that are made next, side by side: the first one among them."""
         self._closing.wait(GATHER_SEC)  # requests that come at once are one batch
+        by_id, waiting = self._in_line()
+        gone = by_id.keys() - {song.id for song in waiting}
+        if gone:  # cancelled, or the record cannot be read
+            return [by_id[id] for id in gone]
+        batch = batch_of(waiting)
+        self._last_turns |= {song.owner: utc_now() for song in batch}
+        return [by_id[song.id] for song in batch]
+
+    def _in_line(self) -> tuple[dict[str, OwnedSong], list[Generation]]:
+        """Return the first of those that this server has to make, and the records of those that wait, in turn."""
         with self._lock:
-            in_line = list(self._owned)[:MAX_LOOKED_AT]
-        waiting = self._queued([owned.id for owned in in_line])
-        if not waiting or waiting[0].id != in_line[0].id:  # it was cancelled, or its record cannot be read
-            return in_line[:1]
-        by_id = {owned.id: owned for owned in in_line}
-        return [by_id[song.id] for song in batch_of(waiting)]
+            owned = {song.id: song for song in list(self._owned)[:MAX_LOOKED_AT]}
+        return owned, round_robin(self._queued(list(owned)), self._last_turns)
+
+    def _tell_places(self) -> dict[str, Generation]:
+        """Write into the records of those that wait where they stand in line; return these records."""
+        _, waiting = self._in_line()
+        songs = {song.id: song for song in placed(waiting, self._store.generations.records(), datetime.now(UTC))}
+        for before in waiting:
+            if before != (now := songs[before.id]):
+                self._end([now.id], partial(with_place, now))
+        return songs
 
     def _take(self, batch: Sequence[OwnedSong]) -> None:
         """Make songs side by side; they stay in line if the server closes before their turn."""
@@ -319,58 +353,3 @@ class GenerationQueue:
 
     def _change(self, id: str, change: Callable[[Generation], Generation]) -> Generation:
         return self._store.generations.update(id, change)
-
-
-def failure_of(error: Exception) -> Failure:
-    if isinstance(error, StudioError):
-        return Failure(error.code, error.message, error.hint)
-    return Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
-
-
-def with_message(message: str, song: Generation) -> Generation:
-    return replace(song, message=message)
-
-
-def in_line_again(song: Generation) -> Generation:
-    return replace(song, status="queued", progress=0.0, message="")
-
-
-def begun(song: Generation) -> Generation:
-    """The record of a song whose turn it is, unless it was cancelled."""
-    if song.status != "queued":
-        return song
-    return replace(song, status="running", started_at=utc_now(), message="Loads the model.")
-
-
-def completed(song: Generation, made: "GeneratedSong") -> Generation:
-    style = made.receipt.style
-    song = replace(song, audible=made.is_audible, ended=made.receipt.ended)
-    return replace(
-        song,
-        status="completed",
-        progress=100.0,
-        message=" ".join(filter(None, [made.note, what_came(song)])),
-        duration_sec=made.receipt.duration_sec,
-        checkpoint_id=None if style is None else style.id,
-        strength=None if style is None else style.strength,
-        receipt=dataclasses.asdict(made.receipt),
-        replay=song.replay and compared(song.replay, made.receipt),
-        finished_at=utc_now(),
-    )
-
-
-def compared(replay: Replay, receipt: "Receipt") -> Replay:
-    """Say whether a song that was made again is the same."""
-    from heartmula_studio.generate.receipt import Receipt
-    from heartmula_studio.generate.replay import compare
-
-    result = compare(Receipt.from_dict(replay.of), receipt)
-    return replace(replay, is_same=result.is_same, said=result.sentence)
-
-
-def cancelled(song: Generation) -> Generation:
-    return replace(song, status="cancelled", message="Cancelled.", finished_at=utc_now())
-
-
-def failed(song: Generation, failure: Failure) -> Generation:
-    return replace(song, status="failed", message=failure.message, error=failure, finished_at=utc_now())

@@ -51,8 +51,9 @@ class SongService:
         runtime: "Lazy[Runtime]",
         engine: "Lazy[ActiveEngine]",
         idle_engine_sec: float,
+        max_songs_per_user: int,
     ):
-        """idle_engine_sec: without a song, until the engine leaves the memory."""
+        """idle_engine_sec: without a song, until the engine leaves the memory. max_songs_per_user: not over."""
         self._store, self._engine = store, engine
         maker = SongMaker(
             store,
@@ -62,7 +63,7 @@ class SongService:
             self._let_go_of_engine,
         )
         self._streams, self._prefixes, self._files = SongStreams(store), Prefixes(store), SongFiles(store)
-        self._queue = GenerationQueue(store, devices, runtime, maker, idle_engine_sec)
+        self._queue = GenerationQueue(store, devices, runtime, maker, idle_engine_sec, max_songs_per_user)
 
     def open(self) -> None:
         """Make songs in the background from now on."""

@@ -27,6 +27,7 @@ def next_take(song: Generation, new_id: str) -> Generation | None:
         take_of=song.take_of,
         tried=(*song.tried, request.seed),
         takes_left=song.takes_left - 1,
+        owner=song.owner,
     )
 
 

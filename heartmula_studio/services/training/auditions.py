@@ -12,7 +12,8 @@ from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.training.ladder import LadderService
 from heartmula_studio.store.field_types import Count, Time
-from heartmula_studio.store.records import Record, utc_now
+from heartmula_studio.store.record import Record
+from heartmula_studio.store.records import utc_now
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Audition, AuditionQuestion, AuditionResult, AuditionTrial
 

@@ -24,8 +24,9 @@ from heartmula_studio.files.moving import remove
 from heartmula_studio.finetune.events import drop_ending
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.store import record_file
+from heartmula_studio.store.record import Record
 from heartmula_studio.store.record_file import validated
-from heartmula_studio.store.records import Ending, Failure, Record, Rights, TrackRights, Worker
+from heartmula_studio.store.records import Ending, Failure, Rights, TrackRights, Worker
 
 CANCELLED = "cancelled"  # the code of a failure that is none: tokenizing was asked to stop
 

@@ -22,7 +22,8 @@ from heartmula_studio.services.training.outcome import publish
 from heartmula_studio.services.training.progress import MetricsSummary
 from heartmula_studio.store.archives import zipped
 from heartmula_studio.store.names import checked_name, safe_filename, split_suffix
-from heartmula_studio.store.records import Checkpoint, Generation, Record
+from heartmula_studio.store.record import Record
+from heartmula_studio.store.records import Checkpoint, Generation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.style_files import belongs
 from heartmula_studio.store.views import LadderView, PreviewSong, Rung

@@ -18,6 +18,7 @@ from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
 from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import QUEUE_LOCK
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.owners import CALLER, refuse_too_many
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.executor import Executor
 from heartmula_studio.services.training.job_folder import JobFolder
@@ -53,9 +54,16 @@ class JobQueue:
     """Any thread may call any method. Records come back with what a running worker has done so far."""
 
     def __init__(
-        self, store: Store, runtime: "Lazy[Runtime]", local: LocalExecutor, ray: Executor | None, poll_sec: float = 0.5
+        self,
+        store: Store,
+        runtime: "Lazy[Runtime]",
+        local: LocalExecutor,
+        ray: Executor | None,
+        poll_sec: float = 0.5,
+        max_jobs_per_user: int | None = None,
     ):
         """Jobs run on the Ray cluster where there is one, else on this machine."""
+        self._max_jobs_per_user = max_jobs_per_user
         self._store, self._runtime, self._poll_sec = store, runtime, poll_sec
         self._local, self._current = local, ray or local
         self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
@@ -82,10 +90,11 @@ class JobQueue:
     ) -> Job:
         """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
 
-        Jobs of a higher `priority` go first; the owners of those that have the same one take turns.
+        Jobs of a higher `priority` go first; the owners of those that have the same one take turns. Whoever has a token
+        of their own is the owner.
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
         """
-        turn = Turn(priority=priority, owner=owner)
+        turn = Turn(priority=priority, owner=CALLER.get() or owner)
         settings = with_parent(self._store, self._runtime.get(), method, settings)
         return self._queue(dataset_id, self._runtime.get().train_config(method, settings), turn)
 
@@ -96,6 +105,7 @@ class JobQueue:
         job, runtime = self.get(id), self._runtime.get()
         dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
         turn = Turn(**{name: changes.pop(name, getattr(job, name)) for name in TURN})
+        turn = replace(turn, owner=CALLER.get() or turn.owner)
         config = TrainConfig.from_dict(job.config)
         changes = with_parent(self._store, runtime, method, {"start_from": config.start_from} | changes)
         return self._queue(dataset_id, runtime.changed_config(config, method, changes), turn)
@@ -243,6 +253,8 @@ class JobQueue:
         runtime = self._runtime.get()
         with self._store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
             dataset = self._store.datasets.get(dataset_id)
+            under_way = (job for job in self._store.jobs.list() if job.status in UNDER_WAY)
+            refuse_too_many("job", under_way, 1, self._max_jobs_per_user)
             return self.submit(dataset, config, str(runtime.device), runtime.base_name, turn=turn)
 
     # --- the scheduler ---------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Whose turn it is among the jobs that wait: by priority, and within one the owners take turns."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, groupby, zip_longest
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Annotated
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from heartmula_studio.definition import Definition, settings_of
+from heartmula_studio.services.owners import round_robin
 from heartmula_studio.store.field_types import MAX_OWNER_CHARS, MAX_PRIORITY
 from heartmula_studio.store.records import Job
 
@@ -54,10 +55,3 @@ def last_starts(jobs: Iterable[Job]) -> dict[str, str]:
     """Return when the last job of each owner began, of those that had one."""
     starts = ((job.owner, job.started_at) for job in sorted(jobs, key=lambda job: job.started_at or ""))
     return {owner: start for owner, start in starts if start is not None}
-
-
-def round_robin(equals: Sequence[Job], last_turns: Mapping[str, str]) -> list[Job]:
-    """Return jobs of one priority, which are given in the order they were queued, one of each owner at a time."""
-    owners = sorted(dict.fromkeys(job.owner for job in equals), key=lambda owner: last_turns.get(owner, ""))
-    lines = [[job for job in equals if job.owner == owner] for owner in owners]
-    return [job for job in chain.from_iterable(zip_longest(*lines)) if job is not None]

@@ -118,6 +118,25 @@ def test_an_idle_engine_leaves_the_memory_until_the_next_song(store, engine, ser
     assert len(engine.asked) == 2
 
 
+def test_owners_take_turns_and_each_song_knows_its_place(store, engine, serve):
+    queue = serve()
+    first = queue.submit([song_of(REQUEST)])[0]
+    wait_for(store, first, "running")
+    owners = ("ann", "ann", "ann", "bob", "cem")
+    requests = [dataclasses.replace(REQUEST, seed=seed, topk=10 + seed) for seed in range(len(owners))]
+    songs = [
+        dataclasses.replace(song_of(request), owner=owner) for request, owner in zip(requests, owners, strict=True)
+    ]
+    queue.submit(songs)
+    told = [store.generations.get(song.id) for song in songs]
+    assert [song.queue_position for song in told] == [1, 4, 5, 2, 3]
+    assert "Number 4 in line." in song_status(told[1])
+    engine.go.set()
+    done = [wait_for(store, song, "completed") for song in songs]
+    assert engine.asked == [[4], [0], [3], [4], [1], [2]]
+    assert {song.queue_position for song in done} == {None}
+
+
 def test_songs_are_made_in_order(store, engine, serve):
     queue = serve()
     requests = [dataclasses.replace(REQUEST, seed=seed, topk=10 + seed) for seed in (3, 1, 2)]  # none beside another
