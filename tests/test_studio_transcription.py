@@ -85,7 +85,8 @@ def test_a_stopped_transcription_goes_on_with_what_is_left(studio, capsys):
     first = next(one_by_one)
     one_by_one.close()
     assert [bool(track.analyzed_by) for track in studio.datasets.get(dataset.id).audio_files] == [True, False]
-    propose(studio, Namespace(id=dataset.id, what="lyrics", model=str(MODEL), language="en"))
+    arguments = {"model": str(MODEL), "language": "en", "separate_vocals": False, "separator": ""}
+    propose(studio, Namespace(id=dataset.id, what="lyrics", **arguments))
     printed = capsys.readouterr().out
     assert f"  [00:00.{first.proposals[0].value[7:10]}]{SPOKEN_LINES[0][0]}" in printed
     tracks = studio.datasets.get(dataset.id).audio_files
@@ -121,7 +122,7 @@ def test_the_page_says_what_is_proposed(studio):
     dataset = filled(studio, 1, [SPOKEN])
 
     async def followed() -> list:
-        start(studio, "lyrics", dataset.id)
+        start(studio, "lyrics", dataset.id, "the whole recording")
         return [shown async for shown in follow(studio, dataset.id)]
 
     *_, (report, stop) = asyncio.run(followed())

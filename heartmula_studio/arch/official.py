@@ -11,6 +11,7 @@ CODEC_FOLDER = "HeartCodec-oss"
 ENCODER_FOLDER = "HeartCodec-oss-encoder"
 TRANSCRIPTOR_FOLDER = "HeartTranscriptor-oss"
 CLAP_REPO, CLAP_FOLDER = "laion/larger_clap_music", "larger_clap_music"
+SEPARATOR_REPO, SEPARATOR_FOLDER = "adefossez/HTDemucs", "htdemucs"
 
 
 @dataclass(frozen=True)
@@ -65,5 +66,13 @@ OFFICIAL_MODELS = (
         size_bytes=780_000_000,
         parts=(OfficialPart(CLAP_REPO, CLAP_FOLDER),),
         use="Propose tags on the Dataset tab uses it.",
+    ),
+    OfficialModel(
+        name="htdemucs",
+        title="Hybrid Transformer Demucs, to separate the voice before lyrics are transcribed",
+        licence="None stated; its author gives it for scientific purposes",
+        size_bytes=84_000_000,
+        parts=(OfficialPart(SEPARATOR_REPO, SEPARATOR_FOLDER),),
+        use="Transcribe lyrics uses it where Demucs is installed: pip install 'heartmula-studio[vocals]'.",
     ),
 )

@@ -122,7 +122,8 @@ def print_prompts(studio: Studio, arguments: Namespace) -> None:
 
 def propose(studio: Studio, arguments: Namespace) -> None:
     kind = ANALYSES[arguments.what]
-    for track in studio.datasets.analyze(arguments.id, kind, arguments.model, arguments.language, is_local=True):
+    settings = (arguments.model, arguments.language, arguments.separate_vocals, arguments.separator)
+    for track in studio.datasets.analyze(arguments.id, kind, *settings, is_local=True):
         print(track.filename, *map(proposal_line, track.proposals), sep="\n    ")
         if track.error:
             print(f"    {track.error}")

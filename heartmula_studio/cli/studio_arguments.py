@@ -125,6 +125,12 @@ def _add_proposals(actions: Commands) -> None:
     )
     proposed.add_argument("--model", default="", metavar="FOLDER", help="to transcribe lyrics or find tags with")
     proposed.add_argument("--language", default="", metavar="CODE", help="of the lyrics, as en (default: as heard)")
+    proposed.add_argument(
+        "--separate-vocals",
+        action=argparse.BooleanOptionalAction,
+        help="transcribe the voice alone, separated by Demucs (default: where it is installed and its model is here)",
+    )
+    proposed.add_argument("--separator", default="", metavar="FOLDER", help="to separate the voice with")
     decided = add_command(
         actions,
         "decide",

@@ -3,7 +3,7 @@
 Windows are decoded one after the other, so that memory does not grow with the song. A song without a voice gives none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from heartmula_studio.codec.audio_file import AudioSource
+from heartmula_studio.codec.audio_file import read_blocks
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, stoppable
 from heartmula_studio.codec.pretrained import loading_explained
 from heartmula_studio.codec.whisper_segments import TokenTimes, segments_of, words_of
@@ -26,6 +26,9 @@ COMPRESSION_RATIO, MIN_LOG_PROBABILITY, MAX_NO_SPEECH = 1.8, -1.0, 0.4
 
 LANGUAGE_WINDOWS = 4  # that are listened to for the language
 READ_SAMPLES = 2**18
+
+ReadBlocks = Callable[[Path, int, int], Iterator[Tensor]]
+"""Reads a recording as `audio_file.read_blocks` does: all of it, or its voice alone."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,14 @@ class Transcriber:
             self._languages = {}
 
     def transcribe(
-        self, audio: Path, language: str = "", progress: Progress | None = None, cancelled: Cancelled | None = None
+        self,
+        audio: Path,
+        language: str = "",
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        read: ReadBlocks = read_blocks,
     ) -> Transcript:
-        """Listen to a whole recording. `language` is found out where it is "".
+        """Listen to a whole recording, or to what `read` gives of it. `language` is found out where it is "".
 
         Raises a subclass of AudioError, InvalidInputError for a language that the model does not know, CancelledError.
         """
@@ -80,7 +88,7 @@ class Transcriber:
             raise InvalidInputError(
                 f"The model does not know the language {language!r}.", f"It knows {', '.join(self._languages)}."
             )
-        frames, num_frames = self._log_mel(audio, cancelled)
+        frames, num_frames = self._log_mel(audio, cancelled, read)
         segments: list[tuple[TimedWord, ...]] = []
         at = 0
         with torch.inference_mode(), stoppable(self._model.get_decoder().layers[0], cancelled):
@@ -94,10 +102,10 @@ class Transcriber:
                 at += taken
         return Transcript(language, tuple(segments))
 
-    def _log_mel(self, audio: Path, cancelled: Cancelled | None) -> tuple[Tensor, int]:
+    def _log_mel(self, audio: Path, cancelled: Cancelled | None, read: ReadBlocks) -> tuple[Tensor, int]:
         """The log-mel frames [1, mels, n] of a recording with a window of silence behind it, and how many are sound."""
         rate_hz, blocks = self._features.sampling_rate, []
-        for block in AudioSource.find(audio).read_blocks(rate_hz, READ_SAMPLES):
+        for block in read(audio, rate_hz, READ_SAMPLES):
             check_cancelled(cancelled)
             blocks.append(block.mean(dim=0))
         samples = torch.cat([*blocks, torch.zeros(self._features.n_samples)]).numpy()

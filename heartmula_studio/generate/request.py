@@ -12,6 +12,7 @@ from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.definition import Definition, settings_of
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import require_readable
+from heartmula_studio.lyrics.ttml import is_ttml, ttml_as_lrc
 
 NEW_SEEDS = 2**31
 MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
@@ -26,6 +27,7 @@ def new_seed() -> int:
 
 
 def _readable(lyrics: str) -> str:
+    lyrics = ttml_as_lrc(lyrics) if is_ttml(lyrics) else lyrics
     require_readable(lyrics)
     return lyrics
 

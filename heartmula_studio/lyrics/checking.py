@@ -6,13 +6,13 @@ import re
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.text import clean_text
 from heartmula_studio.lyrics.formats import unclear_stamp
+from heartmula_studio.lyrics.ttml import is_ttml, ttml_as_lrc
 
-LYRICS_SUFFIXES = (".lrc", ".srt", ".vtt", ".sbv", ".txt")
+LYRICS_SUFFIXES = (".lrc", ".ttml", ".srt", ".vtt", ".sbv", ".txt")
 MAX_LYRICS_CHARS = 100_000
-KINDS = "Give plain text, LRC, SRT, WebVTT or SBV."
+KINDS = "Give plain text, LRC, TTML, SRT, WebVTT or SBV."
 
 _UNREADABLE = (
-    ("TTML", re.compile(r"\A\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(?:\w{1,20}:)?tt[\s>]", re.DOTALL)),
     ("a web page", re.compile(r"\A\s*(<!doctype html|<html[\s>])", re.IGNORECASE)),
     ("XML", re.compile(r"\A\s*<\?xml\s")),
     ("SAMI", re.compile(r"\A\s*<sami>", re.IGNORECASE)),
@@ -50,8 +50,10 @@ def require_readable(text: str) -> None:
 
 
 def checked_lyrics(text: str) -> str:
-    """Return cleaned lyrics. Raises as `require_readable`."""
+    """Return cleaned lyrics, those in TTML as LRC. Raises as `require_readable` and `ttml_as_lrc`."""
     text = clean_text(text)
+    if is_ttml(text):
+        text = ttml_as_lrc(text)
     require_readable(text)
     return text
 

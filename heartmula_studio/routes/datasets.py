@@ -173,7 +173,8 @@ def start_analysis(id: Id, kind: Kind, body: NewAnalysis, studio: StudioDep) -> 
 
     What is found of a song is kept at once; started again, it goes on with the songs it has not listened to.
     """
-    return studio.datasets.start_analysis(id, kind, body.model, body.language)
+    voice = body.separate_vocals, body.separator
+    return studio.datasets.start_analysis(id, kind, body.model, body.language, *voice)
 
 
 @router.get("/{id}/analyses/{kind}", responses=documented(404))

@@ -126,7 +126,7 @@ class Decision(Body):
 
 
 class NewAnalysis(Body):
-    """What to listen with. Tempo and key need neither."""
+    """What to listen with. Tempo and key need none of it."""
 
     model: str = Field(
         "",
@@ -135,6 +135,16 @@ class NewAnalysis(Body):
     )
     language: str = Field(
         "", description="Of the lyrics (ISO 639-1); by default, it is found out.", max_length=3, examples=["en"]
+    )
+    separate_vocals: bool | None = Field(
+        None,
+        description="Whether lyrics are transcribed from the voice alone, which Demucs separates; by default, where it "
+        "is installed and its model is here.",
+    )
+    separator: str = Field(
+        "",
+        description="A folder of Demucs's beside the official models; by default htdemucs, or the only one.",
+        examples=["htdemucs"],
     )
 
 

@@ -201,10 +201,17 @@ class Endpoints:
         return await call(self._studio.datasets.find_tempo_and_key, dataset_id)
 
     async def start_analysis(
-        self, dataset_id: str, kind: AnalysisKind = "tempo_and_key", model: str = "", language: str = ""
+        self,
+        dataset_id: str,
+        kind: AnalysisKind = "tempo_and_key",
+        model: str = "",
+        language: str = "",
+        separate_vocals: bool | None = None,
+        separator: str = "",
     ) -> dict:
         """Have a program listen to all songs in the background, and propose what it finds; nothing else changes."""
-        return await call(self._studio.datasets.start_analysis, dataset_id, kind, model, language)
+        settings = model, language, separate_vocals, separator
+        return await call(self._studio.datasets.start_analysis, dataset_id, kind, *settings)
 
     async def get_analysis(self, dataset_id: str, kind: AnalysisKind = "tempo_and_key") -> dict:
         """How far an analysis is, and which songs it could not listen to; what it proposes is with the songs."""

@@ -27,11 +27,19 @@ FINDERS: dict[AnalysisKind, str] = {
 }
 """The button of each analysis."""
 
+VOICE: dict[str, bool | None] = {
+    "the voice alone, where Demucs is installed": None,
+    "the voice alone": True,
+    "the whole recording": False,
+}
+"""What lyrics are transcribed from, and whether the voice is separated first."""
+
 
 def build_proposals(context: PageContext) -> None:
     """Build what acts on all tracks of the selected dataset."""
     studio, dataset_id = context.studio, context.dataset_id
     with gr.Row():
+        voice = gr.Dropdown(list(VOICE), label="Transcribe from", interactive=True, min_width=240, scale=0)
         finders = {kind: gr.Button(text, min_width=180, scale=0) for kind, text in FINDERS.items()}
         stop = gr.Button("Stop listening", visible=False, min_width=140)
         accept = gr.Button("Accept all proposals", visible=False, min_width=140)
@@ -40,7 +48,7 @@ def build_proposals(context: PageContext) -> None:
     report = gr.HTML()
     follow_it = partial(follow, studio)
     for kind, find in finders.items():
-        started = find.click(partial(start, studio, kind), dataset_id, report, **QUIET)
+        started = find.click(partial(start, studio, kind), [dataset_id, voice], report, **QUIET)
         context.refresh_after(started.success(follow_it, dataset_id, [report, stop], **QUIET))
     stop.click(partial(stop_listening, studio), dataset_id, **QUIET)
     dataset_id.change(follow_it, dataset_id, [report, stop], trigger_mode="always_last", **QUIET)
@@ -52,11 +60,11 @@ def build_proposals(context: PageContext) -> None:
     )  # fmt: skip
 
 
-def start(studio: Studio, kind: AnalysisKind, id: str) -> str:
-    """Have a program listen to all tracks; one that does already goes on."""
+def start(studio: Studio, kind: AnalysisKind, id: str, voice: str) -> str:
+    """Have a program listen to all tracks; one that does already goes on. `voice` is one of `VOICE`."""
     with user_errors():
         try:
-            studio.datasets.start_analysis(id, kind)
+            studio.datasets.start_analysis(id, kind, separate_vocals=VOICE[voice])
         except ConflictError:
             if studio.datasets.get_analysis(id, kind).status != "running":
                 raise

@@ -36,6 +36,11 @@ function press(text, onclick, attributes = {}) {
   return make("button", { type: "button", class: "secondary sm", onclick, ...attributes }, text);
 }
 
+/** The page does not redraw what others have changed while somebody edits, as `changes.js` says. */
+function sayEdited() {
+  document.dispatchEvent(new Event("edited"));
+}
+
 /** An editable field. `saved` is what the server has, `sent` what was typed when that was saved. */
 class Field {
   constructor(row, name, node) {
@@ -64,6 +69,7 @@ class Field {
   }
 
   wait() {
+    sayEdited();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), SAVE_MS);
     this.row.mark();

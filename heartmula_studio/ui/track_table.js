@@ -117,10 +117,12 @@ class Table {
 
   /** Do what changes tracks; what the server says meanwhile is asked for again. */
   async saving(action) {
+    sayEdited();
     this.numSaving++;
     try {
       return await action();
     } finally {
+      sayEdited();
       this.numSaving--;
       this.numSaved++;
       if (this.isStale && !this.numSaving) this.loadAgain();

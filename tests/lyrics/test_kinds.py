@@ -113,12 +113,9 @@ def test_p8_a_stamp_that_may_be_hours_is_refused_and_never_read_as_hundredths():
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("TTML", '<?xml version="1.0"?>\n<tt xmlns="http://www.w3.org/ns/ttml"><body/></tt>'),
-        ("TTML", '<tt xml:lang="en">'),
         ("web page", "<!DOCTYPE html><p>la"),
         ("SAMI", "<SAMI><BODY>"),
         ("RTF", "{\\rtf1\\ansi la}"),
-        ("TTML", "<?xml version='1.0'?><tt:tt xmlns:tt='http://www.w3.org/ns/ttml'>"),
         ("SubStation", "[Script Info]\nTitle: la"),
         ("SubStation", "; made by hand\n[V4+ Styles]\nFormat: Name"),
         ("SubStation", "Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,la la"),

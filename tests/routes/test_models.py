@@ -9,7 +9,7 @@ def test_the_official_model_over_rest(server):
     name = OFFICIAL_MODELS[0].name
     with httpx.Client(base_url=server.url, timeout=60) as http:
         model, *others = http.get("/models").raise_for_status().json()
-        assert [other["name"] for other in others] == ["HeartTranscriptor-oss", "larger_clap_music"]
+        assert [other["name"] for other in others] == ["HeartTranscriptor-oss", "larger_clap_music", "htdemucs"]
         assert (model["name"], model["status"], model["licence"]) == (name, "absent", "Apache-2.0")
         assert http.get(f"/models/{name}").json()["size_bytes"] == model["size_bytes"] > 20e9
         refused = http.post(f"/models/{name}/download")

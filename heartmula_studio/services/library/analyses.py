@@ -29,11 +29,15 @@ _log = logging.getLogger(__name__)
 class AnalysisSettings:
     """What to listen with: the name of a model beside the official ones, its folder where `is_local`; "" for the usual.
 
-    `language` (ISO 639-1) is what is sung, "" where it is to be found out. A program leaves out what it does not need.
+    `language` (ISO 639-1) is what is sung, "" where it is to be found out. `separate_vocals`: whether the voice is
+    separated first, None where that is possible; `separator` is the model for that, as `model` is. A program leaves out
+    what it does not need.
     """
 
     model: str = ""
     language: str = ""
+    separate_vocals: bool | None = None
+    separator: str = ""
     is_local: bool = False
 
 

@@ -226,25 +226,43 @@ class DatasetService:
         yield from self.analyze(id, "tempo_and_key")
 
     def analyze(
-        self, id: str, kind: AnalysisKind, model: str = "", language: str = "", is_local: bool = False
+        self,
+        id: str,
+        kind: AnalysisKind,
+        model: str = "",
+        language: str = "",
+        separate_vocals: bool | None = None,
+        separator: str = "",
+        is_local: bool = False,
     ) -> Iterator[TrackProposals]:
         """Yield the tracks as a program listens to them, in this thread; what was proposed for those before is kept.
 
-        is_local: `model` may be any folder of this machine, which only the machine's owner may say.
+        is_local: models may be any folders of this machine, which only the machine's owner may say.
         Raises as `start_analysis`, CheckpointError, OutOfMemoryError, and CancelledError.
         """
         from heartmula_studio.services.library.analyses import AnalysisSettings
 
-        yield from self._analyses.get().run(id, kind, AnalysisSettings(model, language, is_local))
+        settings = AnalysisSettings(model, language, separate_vocals, separator, is_local)
+        yield from self._analyses.get().run(id, kind, settings)
 
-    def start_analysis(self, id: str, kind: str, model: str = "", language: str = "") -> Analysis:
+    def start_analysis(
+        self,
+        id: str,
+        kind: str,
+        model: str = "",
+        language: str = "",
+        separate_vocals: bool | None = None,
+        separator: str = "",
+    ) -> Analysis:
         """Have a program listen to the tracks in the background, and propose what it finds. Nothing else changes.
 
+        separate_vocals: have the voice separated first; None where that is possible.
         Raises NotFoundError, also for a model that is not there; InvalidInputError; ConflictError while it goes on.
         """
         from heartmula_studio.services.library.analyses import AnalysisSettings
 
-        return self._analyses.get().start(id, kind, AnalysisSettings(model, language))
+        settings = AnalysisSettings(model, language, separate_vocals, separator)
+        return self._analyses.get().start(id, kind, settings)
 
     def get_analysis(self, id: str, kind: str) -> Analysis:
         return self._analyses.get().get(id, kind)

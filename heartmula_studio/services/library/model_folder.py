@@ -24,7 +24,7 @@ from heartmula_studio.services.library.hub_files import (
 )
 from heartmula_studio.store.record import Record
 
-OF_A_PART = re.compile(r"[\w.-]+\.(json|safetensors)|LICENSE(\.\w+)?|README\.md")
+OF_A_PART = re.compile(r"[\w.-]+\.(json|safetensors|yaml)|LICENSE(\.\w+)?|README\.md")
 OF_THE_TOP = re.compile(r"(tokenizer|gen_config)\.json")
 _TARGET = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*")
 

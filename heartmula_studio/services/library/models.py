@@ -223,7 +223,8 @@ def was_put_there(model: OfficialModel, folder: Path) -> bool:
         return False
     if len(model.parts) == 1:
         part = folder / model.parts[0].folder
-        return (part / "config.json").is_file() and any(part.glob("*.safetensors"))
+        is_described = (part / "config.json").is_file() or any(part.glob("*.yaml"))
+        return is_described and any(part.glob("*.safetensors"))
     # Loaded only here: it brings torch.
     from heartmula_studio.generate.base_choice import is_whole
 

@@ -23,7 +23,7 @@ from heartmula_studio.store.names import safe_stem
 from heartmula_studio.store.records import AudioFile
 from heartmula_studio.store.songs import find_by_stem
 
-TEXT_SUFFIXES = (*LYRICS_SUFFIXES, ".qrc", ".yrc", ".krc", ".ttml", ".ass")  # some only to be refused by name
+TEXT_SUFFIXES = (*LYRICS_SUFFIXES, ".qrc", ".yrc", ".krc", ".ass")  # some only to be refused by name
 COPY_BYTES = 1 << 20
 
 T = TypeVar("T")
