@@ -1,4 +1,4 @@
-"""Demucs separates the voice, and nothing but its networks is ever built; `tests/whisper/band.py` made a small one."""
+"""Demucs separates the voice, and no other network is ever built; `tests/separation/band.py` made a small one."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from heartmula_studio.errors import AudioError, CancelledError, CheckpointCorruptError, CheckpointMismatchError
-from tests.whisper.band import RATE_HZ, SEPARATOR, with_band
+from tests.separation.band import RATE_HZ, SEPARATOR, with_band
 from tests.whisper.spoken import SPOKEN
 
 pytest.importorskip("demucs", reason="Demucs is not installed: pip install 'heartmula-studio[vocals]'")

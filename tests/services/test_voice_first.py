@@ -3,6 +3,7 @@
 What Demucs itself does is in `tests/codec/test_vocals.py`.
 """
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.services.library.analyses import AnalysisSettings
 from heartmula_studio.services.library.analyzers import find_separator
 from heartmula_studio.services.library.transcription import LyricsAnalyzer
+from tests.separation.band import SEPARATOR, band, with_band
 from tests.still_studio import filled, settings_for, still_studio
-from tests.whisper.band import band
 from tests.whisper.spoken import MODEL, SPOKEN, SPOKEN_LINES
 
 
@@ -68,6 +69,25 @@ def test_with_demucs_the_voice_comes_first_where_a_model_is_there(models, tmp_pa
         find_separator(tmp_path / "none", AnalysisSettings(separate_vocals=True))
     with pytest.raises(NotFoundError, match="There is htdemucs"):
         find_separator(models, AnalysisSettings(separator="other"))
+
+
+def test_what_is_sung_with_a_band_is_transcribed_by_the_voice_that_demucs_separates(tmp_path):
+    pytest.importorskip("demucs", reason="Demucs is not installed: pip install 'heartmula-studio[vocals]'")
+    models = tmp_path / "models"
+    models.mkdir()
+    for model in (MODEL, SEPARATOR):
+        (models / model.name).symlink_to(model, target_is_directory=True)
+    studio = still_studio(dataclasses.replace(settings_for(tmp_path / "data"), checkpoints_dir=models))
+    dataset = filled(studio, 1, [with_band(tmp_path / "song.flac")])
+
+    def transcribed(**voice) -> tuple[str, list[str]]:
+        (found,) = studio.datasets.analyze(dataset.id, "lyrics", language="en", **voice)
+        proposal = found.proposals[-1]
+        return proposal.source, [line.partition("]")[2] for line in proposal.value.split("\n")]
+
+    lines = [line for line, _, _ in SPOKEN_LINES]
+    assert transcribed(separate_vocals=False)[1] != lines
+    assert transcribed() == (f"transcription by {MODEL.name} of vocals by {SEPARATOR.name}", lines)
 
 
 class LeftChannel:

@@ -1,6 +1,6 @@
 """A small band to sing with: four instruments that hold chords, and a small Demucs that tells it from `spoken.ogg`.
 
-`python -m tests.whisper.band`, which needs Demucs, makes that model, in the format of its repositories on the Hub.
+`python -m tests.separation.band`, which needs Demucs, makes that model, in the format of its repositories on the Hub.
 """
 
 import json
@@ -12,9 +12,9 @@ import numpy as np
 import soundfile
 import torch
 
-from tests.whisper.spoken import FOLDER, SPOKEN
+from tests.whisper.spoken import SPOKEN
 
-SEPARATOR = FOLDER / "Demucs-spoken"
+SEPARATOR = Path(__file__).parent / "Demucs-spoken"
 RATE_HZ, STEPS, BATCH, SEGMENT_SEC = 16_000, 2500, 4, 2
 LOUDNESS = 0.02
 SETTINGS = {
