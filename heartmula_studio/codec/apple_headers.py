@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -30,9 +31,9 @@ AIFF_UNKNOWN_SIZE = 0x7F000000
 CAF_UNKNOWN_SIZE = 2**64 - 1
 CAF_EDIT_COUNT_BYTES = 4
 CHUNK_HEADER_BYTES, CAF_HEADER_BYTES, CAF_CHUNK_HEADER_BYTES, AIFF_HEADER_BYTES = 8, 8, 12, 12
-TEXT_ENTRIES = (b"text", b"tx3g", b"tmcd")
-HANDLER = re.compile(rb"hdlr.{8}(.{4})", re.DOTALL)
-SAMPLE_ENTRY = re.compile(rb"stsd.{12}(.{4})", re.DOTALL)
+MP4_SOUND = b"soun"
+OF_A_TRACK = re.compile(rb"hdlr.{4}(?!dhlr).{4}(?P<handler>.{4})|stsd.{12}(?P<entry>.{4})", re.DOTALL)
+"""What a track is for, and behind it how it is coded; QuickTime says in between where its data lies ("dhlr")."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,18 @@ def mp4_problem(file: BinaryIO) -> str:
 
 def mp4_refusal(file: BinaryIO) -> str:
     """A musician's words for an MPEG-4 or QuickTime file that is no song which can be read; empty where it may be."""
-    index = mp4_index(file)
-    handlers = set(HANDLER.findall(index))
-    if b"vide" in handlers:
-        return "an MP4 or QuickTime video"
-    entries = [entry for entry in SAMPLE_ENTRY.findall(index) if entry not in TEXT_ENTRIES]
-    if b"soun" not in handlers or not entries:
+    entries = list(mp4_sound_entries(mp4_index(file)))
+    if not entries:
         return "an MP4 or QuickTime file that holds no sound"
     if entries[0] not in READ_IN_MP4:
         return f"an MP4 or QuickTime file with {CODEC_NAMES.get(entries[0]) or printable(entries[0])} inside"
     return ""
+
+
+def mp4_sound_entries(index: bytes) -> Iterator[bytes]:
+    """How each track of sound is coded."""
+    handler = b""
+    for found in OF_A_TRACK.finditer(index):
+        handler = found["handler"] or handler
+        if found["entry"] and handler == MP4_SOUND:
+            yield found["entry"]

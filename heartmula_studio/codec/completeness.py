@@ -1,10 +1,15 @@
-"""What a look at the headers of FLAC, VOC, WavPack and WMA files tells of what is missing; decoding finds the rest."""
+"""What a look at the headers of FLAC, VOC, WavPack, WMA and Matroska files tells of what is missing.
+
+Decoding finds the rest.
+"""
 
 from typing import BinaryIO
 
 from heartmula_studio.codec.sniff import LARGEST_INDEX_BYTES, id3_end, read_at
 
 VOC_HEADER_SIZE_OFFSET = 20
+EBML_HEADER, MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+EBML_UNKNOWN_SIZE = 2**56 - 1
 WAVPACK_HEADER_BYTES, WAVPACK_UNKNOWN = 32, 2**32 - 1
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
@@ -66,6 +71,28 @@ def wma_problem(file: BinaryIO) -> str:
         return ""
     promised = int.from_bytes(header[at + 40 : at + 48], "little")
     return f"its header promises {promised:,} bytes and only {end:,} are there" if end < promised else ""
+
+
+def matroska_problem(file: BinaryIO) -> str:
+    """What is missing of the segment, whose length its header tells unless it went to a pipe (RFC 8794, RFC 9559)."""
+    end = file.seek(0, 2)
+    size, offset = _ebml_size(file, len(EBML_HEADER))
+    offset += size
+    if read_at(file, offset, len(MATROSKA_SEGMENT)) != MATROSKA_SEGMENT:
+        return "it ends inside its header"
+    size, start = _ebml_size(file, offset + len(MATROSKA_SEGMENT))
+    is_told = size != EBML_UNKNOWN_SIZE
+    missing = is_told and start + size > end
+    return f"its header promises {size:,} bytes and only {max(0, end - start):,} are there" if missing else ""
+
+
+def _ebml_size(file: BinaryIO, offset: int) -> tuple[int, int]:
+    """A size that leads with as many zero bits as bytes follow its first; and where it ends."""
+    first = read_at(file, offset, 1)
+    num_bytes = 9 - first[0].bit_length() if first and first[0] else 8
+    value = int.from_bytes(read_at(file, offset, num_bytes), "big") & ((1 << 7 * num_bytes) - 1)
+    is_unknown = value == (1 << 7 * num_bytes) - 1
+    return EBML_UNKNOWN_SIZE if is_unknown else value, offset + num_bytes
 
 
 def holds_video(file: BinaryIO) -> bool:

@@ -16,15 +16,22 @@ from heartmula_studio.codec.apple_headers import (
     mp4_problem,
     mp4_refusal,
 )
-from heartmula_studio.codec.completeness import flac_problem, holds_video, voc_problem, wavpack_problem, wma_problem
+from heartmula_studio.codec.completeness import (
+    flac_problem,
+    holds_video,
+    matroska_problem,
+    voc_problem,
+    wavpack_problem,
+    wma_problem,
+)
 from heartmula_studio.codec.mpeg import MpegSection
 from heartmula_studio.codec.sniff import CUT_HINT, id3_end, not_a_song, ogg_description, open_binary
 from heartmula_studio.codec.wave_header import find_w64_data, find_wave_data
 from heartmula_studio.errors import CorruptAudioError, TruncatedAudioError
 
 MAX_PARTS = 10_000
-PROBLEMS = {"VOC": voc_problem, "WV": wavpack_problem, "WMA": wma_problem}
-DEMUXERS = {"WMA": "asf"}
+PROBLEMS = {"VOC": voc_problem, "WV": wavpack_problem, "WMA": wma_problem, "MKA": matroska_problem}
+DEMUXERS = {"WMA": "asf", "MKA": "matroska"}
 MPEG_IN_WAVE = (0x50, 0x55)
 """Format tags of MP2 and MP3 inside WAV."""
 

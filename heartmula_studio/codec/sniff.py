@@ -21,7 +21,10 @@ HEAD_BYTES = 65536
 LARGEST_INDEX_BYTES = 32 * 2**20
 """Enough of an MP4 `moov` box or an ASF header for the sample descriptions of many hours of sound."""
 
-ALLOWED = "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF, M4A (AAC, ALAC), WavPack and WMA files."
+ALLOWED = (
+    "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF, M4A and MP4 (AAC, ALAC), Matroska, WebM, AC-3, "
+    "WavPack and WMA files."
+)
 CUT_HINT = "The copy, download or export broke off. Get the whole file again."
 MAGIC = {
     b"fLaC": "FLAC",
@@ -32,6 +35,8 @@ MAGIC = {
     b"caff": "CAF",
     b"wvpk": "WV",
     bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): "WMA",
+    b"\x1a\x45\xdf\xa3": "MKA",
+    b"\x0b\x77": "AC3",
 }
 MIDI = "a MIDI file: notes, not sound"
 TRACKER = "a tracker module: notes and samples, not a recording"
@@ -59,12 +64,10 @@ SIGNATURES = (
     (0, b"\xff\xf9", "a raw AAC file"),
     (0, b"ADIF", "a raw AAC file"),
     (0, b"\x56\xe0", "a raw AAC file"),
-    (0, b"\x0b\x77", "an AC-3 (Dolby Digital) file"),
     (0, b"\x7f\xfe\x80\x01", "a DTS file"),
     (0, b"#!AMR", "an AMR (phone speech) file"),
     (0, b".RMF", "a RealMedia file"),
     (0, b"\x00\x00\x01\xba", "an MPEG video (program stream)"),
-    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
     (0, b"FLV\x01", "a Flash video"),
     (0, b"MZ", "a Windows program"),
     (0, b"\x7fELF", "a Linux program"),

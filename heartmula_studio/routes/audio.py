@@ -33,6 +33,8 @@ MEDIA_TYPES = {
     ".caf": "audio/x-caf",
     ".m4a": "audio/mp4",
     ".aac": "audio/aac",
+    ".mka": "audio/webm",
+    ".ac3": "audio/ac3",
     ".wma": "audio/x-ms-wma",
     ".wv": "audio/x-wavpack",
 }
