@@ -143,7 +143,7 @@ def opened(browser: Browser, url: str, theme: str) -> Iterator[Page]:
 def show(page: Page, view: str) -> None:
     if view == "Create":
         page.get_by_role("button", name="▶ Listen").first.click()
-        page.get_by_role("button", name="Continue with the same seed").click()
+        page.get_by_role("button", name="Use its settings and seed").click()
         page.locator(".token").first.wait_for()
         return
     page.get_by_role("tab", name="Training Studio").click()

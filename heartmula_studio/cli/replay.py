@@ -5,23 +5,20 @@ from pathlib import Path
 
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioWriter
-from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.errors import (
     CannotReplayError,
     CheckpointMismatchError,
     ConflictError,
-    InvalidInputError,
-    NotFoundError,
 )
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.receipt import Receipt, codes_path
+from heartmula_studio.generate.receipt_file import read_receipt
 from heartmula_studio.generate.replay import compare, decode_settings, requests_of
 from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.generate.song_codes import SongCodes
-from heartmula_studio.generate.song_tags import RECEIPT_TAG
 from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.generate.sounding import decode_pieces
 from heartmula_studio.generate.takes import SongOutput
@@ -70,20 +67,6 @@ def prefix_of(receipt: Receipt, source: Path) -> SongCodes | None:
     if codes.sha256 != receipt.prefix_sha256:
         raise CannotReplayError(f"The codes beside {song} are of another song.", "Put its own beside it.")
     return codes
-
-
-def read_receipt(path: Path) -> Receipt:
-    """Read a receipt: the JSON beside a song, or what is in the song's tags.
-
-    Raises NotFoundError, and InvalidInputError where there is none.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {path}.", "Give a song, or the .json beside it.")
-    if path.suffix.lower() not in AUDIO_SUFFIXES:
-        return Receipt.from_json(path.read_text(encoding="utf-8", errors="replace"))
-    if text := read_tags(path).get(RECEIPT_TAG):
-        return Receipt.from_json(text)
-    raise InvalidInputError(f"{path} has no receipt in its tags.", "Give the .json that was beside the song.")
 
 
 def detokenize(arguments: Namespace) -> int:

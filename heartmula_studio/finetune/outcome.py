@@ -46,11 +46,11 @@ def outcome_by_loss(
         return TrainingOutcome(False, "No step was trained, so the style changes nothing.")
     early = f"Stopped after step {step} of {total_steps}. " if total_steps and step < total_steps else ""
     if initial_loss is None or best_loss is None:
-        return TrainingOutcome(None, f"{early}No song was held out, so only listening tells what was learnt.")
+        return TrainingOutcome(None, f"{early}No song was held out, so listen to it to judge what was learnt.")
     change = f"({initial_loss:.4f} → {best_loss:.4f})"
     if not math.isfinite(initial_loss) or not math.isfinite(best_loss):
         return TrainingOutcome(False, f"{early}The held-out loss is not a number {change}; the style may be unusable.")
     if best_loss < initial_loss:
-        return TrainingOutcome(True, f"{early}On a song that it never heard, the loss fell {change}.")
+        return TrainingOutcome(True, f"{early}On a song that it has never heard, the loss fell {change}.")
     doubt = f"The held-out loss did not fall {change}; the style may not be audible."
     return TrainingOutcome(False, f"{early}{doubt} {ADVICE}")

@@ -10,7 +10,7 @@ from heartmula_studio.finetune.figures import Figures
 from heartmula_studio.finetune.run_folder import RunFolder
 
 ENDS_MORE = 0.5  # a share of songs that end by themselves above the base's by this much is no accident
-ONLY_LISTENING = "Trained; only listening tells what can be heard of it."
+ONLY_LISTENING = "Trained. Listen to it to judge what it has learnt."
 LONGER = "Train longer: more epochs, or the next larger preset."
 
 
@@ -82,11 +82,14 @@ def ends_early(figures: Figures) -> bool:
 
 def _audible(rung: RungFigures) -> Recommendation:
     reason = (
-        f"Step {rung.step}: the nearest to your tracks of those that are audible; nothing is copied, songs end as the "
-        "base's do, and the losses raise no alarm."
+        f"Step {rung.step}: the closest to your tracks of those that are audible; nothing is copied, songs end "
+        "no more often than the base's, and the losses raise no alarm."
     )
     return Recommendation(
-        rung.step, reason, f"Your style is ready: at step {rung.step} it can be told from the base.", True
+        rung.step,
+        reason,
+        f"Your style is ready: at step {rung.step} its songs sound clearly different from the base's.",
+        True,
     )
 
 
@@ -100,11 +103,13 @@ def _not_audible(rungs: Sequence[RungFigures], sound: Sequence[RungFigures]) -> 
         return Recommendation(first.step, reason, f"Audible from step {first.step}, but {said}. Listen closely.", True)
     last = (sound or rungs)[-1]
     reason = f"Step {last.step}: the furthest {'without an alarm' if sound else 'there is'}; no rung is audible yet."
-    return Recommendation(last.step, reason, f"Not audible yet: no song can be told from the base's. {LONGER}", False)
+    return Recommendation(
+        last.step, reason, f"Not audible yet: no song sounds different from the base's. {LONGER}", False
+    )
 
 
 def _alarmed(rung: RungFigures) -> Recommendation:
-    reason = f"Step {rung.step}: the earliest, as each raises an alarm: {'; '.join(faults(rung.figures))}."
+    reason = f"Step {rung.step}: the earliest, because each raises an alarm: {'; '.join(faults(rung.figures))}."
     return Recommendation(rung.step, reason, ONLY_LISTENING, None)
 
 

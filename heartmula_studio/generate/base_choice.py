@@ -28,7 +28,7 @@ def choose_base(asked: str, settings: Settings, device: str) -> BaseChoice:
         name = asked if asked == BUNDLED_BASE else str(Path(asked).resolve())
         return BaseChoice(name, "It was asked for, by HEARTMULA_BASE_MODEL or --base.")
     if settings.checkpoints_dir is None and not is_whole(settings.official_dir):
-        return BaseChoice(BUNDLED_BASE, "It comes along, and the official model has not been downloaded.")
+        return BaseChoice(BUNDLED_BASE, "It is bundled; the official model has not been downloaded.")
     if not can_hold_3b(device):
         return BaseChoice(
             BUNDLED_BASE,

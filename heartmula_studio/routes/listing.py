@@ -52,11 +52,16 @@ class Listed(Protocol):
 
 @dataclass(frozen=True)
 class Page:
-    """Which part of a list is wanted; `after` is (created_at, id) of the record before it. `etag` is known already."""
+    """Which part of a list is wanted, and where it begins: behind so many records, or behind one.
+
+    `after` is (created_at, id) of that one; only lists in this order have cursors. `etag` is known already.
+    """
 
     limit: int | None = None
     after: tuple[str, str] | None = None
     etag: str = ""
+    start: int = 0
+    has_cursors: bool = True
 
 
 async def _page(
@@ -66,7 +71,7 @@ async def _page(
 ) -> Page:
     created_at, separator, id = cursor.rpartition(SEPARATOR)
     if cursor and not (created_at and separator and id):
-        raise InvalidInputError("The cursor is none.", f"Send the {NEXT_CURSOR} that came with the page before.")
+        raise InvalidInputError("This is not a cursor.", f"Send the {NEXT_CURSOR} that came with the page before.")
     return Page(limit, (created_at, id) if cursor else None, request.headers.get("If-None-Match", ""))
 
 
@@ -107,7 +112,7 @@ class Listing:
         return Response(self._text(record).json, media_type=JSON)
 
     def respond(self, records: Sequence[Listed], page: Page, known: Sequence[Listed] | None = None) -> Response:
-        """`records` are ordered by (created_at, id) where the page has a limit or a cursor.
+        """Answer with the wanted part of `records`.
 
         known: all there are, where `records` are some of them.
         """
@@ -135,7 +140,7 @@ class Listing:
         self._forget_all_but(known)
         etag = f'"{hashlib.blake2b(b"".join(text.digest for text in texts), digest_size=DIGEST_BYTES).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if has_more:
+        if has_more and page.has_cursors:
             headers[NEXT_CURSOR] = f"{wanted[-1].created_at}{SEPARATOR}{wanted[-1].id}"
         return b"[" + b",".join(text.json for text in texts) + b"]", headers
 
@@ -170,7 +175,7 @@ class KeptAnswer(Generic[T]):
 
 def _part(records: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], bool]:
     """Return the wanted part, and whether any come behind it."""
-    start = 0
+    start = page.start
     if page.after:
         start = bisect_right(records, page.after, key=lambda record: (record.created_at, record.id))
     end = len(records) if page.limit is None else start + page.limit

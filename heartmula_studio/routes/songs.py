@@ -108,15 +108,14 @@ async def list_generations(request: Request, page: PageDep, query: QueryDep) -> 
 
 def _listed(songs: Sequence[Generation], page: Page, query: SongQuery) -> Response:
     if query == ALL_SONGS:
-        answer, total = LISTING.respond(songs, page), len(songs)
+        found, answer = songs, LISTING.respond(songs, page)
     else:
         leave_memory()
-        found, total = query.select(songs)
-        if query.sort != SongQuery.sort or query.start:
+        found, is_by_time = query.find(songs), query.sort == SongQuery.sort
+        if query.start or not is_by_time:
             require_no_cursor(page)
-            found, page = found[: page.limit], replace(page, limit=None)
-        answer = LISTING.respond(found, page, songs)
-    answer.headers[TOTAL_HEADER] = str(total)
+        answer = LISTING.respond(found, replace(page, start=query.start, has_cursors=is_by_time), songs)
+    answer.headers[TOTAL_HEADER] = str(len(found))
     return answer
 
 
@@ -176,6 +175,12 @@ def rename_generation(id: Id, body: SongEdit, studio: StudioDep) -> SongAnswer:
 def decode_generation(id: Id, body: Redecoding, studio: StudioDep) -> SongAnswer:
     """Queue a song's sound anew from its codes, without the language model; it becomes a song of its own."""
     return SongAnswer.of(studio.songs.decode(id, body.settings(), body.format, body.loudness_lufs))
+
+
+@router.post("/{id}/another", status_code=202, responses=documented(404, 409))
+def another_seed(id: Id, studio: StudioDep) -> SongAnswer:
+    """Queue another song like this one: the same request, with a new seed."""
+    return SongAnswer.of(studio.songs.try_another_seed(id))
 
 
 @router.post("/{id}/star", responses=documented(404))

@@ -19,6 +19,8 @@ from heartmula_studio.ui.lyrics_tools import LYRICS_ID, build_lyrics_tools, buil
 from heartmula_studio.ui.page_context import PageContext, comma_separated, parsed_number, user_errors
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import AS_SENT, QUIET
+from heartmula_studio.ui.replay import build_replay
+from heartmula_studio.ui.sampling import build_sampling
 from heartmula_studio.ui.scripts import read_script
 from heartmula_studio.ui.song_actions import (
     SongActions,
@@ -63,7 +65,7 @@ class Result:
     status: gr.HTML
     live: gr.HTML
     cancel: gr.Button
-    song: gr.Column
+    song: gr.Row
     audio: gr.Audio
     receipt: gr.JSON
 
@@ -75,20 +77,19 @@ class Result:
 def build_create(context: PageContext) -> None:
     studio = context.studio
     with gr.Row(elem_classes=["create"]):
-        with gr.Column(scale=3):
-            with gr.Column(elem_classes=["glass"]):
-                form = build_form()
-                takes, until_end, format = _build_output_fields()
-                generate = gr.Button("Generate", variant="primary", size="lg")
-                track, track_sec, start = build_song_start(context)
-            with gr.Column(elem_classes=["glass"]):
-                result = build_result()
-                with result.song:
-                    actions = build_song_actions(context)
-                build_takes(context)
-            build_history(context)
-        with gr.Column(scale=2):
-            build_style_manager(context, form.tags)
+        with gr.Column(elem_classes=["glass", "song-form"]):
+            form = build_form()
+            takes, until_end, format = _build_output_fields()
+            generate = gr.Button("Generate", variant="primary", size="lg")
+            track, track_sec, start = build_song_start(context)
+            build_replay(context)
+        with gr.Column(elem_classes=["glass", "song-result"]):
+            result = build_result()
+            with result.song, gr.Column(scale=2, min_width=300):
+                actions = build_song_actions(context)
+            build_takes(context)
+        build_style_manager(context, form.tags)
+        build_history(context)
     queued = generate.click(
         lambda takes, until_end, format, *values: queue_takes(studio, int(takes), until_end, format, values),
         [takes, until_end, format, *form.fields],
@@ -109,13 +110,13 @@ def build_create(context: PageContext) -> None:
 def _build_output_fields() -> tuple[gr.Slider, gr.Checkbox, gr.Dropdown]:
     """How many songs are made, whether until one ends by itself, and the format of their files."""
     with gr.Row():
-        info = "How many songs to make at once, each with its own seed."
+        info = "Songs made at once, each with its own seed."
         takes = gr.Slider(1, MAX_TAKES, 1, step=1, label="Takes", info=info, min_width=260)
-        format = format_field(info="Of the file; others can be downloaded later.", min_width=200)
+        format = format_field(info="You can download other formats later.", min_width=200)
     until_end = gr.Checkbox(
         False,
         label="Until one ends by itself",
-        info="Takes are made one after the other instead, at most as many, and the first with an ending is the last.",
+        info="Makes takes one after another, up to that many, and stops at the first that ends by itself.",
     )
     until_end.input(enough_takes, [until_end, takes], takes, **QUIET)
     return takes, until_end, format
@@ -164,9 +165,10 @@ def build_form() -> SongForm:
         random_seed = gr.Button("🎲 Random seed", min_width=110)
     random_seed.click(lambda: str(new_seed()), outputs=seed, **QUIET)
     with gr.Accordion("Advanced", open=False):
-        temperature = song_slider("temperature", "Temperature", step=0.01)
-        topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help)
-        cfg_scale = song_slider("cfg_scale", "Guidance (CFG)", step=0.1)
+        temperature = song_slider("temperature", "Temperature", step=0.01, render=False)
+        topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help, render=False)
+        cfg_scale = song_slider("cfg_scale", "Guidance (CFG)", step=0.1, render=False)
+        build_sampling([temperature, topk, cfg_scale])
         loudness = loudness_field("Empty: as it is made. Streaming services play songs at -14.")
         shortest = song_slider("min_duration_sec", "Shortest length in seconds", step=1)
     return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale, loudness, shortest)
@@ -176,8 +178,8 @@ def build_result() -> Result:
     status = gr.HTML(song_status(None), elem_classes=["announced"])
     live = gr.HTML("", html_template="", js_on_load=read_script("live.js"), apply_default_css=False)
     cancel = gr.Button("Cancel", variant="stop", visible=False)
-    with gr.Column(visible=False) as song:
-        audio = gr.Audio(label="Song", interactive=False)
+    with gr.Row(visible=False) as song, gr.Column(scale=3, min_width=300):
+        audio = gr.Audio(label="Song", interactive=False, buttons=["download"])
         with gr.Accordion("Receipt: how it was made", open=False):
             receipt = gr.JSON(show_label=False, max_height=400)
     return Result(status, live, cancel, song, audio, receipt)

@@ -1,5 +1,7 @@
 """📦 Dataset: datasets as cards, and the tracks of the selected one."""
 
+from functools import partial
+
 import gradio as gr
 
 from heartmula_studio.files.wording import counted
@@ -10,11 +12,9 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.dataset_exchange import build_export, build_import
 from heartmula_studio.ui.hub import build_on_hub
 from heartmula_studio.ui.offers import clear_sent
-from heartmula_studio.ui.page_context import PageContext, comma_separated, keyed, user_errors
+from heartmula_studio.ui.page_context import PageContext, comma_separated, find_dataset, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
 from heartmula_studio.ui.tracks import build_tracks
-
-FIRST_STEP = "Give your style a name above, then drop at least five songs. Or try it with the example clips."
 
 
 def build_dataset(context: PageContext) -> None:
@@ -49,6 +49,11 @@ def _build_creation(context: PageContext) -> None:
     )
     clear_sent(created, sent, [name, styles])
     context.refresh_after(created)
+    # One main action at a time: where a dataset is open, that is to train on it.
+    gr.on(
+        on_change(context.changes.datasets, context.dataset_id), partial(create_button, context.studio),
+        context.dataset_id, create, **QUIET,
+    )  # fmt: skip
     context.refresh_after(examples.click(lambda: create_examples(context.studio), outputs=context.dataset_id, **QUIET))
 
 
@@ -85,11 +90,8 @@ def _build_deletion(context: PageContext, deleting: gr.State) -> None:
 def _build_cards(context: PageContext, editing: gr.State, deleting: gr.State) -> None:
     @render_list([context.dataset_id], on_change(context.changes.datasets, context.dataset_id))
     def _(chosen: str) -> None:
-        datasets = context.studio.datasets.list()
-        if not datasets:
-            gr.HTML(html.empty("🎼", "No datasets yet", FIRST_STEP))
         with gr.Column(elem_classes=["cards"]):
-            for dataset in reversed(datasets):
+            for dataset in reversed(context.studio.datasets.list()):
                 _build_card(context, dataset, dataset.id == chosen, editing, deleting)
 
 
@@ -113,6 +115,10 @@ def count_line(dataset: Dataset) -> str:
     if count < dataset.minimum_files:
         return f"{count} of {counted(dataset.minimum_files, 'file')}"
     return f"{counted(count, 'file')} · {html.duration(sum(song.duration_sec for song in dataset.audio_files))}"
+
+
+def create_button(studio: Studio, id: str) -> dict:
+    return gr.update(variant="secondary" if find_dataset(studio, id) else "primary")
 
 
 def create_dataset(studio: Studio, name: str, styles: str) -> tuple[str, list[str]]:

@@ -16,12 +16,13 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import AS_SENT, QUIET, render_list
+from heartmula_studio.ui.replay import replay
 from heartmula_studio.ui.scripts import read_script
-from heartmula_studio.ui.song_actions import format_field, replay
+from heartmula_studio.ui.song_actions import format_field
 from heartmula_studio.ui.song_view import song_badges, song_lines
 from heartmula_studio.ui.takes import STARS, star_song
 
-PAGE_SONGS = 10
+PAGE_SONGS = 12
 ANY_STYLE = ("All styles", "")
 ORDERS: dict[str, Order] = {
     "Newest first": "newest",
@@ -66,8 +67,9 @@ def build_history(context: PageContext) -> None:
             if not songs:
                 gr.HTML(nothing_found(query))
             names = {checkpoint.id: checkpoint.name for checkpoint in context.studio.checkpoints.list()}
-            for song in songs:
-                _build_song(context, song, names, song.id == chosen, picked, song.id in ids)
+            with gr.Column(elem_classes=["cards", "songs"]):
+                for song in songs:
+                    _build_song(context, song, names, song.id == chosen, picked, song.id in ids)
             if total > PAGE_SONGS:
                 _build_pages(first, start, total)
 
@@ -77,12 +79,11 @@ def build_filters(context: PageContext, wanted: gr.State, first: gr.State) -> No
     with gr.Row(elem_classes=["field-row"]):
         search = gr.Textbox(
             label="Search", placeholder="Title, tags, lyrics", max_lines=1, max_length=MAX_SEARCH_CHARS,
-            scale=2,
+            scale=3, min_width=260,
         )  # fmt: skip
+        style = gr.Dropdown([ANY_STYLE], value="", label="Style", interactive=True, scale=2, min_width=170)
         sort = gr.Dropdown(list(ORDERS.items()), value="newest", label="Order", interactive=True, min_width=150)
-    with gr.Row(elem_classes=["field-row"]):
-        style = gr.Dropdown([ANY_STYLE], value="", label="Made in", interactive=True, scale=2)
-        starred = gr.Checkbox(False, label="Starred only", min_width=150)
+        starred = gr.Checkbox(False, label="Starred only", min_width=130)
     fields = Filters(search, style, starred, sort).fields
     gr.on(on_change(*fields), lambda *values: (list(values), 0), fields, [wanted, first], **AS_SENT)
     gr.on(on_change(context.changes.checkpoints), partial(style_choices, context.studio), style, style, **AS_SENT)
@@ -98,9 +99,9 @@ def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redr
             format = format_field()
             download = gr.Button("Download as ZIP")
         with gr.Row():
-            all_found = gr.Button("Tick all that are found", size="sm")
-            none = gr.Button("Tick none", size="sm")
-            compare = gr.Button("Compare the two ticked", size="sm")
+            all_found = gr.Button("Select all found", size="sm")
+            none = gr.Button("Select none", size="sm")
+            compare = gr.Button("Compare the two selected", size="sm")
         pair = gr.HTML("", html_template="", js_on_load=script, apply_default_css=False)
     all_found.click(
         lambda count, values: (found_ids(studio, values), count + 1), [redrawn, wanted], [picked, redrawn], **QUIET
@@ -117,7 +118,7 @@ def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redr
 def pair_value(context: PageContext, ids: Sequence[str]) -> str:
     """Return what pair.js shows of two songs."""
     if len(ids) != 2:
-        raise gr.Error(f"Tick two songs; {len(ids)} are ticked now.", title="Two songs", print_exception=False)
+        raise gr.Error(f"Select two songs; {len(ids)} are selected now.", title="Two songs", print_exception=False)
     with user_errors():
         songs = [context.studio.songs.get(id) for id in ids]
         urls = [context.players.url(context.studio.songs.path(id)) for id in ids]
@@ -127,8 +128,8 @@ def pair_value(context: PageContext, ids: Sequence[str]) -> str:
 def ticked(ids: Sequence[str]) -> str:
     """HTML: how many songs are ticked."""
     if not ids:
-        return '<p class="hint">Tick songs below, or all that are found.</p>'
-    return f'<p class="hint">Songs ticked: {len(ids)}</p>'
+        return '<p class="hint">Select songs below, or all that are found.</p>'
+    return f'<p class="hint">Songs selected: {len(ids)}</p>'
 
 
 def query_of(start: int, values: Sequence[Any]) -> SongQuery:
@@ -140,8 +141,8 @@ def query_of(start: int, values: Sequence[Any]) -> SongQuery:
 def nothing_found(query: SongQuery) -> str:
     """HTML for a list without songs."""
     if query.search or query.style or query.starred:
-        return html.empty("🔎", "No song fits", "Look for other words, or in all styles.")
-    return html.empty("📼", "No songs yet", "What you generate stays here.")
+        return html.empty("🔎", "No matching songs", "Try other words, or all styles.")
+    return html.empty("📼", "No songs yet", "Songs that you generate are kept here.")
 
 
 def style_choices(studio: Studio, chosen: str | None) -> dict:
@@ -201,7 +202,7 @@ def _build_song(
                 deleted = delete.click(lambda: delete_song(studio, song.id), key=delete.key, **QUIET)
                 context.refresh_after(deleted)
         if song.status == "completed":
-            tick = gr.Checkbox(is_picked, label="Tick", container=False, interactive=True, **keyed(f"pick {song.id}"))
+            tick = gr.Checkbox(is_picked, label="Select", container=False, interactive=True, **keyed(f"pick {song.id}"))
             tick.input(lambda on, ids: with_pick(ids, song.id, on), [tick, picked], picked, key=tick.key, **QUIET)
 
 

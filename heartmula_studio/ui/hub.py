@@ -137,7 +137,7 @@ def pull_style(studio: Studio, repo_id: str | None, revision: str, name: str, st
     with user_errors():
         taken = studio.hub.pull_style(named(repo_id), revision, name, comma_separated(styles))
     for warning in taken.warnings:
-        gr.Warning(html.escape(warning), title="Taken in")
+        gr.Warning(html.escape(warning), title="Imported")
     said = html.notice("success", f"“{taken.name}” is here, from revision {taken.origin.get('revision', '')[:12]}.")
     return said, gr.skip()
 

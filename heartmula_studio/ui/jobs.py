@@ -177,7 +177,9 @@ def _build_clone(context: PageContext, opener: gr.Button, shown: gr.State) -> No
 
 def _build_deletion(context: PageContext, opener: gr.Button, shown: gr.State) -> None:
     with gr.Column(visible=False, elem_classes=["glass"]) as panel:
-        gr.HTML(html.notice("warning", "Delete this job?", "Its log and its curve go. The style it made stays."))
+        gr.HTML(
+            html.notice("warning", "Delete this job?", "Its log and curve are deleted. The style that it made stays.")
+        )
         with gr.Row():
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")

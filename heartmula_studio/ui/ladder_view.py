@@ -13,7 +13,7 @@ SoundOf = Callable[[int, int], str]  # step and number of a song → address
 BASE = "Base"
 QUESTIONS = {"told": "Style or base?", "preferred": "Which do you prefer?"}
 ASKED = {"told": "Which one is in your style?", "preferred": "Which one do you prefer?"}
-FIRST_RUNG = "The first rung is on its way: the style is kept at set steps, each with the same few songs to compare."
+FIRST_RUNG = "The first rung is being made. The style is saved at set steps, each with the same few songs to compare."
 ALARMS = {
     "overfitting": "Alarm: the loss on the held-out song is past its lowest (overfitting).",
     "diverging": "Alarm: the loss is rising (diverging). Lower the learning rate.",
@@ -84,7 +84,7 @@ def badges(rung: Rung) -> list[tuple[str, str]]:
 def rung_words(rung: Rung) -> list[Word]:
     """Return what the figures say, a sentence each, what matters to the ear first."""
     if rung.is_base:
-        return [("plain", "What every rung is compared with.")]
+        return [("plain", "Every rung is compared with this.")]
     figures = rung.figures
     said = [audible_words(figures), copy_words(figures), ending_words(figures), loss_words(figures)]
     return [words for words in said if words] or [("plain", "Not measured yet.")]
@@ -96,9 +96,9 @@ def audible_words(figures: Mapping[str, Any]) -> Word | None:
     if audible is None:
         return None
     if not audible:
-        return "warning", "Not audible yet: its songs differ no more from the base's than those among themselves."
+        return "warning", "Not audible yet: its songs differ from the base's no more than those from each other."
     if nearness is None:
-        return "good", "Audible: its songs can be told from the base's."
+        return "good", "Audible: its songs sound different from the base's."
     way = max(0, min(100, round(100 * nearness)))
     return "good", f"Audible: {way} % of the way from the base's songs to your tracks."
 

@@ -32,7 +32,7 @@ COMBINATIONS = (
     ("DARE and TIES", "dare_ties_svd"),
 )
 MERGE_DEFAULTS = MergeSettings()
-APART_INFO = "The two kinds of layers that a style changes; 0 leaves it out of one."
+APART_INFO = "A style changes two kinds of layers; 0 switches it off in one of them."
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StrengthFields:
 
 def build_strength(label: str, info: str | None = None) -> StrengthFields:
     overall = gr.Slider(0, MAX_STRENGTH, 1, step=STEP, label=label, info=info, interactive=True)
-    apart = gr.Checkbox(False, label="Attention and MLP layers apart", info=APART_INFO)
+    apart = gr.Checkbox(False, label="Attention and MLP layers separately", info=APART_INFO)
     with gr.Row(visible=False) as parts:
         attention, mlp = (
             gr.Slider(0, MAX_STRENGTH, 1, step=STEP, label=label, interactive=True, min_width=140)

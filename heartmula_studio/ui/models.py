@@ -41,15 +41,15 @@ STRENGTH_INFO = "Of the active style, and of the next one that you activate."
 def build_models(context: PageContext) -> None:
     comparing, deleting, exporting = gr.State(""), gr.State(""), gr.State("")
     download = gr.DownloadButton(visible=False)
-    with gr.Row():
-        with gr.Column(scale=5, min_width=300):
-            _build_deletion(context, deleting)
-            _build_comparison(context, comparing)
-            build_style_export(context.studio, exporting, download)
-            strengths = _build_strength(context)
-            _build_cards(context, strengths, comparing, deleting, exporting, download)
-        with gr.Column(scale=2, min_width=280, elem_classes=["glass"]):
+    _build_deletion(context, deleting)
+    _build_comparison(context, comparing)
+    build_style_export(context.studio, exporting, download)
+    strengths = _build_strength(context)
+    _build_cards(context, strengths, comparing, deleting, exporting, download)
+    with gr.Row(elem_classes=["panels"]):
+        with gr.Column(scale=2, min_width=300, elem_classes=["glass"]):
             _build_import(context)
+        with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
             build_official_models(context)
             build_on_hub(context, "model")
 
@@ -177,9 +177,10 @@ def _build_import(context: PageContext) -> None:
     gr.HTML("<h2>Import a style</h2>")
     file = gr.File(label="A .zip or .safetensors", file_types=[".zip", ".safetensors"], height=150)
     which = gr.Dropdown(label="Which of them", visible=False, interactive=True)
-    name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1)
+    with gr.Row(elem_classes=["field-row"]):
+        name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1, min_width=160)
+        alpha = gr.Textbox(label="LoRA alpha", placeholder="as in the file", max_lines=1, min_width=120)
     styles = gr.Textbox(label="Styles", placeholder="synthwave, slow", info="Separated by commas.", max_lines=1)
-    alpha = gr.Textbox(label="Alpha", placeholder="as the style tells it", max_lines=1)
     start = gr.Button("Import")
     sent = gr.JSON(visible=False)
     file.change(lambda path: offered_styles(context.studio, path), file, which, **QUIET)

@@ -19,8 +19,10 @@ DOWNLOAD = {"absent": "Download", "incomplete": "Go on with the download"}
 
 def build_official_models(context: PageContext) -> None:
     gr.HTML("<h2>Official models</h2>")
-    for model in OFFICIAL_MODELS:
-        build_model(context, model.name)
+    with gr.Row(elem_classes=["cards", "narrow"]):
+        for model in OFFICIAL_MODELS:
+            with gr.Column(elem_classes=["card"], min_width=0):
+                build_model(context, model.name)
 
 
 def build_model(context: PageContext, name: str) -> None:
@@ -64,13 +66,14 @@ def model_panel(studio: Studio, name: str) -> tuple:
 
 def model_html(model: ModelState) -> str:
     """Return what a model is, what is here of it, and what went wrong last."""
+    name = f"<h3>{html.escape(model.name)}</h3>"
     about = f"{html.escape(model.title)}. {html.escape(model.licence)}, {html.size(model.size_bytes)}."
     percent = 100 * model.done_bytes / model.size_bytes if model.size_bytes else 0.0
     state = f"{model.status.capitalize()}: {html.size(model.done_bytes)}, {percent:.0f} %. {html.escape(model.message)}"
     if model.status == "absent" and not model.done_bytes:
         state = f"Not downloaded. {html.escape(model.message)}"
     free = f"{html.size(model.free_disk_bytes)} are free on its disk."
-    lines = "".join(f'<p class="hint">{line}</p>' for line in (about, state, free))
+    lines = name + "".join(f'<p class="hint">{line}</p>' for line in (about, state, free))
     if model.error is None:
         return lines
     return lines + html.notice("warning", public(model.error.message), public(model.error.hint))

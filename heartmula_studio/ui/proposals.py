@@ -18,7 +18,7 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
-HINT = "Nothing is trained on what is proposed before you accept it: tick it in the track's row, or accept all."
+HINT = "Nothing proposed is trained on until you accept it: tick it in the track's row, or accept all."
 POLL_SEC = 0.5
 FINDERS: dict[AnalysisKind, str] = {
     "lyrics": "Transcribe lyrics",
@@ -38,9 +38,9 @@ VOICE: dict[str, bool | None] = {
 def build_proposals(context: PageContext) -> None:
     """Build what acts on all tracks of the selected dataset."""
     studio, dataset_id = context.studio, context.dataset_id
-    with gr.Row():
+    with gr.Row(elem_classes=["actions", "field-row"]):
         voice = gr.Dropdown(list(VOICE), label="Transcribe from", interactive=True, min_width=240, scale=0)
-        finders = {kind: gr.Button(text, min_width=180, scale=0) for kind, text in FINDERS.items()}
+        finders = {kind: gr.Button(text, min_width=140) for kind, text in FINDERS.items()}
         stop = gr.Button("Stop listening", visible=False, min_width=140)
         accept = gr.Button("Accept all proposals", visible=False, min_width=140)
         reject = gr.Button("Reject the rest", visible=False, min_width=140)

@@ -50,10 +50,15 @@ def build_song_actions(context: PageContext) -> SongActions:
     title = build_title(context)
     build_cover(context)
     build_download(context)
-    again = gr.Button("Continue with the same seed", size="sm")
-    with gr.Accordion("Continue it", open=False):
+    with gr.Row(elem_classes=["actions"]):
+        alike = gr.Button("More like this", size="sm", min_width=110)
+        again = gr.Button("Use its settings and seed", size="sm", min_width=110)
+    context.refresh_after(alike.click(partial(another_seed, context.studio), context.song_id, context.song_id, **QUIET))
+    with gr.Accordion("Continue this song", open=False):
         from_sec = gr.Textbox(
-            label="From second", info="Until there it stays. Leave it empty for its end.", max_lines=1
+            label="From second",
+            info="It stays as it is up to there. Leave it empty to continue at its end.",
+            max_lines=1,
         )
         go_on = gr.Button("Continue with the tags, lyrics and settings above", size="sm")
     build_sound(context)
@@ -123,12 +128,12 @@ def format_field(**more: Any) -> gr.Dropdown:
 
 def build_sound(context: PageContext) -> None:
     """Build what turns the song's codes into sound anew."""
-    with gr.Accordion("Decode it anew, from the same codes", open=False):
+    with gr.Accordion("Decode again, from the same codes", open=False):
         with gr.Row():
             steps = setting_slider(DECODE["decode_steps"], "Decoding steps", step=1)
             guidance = setting_slider(DECODE["decode_guidance"], "Decoding guidance", step=0.05)
             loudness = loudness_field("Empty: as in this song.")
-        start = gr.Button("Decode anew", size="sm")
+        start = gr.Button("Decode again", size="sm")
     values = [context.song_id, steps, guidance, loudness]
     decoded = start.click(partial(decode, context.studio), values, context.song_id, **QUIET)
     context.refresh_after(decoded)
@@ -148,10 +153,10 @@ def continue_song(studio: Studio, id: str, second: str, request: SongRequest) ->
         return studio.songs.continue_song(id, wishes, parsed_number(second, "second")).id
 
 
-def replay(studio: Studio, id: str) -> str:
-    """Queue a song by the receipt of one that is there, and return the new song's id."""
+def another_seed(studio: Studio, id: str) -> str:
+    """Queue a song again with a new seed, and return the new song's id."""
     with user_errors():
-        return studio.songs.replay(studio.songs.receipt(id), studio.songs.get(id).format).id
+        return studio.songs.try_another_seed(id).id
 
 
 def find_song(studio: Studio, id: str) -> Generation | None:

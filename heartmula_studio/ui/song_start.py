@@ -20,10 +20,10 @@ def build_song_start(context: PageContext) -> tuple[gr.Dropdown, gr.Textbox, gr.
     with gr.Accordion("Start from a recording of your own", open=False):
         track = gr.Dropdown([], value=None, label="Recording", info=NONE_YET, interactive=True)
         from_sec = gr.Textbox(
-            label="Go on at second", info="The song begins with the recording until there. Empty: all of it.",
+            label="Continue from second", info="The song begins with the recording up to there; empty: all of it.",
             max_lines=1,
         )  # fmt: skip
-        start = gr.Button("Make the song that goes on from it", size="sm")
+        start = gr.Button("Continue the recording", size="sm")
     gr.on(on_change(context.changes.datasets), partial(track_choices, context.studio), track, track, **AS_SENT)
     return track, from_sec, start
 

@@ -8,7 +8,7 @@ from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.ui import html
 
 WORDS = {
-    "queued": "Waits for its turn.",
+    "queued": "Waiting for its turn.",
     "completed": "Done.",
     "cancelled": "Cancelled.",
 }
@@ -42,8 +42,10 @@ def place_words(song: Generation) -> str:
 
 
 def song_badges(song: Generation) -> list[str]:
+    """Return what is to be known of a song at a glance; that it is finished goes without saying."""
+    status = [html.badge(song.status)] * (song.status != "completed")
     marks = [html.badge("inaudible")] * (song.audible is False) + [html.badge("starred")] * song.starred
-    return [html.badge(song.status), *marks]
+    return [*status, *marks]
 
 
 def song_lines(song: Generation, names: Mapping[str, str]) -> list[str]:
@@ -64,7 +66,7 @@ def origin_words(song: Generation) -> list[str]:
     if song.continues:
         return [f"continues another one at {html.duration(song.from_sec or 0)}"]
     if song.decoded_from:
-        return ["decoded anew"]
+        return ["decoded again"]
     if song.replay is None:
         return []
     words = {True: "the same, bit for bit", False: "not the same", None: ""}[song.replay.is_same]

@@ -28,7 +28,7 @@ def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
     studio, changes = context.studio, context.changes
     with gr.Column(elem_classes=["glass", "styles"]):
         gr.HTML("<h2>Style Manager</h2>")
-        to_studio = gr.Button("🎓 Training Studio", variant="primary")
+        to_studio = gr.Button("🎓 Training Studio")
         trained = gr.Radio([], label="Trained styles", elem_classes=["chips"])
         build_mixing(context)
         builtin = gr.CheckboxGroup(

@@ -8,7 +8,7 @@ from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import QUIET, render_list
-from heartmula_studio.ui.song_actions import find_song
+from heartmula_studio.ui.song_actions import another_seed, find_song
 from heartmula_studio.ui.song_view import song_badges, take_lines
 
 STARS = {True: "★ Starred", False: "☆ Star"}
@@ -62,9 +62,3 @@ def keep_starred(studio: Studio, id: str) -> str:
     """Delete the takes without a star, and return the id of the first one that stays."""
     with user_errors():
         return studio.songs.keep_starred_takes(id)[0].id
-
-
-def another_seed(studio: Studio, id: str) -> str:
-    """Queue a song again with a new seed, and return the new song's id."""
-    with user_errors():
-        return studio.songs.try_another_seed(id).id

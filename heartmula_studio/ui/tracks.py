@@ -20,7 +20,8 @@ from heartmula_studio.ui.proposals import build_proposals
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.track_table import build_track_table
 
-CHOOSE = "Choose one on the left, or make a new one."
+FIRST_STEP = "Give your style a name, then drop at least five songs. Or try it with the six example clips."
+CHOOSE = "Open one of your datasets, or make a new one."
 
 
 def build_tracks(context: PageContext) -> None:
@@ -68,7 +69,7 @@ def overview(studio: Studio, id: str) -> tuple:
     """Return heading, panel, state of tokenizing, and the buttons that look for wrong lyrics and lead to Training."""
     dataset = find_dataset(studio, id)
     if dataset is None:
-        return html.empty("📦", "No dataset selected", CHOOSE), gr.update(visible=False), "", gr.update(), gr.update()
+        return nothing_selected(studio), gr.update(visible=False), "", gr.update(), gr.update()
     is_measurable = bool(dataset.audio_files) and all(song.frames is not None for song in dataset.audio_files)
     is_enough = len(dataset.audio_files) >= dataset.minimum_files
     return (
@@ -78,6 +79,13 @@ def overview(studio: Studio, id: str) -> tuple:
         gr.update(interactive=is_measurable),
         gr.update(interactive=is_enough),
     )
+
+
+def nothing_selected(studio: Studio) -> str:
+    """Return HTML: what to do first."""
+    if studio.datasets.records():
+        return html.empty("📦", "No dataset selected", CHOOSE)
+    return html.empty("🎼", "No datasets yet", FIRST_STEP)
 
 
 def dataset_heading(dataset: Dataset) -> str:

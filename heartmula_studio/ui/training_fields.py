@@ -22,8 +22,8 @@ PRECISIONS = (("Automatic", ""), ("Off (float32)", "no"), ("bf16", "bf16"), ("fp
 
 SettingField = gr.Dropdown | gr.Checkbox | gr.Number | gr.Slider | gr.Textbox
 
-AS_SUITS, MINUS_SUITS = "0 is what suits the base.", "-1 is what suits the base."
-MINUS_SET = "-1 is what this studio is set to."
+AS_SUITS, MINUS_SUITS = "0 takes what suits the base.", "-1 takes what suits the base."
+MINUS_SET = "-1 takes the studio's own setting."
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ GROUPS = (
         "The style itself",
         (
             AdvancedField("lora_kind", "How the change is built (adapter kind)", KINDS),
-            AdvancedField("lora_alpha", "How strongly it acts (LoRA alpha)", automatic=0, note="0 is twice its rank."),
-            AdvancedField("lora_rank", "Rank beyond the slider (LoRA rank)", automatic=0, note="0 is the slider's."),
+            AdvancedField("lora_alpha", "How strongly it acts (LoRA alpha)", automatic=0, note="0: twice its rank."),
+            AdvancedField("lora_rank", "Rank beyond the slider (LoRA rank)", automatic=0, note="0: the slider's."),
             AdvancedField("lora_dropout", "Random forgetting (LoRA dropout)"),
             AdvancedField(
                 "lora_target_modules",
@@ -81,7 +81,7 @@ GROUPS = (
                 "Attention alone is smaller, all learns more.",
             ),
             AdvancedField("lora_use_rslora", "Steady at high ranks (rsLoRA)"),
-            AdvancedField("lora_use_dora", "Direction and size apart (DoRA)"),
+            AdvancedField("lora_use_dora", "Direction and size separately (DoRA)"),
             AdvancedField("lora_audio_head", "Fine detail as well (LoRA on the audio heads)"),
             AdvancedField("lora_rank_pattern", "Other ranks for some layers (rank pattern)"),
             AdvancedField("lora_alpha_pattern", "Other strengths for some layers (alpha pattern)"),
@@ -113,7 +113,7 @@ GROUPS = (
             AdvancedField("min_window_sec", "Shortest piece, in seconds", automatic=0, note=AS_SUITS),
             AdvancedField("max_window_sec", "Longest piece, in seconds (window length)", automatic=0, note=AS_SUITS),
             AdvancedField("prior_fraction", "Share of the base's own songs (prior)", automatic=-1, note=MINUS_SUITS),
-            AdvancedField("context_noise", "Share heard wrong (context noise)", automatic=-1, note=MINUS_SUITS),
+            AdvancedField("context_noise", "Share with wrong context (context noise)", automatic=-1, note=MINUS_SUITS),
             AdvancedField("conditioning_dropout", "Share without tags and lyrics (prompt dropout)"),
             AdvancedField("depth_frame_fraction", "Share heard in full detail (depth frame fraction)"),
         ),
@@ -121,8 +121,8 @@ GROUPS = (
     FieldGroup(
         "Memory and speed",
         (
-            AdvancedField("mixed_precision", "Exactness of the arithmetic (mixed precision)", PRECISIONS, ""),
-            AdvancedField("base_dtype", "Exactness of the base (data type)", BASES, ""),
+            AdvancedField("mixed_precision", "Precision of the arithmetic (mixed precision)", PRECISIONS, ""),
+            AdvancedField("base_dtype", "Precision of the base (data type)", BASES, ""),
             AdvancedField("gradient_checkpointing", "Less memory, more time (gradient checkpointing)", (), False),
         ),
     ),
@@ -140,9 +140,9 @@ GROUPS = (
         "Saving and stopping",
         (
             AdvancedField("state_every_steps", "Steps between saves (state)"),
-            AdvancedField("max_steps", "Stop after so many steps (max steps)", automatic=0, note="0 is no limit."),
-            AdvancedField("loss_alarm", "Stop where the loss rises (early stop)", automatic=0, note="0 is never."),
-            AdvancedField("save_dtype", "Exactness of what is saved (data type)", SAVED),
+            AdvancedField("max_steps", "Stop after so many steps (max steps)", automatic=0, note="0: no limit."),
+            AdvancedField("loss_alarm", "Stop where the loss rises (early stop)", automatic=0, note="0: never."),
+            AdvancedField("save_dtype", "Precision of what is saved (data type)", SAVED),
             AdvancedField("tracker", "Curves for other programs (tracking)", TRACKERS),
         ),
     ),

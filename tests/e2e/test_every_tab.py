@@ -1,6 +1,6 @@
 """Every tab, empty and filled, dark and light: no barriers that axe knows. At four widths, of which one is that of a
 usual window at 200 %: nothing wider than the window, no text cut off or on another one, no button that breaks a word,
-no stray scrollbar, no dashed line where nothing can be dropped, no edge in the background.
+no stray scrollbar, no dashed line where nothing can be dropped, no edge in the background, one main action.
 
 HEARTMULA_SCREENSHOTS=FOLDER keeps a picture of each.
 """
@@ -32,6 +32,7 @@ from tests.still_studio import wait_until, zipped_adapter
 from tests.studio_server import Server, running_server
 
 TABS = ("Create", "Dataset", "Training", "Jobs", "Models")
+MAIN_ACTIONS = {"Create": "Generate", "Dataset": "Train on these songs", "Training": "Start training"}
 NUM_SONGS = 6  # of the examples
 WIDTHS = (390, 640, 1024, 1920) if HAS_TIME else (390, 1920)
 THEMES = ("light", "dark") if HAS_TIME else ("dark",)
@@ -91,6 +92,8 @@ def test_every_tab(page: Page, filled):
     for tab in TABS:
         show(page, tab, is_filled=True)
         see_no_barrier(page, tab)
+        if main_action := MAIN_ACTIONS.get(tab):
+            expect(page.locator("button.primary").locator("visible=true")).to_have_text([main_action])
         assert all("upload-container" in dashed for dashed in page.evaluate(DASHED)), tab
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})

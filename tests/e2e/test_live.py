@@ -1,5 +1,6 @@
 """Songs that the tests make: one is played, paused and sought in while it comes, and one of many is found again."""
 
+import json
 import re
 import zipfile
 from dataclasses import replace
@@ -22,6 +23,7 @@ from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.store.store import Store
 from tests.e2e.driving import open_page
 from tests.recordings import SONGS
+from tests.still_studio import wait_until
 from tests.studio_server import Server
 
 RATE_HZ = 24_000
@@ -30,7 +32,7 @@ RATE_HZ = 24_000
 def test_a_song_is_played_while_it_is_made(page, studio):
     songs = Store(studio.data_dir, 10**9, 100).generations
     request = {"tags": "being made", "lyrics": "", "duration_sec": 9, "seed": 1}
-    song = Generation(songs.new_id(), request, "wav", utc_now(), "running", 10.0, "Composes.")
+    song = Generation(songs.new_id(), request, "wav", utc_now(), "running", 10.0, "Composing.")
     held = []  # as by a server that makes it
     songs.create(song, lambda folder: held.append(try_lock(folder / OWNER)))
     with held[0], live_sound(songs.folder(song.id), RATE_HZ) as hear:
@@ -62,25 +64,25 @@ def test_a_song_is_played_while_it_is_made(page, studio):
 @pytest.mark.long
 def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
     songs = Store(studio.data_dir, 10**9, 100).generations
-    for number in range(12):
+    for number in range(15):
         add_song(songs, f"zither {number}", 20.0 + number)
     open_page(page, studio)
     cards = page.locator(".card:visible", has_text="zither")
     page.get_by_label("Search", exact=True).locator("visible=true").fill("ZITHER")
-    expect(page.get_by_text("1 to 10 of 12 songs")).to_be_visible()
-    expect(cards).to_have_count(10)
+    expect(page.get_by_text("1 to 12 of 15 songs")).to_be_visible()
+    expect(cards).to_have_count(12)
     page.get_by_role("button", name="More →").click()
-    expect(cards).to_have_count(2)
+    expect(cards).to_have_count(3)
     choose(page, "Order", "Longest first")
-    expect(cards).to_have_count(10)
-    expect(cards.first).to_contain_text("zither 11")
+    expect(cards).to_have_count(12)
+    expect(cards.first).to_contain_text("zither 14")
     cards.first.get_by_role("button", name="☆ Star").click()
     starred = page.get_by_label("Starred only")
     starred.check()
     expect(cards).to_have_count(1)
     cards.first.get_by_role("button", name="▶ Listen").click()
     title = page.get_by_role("textbox", name="Title")
-    expect(title).to_have_value("zither 11")
+    expect(title).to_have_value("zither 14")
     title.fill("Night zither")
     page.get_by_role("button", name="Rename").click()
     expect(cards.get_by_role("heading", name="Night zither")).to_be_visible()
@@ -89,39 +91,39 @@ def test_one_of_many_songs_is_found_named_starred_and_taken_out(page, studio):
         page.get_by_role("button", name="Download", exact=True).last.click()  # the player has one, too
     assert opus.value.suggested_filename == "Night zither.opus"
     starred.uncheck()
-    expect(cards).to_have_count(10)
+    expect(cards).to_have_count(12)
     page.get_by_role("button", name="Compare two, download several").click()
-    page.get_by_role("button", name="Tick all that are found").click()
-    expect(page.get_by_text("Songs ticked: 12")).to_be_visible()
-    tick = cards.nth(1).get_by_label("Tick", exact=True)
+    page.get_by_role("button", name="Select all found").click()
+    expect(page.get_by_text("Songs selected: 15")).to_be_visible()
+    tick = cards.nth(1).get_by_label("Select", exact=True)
     expect(tick).to_be_checked()
     tick.uncheck()
-    expect(page.get_by_text("Songs ticked: 11")).to_be_visible()
+    expect(page.get_by_text("Songs selected: 14")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as ZIP").click()
     names = zipfile.ZipFile(download.value.path()).namelist()
-    assert (len(names), names[0]) == (11, "Night zither.wav")
-    assert "zither 10.wav" not in names
+    assert (len(names), names[0]) == (14, "Night zither.wav")
+    assert "zither 13.wav" not in names
     compare_two(page, cards)
 
 
 def compare_two(page: Page, cards: Locator) -> None:
     """One of two plays, and the other one goes on where that one is."""
-    page.get_by_role("button", name="Tick none").click()
+    page.get_by_role("button", name="Select none").click()
     for number in (0, 3):
-        tick = cards.nth(number).get_by_label("Tick", exact=True)
+        tick = cards.nth(number).get_by_label("Select", exact=True)
         expect(tick).not_to_be_checked()
         tick.check()
-        expect(page.get_by_text(f"Songs ticked: {1 + number // 3}")).to_be_visible()
-    page.get_by_role("button", name="Compare the two ticked").click()
+        expect(page.get_by_text(f"Songs selected: {1 + number // 3}")).to_be_visible()
+    page.get_by_role("button", name="Compare the two selected").click()
     pair = page.get_by_role("group", name="Two songs compared")
-    first, second = pair.get_by_role("button", name="A: Night zither"), pair.get_by_role("button", name="B: zither 8")
+    first, second = pair.get_by_role("button", name="A: Night zither"), pair.get_by_role("button", name="B: zither 11")
     first.click()
     expect(first).to_have_text("⏸ A: Night zither")
     pair.get_by_role("button", name="Pause").click()
     pair.get_by_label("Position").fill("0.5")
     second.click()
-    expect(second).to_have_text("⏸ B: zither 8")
+    expect(second).to_have_text("⏸ B: zither 11")
     second.click()
     assert float(pair.get_by_label("Position").input_value()) >= 0.5
 
@@ -141,12 +143,40 @@ def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio)
     expect(lyrics).to_have_value(re.compile(r"la la\n\n\[Verse\]\n\n\[Chorus\]"))
     page.get_by_role("button", name="Start from a recording of your own").click()
     choose(page, "Recording", f"Fiddles: {filename}")
-    page.get_by_label("Go on at second").fill("1")
-    page.get_by_role("button", name="Make the song that goes on from it").click()
+    page.get_by_label("Continue from second").fill("1")
+    page.get_by_role("button", name="Continue the recording").click()
     expect(page.locator(".card:visible", has_text="continues another one at 0:01")).to_be_visible()
     [song] = [one for one in httpx.get(f"{studio.url}/generate").json() if one["continues"] == filename]
     httpx.post(f"{studio.url}/generate/{song['id']}/cancel")
-    assert (song["from_sec"], song["request"]["duration_sec"]) == (0.96, 14.0)
+    assert (song["from_sec"], song["request"]["duration_sec"]) == (0.96, 13.96)
+
+
+@pytest.mark.long
+def test_a_song_is_made_again_by_a_receipt_from_elsewhere_and_then_one_like_it(page, studio, tmp_path):
+    client = httpx.Client(base_url=studio.url, timeout=180)
+    asked = client.post("/generate/music", json={"tags": "oboe", "duration_sec": 1, "seed": 3}).json()
+    wait_until(lambda: client.get(f"/generate/{asked['id']}").json()["status"] == "completed")
+    receipt = tmp_path / "from elsewhere.json"
+    receipt.write_text(json.dumps(client.get(f"/generate/{asked['id']}").json()["receipt"]))
+    open_page(page, studio)
+    page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    page.get_by_role("button", name="Adventurous").click()
+    expect(page.get_by_label("number input for Temperature")).to_have_value("1.2")
+    panel = page.get_by_role("button", name="Make a song again from its receipt")
+    panel.click()
+    again = page.get_by_role("button", name="Make it again", exact=True)
+    again.click()
+    expect(page.get_by_text("Choose a file first.")).to_be_visible()
+    page.locator(".song-form input[type=file]").set_input_files(receipt)
+    expect(page.get_by_text("from elsewhere").first).to_be_visible()
+    again.click()
+    expect(page.get_by_text("The same song, bit for bit.")).to_be_visible()
+    page.get_by_role("button", name="More like this").click()
+    cards = page.locator(".card:visible", has_text="oboe")
+    expect(cards).to_have_count(3)
+    seeds = [song["request"]["seed"] for song in client.get("/generate", params={"search": "oboe"}).json()]
+    assert seeds[:2] == [3, 3]
+    assert seeds[2] != 3
 
 
 def put_a_mark_before_what_is_selected(page: Page, lyrics: Locator) -> None:

@@ -2,6 +2,14 @@
 
 from tests.e2e.driving import is_of_this_machine, open_page, scrolls_sideways
 
+NOTE_COVERS = """() => {
+  const look = () => {
+    const covers = [...document.querySelectorAll(".main > .wrap.full")].filter(cover => cover.checkVisibility());
+    if (covers.length && document.querySelector(".hero")) window.wasCovered = true;
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
 TELEPHONE = {"width": 390, "height": 844}
 
 
@@ -10,6 +18,12 @@ def test_the_page_opens_and_phones_nobody(page, studio, seen):
     assert page.title() == "HeartMuLa Training Studio"
     assert seen.console_errors == []
     assert [url for url in seen.requests if not is_of_this_machine(url)] == []
+
+
+def test_what_is_built_is_not_covered_while_the_rest_comes(page, studio):
+    page.add_init_script(f"({NOTE_COVERS})()")
+    open_page(page, studio)
+    assert not page.evaluate("Boolean(window.wasCovered)")
 
 
 def test_it_fits_a_telephone(new_page, studio):

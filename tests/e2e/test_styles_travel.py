@@ -99,7 +99,7 @@ def mix(page: Page, url: str) -> None:
         choose_option(page, "Styles to mix", name)
         expect(page.get_by_text(f"Strength of {name}")).to_be_visible()
     set_number(page, "Strength of Foreign", "0.5")
-    page.get_by_label("Attention and MLP layers apart").locator("visible=true").last.check()
+    page.get_by_label("Attention and MLP layers separately").locator("visible=true").last.check()
     set_number(page, "MLP strength", "0")
     page.get_by_role("button", name="Make songs with this mix").click()
     expect(page.locator(".active-style")).to_contain_text("Foreign × 0.5 + From the Hub × 1")

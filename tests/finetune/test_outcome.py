@@ -14,7 +14,7 @@ from heartmula_studio.finetune.outcome import training_outcome
         (3.16, 3.2, 60, False, "did not fall (3.1600 → 3.2000); the style may not be audible"),
         (3.16, 3.16, 60, False, "did not fall (3.1600 → 3.1600)"),
         (None, None, 60, None, "No song was held out"),
-        (3.16, None, 60, None, "only listening tells"),
+        (3.16, None, 60, None, "listen to it to judge"),
         (3.16, math.nan, 60, False, "not a number (3.1600 → nan)"),
         (math.inf, 3.0, 60, False, "not a number (inf → 3.0000)"),
         (3.16, None, 0, False, "No step was trained"),

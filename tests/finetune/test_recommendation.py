@@ -19,14 +19,14 @@ ALARM = Figures(alarm="diverging")
     ("figures", "chosen", "is_audible", "said"),
     [
         ([QUIET, NEAR, NEARER], 3, True, "Your style is ready"),
-        ([NEARER, NEAR], 1, True, "at step 1 it can be told from the base"),
+        ([NEARER, NEAR], 1, True, "at step 1 its songs sound clearly different"),
         ([NEAR, NEAR], 1, True, "ready"),
         ([QUIET, NEAR, COPY, SHORT, PAST], 2, True, "ready"),
         ([QUIET, QUIET], 2, False, "Not audible yet"),
         ([QUIET, COPY], 2, True, "a song comes close to a track (a.ogg at 12 s)"),
         ([QUIET, SHORT], 2, True, "songs end by themselves more often than the base's"),
-        ([Figures(), Figures(), ALARM], 2, None, "only listening tells"),
-        ([ALARM, ALARM], 1, None, "only listening tells"),
+        ([Figures(), Figures(), ALARM], 2, None, "Listen to it to judge"),
+        ([ALARM, ALARM], 1, None, "Listen to it to judge"),
     ],
 )
 def test_the_audible_rung_without_a_fault_that_is_nearest_to_the_tracks(figures, chosen, is_audible, said):

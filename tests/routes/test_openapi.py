@@ -36,7 +36,8 @@ POST /training/datasets/{id}/tempo-and-key · PUT /training/datasets/{id}/propos
 PUT /training/datasets/{id}/audio/{filename}/proposals/{number} · GET /training/datasets/{id}/audio/{filename}/prompt
 PUT /generate/{id} · POST /generate/zip · GET /generate/{id}/takes
 POST /generate/{id}/cover · GET /generate/{id}/cover · DELETE /generate/{id}/cover
-POST /generate/continue · POST /training/datasets/{id}/analyses/{kind} · GET /training/datasets/{id}/analyses/{kind}
+POST /generate/continue · POST /generate/{id}/another
+POST /training/datasets/{id}/analyses/{kind} · GET /training/datasets/{id}/analyses/{kind}
 POST /training/datasets/{id}/analyses/{kind}/cancel · PUT /training/datasets/{id}/tracks
 POST /training/datasets/{id}/cleaning · DELETE /training/datasets/{id}/cleaning
 DELETE /training/datasets/{id}/originals · PUT /training/datasets/{id}/audio/{filename}/cleaning

@@ -201,6 +201,12 @@ def test_of_several_takes_the_starred_one_stays(client):
     assert [take["id"] for take in kept] == [second["id"]]
     failure(client.get(f"/generate/{first['id']}"), 404, "not_found")
     failure(client.post("/generate/takes", json={**SHORT, "takes": 9}), 422, "invalid_input")
+    alike = client.post(f"/generate/{second['id']}/another")
+    assert alike.status_code == 202, alike.text
+    request = alike.json()["request"]
+    assert request | {"seed": 0} == second["request"] | {"seed": 0}
+    assert request["seed"] != second["request"]["seed"]
+    client.post(f"/generate/{alike.json()['id']}/cancel")
 
 
 def test_takes_are_made_one_after_the_other_until_one_ends(client):

@@ -30,7 +30,7 @@ def in_processes(work: Callable[[Task], Result], tasks: Iterable[Task], num_work
                 yield from (future.result() for future in done)
             except BrokenProcessPool as error:
                 raise StorageError(
-                    "A worker was killed, perhaps for want of memory.",
+                    "A worker was killed, perhaps because memory ran out.",
                     "Start it again, with fewer workers: it goes on with the shards that are missing.",
                 ) from error
 

@@ -48,7 +48,7 @@ class CheckpointService:
         Raises InvalidInputError for none, or a full fine-tune among several; and as `activate`.
         """
         if not styles:
-            raise InvalidInputError("No style was given.", "Give one or more, or deactivate those that are active.")
+            raise InvalidInputError("No style was given.", "Name one or more, or deactivate those that are active.")
         self._engine.get().choose(styles)
         return [self.get(style.id) for style in styles]
 

@@ -48,12 +48,15 @@ class SongQuery(Definition):
 
     def select(self, songs: Iterable[Generation]) -> tuple[list[Generation], int]:
         """Return those of `songs`, which come oldest first, that are to be listed, and how many there are in all."""
-        words = name_key(self.search).split()
-        found = [song for song in songs if self._fits(song, words)]
-        key, is_reversed = ORDERS[self.sort]
-        ordered = sorted(found, key=key, reverse=is_reversed)
+        found = self.find(songs)
         end = None if self.limit is None else self.start + self.limit
-        return ordered[self.start : end], len(found)
+        return found[self.start : end], len(found)
+
+    def find(self, songs: Iterable[Generation]) -> list[Generation]:
+        """Return all of `songs`, which come oldest first, that fit, in the wanted order."""
+        words = name_key(self.search).split()
+        key, is_reversed = ORDERS[self.sort]
+        return sorted((song for song in songs if self._fits(song, words)), key=key, reverse=is_reversed)
 
     def _fits(self, song: Generation, words: Sequence[str]) -> bool:
         if self.starred and not song.starred:

@@ -161,7 +161,7 @@ class Reporter:
         if self._is_time():
             for id, limit in self._limits.items():
                 own = min(done, limit)
-                self._tell(id, COMPOSING_PERCENT * own / limit, f"Composes frame {own} of at most {limit}.")
+                self._tell(id, COMPOSING_PERCENT * own / limit, f"Composing frame {own} of at most {limit}.")
 
     def sounding(self, done: int, total: int) -> None:
         """Of what is composed so far."""

@@ -151,7 +151,7 @@ class SongService:
         takes = self.takes(id)
         others = [take for take in takes if not take.starred]
         if len(others) == len(takes):
-            raise ConflictError("No take has a star.", "Give one to each take that is to stay.")
+            raise ConflictError("No take has a star.", "Star each take that you want to keep.")
         if any(take.status in UNDER_WAY for take in others):
             raise ConflictError("A take without a star is being made.", "Cancel it first, or wait.")
         for take in others:

@@ -39,7 +39,7 @@ def begun(song: Generation) -> Generation:
     if song.status != "queued":
         return song
     song = replace(song, queue_position=None, expected_at=None)
-    return replace(song, status="running", started_at=utc_now(), message="Loads the model.")
+    return replace(song, status="running", started_at=utc_now(), message="Loading the model.")
 
 
 def completed(song: Generation, made: "GeneratedSong") -> Generation:

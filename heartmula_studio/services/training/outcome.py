@@ -137,15 +137,15 @@ def died_silently(folder: JobFolder, end: WorkerEnd) -> JobOutcome:
     if exit_code is not None and exit_code > 0 and last_word and not re.search(r"\bSIG[A-Z]+\b", last_word):
         hint = "Resume it; worker.txt in its folder holds all it printed."
         return failed(Failure("training", f"The training process ended with code {exit_code}: {last_word}", hint))
-    return JobOutcome("interrupted", f"The training process ended without a word: {killer(end)}. {next_step(folder)}")
+    return JobOutcome("interrupted", f"The training process ended silently: {killer(end)}. {next_step(folder)}")
 
 
 def killer(end: WorkerEnd) -> str:
     if end.is_lost:
         return "the machine that it ran on is lost"
     if end.exit_code is not None and end.exit_code < 0:
-        return f"killed by signal {-end.exit_code}, perhaps for want of memory"
-    return "killed, perhaps for want of memory"
+        return f"killed by signal {-end.exit_code}, perhaps because memory ran out"
+    return "killed, perhaps because memory ran out"
 
 
 def last_words(output: Path) -> str:

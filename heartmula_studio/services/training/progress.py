@@ -81,8 +81,8 @@ def stamp_at(path: Path) -> Stamp | None:
 
 def doing(job: Job, folder: JobFolder) -> str:
     if folder.stop.exists():
-        return "Saves and stops after this step."
-    return f"Step {job.step} of {job.total_steps}." if job.total_steps else "Loads the base model."
+        return "Saving, then stopping after this step."
+    return f"Step {job.step} of {job.total_steps}." if job.total_steps else "Loading the base model."
 
 
 def listening(progress: TokenizingProgress | None) -> str:
@@ -92,7 +92,7 @@ def listening(progress: TokenizingProgress | None) -> str:
     place = f"song {progress.song_index} of {progress.songs}: {progress.song}"
     if not progress.total:
         return f"Stuck at {place}."
-    return f"Listens to {place} ({100 * (progress.done or 0) // progress.total} %)."
+    return f"Listening to {place} ({100 * (progress.done or 0) // progress.total} %)."
 
 
 @dataclass(frozen=True)

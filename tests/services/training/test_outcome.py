@@ -148,7 +148,7 @@ def test_killed_says_where_resuming_goes_on(store, queue, job, leave):
     queue.tick()
     killed = store.jobs.get(job.id)
     assert killed.status == "interrupted"
-    assert "without a word" in killed.message
+    assert "ended silently" in killed.message
     assert "Resume goes on from step 1." in killed.message
 
 

@@ -1,0 +1,36 @@
+"""Sampling in words: buttons that set temperature, top-k and guidance."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import gradio as gr
+
+from heartmula_studio.generate.request import SongRequest
+from heartmula_studio.ui.quiet import QUIET
+
+
+class Sampling(NamedTuple):
+    """Values of the settings of `SongRequest` that say how codes are drawn."""
+
+    temperature: float
+    topk: int
+    cfg_scale: float
+
+
+PRESETS = {
+    "Safe": Sampling(0.8, 30, 2.0),
+    "Balanced": Sampling(SongRequest.temperature, SongRequest.topk, SongRequest.cfg_scale),
+    "Adventurous": Sampling(1.2, 100, 1.2),
+}
+HINT = "Safe keeps close to the tags and to what is likely, Adventurous surprises. Each sets the three below."
+
+
+def build_sampling(fields: Sequence[gr.components.Component]) -> None:
+    """Build a button for each preset; `fields` are named and in the order as in `Sampling`."""
+    gr.HTML(f'<p class="hint">{HINT}</p>')
+    with gr.Row(elem_classes=["chips"]):
+        for name, values in PRESETS.items():
+            button = gr.Button(name, size="sm", min_width=60, elem_classes=["chip"])
+            button.click(lambda values=values: list(values), outputs=list(fields), **QUIET)
+    for field in fields:
+        field.render()
