@@ -41,7 +41,7 @@ def test_songs_that_the_base_alone_has_are_not_waited_for():
 
 def test_before_the_first_rung_it_says_what_comes():
     value = value_of(ladder_of(rung(0, SONGS[:1]), reason=""))
-    assert value["reason"].startswith("The first rung is on its way")
+    assert value["reason"].startswith("The first rung is being made")
     assert value["recommended_step"] is None
 
 

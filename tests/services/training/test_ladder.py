@@ -51,7 +51,7 @@ def test_the_base_comes_first_and_the_audible_rung_that_copies_nothing_is_recomm
     ]
     assert (view.recommended_step, view.is_audible) == (4, True)
     assert [rung.step for rung in view.rungs if rung.recommended] == [4]
-    assert "nearest to your tracks" in view.reason
+    assert "closest to your tracks" in view.reason
     assert view.rungs[3].faults == ("a song comes close to a track (tt1 at 4 s)",)
     assert (view.rungs[0].eval_loss, view.rungs[2].figures["nearness"]) == (3.0, 0.6)
 
