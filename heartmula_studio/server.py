@@ -127,21 +127,23 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
-    import gradio
-    from gradio.routes import file_upload_statuses
-    from gradio.utils import get_upload_folder
-
     from heartmula_studio.routes.failures import http_failure
     from heartmula_studio.routes.uploads import Uploads, upload_router
     from heartmula_studio.ui import changes
     from heartmula_studio.ui.page import create_ui
     from heartmula_studio.ui.players import Players
-    from themes.glass import Glass
 
     players = Players(settings.data_dir)
     players.add_route(app, studio.songs.stream)
     changes.add_route(app, studio)
     page = create_ui(studio, players)
+
+    import gradio  # loaded by now, as `ui` loads it
+    from gradio.routes import file_upload_statuses
+    from gradio.utils import get_upload_folder
+
+    from themes.glass import Glass
+
     uploads = Uploads(Path(get_upload_folder()), settings, file_upload_statuses, page.upload_file_set)
     app.include_router(upload_router(uploads))
     # A mounted page counts as not launched, and Gradio then copies any file of this machine that a request names.

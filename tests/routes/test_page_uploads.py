@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from gradio.route_utils import FileUploadProgress
 
 from heartmula_studio.routes import multipart
 from heartmula_studio.routes.failures import handle_failures
@@ -20,6 +19,8 @@ MAX_SONG, MAX_IMPORT = 1000, 5000
 
 @pytest.fixture
 def uploads(tmp_path) -> Uploads:
+    from gradio.route_utils import FileUploadProgress
+
     settings = dataclasses.replace(Settings.load({}), max_upload_bytes=MAX_SONG, max_import_bytes=MAX_IMPORT)
     return Uploads(tmp_path / "uploads", settings, FileUploadProgress(), set())
 
