@@ -28,15 +28,15 @@ sys.exit(worker.main())
 TRAINER = "from heartmula_studio.finetune.__main__ import main; sys.exit(main())"
 LIFE_OF_A_JOB = """
 from pathlib import Path
-from heartmula_studio.services.training import queue as queues
+from heartmula_studio.services.training import local_executor
 from heartmula_studio.services.training.processes import processes_of
 from heartmula_studio.store.store import Store
 from tests.services.studio_folder import folder_of, new_queue, run_to_the_end, run_until, song_dataset, submit
 from tests.without_posix import PRELUDE
 
 root, worker, trainer = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-plain = queues.command
-queues.command = lambda *given: [sys.executable, "-c", PRELUDE + worker, *plain(*given)[3:], PRELUDE + trainer]
+plain = local_executor.command
+local_executor.command = lambda *given: [sys.executable, "-c", PRELUDE + worker, *plain(*given)[3:], PRELUDE + trainer]
 store = Store(root)
 dataset = song_dataset(store)
 queue = new_queue(store)
