@@ -45,8 +45,10 @@ def make_ladder(store: Store, rungs: dict[int, Figures] = RUNGS) -> Job:
 
 def fill(folder: JobFolder, rungs: dict[int, Figures]) -> None:
     folder.write_songs(SongList(("electronic",), ()))
-    events = [start(total_steps=LAST_STEP), evaluation(0, loss=3.0), step(LAST_STEP), done(LAST_STEP, initial_loss=3.0)]
+    steps = [step(number, loss=3.0 - number / 100) for number in range(1, LAST_STEP + 1)]
+    events = [start(total_steps=LAST_STEP), evaluation(0, loss=3.0), *steps, done(LAST_STEP, initial_loss=3.0)]
     folder.metrics.write_text(lines(*events))
+    folder.logs.write_text("".join(f"Step {event.step} of {LAST_STEP}: loss {event.loss:.4f}\n" for event in steps))
     write_songs(folder.preview(0))
     for number, figures in rungs.items():
         adapter_folder(folder.rung(number), scale=number / 100)

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from heartmula_studio.store.store import Store
 from tests.e2e.acting import go_to, see_filled
 from tests.e2e.conftest import lasting_page
 from tests.e2e.driving import (
@@ -27,6 +28,7 @@ from tests.e2e.driving import (
     stray_scrollbars,
     violations,
 )
+from tests.ladders import make_ladder
 from tests.long_tests import HAS_TIME
 from tests.still_studio import wait_until, zipped_adapter
 from tests.studio_server import Server, running_server
@@ -61,24 +63,41 @@ def page(browser, studio) -> Iterator[Page]:
 def filled(studio, tmp_path_factory) -> None:
     """A dataset, a job that has ended, two styles of which one is active, and a song."""
     with httpx.Client(base_url=studio.url, timeout=180) as client:
-        fill(client, zipped_adapter(tmp_path_factory.mktemp("adapter")))
+        fill(client, studio, zipped_adapter(tmp_path_factory.mktemp("adapter")))
 
 
-def fill(client: httpx.Client, adapter: Path) -> None:
-    def post(path: str, **content) -> dict:
-        return client.post(path, **content).raise_for_status().json()
+def fill(client: httpx.Client, studio: Server, adapter: Path) -> None:
+    dataset = post(client, "/training/datasets/examples")
+    song = post(client, "/generate/music", json={"tags": "techno, fast", "duration_sec": 1, "seed": 1})
+    files = {"file": (adapter.name, adapter.read_bytes())}
+    style = post(client, "/training/checkpoints/import", files=files, data={"name": "Foreign"})["id"]
+    if HAS_TIME:
+        style = trained_style(client, dataset["id"])
+    else:
+        keep_a_rung(client, studio)
+    post(client, f"/training/checkpoints/{style}/activate")
+    ended(client, f"/generate/{song['id']}")
 
-    def ended(path: str) -> dict:
-        wait_until(lambda: client.get(path).json()["status"] not in ("queued", "running"))
-        return client.get(path).json()
 
-    dataset = post("/training/datasets/examples")
-    song = post("/generate/music", json={"tags": "techno, fast", "duration_sec": 1, "seed": 1})
-    job = post("/training/jobs", json={"dataset_id": dataset["id"], "epochs": 1, "max_steps": 3, "max_window_sec": 2})
-    post("/training/checkpoints/import", files={"file": (adapter.name, adapter.read_bytes())}, data={"name": "Foreign"})
-    style = ended(f"/training/jobs/{job['id']}")["checkpoint_id"]
-    post(f"/training/checkpoints/{style}/activate")
-    ended(f"/generate/{song['id']}")
+def trained_style(client: httpx.Client, dataset_id: str) -> str:
+    settings = {"dataset_id": dataset_id, "epochs": 1, "max_steps": 3, "max_window_sec": 2}
+    job = post(client, "/training/jobs", json=settings)
+    return ended(client, f"/training/jobs/{job['id']}")["checkpoint_id"]
+
+
+def keep_a_rung(client: httpx.Client, studio: Server) -> None:
+    """Of a job as a run leaves it, with all its rungs."""
+    job = make_ladder(Store(studio.data_dir, 10**9, 100))
+    post(client, f"/training/jobs/{job.id}/rungs/4/keep", json={"name": "Arcade"})
+
+
+def post(client: httpx.Client, path: str, **content) -> dict:
+    return client.post(path, **content).raise_for_status().json()
+
+
+def ended(client: httpx.Client, path: str) -> dict:
+    wait_until(lambda: client.get(path).json()["status"] not in ("queued", "running"))
+    return client.get(path).json()
 
 
 @pytest.mark.long

@@ -99,6 +99,7 @@ def test_the_worker_says_by_its_exit_code_how_it_ended(make_job):
     assert main([str(job)]) == 0
 
 
+@pytest.mark.long  # as services/training/test_workers.py kills a worker, but for states that are older than the kill
 def test_killed_without_warning_it_goes_on_from_its_last_state(make_job, unbroken_curve):
     job = make_job(**SETTINGS, state_every_steps=3)
     process = subprocess.Popen([sys.executable, "-m", "heartmula_studio.finetune", str(job)], cwd=REPOSITORY)
