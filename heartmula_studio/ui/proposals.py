@@ -28,9 +28,9 @@ FINDERS: dict[AnalysisKind, str] = {
 """The button of each analysis."""
 
 VOICE: dict[str, bool | None] = {
-    "the voice alone, where Demucs is installed": None,
-    "the voice alone": True,
-    "the whole recording": False,
+    "The voice, if possible": None,
+    "The voice alone": True,
+    "The whole recording": False,
 }
 """What lyrics are transcribed from, and whether the voice is separated first."""
 
@@ -39,7 +39,7 @@ def build_proposals(context: PageContext) -> None:
     """Build what acts on all tracks of the selected dataset."""
     studio, dataset_id = context.studio, context.dataset_id
     with gr.Row(elem_classes=["actions", "field-row"]):
-        voice = gr.Dropdown(list(VOICE), label="Transcribe from", interactive=True, min_width=240, scale=0)
+        voice = gr.Dropdown(list(VOICE), label="Transcribe from", interactive=True, min_width=250, scale=0)
         finders = {kind: gr.Button(text, min_width=140) for kind, text in FINDERS.items()}
         stop = gr.Button("Stop listening", visible=False, min_width=140)
         accept = gr.Button("Accept all proposals", visible=False, min_width=140)
