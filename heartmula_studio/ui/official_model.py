@@ -67,7 +67,7 @@ def model_panel(studio: Studio, name: str) -> tuple:
 def model_html(model: ModelState) -> str:
     """Return what a model is, what is here of it, and what went wrong last."""
     name = f"<h3>{html.escape(model.name)}</h3>"
-    about = f"{html.escape(model.title)}. {html.escape(model.licence)}, {html.size(model.size_bytes)}."
+    about = f"{html.escape(model.title)}. Licence: {html.escape(model.licence)}. {html.size(model.size_bytes)}."
     percent = 100 * model.done_bytes / model.size_bytes if model.size_bytes else 0.0
     state = f"{model.status.capitalize()}: {html.size(model.done_bytes)}, {percent:.0f} %. {html.escape(model.message)}"
     if model.status == "absent" and not model.done_bytes:

@@ -84,12 +84,18 @@ def find_dataset(studio: Studio, id: str) -> Dataset | None:
 def user_errors(shown: Callable[[str], str] = escape) -> Iterator[None]:
     """Show a StudioError in the corner of the page. Its text may quote a person, and toasts are HTML.
 
-    A client that reads the text as it is takes `str` for `shown`.
+    A client that reads the text as it is takes `str` for `shown`, and is told the error's code.
     """
     try:
         yield
     except StudioError as error:
-        raise gr.Error(shown(public(str(error))), title=shown(error.code), print_exception=False) from error
+        title = error.code if shown is str else in_words(error.code)
+        raise gr.Error(shown(public(str(error))), title=title, print_exception=False) from error
+
+
+def in_words(code: str) -> str:
+    """ "not_found" → "Not found"."""
+    return escape(code.replace("_", " ").capitalize())
 
 
 def shown_as_found(

@@ -1,6 +1,7 @@
 """What the page's fields mean: tags, styles, seeds, section marks."""
 
 from dataclasses import asdict
+from html import escape
 
 import gradio as gr
 import pytest
@@ -9,7 +10,7 @@ from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SONG
 from heartmula_studio.store.records import Generation
 from heartmula_studio.ui.create import build_form, form_values, joined, parsed_seed, request_of
-from heartmula_studio.ui.page_context import comma_separated
+from heartmula_studio.ui.page_context import comma_separated, user_errors
 
 
 @pytest.mark.parametrize(("text", "seed"), [("", None), ("  ", None), ("0", 0), (" 42 ", 42), ("-3", -3)])
@@ -21,6 +22,13 @@ def test_seed(text, seed):
 def test_seed_that_is_no_number(text):
     with pytest.raises(InvalidInputError, match="whole number"):
         parsed_seed(text)
+
+
+@pytest.mark.parametrize(("shown", "title"), [(escape, "Invalid input"), (str, "invalid_input")])
+def test_an_error_has_a_title_in_words_and_a_code_for_programs(shown, title):
+    with pytest.raises(gr.Error) as caught, user_errors(shown):
+        raise InvalidInputError("It is none.", "Give one.")
+    assert caught.value.title == title
 
 
 def test_styles_are_separated_by_commas():

@@ -33,6 +33,6 @@ def test_only_what_can_be_done_has_a_button(status, shown):
 def test_a_model_says_what_it_is_and_what_went_wrong():
     state = ModelState(**{**vars(MODEL), "done_bytes": 10**9, "error": Failure("hub", "It came <cut off>.", "Again.")})
     html = model_html(state)
-    assert "A &lt;b&gt;model&lt;/b&gt;. Apache-2.0, 2.0 GB." in html
+    assert "A &lt;b&gt;model&lt;/b&gt;. Licence: Apache-2.0. 2.0 GB." in html
     assert "50 %" in html
     assert "It came &lt;cut off&gt;." in html
