@@ -1,7 +1,8 @@
 """How tests are shared among processes, and what many tests need: the golden numbers, their models, a server."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Do not even load what `-m "not slow"` leaves out."""
     is_left_out = config.option.markexpr == "not slow" and place(collection_path) <= len(LONG_FILES)
     return True if is_left_out else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what tests load, half a million objects that stay, from the garbage collector.
+
+    It would go through all of them whenever the studio gives the memory of a model back.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
