@@ -74,8 +74,10 @@ def songs_in(folder: Path) -> list[dict]:
 
 def as_dataset(folder: Path, said: list[dict]) -> datasets.Dataset:
     audio = [{"bytes": (folder / row["file_name"]).read_bytes(), "path": row["file_name"]} for row in said]
-    features = datasets.Features({"audio": datasets.Audio(), "lyrics": datasets.Value("string")})
-    return datasets.Dataset.from_dict({"audio": audio, "lyrics": [row["lyrics"] for row in said]}, features)
+    content = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    features = datasets.Features({"audio": content, "lyrics": datasets.Value("string")})
+    columns = {"audio": audio, "lyrics": [row["lyrics"] for row in said]}
+    return datasets.Dataset.from_dict(columns, features).cast_column("audio", datasets.Audio(decode=False))
 
 
 def beside(folder: Path, said: list[dict]) -> Path:

@@ -11,7 +11,7 @@ from heartmula_studio.codec.clean_settings import CLEAN, CleanSettings
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.wording import counted
-from heartmula_studio.lyrics.decoding import read_lyrics
+from heartmula_studio.lyrics.decoding import read_lyrics_file
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.songs import length_histogram
@@ -62,9 +62,12 @@ def export_dataset(studio: Studio, arguments: Namespace) -> None:
 
 def edit_tracks(studio: Studio, arguments: Namespace) -> None:
     names = arguments.track or [track.filename for track in studio.datasets.get(arguments.id).audio_files]
+    lyrics = None if arguments.lyrics is None else read_lyrics_file(arguments.lyrics)
+    if lyrics and lyrics.question:
+        print(lyrics.question)
     change = TrackChange(
         filename="",
-        caption=None if arguments.lyrics is None else read_lyrics(arguments.lyrics),
+        caption=lyrics.text if lyrics else None,
         tags=None if arguments.tags is None else split_tags(arguments.tags),
         rights=arguments.rights,
         ending=arguments.ending,

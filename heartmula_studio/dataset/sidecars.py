@@ -29,7 +29,7 @@ from heartmula_studio.dataset.track_columns import (
 )
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
-from heartmula_studio.lyrics.decoding import read_lyrics
+from heartmula_studio.lyrics.decoding import DecodedLyrics, read_lyrics_file
 
 TEXT_KINDS = ("lyrics", "lyric", *TAGS_COLUMNS, *DESCRIPTION_COLUMNS, *RIGHTS_COLUMNS)
 _SAYS_KIND = re.compile(rf"(.+)[._ -]({'|'.join(TEXT_KINDS)}|text)", re.IGNORECASE)
@@ -97,7 +97,7 @@ class Sidecars:
                     fields = {**fields, **self._record(file)}
                 elif kind and kind not in LYRICS_COLUMNS:
                     fields.setdefault(kind, self._take(file).strip())
-                elif not kind and file.suffix == ".txt" and is_list_of_tags(text := _read(file)):
+                elif not kind and file.suffix == ".txt" and is_list_of_tags(text := _read(file).text):
                     self._used.add(file.name)
                     fields.setdefault(DESCRIPTION_COLUMNS[0], text)
                 else:
@@ -170,14 +170,16 @@ class Sidecars:
         return {column_key(name): value for name, value in beside.items()}
 
     def _take(self, file: SourceFile) -> str:
-        text = _read(file)
+        decoded = _read(file)
         self._used.add(file.name)
-        return text
+        if decoded.question:
+            self._skip(file.name, decoded.question)
+        return decoded.text
 
 
-def _read(file: SourceFile) -> str:
+def _read(file: SourceFile) -> DecodedLyrics:
     with reading(file):
-        return read_lyrics(file.path)
+        return read_lyrics_file(file.path)
 
 
 def _owners(song: SourceFile) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from heartmula_studio.files.regular_file import open_regular
 from heartmula_studio.lyrics.checking import checked_lyrics
 
 MAX_LYRICS_BYTES = 1_000_000
+MAX_SHOWN_CHARS = 80
 SAVE_AS_UTF8 = "Open it in an editor that shows it right, and save it as UTF-8."
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")  # what no text holds: tab, line and page breaks are left out
@@ -48,10 +49,19 @@ _CLEARLY = 0.15
 
 @dataclass(frozen=True)
 class DecodedLyrics:
-    """`encoding` is Python's name of the one that was taken, to be shown to the person whose file it is."""
+    """`encoding` is Python's name of the one that was taken."""
 
     text: str
     encoding: str
+
+    @property
+    def question(self) -> str:
+        """What to ask the person whose file it is, where the encoding was guessed; "" for Unicode."""
+        if self.encoding.startswith("utf"):
+            return ""
+        name = _NAMES.get(self.encoding, self.encoding)
+        line = next((line for line in self.text.split("\n") if not line.isascii()), "")
+        return f"It was read as {name}. See that its words are right: {line.strip()[:MAX_SHOWN_CHARS]}"
 
 
 def read_lyrics(path: Path) -> str:

@@ -24,16 +24,19 @@ def ttml_as_lrc(text: str) -> str:
     """Return the lines of a file with their times, and the parts of the song as section marks.
 
     Translations and transcriptions into Latin letters are left out. Raises InvalidInputError for what is not whole XML,
-    or declares a document type, whose entities may stand for anything.
+    holds no line, or declares a document type, whose entities may stand for anything.
     """
     if "<!DOCTYPE" in text:
         raise InvalidInputError("The lyrics are TTML with a document type, which is not read.", "Save them without it.")
     try:
         root = ElementTree.fromstring(text.strip())
         clock = _Clock(root)
-        return "\n".join(line for body in _all(root, "body") for line in _lines_of(body, clock))
+        lines = [line for body in _all(root, "body") for line in _lines_of(body, clock)]
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"The lyrics are TTML that is not whole: {error}.", "Get the file again.") from error
+    if not lines:
+        raise InvalidInputError("The lyrics are TTML without a line.", "Get the file again.")
+    return "\n".join(lines)
 
 
 class _Clock:

@@ -9,6 +9,8 @@ import gradio as gr
 from heartmula_studio.errors import StudioError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.files.wording import counted
+from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
+from heartmula_studio.lyrics.decoding import read_lyrics_file
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.views import LengthCount, TrackLosses, TrackSound
@@ -31,7 +33,7 @@ def build_tracks(context: PageContext) -> None:
         heading = gr.HTML()
         with gr.Column(visible=False) as panel:
             drop = gr.File(
-                label="Drop recordings (MP3, WAV, FLAC, OGG, AIFF, CAF, M4A) and their lyrics (.txt, .lrc)",
+                label="Drop recordings (MP3, WAV, FLAC, OGG, AIFF, CAF, M4A) and their lyrics (.txt, .lrc, .ttml)",
                 file_count="multiple", height=150,
             )  # fmt: skip
             report = gr.HTML(elem_classes=["announced"])
@@ -114,19 +116,31 @@ def reset_for(id: str, reported: str) -> object:
 
 
 def upload(studio: Studio, id: str, files: list[str]) -> Iterator[tuple[str, str]]:
-    """Add uploaded files one by one; yield progress with a line for each refused one, and the dataset's id."""
+    """Add uploaded files one by one; yield progress with a line for each refused one, and the dataset's id.
+
+    Lyrics whose encoding was guessed are shown, for a person alone can tell whether they are right.
+    """
     refused: list[str] = []
+    questions: list[str] = []
     songs_first = sorted(map(Path, files), key=lambda path: path.suffix.lower() == ".txt")
     for done, path in enumerate(songs_first):
         progress = html.progress(100 * done / len(files), f"{done} of {counted(len(files), 'file')}: {path.name}")
         yield progress + html.lines("error", refused), id
         try:
             studio.datasets.add_file(id, path)
+            questions += lyrics_question(path)
         except StudioError as error:
             refused.append(f"{path.name}: {public(str(error))}")
         finally:
             path.unlink(missing_ok=True)
-    yield upload_report(len(files) - len(refused), refused), id
+    yield upload_report(len(files) - len(refused), refused) + html.lines("warning", questions), id
+
+
+def lyrics_question(path: Path) -> list[str]:
+    """What to ask of a file of lyrics that was taken in, if anything."""
+    is_text = path.suffix.lower() in LYRICS_SUFFIXES
+    question = read_lyrics_file(path).question if is_text else ""
+    return [f"{path.name}: {question}"] if question else []
 
 
 def upload_report(added: int, refused: list[str]) -> str:

@@ -249,3 +249,11 @@ def test_a_damaged_arrow_table_is_named(tmp_path):
     path.write_bytes(path.read_bytes().replace(offsets, damaged))
     with pytest.raises(InvalidInputError, match=r"songs\.arrow cannot be read"):
         found(path, tmp_path)
+
+
+def test_lyrics_in_an_old_encoding_are_shown_for_a_person_to_look_at(tmp_path):
+    text = "Белая береза под моим окном\n"
+    source = files({"a.ogg": A, "a.txt": text.encode("cp1251")})(tmp_path)
+    words, skipped = lyrics(source, tmp_path)
+    assert words == {A: text}
+    assert skipped == {"a.txt": f"It was read as cp1251. See that its words are right: {text.strip()}"}

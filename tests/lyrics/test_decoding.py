@@ -95,3 +95,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
     for name in ("song.txt", "gone.txt"):
         with pytest.raises(NotFoundError, match=name):
             read_lyrics(tmp_path / name)
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("gbk", "GBK"), ("gb18030", "GBK")])
+def test_a_guessed_encoding_asks_whether_its_words_are_right(encoding, name):
+    said = decode_lyrics(CHINESE.encode(encoding)).question
+    assert said == f"It was read as {name}. See that its words are right: [00:01.00]我曾经跨过山和大海"
+    assert decode_lyrics(RUSSIAN.encode("cp1251")).question.startswith("It was read as cp1251. ")
+    for unicode in ("utf-8", "utf-8-sig", "utf-16"):
+        assert decode_lyrics(CHINESE.encode(unicode)).question == ""
+    assert decode_lyrics(b"la\n").question == ""

@@ -68,6 +68,8 @@ def test_a_prefix_and_another_encoding_are_read(tmp_path):
     [
         ('<tt xml:lang="en"><body><p>la', "not whole"),
         ('<?xml version="1.0"?><tt><body>&nbsp;</body></tt>', "not whole"),
+        ("<tt><body><div/></body></tt>", "without a line"),
+        ("<tt>la</tt>", "without a line"),
         ("<tt ><!DOCTYPE a [<!ENTITY b 'c'>]><body/></tt>", "a document type"),
         ("<tt>" + "<div>" * 5000, "not whole"),
         ("<tt><body><p>" + "<span>" * 5000 + "</span>" * 5000 + "</p></body></tt>", "not whole"),
