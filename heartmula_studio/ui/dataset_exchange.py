@@ -1,10 +1,15 @@
 """Whole datasets on the Dataset tab: importing one from a file, and exporting the selected one."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 
+from heartmula_studio.files.wording import counted
+from heartmula_studio.store.views import ImportedDataset
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
 from heartmula_studio.ui.hub import build_publication, import_report
 from heartmula_studio.ui.offers import clear_sent
@@ -12,6 +17,7 @@ from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
 FORMATS = (("Audio folder (.zip)", "folder"), ("Parquet", "parquet"), ("WebDataset (.tar)", "webdataset"))
+STOPPED = html.notice("info", "Stopped. Nothing came in.")
 
 
 def build_import(context: PageContext) -> None:
@@ -23,13 +29,16 @@ def build_import(context: PageContext) -> None:
         )
         name = gr.Textbox(label="Name", placeholder="the name of the file", max_lines=1)
         styles = gr.Textbox(label="Styles", info="Separated by commas.", max_lines=1)
-        start = gr.Button("Import")
+        with gr.Row():
+            start = gr.Button("Import")
+            stop = gr.Button("Stop importing", visible=False)
         report = gr.HTML()
     sent = gr.JSON(visible=False)
     imported = start.click(
-        lambda *values: import_dataset(context.studio, *values), [file, name, styles],
-        [context.dataset_id, report, file, sent], show_progress_on=[file], api_visibility="private",
+        partial(import_dataset, context.studio), [file, name, styles],
+        [context.dataset_id, report, file, sent, stop], show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
+    stop.click(lambda: (STOPPED, gr.update(visible=False)), outputs=[report, stop], cancels=[imported], **QUIET)
     clear_sent(imported, sent, [name, styles])
     context.refresh_after(imported)
 
@@ -49,15 +58,27 @@ def build_export(context: PageContext) -> None:
     packed.success(None, download, js=SAVE_FILE, api_visibility="private")
 
 
-def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> tuple:
-    """Import an uploaded file; return the new dataset's id, the report, no file, and what the other fields held."""
+def import_dataset(studio: Studio, file: str | None, name: str, styles: str) -> Iterator[tuple]:
+    """Import an uploaded file; yield how far it is, and at last the new dataset's id, the report, and no file.
+
+    The fourth of each is what the other fields held once it is done, the fifth the button that stops it.
+    """
     if not file:
         raise gr.Error("Choose a file first.", title="No file", print_exception=False)
     path = Path(file)
     with user_errors():
-        taken = studio.datasets.import_upload(path, path.name, name, styles.split(","))
-    path.unlink(missing_ok=True)
-    return taken.id, import_report(taken), None, [name, styles]
+        steps = studio.datasets.import_upload_one_by_one(path, path.name, name, styles.split(","))
+        for number, step in enumerate(steps, start=1):
+            if isinstance(step, ImportedDataset):
+                path.unlink(missing_ok=True)
+                yield step.id, import_report(step), None, [name, styles], gr.update(visible=False)
+            else:
+                yield gr.skip(), import_progress(number, step), gr.skip(), gr.skip(), gr.update(visible=True)
+
+
+def import_progress(number: int, filename: str) -> str:
+    """Return HTML; nobody knows beforehand how many songs a file holds."""
+    return f'<p class="hint" dir="auto">{counted(number, "song")} so far: {html.escape(filename)}</p>'
 
 
 def exported(studio: Studio, id: str, format: str) -> str:

@@ -97,6 +97,12 @@ class DatasetExchange:
         """
         return self._importer().take(path, filename, name or _stem(filename), styles, split)
 
+    def import_upload_one_by_one(
+        self, path: Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> Iterator[str | ImportedDataset]:
+        """Yield as `DatasetImporter.take_one_by_one` what `import_upload` returns at once."""
+        yield from self._importer().take_one_by_one(path, filename, name or _stem(filename), styles, split)
+
     def import_local(
         self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
     ) -> ImportedDataset:

@@ -1,7 +1,8 @@
 """Whole datasets on their way in: all at once, so that nobody sees half of one."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -50,6 +51,17 @@ class DatasetImporter:
         Raises NotFoundError, InvalidInputError, AudioError for a song that cannot be learnt from,
         UploadTooLargeError, StorageError; nothing came in then.
         """
+        taken = deque(self.take_one_by_one(source, called, name, styles, split, is_local), maxlen=1).pop()
+        assert isinstance(taken, ImportedDataset), taken
+        return taken
+
+    def take_one_by_one(
+        self, source: Path, called: str, name: str, styles: Sequence[str], split: str, is_local: bool = False
+    ) -> Iterator[str | ImportedDataset]:
+        """Yield the name of each song that has come in, and at last the dataset, which is listed only then.
+
+        Nothing comes in where nobody reads on. Raises as `take`.
+        """
         with self._store.scratch() as scratch, disk_explained(Path(called)):
             files = find_files(source, called, scratch, self._max_bytes, self._skip)
             with self._store.new_dataset(name, styles) as (datasets, id):
@@ -57,9 +69,10 @@ class DatasetImporter:
                 for track in incoming_tracks(files, self._skip, is_local, split):
                     left -= self._add(datasets, id, track, left)
                     styles = styles or self._given_styles(datasets, id, track)
+                    yield track.filename
         dataset = self._store.datasets.get(id)
         values = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
-        return ImportedDataset(**values, skipped=tuple(self._skipped))
+        yield ImportedDataset(**values, skipped=tuple(self._skipped))
 
     def _given_styles(self, datasets: Datasets, id: str, track: IncomingTrack) -> Sequence[str]:
         """Take over the styles that a track says its dataset had."""

@@ -316,6 +316,12 @@ class DatasetService:
         """Make a dataset of an archive or a table that anybody may have sent: it can name no file of this machine."""
         return self._exchange.get().import_upload(Path(path), filename, name, styles, split)
 
+    def import_upload_one_by_one(
+        self, path: str | Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> Iterator[str | ImportedDataset]:
+        """Yield the songs as they come in, and at last the dataset. Nothing comes in where nobody reads on."""
+        yield from self._exchange.get().import_upload_one_by_one(Path(path), filename, name, styles, split)
+
     def import_local(
         self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
     ) -> ImportedDataset:
