@@ -24,13 +24,14 @@ pytestmark = pytest.mark.long
 WAIT_SEC = 240
 STEPS = 16
 KILLS = 27
-JOBS = 3
+OWNERS = ["ann"] * 10 + ["bob"] * 6 + ["cem"] * 4  # of the jobs in the order they are asked for
+MOST_AHEAD = 2  # jobs of one owner beyond those of another who waits: one by turns, one that a kill put off
 SEED = 3
 UNFINISHED = ("queued", "running", "interrupted")
 
 
-def wait_for(look: Callable[[], dict], is_reached: Callable[[dict], bool]) -> dict:
-    deadline = time.monotonic() + WAIT_SEC
+def wait_for(look: Callable[[], dict], is_reached: Callable[[dict], bool], seconds: float = WAIT_SEC) -> dict:
+    deadline = time.monotonic() + seconds
     while not is_reached(seen := look()):
         assert time.monotonic() < deadline, seen
         time.sleep(0.1)
@@ -63,7 +64,7 @@ class Client:
     def job(self, id: str) -> dict:
         return self.call("GET", f"/training/jobs/{id}")
 
-    def start_job(self) -> str:
+    def start_job(self, **more: str) -> str:
         dataset = self.call("POST", "/training/datasets", json={"name": "Mine"})["id"]
         for song in SONGS[:5]:
             self.call("POST", f"/training/datasets/{dataset}/audio", files={"file": (song.name, song.read_bytes())})
@@ -73,7 +74,7 @@ class Client:
             "max_window_sec": 2.0,
             "state_every_steps": 2,
         }
-        return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings})["id"]
+        return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings, **more})["id"]
 
     def list(self, kind: str) -> list[dict]:
         return self.http.get(f"/training/{kind}").raise_for_status().json()
@@ -113,13 +114,13 @@ def test_a_job_outlives_its_server_and_resumes_after_everything_was_killed(tmp_p
         assert len(temporaries(server)) == 1  # the folder for uploads of the server that runs
 
 
-def test_nothing_is_lost_in_a_series_of_kills(tmp_path):
-    """Servers, workers or both are killed, 27 times, at seeded moments; then all jobs are finished."""
+def test_nothing_is_lost_in_a_series_of_kills_and_owners_take_turns(tmp_path):
+    """Servers, workers or both are killed, 27 times, at seeded moments; then all jobs are finished, in a fair order."""
     data_dir, chance, kills = tmp_path / "data", random.Random(SEED), Counter()
     with running_server(data_dir) as server:
-        first = Client(server).start_job()
-        for _ in range(JOBS - 1):
-            Client(server).call("POST", f"/training/jobs/{first}/clone")
+        first = Client(server).start_job(owner=OWNERS[0])
+        for owner in OWNERS[1:]:
+            Client(server).call("POST", f"/training/jobs/{first}/clone", json={"owner": owner})
     while kills.total() < KILLS:
         with running_server(data_dir) as server:
             client, victim = Client(server), "worker"
@@ -134,7 +135,7 @@ def test_nothing_is_lost_in_a_series_of_kills(tmp_path):
     with running_server(data_dir) as server:
         client = Client(server)
         check_all_that_is_listed(client)
-        wait_for(lambda: {"jobs": resume_all(client)}, lambda seen: is_over(seen["jobs"]))
+        wait_for(lambda: {"jobs": resume_all(client)}, lambda seen: is_over(seen["jobs"]), WAIT_SEC * len(OWNERS))
         check_all_that_is_listed(client)
         jobs = client.list("jobs")
         assert {job["status"] for job in jobs} == {"completed"}
@@ -142,7 +143,15 @@ def test_nothing_is_lost_in_a_series_of_kills(tmp_path):
         losses = [losses_of(client, job["id"]) for job in jobs]
         assert [len(of_job) for of_job in losses] == [STEPS] * len(jobs)
         assert losses == [pytest.approx(losses[0], rel=1e-3)] * len(jobs)
+        check_turns([job["owner"] for job in sorted(jobs, key=lambda job: job["finished_at"])])
         assert len(temporaries(server)) == 1  # the folder for uploads of the server that runs
+
+
+def check_turns(owners: list[str]) -> None:
+    """Nobody is far ahead of another one who waits; `owners` of all jobs, in the order in which they were finished."""
+    for count in range(len(owners)):
+        done, waiting = Counter(owners[:count]), set(owners[count:])
+        assert max(done.values(), default=0) - min(done[owner] for owner in waiting) <= MOST_AHEAD, owners
 
 
 def is_unfinished(job: dict) -> bool:
