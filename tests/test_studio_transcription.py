@@ -122,7 +122,7 @@ def test_the_page_says_what_is_proposed(studio):
     dataset = filled(studio, 1, [SPOKEN])
 
     async def followed() -> list:
-        start(studio, "lyrics", dataset.id, "the whole recording")
+        start(studio, "lyrics", dataset.id, "The whole recording")
         return [shown async for shown in follow(studio, dataset.id)]
 
     *_, (report, stop) = asyncio.run(followed())
