@@ -13,6 +13,7 @@ from pathlib import Path
 from accelerate import PartialState
 
 from heartmula_studio.errors import CancelledError, StudioError
+from heartmula_studio.files.loading import loading
 from heartmula_studio.finetune.launch import processes_left_to_start, run_processes
 
 
@@ -24,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if processes := processes_left_to_start():
             return run_processes(processes, job_dir)
         # Loaded only here: a process that starts the others needs none of it, and it takes seconds.
-        from heartmula_studio.finetune.job import train
-        from heartmula_studio.generate.previews import SongListener
-
+        with loading():
+            from heartmula_studio.finetune.job import train
+            from heartmula_studio.generate.previews import SongListener
         result = train(job_dir, listener=SongListener())
     except StudioError as error:
         if PartialState().is_main_process:

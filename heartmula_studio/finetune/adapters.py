@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from heartmula_studio.arch.audio_head import AudioHead
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.errors import CheckpointMismatchError
+from heartmula_studio.files.loading import loading
 from heartmula_studio.finetune.config import LoraSettings
 from heartmula_studio.finetune.layer_values import values_by_layer
 from heartmula_studio.finetune.parent import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX
@@ -28,8 +29,8 @@ PISSA_INIT = "pissa_niter_16"
 
 def adapted_network(model: HeartMuLa, settings: LoraSettings) -> "PeftModel":
     """Put an adapter to be trained on a model. Raises InvalidInputError for a pattern that stands for no layer."""
-    from peft import get_peft_model
-
+    with loading():
+        from peft import get_peft_model
     if settings.audio_head:
         assert isinstance(model.audio_head, nn.Parameter)
         model.replace_audio_head(AudioHead(model.audio_head))

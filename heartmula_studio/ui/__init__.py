@@ -4,6 +4,8 @@ import inspect
 from typing import NoReturn
 from unittest.mock import patch
 
+from heartmula_studio.files.loading import loading
+
 
 def load_gradio() -> None:
     """Import Gradio, but for the stubs of its components: it writes them beside its code at each import.
@@ -14,7 +16,7 @@ def load_gradio() -> None:
     def no_file(_: object) -> NoReturn:
         raise OSError("no stubs")
 
-    with patch.object(inspect, "getfile", no_file):
+    with loading(), patch.object(inspect, "getfile", no_file):
         import gradio  # noqa: F401
 
 

@@ -22,6 +22,7 @@ from heartmula_studio.device_name import device_kind, seen_alone
 from heartmula_studio.errors import ConflictError, StudioError, TrainingError
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import lock_input
+from heartmula_studio.files.loading import loading
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.records import Worker
 
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment = training_environment(options.device, options.accelerate_config)
     if trains_itself(options.device, options.accelerate_config):
         os.environ.update(environment)
-        from heartmula_studio.finetune.__main__ import main as train
-
+        with loading():
+            from heartmula_studio.finetune.__main__ import main as train
         return train([str(folder.path)])
     return become(training_command(folder.path, options.accelerate_config), environment)
 
@@ -63,8 +64,8 @@ def prepare(folder: JobFolder, options: argparse.Namespace) -> None:
     folder.write_worker(this_process())
     if not folder.dataset.is_dir():
         # Loaded only here: a resumed job needs none of it, and it takes seconds.
-        from heartmula_studio.services.training.preprocess import make_dataset
-
+        with loading():
+            from heartmula_studio.services.training.preprocess import make_dataset
         make_dataset(folder, options.device, options.max_song_sec)
 
 
