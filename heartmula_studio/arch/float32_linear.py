@@ -1,17 +1,24 @@
-"""Linear layers whose float32 products an NVIDIA GPU computes on its tensor cores, as exactly and faster.
+"""Linear layers in float32 whose products are computed as exactly as by PyTorch's own, and faster where that is known.
 
-Tensor cores take TF32, which has 11 of a float32's 24 binary digits. Two of them hold 22; of the four products of two
-such sums, the least is left out. What comes out is nearer to the exact product than what cuBLAS makes in float32 on an
-H200, in 0.55 to 0.72 of the time. Source of the method: Ootomo & Yokota, "Recovering single precision accuracy from
-Tensor Cores while surpassing the FP32 theoretical peak performance", 2022.
+On a CPU they are oneDNN's. Those of MKL, PyTorch's own, leave AVX-512 alone on an AMD, and take twice as long there.
+
+On an NVIDIA GPU they are computed on its tensor cores, which take TF32: it has 11 of a float32's 24 binary digits. Two
+of them hold 22; of the four products of two such sums, the least is left out. What comes out is nearer to the exact
+product than what cuBLAS makes in float32 on an H200, in 0.55 to 0.72 of the time. Source of the method: Ootomo &
+Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical peak performance",
+2022.
 """
 
+import platform
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from heartmula_studio.arch.triton_support import is_triton_available, tl, triton
 
 FEW_ROWS = 64  # up to which the weights, not the products, take the time
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and platform.machine().lower() in ("x86_64", "amd64")
 # GPUs for data centres, whose tensor cores are seven and more times as fast as their others; those for games are not.
 CAPABILITIES = ((8, 0), (9, 0), (10, 0))
 COLUMNS, PART = 64, 32  # of the output, and how much of the depth, a block computes at once
@@ -24,9 +31,27 @@ class Float32Linear(nn.Linear):
         super().__init__(size_in, size_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not suits(x, self.weight):
+        if torch.is_grad_enabled():
             return super().forward(x)
-        return product(x.flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+        return float32_product(x.flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+
+
+def float32_product(x: Tensor, weight: Tensor) -> Tensor:
+    """[N, in] times the transposed [out, in] → [N, out], in any dtype and without gradients."""
+    if suits_onednn(x, weight):
+        return onednn_product(x, weight)
+    return product(x, weight) if suits(x, weight) else F.linear(x, weight)
+
+
+def suits_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether both are in float32 on a CPU that oneDNN is made for, and rows are many."""
+    return HAS_ONEDNN and x.is_cpu and x.dtype == weight.dtype == torch.float32 and len(x) > FEW_ROWS
+
+
+def onednn_product(x: Tensor, weight: Tensor) -> Tensor:
+    """[N, in] times the transposed [out, in], either of them laid out in any way → [N, out]."""
+    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+    return y
 
 
 def suits(x: Tensor, weight: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """Flow matching: codes at 12.5 Hz → latents at 25 Hz, by integrating a learned velocity from noise to data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,20 +81,33 @@ class FlowMatching(nn.Module):
         num_known = 0 if context is None else context.shape[1]
         if context is not None:
             known[:, :num_known] = context
+        fixed = self._convolve_fixed(known, condition, is_guided=guidance > 1.0)
         times = torch.linspace(0, 1, num_steps + 1, device=noise.device, dtype=noise.dtype)
         x = noise
         for t, step in zip(times[:-1], times.diff(), strict=True):
             x = torch.cat((renoise(known, noise, t)[:, :num_known], x[:, num_known:]), dim=1)
-            x = x + step * self.guided_velocity(x, known, condition, t, guidance)
+            x = x + step * self._guided_velocity(x, fixed, t, guidance)
         return torch.cat((known[:, :num_known], x[:, num_known:]), dim=1)
 
-    def guided_velocity(self, x: Tensor, known: Tensor, condition: Tensor, t: Tensor, guidance: float) -> Tensor:
-        """Velocity at time `t`, pushed away from the one without a condition. All [B, T, …]; returns [B, T, C]."""
-        inputs = torch.cat((x, known, condition), dim=-1)
-        if guidance <= 1.0:
-            return self.estimator(inputs, t.expand(len(x)))
-        blind = torch.cat((x, known, torch.zeros_like(condition)), dim=-1)
-        without, with_condition = self.estimator(torch.cat((blind, inputs)), t.expand(2 * len(x))).chunk(2)
+    def _convolve_fixed(self, known: Tensor, condition: Tensor, is_guided: bool) -> list[Tensor]:
+        """Convolve what is the same in all steps, first without the condition where there is guidance.
+
+        All [B, T, …]; returns [1 or 2, B, D, T] for each stage of the estimator.
+        """
+        conditions = (torch.zeros_like(condition), condition) if is_guided else (condition,)
+        inputs = torch.cat([torch.cat((known, each), dim=-1) for each in conditions])
+        shares = self.estimator.convolve(inputs, first=self.config.out_channels)
+        return [share.unflatten(0, (len(conditions), -1)) for share in shares]
+
+    def _guided_velocity(self, x: Tensor, fixed: Sequence[Tensor], t: Tensor, guidance: float) -> Tensor:
+        """Velocity of x [B, T, C] at time `t`; with guidance, pushed away from the one without a condition."""
+        into_first, into_second = (
+            (share + rest).flatten(0, 1) for share, rest in zip(self.estimator.convolve(x), fixed, strict=True)
+        )
+        velocities = self.estimator.velocity((into_first, into_second), t.expand(len(into_first)))
+        if len(velocities) == len(x):
+            return velocities
+        without, with_condition = velocities.chunk(2)
         return without + guidance * (with_condition - without)
 
 

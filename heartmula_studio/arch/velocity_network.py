@@ -89,7 +89,16 @@ class ConvProjection(nn.Module):
         self.ffn_2 = nn.Linear(n_out, n_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.ffn_2(self.ffn_1(x.transpose(1, 2)).transpose(1, 2) * self.scale)
+        return self.project(self.convolve(x))
+
+    def convolve(self, x: Tensor, first: int = 0) -> Tensor:
+        """Convolve the input channels from `first` on: [B, T, n] → their share [B, n_out, T] of the sum over all."""
+        weight, bias = self.ffn_1.weight[:, first : first + x.shape[-1]], None if first else self.ffn_1.bias
+        return F.conv1d(x.transpose(1, 2), weight, bias, padding=self.ffn_1.padding)
+
+    def project(self, convolved: Tensor) -> Tensor:
+        """The linear layer behind the convolution of all channels: [B, n_out, T] → [B, T, n_out]."""
+        return self.ffn_2(convolved.transpose(1, 2) * self.scale)
 
 
 class TimeEmbedder(nn.Module):
@@ -122,7 +131,7 @@ class VelocityEstimator(nn.Module):
         self, num_heads: int, head_dim: int, in_channels: int, out_channels: int, num_layers: int, num_layers_2: int
     ):
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.in_channels = num_heads, in_channels
         dim, dim_2 = num_heads * head_dim, 2 * num_heads * head_dim
         self.proj_in = ConvProjection(in_channels, dim)
         self.adaln_single = TimeModulation(dim)
@@ -135,9 +144,21 @@ class VelocityEstimator(nn.Module):
         self.proj_out = ConvProjection(dim_2, out_channels)
 
     def forward(self, inputs: Tensor, times: Tensor) -> Tensor:
-        x = self.proj_in(inputs)
+        return self.velocity(self.convolve(inputs), times)
+
+    def convolve(self, inputs: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Convolve the input channels from `first` on for both stages: [B, T, n] → their shares [B, D, T], [B, 2D, T].
+
+        Those of all channels add up to what `velocity` takes: what stays the same at all times is convolved once.
+        """
+        return self.proj_in.convolve(inputs, first), self.connection_proj.convolve(inputs, first)
+
+    def velocity(self, convolved: tuple[Tensor, Tensor], times: Tensor) -> Tensor:
+        """Convolved inputs [B, D, T] and [B, 2D, T] at flow times [B] → velocity [B, T, out_channels]."""
+        into_first, into_second = convolved
+        x = self.proj_in.project(into_first)
         x = self.run_stage(x, times, self.adaln_single, self.transformer_blocks, self.scale_shift_table)
-        x = self.connection_proj(torch.cat((inputs, x), dim=-1))
+        x = self.connection_proj.project(into_second + self.connection_proj.convolve(x, self.in_channels))
         x = self.run_stage(x, times, self.adaln_single_2, self.transformer_blocks_2, self.scale_shift_table_2)
         return self.proj_out(x)
 

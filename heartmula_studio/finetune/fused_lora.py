@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from heartmula_studio.arch.float32_linear import onednn_product, suits_onednn
+
 
 class FusedLoraLinear(Linear):
     """PEFT's layer for `nn.Linear` without a bias: the same parameters, names and results, up to rounding.
@@ -32,7 +34,7 @@ class FusedLoraLinear(Linear):
             rows, dropped, weight, down, up, self.scaling[name]
         )
         with torch.no_grad():
-            y.addmm_(rows, weight.to(dtype).T)
+            add_product(y, rows, weight.to(dtype))
         return y.unflatten(0, x.shape[:-1])
 
     def _is_plain(self, x: Tensor) -> bool:
@@ -72,10 +74,19 @@ class LoraFunction(Function):
         lora_input, low, down, up = ctx.saved_tensors
         grad_low = scaled_product(grad, up, ctx.scaling)
         grad_down, grad_up = grad_low.T.mm(lora_input), grad.T.mm(low)
-        grad_x = grad.mm(ctx.weight.to(grad.dtype))
+        weight = ctx.weight.to(grad.dtype)
+        grad_x = onednn_product(grad, weight.T) if suits_onednn(grad, weight) else grad.mm(weight)
         if ctx.has_dropout:
             return grad_x, grad_low.mm(down), None, grad_down, grad_up, None
         return grad_x.addmm_(grad_low, down), None, None, grad_down, grad_up, None
+
+
+def add_product(y: Tensor, x: Tensor, weight: Tensor) -> None:
+    """Add `x Wᵀ` to y [N, out] in place; x [N, in], W [out, in]."""
+    if suits_onednn(x, weight):
+        y.add_(onednn_product(x, weight))
+    else:
+        y.addmm_(x, weight.T)
 
 
 def scaled_product(a: Tensor, b: Tensor, scale: float) -> Tensor:
