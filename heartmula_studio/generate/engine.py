@@ -24,6 +24,7 @@ from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
 from heartmula_studio.generate.adaptable_model import AdaptableModel
+from heartmula_studio.generate.cores import each_done, num_cores, read_ahead
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
@@ -196,7 +197,8 @@ class Engine:
         """Make several songs side by side and write them, each as `make_song` does; None for what is not written.
 
         One without an output is made for the others' sake: what is made side by side is the same bit for bit only with
-        the same songs beside it. The first one is heard while all are made. `finished` is told of each, by its number.
+        the same songs beside it. The first one is heard while all are made; on a CPU, as many as it has cores are.
+        `finished` is told of each, by its number.
         With a `prefix` all go on from there; its codes stay as they are, bit for bit.
         Raises as `make_song`, and as `require_alike` and `require_longer`.
         """
@@ -209,23 +211,52 @@ class Engine:
             for output, request in zip(outputs, requests, strict=True)
         ]
         songs: list[GeneratedSong | None] = [None] * len(requests)
-        with self._exclusive(cancelled):
-            prompts, version = self._prompts(requests), self._adaptable.version
-            kept = prefix.codes.long() if prefix else None
-            frames = self._generator.frames(prompts, requests, progress, cancelled, version, kept)
-            takes = SideBySide(frames, len(requests))
-            if self._offloader.offloads:
-                takes.read_all()  # the language model leaves the device
-            for number, (output, writer) in enumerate(zip(outputs, writers, strict=True)):
-                if output is None or writer is None:
-                    continue
-                pieces, seed = takes.pieces(number), requests[number].seed
-                sound = self._decode(pieces, seed, decode_progress, cancelled, decoding)
-                made = partial(self._made, takes, requests, number, decoding, prefix)
-                song = songs[number] = write_take(writer, output, sound, made, cancelled)
+        wanted = [number for number, writer in enumerate(writers) if writer]
+        with self._exclusive(cancelled), self._takes(requests, progress, cancelled, prefix) as takes:
+            targets = list(zip(outputs, writers, strict=True))
+            write = partial(self._write, takes, requests, targets, decoding, decode_progress, prefix)
+            for number, song in each_done(write, wanted, num_cores(self.device), cancelled):
+                songs[number] = song
                 if song and finished:
                     finished(number, song)
         return songs
+
+    @contextmanager
+    def _takes(
+        self,
+        requests: Sequence[SongRequest],
+        progress: Progress | None,
+        cancelled: Cancelled | None,
+        prefix: SongCodes | None,
+    ) -> Iterator[SideBySide]:
+        """Yield the codes of songs, which are made as they are read; on several cores, ahead of that."""
+        prompts, version = self._prompts(requests), self._adaptable.version
+        kept = prefix.codes.long() if prefix else None
+        frames = self._generator.frames(prompts, requests, progress, cancelled, version, kept)
+        with read_ahead(frames, num_cores(self.device)) as frames_ahead:
+            takes = SideBySide(frames_ahead, len(requests))
+            if self._offloader.offloads:
+                takes.read_all()  # the language model leaves the device
+            yield takes
+
+    def _write(
+        self,
+        takes: SideBySide,
+        requests: Sequence[SongRequest],
+        targets: Sequence[tuple[SongOutput | None, SongWriter | None]],
+        decoding: DecodeSettings,
+        progress: Progress | None,
+        prefix: SongCodes | None,
+        number: int,
+        cancelled: Cancelled | None,
+    ) -> GeneratedSong | None:
+        """Turn one of several songs into sound and write it. As `write_take`."""
+        output, writer = targets[number]
+        assert output is not None, "this one is not written"
+        assert writer is not None
+        sound = self._decode(takes.pieces(number), requests[number].seed, progress, cancelled, decoding)
+        made = partial(self._made, takes, requests, number, decoding, prefix)
+        return write_take(writer, output, sound, made, cancelled)
 
     @contextmanager
     def _exclusive(self, cancelled: Cancelled | None = None) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Songs that are made side by side, each read and written by itself."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -33,17 +34,20 @@ class SongOutput:
 
 
 class SideBySide:
-    """The codes of songs whose frames come together: whoever is read first has all of them go on."""
+    """The codes of songs whose frames come together: whoever is read first has all of them go on.
+
+    Any thread may read a song.
+    """
 
     def __init__(self, frames: Iterator[Sequence[Tensor | None]], num_songs: int):
         """frames: the next one of each song, int64 [K], None of one that has ended."""
-        self._frames = frames
+        self._frames, self._lock = frames, threading.Lock()
         self._taken: list[list[Tensor]] = [[] for _ in range(num_songs)]
 
     def pieces(self, number: int) -> Iterator[Tensor]:
         """Yield a song's codes, [K, 1] at a time."""
         taken, done = self._taken[number], 0
-        while done < len(taken) or self._go_on(number):
+        while done < len(taken) or self._goes_on(number, done):
             yield taken[done][:, None]
             done += 1
 
@@ -56,10 +60,14 @@ class SideBySide:
         """Return what there is of a song, [K, T]."""
         return torch.stack(self._taken[number], dim=1)
 
-    def _go_on(self, number: int) -> bool:
-        """Take the next frame of every song; return whether this one has one."""
-        frames = self._take_frames()
-        return bool(frames) and frames[number] is not None
+    def _goes_on(self, number: int, done: int) -> bool:
+        """Take frames of every song until this one has more than `done`; return whether it has."""
+        with self._lock:
+            while len(self._taken[number]) == done:
+                frames = self._take_frames()
+                if not frames or frames[number] is None:
+                    return False
+            return True
 
     def _take_frames(self) -> Sequence[Tensor | None]:
         """Take the next frame of every song; return them, nothing where all have ended."""
