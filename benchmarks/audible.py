@@ -46,6 +46,7 @@ from heartmula_studio.settings import Settings
 
 TAGS = "instrumental"  # for all, so that only the training can tell
 SONGS = 12
+SONG_SEC = 30.0  # unless something else is said
 SHORT_SEC = 20.0
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
 OTHER_SEEDS = 1000  # of the base songs that the classifiers learn
@@ -92,8 +93,9 @@ class Tuned:
 
 
 class Bench:
-    def __init__(self, runtime: Runtime, folder: Path, song_sec: float, decode_steps: int):
-        self.runtime, self.folder, self.song_sec, self.decode_steps = runtime, folder, song_sec, decode_steps
+    def __init__(self, runtime: Runtime, folder: Path, song: Mapping[str, Any], decode_steps: int):
+        """song: the settings of all songs but tags and seed."""
+        self.runtime, self.folder, self.song, self.decode_steps = runtime, folder, song, decode_steps
         self.codec = runtime.load_codec()
         self.engine = Engine.load(runtime.base_name, str(runtime.device))
 
@@ -125,11 +127,12 @@ class Bench:
         return clip_statistics(sound, self.codec.sample_rate_hz)
 
     def make_songs(self, cache: Path, first_seed: int = 0) -> Songs:
-        """Make songs with the engine as it is, once."""
+        """Make songs with the engine as it is, once with the same settings."""
+        cache = cache / " ".join(f"{name}={value}" for name, value in self.song.items())
         if not (stored := cache / "codes.pt").exists():
             cache.mkdir(parents=True, exist_ok=True)
             seeds = range(first_seed, first_seed + SONGS)
-            requests = [SongRequest(TAGS, duration_sec=self.song_sec, seed=seed) for seed in seeds]
+            requests = [SongRequest(TAGS, seed=seed, **self.song) for seed in seeds]
             torch.save(self.engine.generate_together(requests), stored)
         codes = torch.load(stored)
         return Songs(codes, self.hear(codes, cache / "clips.pt"))
@@ -178,7 +181,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="last")
     parser.add_argument("--curve", action="store_true", help="every checkpoint that was kept along the way")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of a song")
+    parser.add_argument("--song", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the songs")
     parser.add_argument("--decode-steps", type=int, default=10)
     parser.add_argument("--strengths", action="store_true", help="also 0.5, 1.5 and 2")
     parser.add_argument("--base")
@@ -186,7 +189,8 @@ def main() -> None:
     arguments = parser.parse_args()
     runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
     config = runtime.train_config("lora", dict(map(as_setting, arguments.set)))
-    bench = Bench(runtime, arguments.work / f"made-{arguments.decode_steps}", arguments.seconds, arguments.decode_steps)
+    song = {"duration_sec": SONG_SEC, **dict(map(as_setting, arguments.song))}
+    bench = Bench(runtime, arguments.work / f"made-{arguments.decode_steps}", song, arguments.decode_steps)
     music = given_clips(arguments.music) if arguments.music else fetched_clips(arguments.work)
     styles = [bench.prepare(name, clips, config.num_versions) for name, clips in music.items()]
     print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")
