@@ -37,6 +37,7 @@ LONG_FILES = (
     "e2e/test_quick_start.py",
     "e2e/test_survival.py",
     "test_recovery.py",
+    "test_recovery_of_exchange.py",
     "services/training/test_workers.py",
     "services/training/test_ray_cluster.py",
     "finetune/test_processes.py",
