@@ -1,11 +1,35 @@
-"""Records of jobs that are queued again, begin, or move on to another machine; and which of many are under way."""
+"""Records of jobs: new ones, those queued again, begun or moved to another machine; and which of many are under way."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.progress import with_progress
-from heartmula_studio.store.records import UNDER_WAY, ExecutorName, Job, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Dataset, ExecutorName, Job, utc_now
+
+if TYPE_CHECKING:  # it brings torch
+    from heartmula_studio.finetune.config import TrainConfig
+
+
+def new_job(id: str, dataset: Dataset, config: "TrainConfig", device: str) -> Job:
+    """The record of a job that is asked for."""
+    now = utc_now()
+    return Job(
+        id=id,
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
+        method=config.method,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        lora_rank=config.lora.rank,
+        base_model=config.base_model,
+        device=device,
+        config=config.to_dict(),
+        created_at=now,
+        phase="waiting",
+        queued_at=now,
+    )
 
 
 def queued_again(job: Job, executor: ExecutorName) -> Job:

@@ -22,7 +22,7 @@ from heartmula_studio.services.owners import CALLER, refuse_too_many
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.executor import Executor
 from heartmula_studio.services.training.job_folder import JobFolder
-from heartmula_studio.services.training.job_records import begun, queued_again, under_way, with_states
+from heartmula_studio.services.training.job_records import begun, new_job, queued_again, under_way, with_states
 from heartmula_studio.services.training.local_executor import LocalExecutor
 from heartmula_studio.services.training.outcome import (
     JobOutcome,
@@ -36,7 +36,7 @@ from heartmula_studio.services.training.parent import with_parent
 from heartmula_studio.services.training.snapshot import snapshot
 from heartmula_studio.services.training.turns import TURN, Turn, in_turn
 from heartmula_studio.services.zero_gpu import refuse_training
-from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method, utc_now
+from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do without
@@ -126,25 +126,8 @@ class JobQueue:
         """
         songs = snapshot(self._store, dataset, checkpoint_name)
         config = replace(config, base_model=base_name, dataset="dataset")
-        now = utc_now()
-        job = Job(
-            id=self._store.jobs.new_id(),
-            dataset_id=dataset.id,
-            dataset_name=dataset.name,
-            method=config.method,
-            epochs=config.epochs,
-            learning_rate=config.learning_rate,
-            lora_rank=config.lora.rank,
-            base_model=base_name,
-            device=device,
-            config=config.to_dict(),
-            created_at=now,
-            phase="waiting",
-            queued_at=now,
-            executor=self._current.name,
-            priority=turn.priority,
-            owner=turn.owner,
-        )
+        job = new_job(self._store.jobs.new_id(), dataset, config, device)
+        job = replace(job, executor=self._current.name, priority=turn.priority, owner=turn.owner)
 
         def fill(path: Path) -> None:
             folder = JobFolder(path)
