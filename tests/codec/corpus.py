@@ -4,9 +4,9 @@ Commands are run by bash in a folder that holds `SOURCES` as WAV files, and writ
 """
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from tests.codec.corpus_containers import CONTAINERS
+from tests.codec.made_recording import CD, DAT, FF, GST, SOURCES, Recording
 from tests.codec.recording_edits import (
     COVER,
     ID3V1,
@@ -27,51 +27,6 @@ from tests.codec.recording_edits import (
     without_end_mark,
     written_at,
 )
-
-SECONDS = 2
-CD, DAT = 44100 * SECONDS, 48000 * SECONDS
-SOURCES = {
-    "cd": (44100, 2, "PCM_16"),
-    "mono": (44100, 1, "PCM_16"),
-    "dat": (48000, 2, "PCM_16"),
-    "r8": (8000, 1, "PCM_16"),
-    "r11": (11025, 2, "PCM_16"),
-    "r16": (16000, 1, "PCM_16"),
-    "r22": (22050, 2, "PCM_16"),
-    "r24": (24000, 2, "PCM_16"),
-    "r32": (32000, 2, "PCM_16"),
-    "r96": (96000, 2, "PCM_24"),
-    "deep": (44100, 2, "PCM_24"),
-    "deepest": (44100, 2, "PCM_32"),
-    "float": (44100, 2, "FLOAT"),
-    "double": (44100, 2, "DOUBLE"),
-    "bytes": (44100, 2, "PCM_U8"),
-    "six": (48000, 6, "PCM_16"),
-}
-TOOLS = ("ffmpeg", "lame", "flac", "metaflac", "oggenc", "opusenc", "mpg123", "sox", "gst-launch-1.0")
-GST = "gst-launch-1.0 -q filesrc location={source}.wav ! wavparse ! audioconvert ! {chain} ! filesink location=$OUT"
-FF = "ffmpeg -v error -y -i"
-
-
-@dataclass(frozen=True)
-class Recording:
-    """`samples` are to be read, per channel; None: as many as FFmpeg reads. `change` edits what the command wrote.
-
-    `source` is what it must sound like, without a delay; None where encoders leave one that no header tells.
-    `by_ffmpeg` is whether FFmpeg 5.1 reads it right, so that its samples are the judge.
-    """
-
-    name: str
-    command: str
-    samples: int | None
-    source: str | None = "cd"
-    change: Callable[[bytes], bytes] = bytes
-    by_ffmpeg: bool = True
-
-    @property
-    def tools(self) -> tuple[str, ...]:
-        return tuple(tool for tool in TOOLS if tool in self.command)
-
 
 MP3 = (
     *(Recording(f"lame V{q}", f"lame --quiet -V{q} cd.wav $OUT", CD) for q in (0, 2, 3, 4, 5, 6)),
@@ -384,39 +339,5 @@ M4A = (
     Recording("raw AAC with old tag", f"{FF} cd.wav -c:a aac -f adts $OUT", None, None, behind(ID3V1)),
     Recording("raw AAC six channels", f"{FF} six.wav -c:a aac -f adts $OUT", None, None),
 )
-WAVPACK = (
-    Recording("WavPack", f"{FF} cd.wav -c:a wavpack -f wv $OUT", CD),
-    Recording("WavPack, 24 bits, 96 kHz", f"{FF} r96.wav -c:a wavpack -sample_fmt s32p -f wv $OUT", 192000, "r96"),
-    Recording("WavPack of floats", f"{FF} float.wav -c:a wavpack -sample_fmt fltp -f wv $OUT", CD, "float"),
-    Recording("WavPack with a tag behind", f"{FF} cd.wav -c:a wavpack -f wv $OUT", CD, change=behind(ape_tag(COVER))),
-)
-WMA = (
-    Recording("WMA 2", f"{FF} cd.wav -c:a wmav2 -b:a 192k -f asf $OUT", None, None),
-    Recording("WMA 1, mono", f"{FF} r22.wav -ac 1 -c:a wmav1 -b:a 64k -f asf $OUT", None, None),
-    Recording("WMA with a title", f"{FF} dat.wav -metadata title=Rain -c:a wmav2 -b:a 128k -f asf $OUT", None, None),
-)
-VIDEO = "-f lavfi -i color=s=64x64:d=2 -map 1:v -map 0:a"
-MATROSKA = (
-    Recording("MKA AAC", f"{FF} cd.wav -c:a aac -f matroska $OUT", None, None),
-    Recording("MKA FLAC", f"{FF} cd.wav -c:a flac -f matroska $OUT", CD),
-    Recording("MKA Vorbis", f"{FF} cd.wav -c:a libvorbis -f matroska $OUT", None),
-    Recording("MKA MP3", f"{FF} cd.wav -c:a libmp3lame -f matroska $OUT", None, None),
-    Recording("MKA of floats", f"{FF} float.wav -c:a pcm_f32le -f matroska $OUT", CD, "float"),
-    Recording("MKV video", f"{FF} cd.wav {VIDEO} -c:v mpeg4 -c:a flac -f matroska $OUT", CD),
-    Recording("WebM Opus", f"{FF} dat.wav -c:a libopus -f webm $OUT", DAT, "dat"),
-    Recording("WebM Vorbis video", f"{FF} cd.wav {VIDEO} -c:v libvpx -c:a libvorbis -f webm $OUT", None),
-    Recording("WebM Opus to a pipe", f"{FF} dat.wav -c:a libopus -f webm - | cat > $OUT", None, "dat"),
-)
 
-AC3 = (
-    Recording("AC-3", f"{FF} dat.wav -c:a ac3 -f ac3 $OUT", None, None),
-    Recording("AC-3 six channels", f"{FF} six.wav -c:a ac3 -f ac3 $OUT", None, None),
-    Recording("E-AC-3", f"{FF} dat.wav -c:a eac3 -f eac3 $OUT", None, None),
-)
-
-MP4_VIDEO = (
-    Recording("MP4 video", f"{FF} cd.wav {VIDEO} -c:v mpeg4 -c:a aac -f mp4 $OUT", CD),
-    Recording("QuickTime video", f"{FF} cd.wav {VIDEO} -c:v mpeg4 -c:a aac -f mov $OUT", CD),
-)
-
-CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS, *AIFF, *CAF, *M4A, *WAVPACK, *WMA, *MATROSKA, *AC3, *MP4_VIDEO)
+CORPUS = (*MP3, *WAV, *FLAC, *OGG, *OPUS, *OTHERS, *AIFF, *CAF, *M4A, *CONTAINERS)

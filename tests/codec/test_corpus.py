@@ -13,7 +13,8 @@ import soundfile
 
 from heartmula_studio.codec.audio_file import AudioSource, probe
 from heartmula_studio.errors import AudioError, NotAudioError, TruncatedAudioError
-from tests.codec.corpus import CORPUS, FF, SECONDS, SOURCES, Recording
+from tests.codec.corpus import CORPUS
+from tests.codec.made_recording import FF, SECONDS, SOURCES, Recording
 
 TOLERANCE = 5e-6
 
