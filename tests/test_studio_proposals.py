@@ -12,7 +12,7 @@ from heartmula_studio.codec.tempo_and_key import TempoAndKey
 from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError
 from heartmula_studio.services.library.tempo_and_key import SOURCE, TempoAndKeyAnalyzer, findings
 from heartmula_studio.store.views import Analysis
-from heartmula_studio.ui.proposals import decide_all, follow, possible_decisions, start
+from heartmula_studio.ui.proposals import VOICE, decide_all, follow, possible_decisions, start
 from tests.recordings import CLIPS
 from tests.still_studio import filled, settings_for, still_studio, wait_until
 
@@ -107,7 +107,7 @@ def test_what_is_hardly_better_than_a_guess_is_not_proposed():
 
 async def followed(studio, id: str) -> list:
     """What the page shows from a press on its button to the end."""
-    start(studio, "tempo_and_key", id)
+    start(studio, "tempo_and_key", id, next(iter(VOICE)))
     return [shown async for shown in follow(studio, id)]
 
 
@@ -130,7 +130,10 @@ def test_a_shell_proposes_and_decides(studio, dataset, capsys):
         decide(studio, Namespace(id=dataset.id, decision=decision, track=track, number=number))
         return [len(track.tags) for track in studio.datasets.get(dataset.id).audio_files]
 
-    propose(studio, Namespace(id=dataset.id, what="tempo-and-key", model="", language=""))
+    propose(
+        studio,
+        Namespace(id=dataset.id, what="tempo-and-key", model="", language="", separate_vocals=None, separator=""),
+    )
     assert " bpm  (" in capsys.readouterr().out
     assert decided("accept", CLIPS[0].name, (1,)) == [2, 0]
     assert decided("undo") == [0, 0]

@@ -53,7 +53,8 @@ class Changes:
 
     def look_at(self, studio: Studio, event: Callable[..., gr.events.Dependency]) -> None:
         """Compare at an event of this page that says that something may have changed, by `changes.js`."""
-        event(partial(fingerprints, studio), outputs=self.all, **QUIET)
+        # What happens while it compares is compared once more: else it would stay unseen.
+        event(partial(fingerprints, studio), outputs=self.all, trigger_mode="always_last", **QUIET)
 
     def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
         """Compare at once after an event of this page."""

@@ -72,6 +72,7 @@ function announce() {
   const isOpening = !hasOpened;
   hasOpened = true;
   for (const place of document.getElementsByClassName("announced")) {
+    if (place.parentElement.closest(".announced")) continue; // Gradio gives a component's class to two elements of it
     const text = place.checkVisibility() ? stateOf(place) : "";
     if (!text || announced.get(place) === text) continue;
     announced.set(place, text);

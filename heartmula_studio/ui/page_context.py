@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 
@@ -66,8 +66,13 @@ def remembered_choice(key: str) -> gr.State:
     choice = gr.State("")
     kept = gr.BrowserState("", storage_key=f"heartmula-{key}", secret=STORAGE_SECRET)
     choice.change(lambda chosen: chosen, choice, kept, **QUIET)
-    kept.change(lambda recalled, chosen: chosen or recalled, [kept, choice], choice, **QUIET)
+    kept.change(recalled_choice, [kept, choice], choice, **QUIET)
     return choice
+
+
+def recalled_choice(recalled: str, chosen: str) -> Any:
+    """Return what the browser remembers where nothing is chosen yet; a choice of this moment is not written over."""
+    return recalled if recalled and not chosen else gr.skip()
 
 
 def find_dataset(studio: Studio, id: str) -> Dataset | None:

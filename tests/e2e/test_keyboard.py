@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.acting import go_to
 from tests.e2e.conftest import lasting_page
 from tests.e2e.driving import open_page, violations
-from tests.e2e.keys import HAS_RING, tab_to, type_into
+from tests.e2e.keys import HAS_RING, hear, tab_to, type_into
 
 TOAST_MS = 10_000
 KEEP_TOASTS = f"""(waits => window.setTimeout = (call, ms, ...rest) => ms === {TOAST_MS} || waits(call, ms, ...rest))
@@ -21,6 +21,12 @@ def page(browser, studio) -> Iterator[Page]:
         page.add_init_script(KEEP_TOASTS)
         open_page(page, studio)
         yield page
+
+
+def test_what_has_changed_is_told_once(page: Page):
+    hear(page, "Style")
+    told = page.locator(".sr-only[role=log] p").all_inner_texts()
+    assert len(told) == len(set(told))
 
 
 def test_a_dataset_by_keyboard_alone(page: Page):
