@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 # `mark` tells a field from one that was drawn anew in its place.
 FIND = """() => {
@@ -80,8 +80,9 @@ def edit(page: Page, field: Field, text: str) -> None:
 
 
 def choose_another(page: Page, place: Locator, before: str) -> None:
-    place.click()
     options = page.get_by_role("option").locator("visible=true")  # not those inside a closed <select>
+    expect(options).to_have_count(0)  # the list of the field before fades away
+    place.click()
     options.first.wait_for()
     texts = options.all_inner_texts()
     options.nth(next(number for number, text in enumerate(texts) if before not in text)).click()
