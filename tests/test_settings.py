@@ -32,6 +32,31 @@ DEFAULTS = {
     "max_jobs_per_user": 8,
     "allow_anonymous": False,
 }
+ENVIRONMENT = {
+    "HEARTMULA_DATA_DIR": "elsewhere",
+    "HEARTMULA_BASE_MODEL": "nano",
+    "HEARTMULA_DEVICE": "cuda:1",
+    "HEARTMULA_CHECKPOINTS_DIR": "~/ckpt",
+    "HEARTMULA_MAX_WINDOW_SEC": "29.76",
+    "HEARTMULA_MAX_SONG_SEC": "600",
+    "HEARTMULA_MAX_TRACK_VERSIONS": "3",
+    "HEARTMULA_PREVIEW_SONGS": "0",
+    "HEARTMULA_IDLE_ENGINE_SEC": "60",
+    "HEARTMULA_MAX_UPLOAD_BYTES": "5000",
+    "HEARTMULA_MAX_FILES": "7",
+    "HEARTMULA_MAX_IMPORT_BYTES": "6000",
+    "HEARTMULA_ACCELERATE_CONFIG": "two_gpus.yaml",
+    "HEARTMULA_EXECUTOR": "ray",
+    "HEARTMULA_RAY_ADDRESS": "10.0.0.1:6379",
+    "HEARTMULA_HOST": "0.0.0.0",
+    "HEARTMULA_PORT": "8000",
+    "HEARTMULA_ROOT_PATH": "/studio/",
+    "HEARTMULA_TOKEN": "correct-horse",
+    "HEARTMULA_USER_TOKENS": "maria=horse-battery, jon.b=staple=1",
+    "HEARTMULA_MAX_SONGS_PER_USER": "3",
+    "HEARTMULA_MAX_JOBS_PER_USER": "2",
+    "HEARTMULA_ALLOW_ANONYMOUS": "1",
+}
 
 
 @pytest.fixture
@@ -74,32 +99,7 @@ def test_the_readme_begins_with_the_same_metadata():
 
 
 def test_the_environment_overrides_the_file(load):
-    environ = {
-        "HEARTMULA_DATA_DIR": "elsewhere",
-        "HEARTMULA_BASE_MODEL": "nano",
-        "HEARTMULA_DEVICE": "cuda:1",
-        "HEARTMULA_CHECKPOINTS_DIR": "~/ckpt",
-        "HEARTMULA_MAX_WINDOW_SEC": "29.76",
-        "HEARTMULA_MAX_SONG_SEC": "600",
-        "HEARTMULA_MAX_TRACK_VERSIONS": "3",
-        "HEARTMULA_PREVIEW_SONGS": "0",
-        "HEARTMULA_IDLE_ENGINE_SEC": "60",
-        "HEARTMULA_MAX_UPLOAD_BYTES": "5000",
-        "HEARTMULA_MAX_FILES": "7",
-        "HEARTMULA_MAX_IMPORT_BYTES": "6000",
-        "HEARTMULA_ACCELERATE_CONFIG": "two_gpus.yaml",
-        "HEARTMULA_EXECUTOR": "ray",
-        "HEARTMULA_RAY_ADDRESS": "10.0.0.1:6379",
-        "HEARTMULA_HOST": "0.0.0.0",
-        "HEARTMULA_PORT": "8000",
-        "HEARTMULA_ROOT_PATH": "/studio/",
-        "HEARTMULA_TOKEN": "correct-horse",
-        "HEARTMULA_USER_TOKENS": "maria=horse-battery, jon.b=staple=1",
-        "HEARTMULA_MAX_SONGS_PER_USER": "3",
-        "HEARTMULA_MAX_JOBS_PER_USER": "2",
-        "HEARTMULA_ALLOW_ANONYMOUS": "1",
-    }
-    assert load(environ) == Settings(
+    assert load(ENVIRONMENT) == Settings(
         data_dir=Path("elsewhere"),
         base_model="nano",
         device="cuda:1",

@@ -16,7 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from heartmula_studio.errors import CancelledError, CheckpointError, ConflictError, NotFoundError, StudioError
+from heartmula_studio.errors import (
+    CancelledError,
+    CheckpointError,
+    ConflictError,
+    NotFoundError,
+    StorageError,
+    StudioError,
+)
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
@@ -212,9 +219,12 @@ class GenerationQueue:
         """Write into the records of those that wait where they stand in line; return these records."""
         _, waiting = self._in_line()
         songs = {song.id: song for song in placed(waiting, self._store.generations.records(), datetime.now(UTC))}
-        for before in waiting:
-            if before != (now := songs[before.id]):
-                self._end([now.id], partial(with_place, now))
+        try:
+            for before in waiting:
+                if before != (now := songs[before.id]):
+                    self._end([now.id], partial(with_place, now))
+        except StorageError:  # they are made all the same
+            _log.exception("Songs that wait cannot be told their places")
         return songs
 
     def _take(self, batch: Sequence[OwnedSong]) -> None:
@@ -273,10 +283,10 @@ class GenerationQueue:
         self._maker.make(songs, self._stopper, self._finish)
 
     def _queued(self, ids: Sequence[str]) -> list[Generation]:
-        """Return those that were neither cancelled nor deleted."""
+        """Return those that were neither cancelled nor deleted, and whose records can be read."""
         songs = []
         for id in ids:
-            with suppress(NotFoundError):
+            with suppress(NotFoundError, StorageError):
                 songs.append(self._store.generations.get(id))
         return [song for song in songs if song.status == "queued"]
 

@@ -10,7 +10,13 @@ from types import SimpleNamespace
 import pytest
 import soundfile
 
-from heartmula_studio.errors import CancelledError, CheckpointMissingError, ConflictError, OutOfMemoryError
+from heartmula_studio.errors import (
+    CancelledError,
+    CheckpointMissingError,
+    ConflictError,
+    OutOfMemoryError,
+    StorageError,
+)
 from heartmula_studio.generate.engine import Engine
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_writer import GeneratedSong
@@ -135,6 +141,28 @@ def test_owners_take_turns_and_each_song_knows_its_place(store, engine, serve):
     done = [wait_for(store, song, "completed") for song in songs]
     assert engine.asked == [[4], [0], [3], [4], [1], [2]]
     assert {song.queue_position for song in done} == {None}
+
+
+def test_a_record_that_cannot_be_read_holds_no_other_song_up(store, engine, serve):
+    queue = serve()
+    requests = [dataclasses.replace(REQUEST, seed=seed, topk=10 + seed) for seed in range(3)]
+    first, damaged, last = (queue.submit([song_of(request)])[0] for request in requests)
+    wait_for(store, first, "running")
+    (store.generations.folder(damaged.id) / "manifest.json").write_bytes(b"{")
+    engine.go.set()
+    wait_for(store, last, "completed")
+
+
+def test_a_disk_that_refuses_places_in_line_holds_no_song_up(store, engine, serve, monkeypatch):
+    def refuse(*_):
+        raise StorageError("The disk is full.", "Make room.")
+
+    queue = serve()
+    monkeypatch.setattr(queue, "_end", refuse)
+    songs = [queue.submit([song_of(dataclasses.replace(REQUEST, topk=10 + seed))])[0] for seed in range(2)]
+    monkeypatch.undo()
+    engine.go.set()
+    assert all(wait_for(store, song, "completed") for song in songs)
 
 
 def test_songs_are_made_in_order(store, engine, serve):
