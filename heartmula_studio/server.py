@@ -129,13 +129,14 @@ def is_news(record: logging.LogRecord) -> bool:
 def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
     from heartmula_studio.routes.failures import http_failure
     from heartmula_studio.routes.uploads import Uploads, upload_router
-    from heartmula_studio.ui import changes
+    from heartmula_studio.ui import changes, loading_sign
     from heartmula_studio.ui.page import create_ui
     from heartmula_studio.ui.players import Players
 
     players = Players(settings.data_dir)
     players.add_route(app, studio.songs.stream)
     changes.add_route(app, studio)
+    loading_sign.add_route(app)
     page = create_ui(studio, players)
 
     import gradio  # loaded by now, as `ui` loads it
