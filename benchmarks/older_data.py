@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import soundfile
 
+from benchmarks.likeness import DIFFERENT, SAME, Losses, exactly, up_to_rounding
 from benchmarks.studio_process import running_studio
 from benchmarks.training import answer
 
@@ -41,13 +42,13 @@ class Written:
     song: bytes
 
 
-def compare(old: Path, new: Path, data_dir: Path) -> dict[str, bool]:
-    """Let the checkout `old` fill a data folder, open it with `new`, and tell which parts came through."""
+def compare(old: Path, new: Path, data_dir: Path) -> dict[str, str]:
+    """Let the checkout `old` fill a data folder, open it with `new`, and tell how each part came through."""
     with talking_to_server(old, data_dir) as client:
         operations, written = rest_operations(client), write(client)
     with talking_to_server(new, data_dir) as client:
         return {
-            "REST operations, all of the old": operations <= rest_operations(client),
+            "REST operations, all of the old": SAME if operations <= rest_operations(client) else DIFFERENT,
             **came_through(client, written),
         }
 
@@ -77,19 +78,19 @@ def write(client: httpx.Client) -> Written:
     return Written(finished["id"], stopped, running, records, metrics(client, finished["id"]), song)
 
 
-def came_through(client: httpx.Client, written: Written) -> dict[str, bool]:
+def came_through(client: httpx.Client, written: Written) -> dict[str, str]:
     seen = {path: by_id(client, path) for path in RECORDS}
-    found = {f"records of {path}": agrees(seen[path], written.records[path]) for path in RECORDS}
-    found["metrics of a finished job"] = metrics(client, written.finished) == written.metrics
-    found["the active adapter makes the same song"] = new_song(client) == written.song
-    found["a running job is completed"] = ended(client, written.running)["status"] == "completed"
+    found = {f"records of {path}": exactly(seen[path], written.records[path]) for path in RECORDS}
+    found["metrics of a finished job"] = exactly(metrics(client, written.finished), written.metrics)
+    found["the active adapter makes the same song"] = exactly(new_song(client), written.song)
+    found["a running job is completed"] = exactly(ended(client, written.running)["status"], "completed")
     answer(client.post(f"/training/jobs/{written.stopped}/resume"))
     resumed = ended(client, written.stopped)
-    found["a stopped job is resumed"] = resumed["status"] == "completed"
+    found["a stopped job is resumed"] = exactly(resumed["status"], "completed")
     for what, job in (("running", written.running), ("stopped", written.stopped)):
-        found[f"losses of the {what} job"] = agrees(losses(metrics(client, job)), losses(written.metrics))
+        found[f"losses of the {what} job"] = up_to_rounding(losses_of(metrics(client, job)), losses_of(written.metrics))
     answer(client.post(f"/training/checkpoints/{resumed['checkpoint_id']}/activate"))
-    found["the resumed job's adapter makes the same song"] = new_song(client) == written.song
+    found["the resumed job's adapter makes the same song"] = exactly(new_song(client), written.song)
     return found
 
 
@@ -144,15 +145,6 @@ def metrics(client: httpx.Client, job: str) -> list[dict[str, Any]]:
     return answer(client.get(f"/training/jobs/{job}/metrics"))
 
 
-def losses(lines: list[dict[str, Any]]) -> dict[tuple[str, int], float]:
+def losses_of(lines: list[dict[str, Any]]) -> Losses:
     """Each loss by its kind and step. Held-out losses are measured at more steps than once."""
     return {(line["event"], line["step"]): line["loss"] for line in lines if line["event"] in ("step", "eval")}
-
-
-def agrees(new: Any, old: Any) -> bool:
-    """Tell whether `new` has all values of `old`; objects may have gained some."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() <= new.keys() and all(agrees(new[name], value) for name, value in old.items())
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(agrees, new, old))
-    return new == old

@@ -1,8 +1,8 @@
 """Do two checkouts compute the same, and does the new one open what the old one wrote?
 
 `python -m benchmarks.same_as_before OLD NEW`: both train nano on the bundled clips and make songs, through the shell;
-then the server of NEW opens a data folder of OLD's, resumes its jobs and activates its adapters. Exits with 1 where
-anything differs.
+then the server of NEW opens a data folder of OLD's, resumes its jobs and activates its adapters. Losses may differ by
+rounding, and it is said by how much; all else is to be the same bit for bit. Exits with 1 where anything differs more.
 """
 
 import argparse
@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 
-from benchmarks.older_data import compare
+from benchmarks.likeness import DIFFERENT, Losses, exactly, up_to_rounding
+from benchmarks.older_data import compare, losses_of
 
 TAGS = "fast, techno"
 # What both checkouts are to do, whatever the defaults of each are.
@@ -43,15 +45,23 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         old = results(arguments.old.resolve(), Path(folder, "old"))
         new = results(arguments.new.resolve(), Path(folder, "new"))
-        is_same = {name: value == new[name] for name, value in old.items()}
-        is_same |= compare(arguments.old.resolve(), arguments.new.resolve(), Path(folder, "data"))
-    for name, same in is_same.items():
-        print(f"{name:46} {'same' if same else 'DIFFERENT'}")
-    return int(not all(is_same.values()))
+        found = {f"losses of {method}": up_to_rounding(new.losses[method], old.losses[method]) for method in SETTINGS}
+        found |= {f"a song {name}": exactly(new.songs[name], song) for name, song in old.songs.items()}
+        found |= compare(arguments.old.resolve(), arguments.new.resolve(), Path(folder, "data"))
+    for name, verdict in found.items():
+        print(f"{name:46} {verdict}")
+    return int(any(verdict.startswith(DIFFERENT) for verdict in found.values()))
 
 
-def results(checkout: Path, folder: Path) -> Mapping[str, object]:
-    """What a checkout computes, in values that can be compared bit for bit."""
+@dataclass(frozen=True)
+class Results:
+    """What a checkout computes: losses by training method, samples of songs by the style that they are made in."""
+
+    losses: Mapping[str, Losses]
+    songs: Mapping[str, bytes]
+
+
+def results(checkout: Path, folder: Path) -> Results:
     clips = checkout / "heartmula_studio" / "assets" / "clips" / "style"
     known = run(checkout, "train", "--help")
     later = [part for option, value in LATER.items() if option in known for part in (option, value)]
@@ -61,12 +71,13 @@ def results(checkout: Path, folder: Path) -> Mapping[str, object]:
     adapter = str(folder / "lora" / "checkpoints" / "last")
     run(checkout, "generate", str(folder / "base.wav"), *SONG)
     run(checkout, "generate", str(folder / "adapter.wav"), *SONG, "--style", adapter)
-    return {
-        "losses of a LoRA": losses(folder / "lora"),
-        "losses of a full fine-tune": losses(folder / "full"),
-        "a song of the base": samples(checkout, folder / "base.wav"),
-        "a song with the adapter": samples(checkout, folder / "adapter.wav"),
-    }
+    return Results(
+        {method: losses(folder / method) for method in SETTINGS},
+        {
+            "of the base": samples(checkout, folder / "base.wav"),
+            "with the adapter": samples(checkout, folder / "adapter.wav"),
+        },
+    )
 
 
 def run(checkout: Path, *arguments: str) -> str:
@@ -75,9 +86,9 @@ def run(checkout: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def losses(run_folder: Path) -> list[float]:
+def losses(run_folder: Path) -> Losses:
     lines = (run_folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line["loss"] for line in map(json.loads, lines) if line.get("event") == "step"]
+    return losses_of(list(map(json.loads, lines)))
 
 
 def samples(checkout: Path, song: Path) -> bytes:
