@@ -49,7 +49,7 @@ class SongBench:
         num_frames = frames_of(song_sec)
         decoder = self._decoder(1, num_frames)
         alone = self._seconds(lambda: self._frames(decoder, num_frames))
-        yield f"a song of {song_sec:g} s, guidance {REQUEST.cfg_scale}", real_time(song_sec, alone)
+        yield f"a song of {song_sec:g} s, guidance {REQUEST.guidance:g}", real_time(song_sec, alone)
         if decoder.uses_cuda_graphs:
             decoder.uses_cuda_graphs = False
             launched = self._seconds(lambda: self._frames(decoder, num_frames // PLAIN_SHARE))

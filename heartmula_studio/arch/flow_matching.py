@@ -33,7 +33,9 @@ class FlowMatchingConfig:
     in_channels: int = 1024
     out_channels: int = 256
     norm_type: str = NORM_TYPE
-    window_frames: tuple[int, ...] = (WINDOW_FRAMES,)  # ours: the lengths of windows that it was trained on
+    # Ours: the lengths of windows that it was trained on, and the guidance that suits it (heartlib's for its own).
+    window_frames: tuple[int, ...] = (WINDOW_FRAMES,)
+    guidance: float = 1.25
 
     def __post_init__(self) -> None:
         """Raises ValueError for sizes that do not fit together."""
@@ -41,6 +43,8 @@ class FlowMatchingConfig:
             raise ValueError(f"norm_type is {self.norm_type!r}, and only {NORM_TYPE!r} is known")
         if self.use_cosine_sim:
             raise ValueError("use_cosine_sim is true, and only Euclidean distances are known")
+        if self.guidance < 1:
+            raise ValueError(f"guidance is {self.guidance}, below 1")
         inputs = 2 * self.out_channels + self.dim
         if self.in_channels != inputs:
             raise ValueError(f"in_channels is {self.in_channels} instead of 2 · out_channels + dim = {inputs}")
@@ -69,13 +73,19 @@ class FlowMatching(nn.Module):
         return self.cond_feature_emb(quantised).repeat_interleave(LATENTS_PER_FRAME, dim=1)
 
     def decode(
-        self, codes: Tensor, noise: Tensor, context: Tensor | None = None, num_steps: int = 10, guidance: float = 1.25
+        self,
+        codes: Tensor,
+        noise: Tensor,
+        context: Tensor | None = None,
+        num_steps: int = 10,
+        guidance: float | None = None,
     ) -> Tensor:
-        """Integrate from `noise` (t = 0) to latents (t = 1) with Euler steps.
+        """Integrate from `noise` (t = 0) to latents (t = 1) with Euler steps; `guidance` None is the config's.
 
         codes: [B, K, T]; noise: [B, 2T, C]; context: [B, T_ctx, C], latents already known for the first T_ctx steps.
         Returns latents [B, 2T, C] whose first T_ctx steps equal `context`.
         """
+        guidance = self.config.guidance if guidance is None else guidance
         condition = self.condition(self.vq_embed.decode(codes.transpose(1, 2)))
         known = torch.zeros_like(noise)
         num_known = 0 if context is None else context.shape[1]

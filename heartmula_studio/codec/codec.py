@@ -50,6 +50,11 @@ class Codec:
         return self.heartcodec.config.sample_rate
 
     @property
+    def guidance(self) -> float:
+        """The guidance of flow matching that suits it."""
+        return self.heartcodec.config.flow.guidance
+
+    @property
     def device(self) -> torch.device:
         return next(self.heartcodec.parameters()).device
 
@@ -131,13 +136,13 @@ class Codec:
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         num_steps: int = 10,
-        guidance: float = 1.25,
+        guidance: float | None = None,
         noise: Noise | None = None,
     ) -> Iterator[Tensor]:
         """Codes [K, T] → finished stretches of waveform [2, n] in order, on the CPU, T · 80 ms in all.
 
-        `noise` replaces the normal noise drawn from `seed`. Raises InvalidInputError for codes of another codec and,
-        while iterating, CancelledError.
+        `guidance` as `FlowSteps`; `noise` replaces the normal noise drawn from `seed`.
+        Raises InvalidInputError for codes of another codec and, while iterating, CancelledError.
         """
         self.check_codes(codes)
         steps = FlowSteps(num_steps, guidance, noise or seeded_noise(seed))
@@ -208,10 +213,13 @@ class Codec:
 
 @dataclass(frozen=True)
 class FlowSteps:
-    """How flow matching goes from noise to latents; `noise` is drawn anew for each window."""
+    """How flow matching goes from noise to latents; `noise` is drawn anew for each window.
+
+    A `guidance` of None is the codec's own.
+    """
 
     num_steps: int
-    guidance: float
+    guidance: float | None
     noise: Noise
 
 

@@ -20,8 +20,15 @@ class DecodeSettings(Definition):
         int, Field(ge=1, le=100, description="Steps of flow matching; more take longer.", examples=[10])
     ] = 10
     decode_guidance: Annotated[
-        float, Field(ge=1, le=10, description="How closely the sound follows the codes.", examples=[1.25])
-    ] = 1.25
+        float | None,
+        Field(
+            ge=1,
+            le=10,
+            description="How closely the sound follows the codes; left out, what suits the codec: "
+            "1.25 for the official one.",
+            examples=[1.25],
+        ),
+    ] = None
     decode_seed: Annotated[
         int | None,
         Field(

@@ -24,6 +24,7 @@ from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
 from heartmula_studio.generate.adaptable_model import AdaptableModel
+from heartmula_studio.generate.base_guidance import read_cfg_scale
 from heartmula_studio.generate.cores import each_done, num_cores, read_ahead
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
@@ -34,7 +35,7 @@ from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_vers
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongWriter
-from heartmula_studio.generate.sounding import decode_pieces, require_codec, windows_of
+from heartmula_studio.generate.sounding import decode_pieces, guidance_of, require_codec, windows_of
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.generate.takes import SideBySide, SongOutput, write_take
@@ -54,6 +55,7 @@ class Engine:
         self.codec = codec
         self.device = model.device
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
+        self._cfg_scale = read_cfg_scale(base.gen_config)
         require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
         ids = AudioVocabulary(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
         self._generator = CodeGenerator(model, ids)
@@ -143,7 +145,7 @@ class Engine:
         Raises as `CodeGenerator.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
         """
         with self._exclusive(cancelled):
-            return self._generate(requests, progress, cancelled)
+            return self._generate(self._guided(requests), progress, cancelled)
 
     def decode(
         self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODING.decode_steps
@@ -205,7 +207,7 @@ class Engine:
         if prefix:
             require_codec(prefix, self.codec)
             self.codec.check_codes(prefix.codes)
-        rate_hz = self.codec.sample_rate_hz
+        requests, rate_hz = self._guided(requests), self.codec.sample_rate_hz
         writers = [
             SongWriter(output.path, rate_hz, request.loudness_lufs) if output else None
             for output, request in zip(outputs, requests, strict=True)
@@ -269,6 +271,13 @@ class Engine:
         finally:
             self._lock.release()
 
+    def _guided(self, requests: Sequence[SongRequest]) -> list[SongRequest]:
+        """Give requests that leave out their guidance the one that suits the base."""
+        return [
+            replace(request, cfg_scale=self._cfg_scale) if request.cfg_scale is None else request
+            for request in requests
+        ]
+
     def _generate(
         self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None
     ) -> list[Tensor]:
@@ -325,7 +334,7 @@ class Engine:
             sample_rate_hz=self.codec.sample_rate_hz,
             codec_id=self.codec.codec_id,
             decode_steps=decoding.decode_steps,
-            decode_guidance=decoding.decode_guidance,
+            decode_guidance=guidance_of(decoding, self.codec),
             decode_seed=decoding.decode_seed,
             decode_windows=windows_of(decoding, self.codec),
             device=self.device.type,

@@ -19,6 +19,7 @@ MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
 MIN_SONG_SEC, MAX_SONG_SEC = 1, 600
 OF_EARLIER_RELEASES: dict[str, Any] = {"min_duration_sec": 1.0}  # what a stored request means that does not say it
 MAX_TAKES = 8  # of one request
+OFFICIAL_CFG_SCALE = 1.5  # heartlib's
 MAX_TITLE_CHARS = 80  # of one that is made of tags or lyrics
 
 
@@ -79,8 +80,15 @@ class SongRequest(Definition):
         int, Field(ge=1, le=100_000, description="Sample from this many of the likeliest codes.", examples=[50])
     ] = 50
     cfg_scale: Annotated[
-        float, Field(ge=1, le=10, description="How closely it follows tags and lyrics.", examples=[1.5])
-    ] = 1.5
+        float | None,
+        Field(
+            ge=1,
+            le=10,
+            description="How closely it follows tags and lyrics; left out, what suits the base: "
+            f"{OFFICIAL_CFG_SCALE:g} for the official model.",
+            examples=[1.5],
+        ),
+    ] = None
     loudness_lufs: Annotated[
         float | None,
         Field(
@@ -101,6 +109,11 @@ class SongRequest(Definition):
     def stored(cls, values: Mapping[str, Any]) -> "SongRequest":
         """Read what a record or a receipt holds, of an earlier release, too. Raises InvalidInputError."""
         return cls(**{**OF_EARLIER_RELEASES, **values})
+
+    @property
+    def guidance(self) -> float:
+        """The `cfg_scale`, or that of the official model where none is given."""
+        return OFFICIAL_CFG_SCALE if self.cfg_scale is None else self.cfg_scale
 
     @property
     def max_frames(self) -> int:

@@ -23,6 +23,11 @@ def windows_of(settings: DecodeSettings, codec: Codec) -> Literal["whole", "grow
     return settings.decode_windows
 
 
+def guidance_of(settings: DecodeSettings, codec: Codec) -> float:
+    """Return the guidance that a codec decodes a song with."""
+    return codec.guidance if settings.decode_guidance is None else settings.decode_guidance
+
+
 def decode_pieces(
     codec: Codec,
     pieces: Iterable[Tensor],
@@ -60,7 +65,7 @@ def redecode(
     changed = replace(
         receipt,
         decode_steps=settings.decode_steps,
-        decode_guidance=settings.decode_guidance,
+        decode_guidance=guidance_of(settings, codec),
         decode_seed=settings.decode_seed,
         decode_windows=windows,
         created_at=utc_now(),

@@ -30,13 +30,14 @@ from heartmula_studio.ui.song_actions import (
     format_field,
     shown_title,
 )
-from heartmula_studio.ui.song_slider import loudness_field, song_slider
+from heartmula_studio.ui.song_slider import loudness_field, optional_number, shown_number, song_slider
 from heartmula_studio.ui.song_start import build_song_start, continue_track
 from heartmula_studio.ui.song_view import song_status
 from heartmula_studio.ui.style_manager import build_style_manager
 from heartmula_studio.ui.takes import build_takes
 
 POLL_SEC = 0.4
+GUIDANCE_INFO = "How closely it follows tags and lyrics, from 1 to 10. Empty: what suits the base model."
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SongForm:
     seed: gr.Textbox
     temperature: gr.Slider
     topk: gr.Number
-    cfg_scale: gr.Slider
+    cfg_scale: gr.Textbox
     loudness_lufs: gr.Textbox
     min_duration_sec: gr.Slider
 
@@ -167,8 +168,8 @@ def build_form() -> SongForm:
     with gr.Accordion("Advanced", open=False):
         temperature = song_slider("temperature", "Temperature", step=0.01, render=False)
         topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help, render=False)
-        cfg_scale = song_slider("cfg_scale", "Guidance (CFG)", step=0.1, render=False)
-        build_sampling([temperature, topk, cfg_scale])
+        build_sampling([temperature, topk])
+        cfg_scale = optional_number("Guidance (CFG)", GUIDANCE_INFO)
         loudness = loudness_field("Empty: as it is made. Streaming services play songs at -14.")
         shortest = song_slider("min_duration_sec", "Shortest length in seconds", step=1)
     return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale, loudness, shortest)
@@ -208,7 +209,11 @@ def start_from(studio: Studio, track: str | None, second: str, values: Sequence)
 def request_of(values: Sequence) -> SongRequest:
     """The song that the values of `SongForm.fields` ask for. Raises InvalidInputError."""
     named = dict(zip(SONG, values, strict=True))
-    texts = {"seed": parsed_seed(named["seed"]), "loudness_lufs": parsed_number(named["loudness_lufs"], "loudness")}
+    texts = {
+        "seed": parsed_seed(named["seed"]),
+        "cfg_scale": parsed_number(named["cfg_scale"], "guidance"),
+        "loudness_lufs": parsed_number(named["loudness_lufs"], "loudness"),
+    }
     return SongRequest.of(named | texts | {"tags": joined(named["tags"])})
 
 
@@ -264,8 +269,8 @@ def form_values(song: Generation) -> list:
     """Return the values of `SongForm.fields`."""
     request = song.request
     tags = comma_separated(request["tags"])
-    sampling = [request[name] for name in ("temperature", "topk", "cfg_scale")]
-    loudness = request.get("loudness_lufs")  # songs of earlier releases have none
-    shown = "" if loudness is None else f"{loudness:g}"
+    prompt = [tags, request["lyrics"], request["duration_sec"], str(request["seed"])]
+    sampling = [request["temperature"], request["topk"], shown_number(request["cfg_scale"])]
+    loudness = shown_number(request.get("loudness_lufs"))  # songs of earlier releases have none
     shortest_sec = request.get("min_duration_sec", OF_EARLIER_RELEASES["min_duration_sec"])
-    return [tags, request["lyrics"], request["duration_sec"], str(request["seed"]), *sampling, shown, shortest_sec]
+    return [*prompt, *sampling, loudness, shortest_sec]

@@ -1,4 +1,4 @@
-"""Sampling in words: buttons that set temperature, top-k and guidance."""
+"""Sampling in words: buttons that set temperature and top-k."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,15 +14,14 @@ class Sampling(NamedTuple):
 
     temperature: float
     topk: int
-    cfg_scale: float
 
 
 PRESETS = {
-    "Safe": Sampling(0.8, 30, 2.0),
-    "Balanced": Sampling(SongRequest.temperature, SongRequest.topk, SongRequest.cfg_scale),
-    "Adventurous": Sampling(1.2, 100, 1.2),
+    "Safe": Sampling(0.8, 30),
+    "Balanced": Sampling(SongRequest.temperature, SongRequest.topk),
+    "Adventurous": Sampling(1.2, 100),
 }
-HINT = "Safe keeps close to the tags and to what is likely, Adventurous surprises. Each sets the three below."
+HINT = "Safe keeps to what is likely, Adventurous surprises. Each sets the two below."
 
 
 def build_sampling(fields: Sequence[gr.components.Component]) -> None:

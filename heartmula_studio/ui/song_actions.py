@@ -20,7 +20,7 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_copy
 from heartmula_studio.ui.page_context import PageContext, parsed_number, user_errors
 from heartmula_studio.ui.quiet import QUIET
-from heartmula_studio.ui.song_slider import loudness_field, setting_slider
+from heartmula_studio.ui.song_slider import loudness_field, optional_number, setting_slider
 
 FORMATS: dict[SongFormat, str] = {
     "wav": "WAV",
@@ -131,7 +131,7 @@ def build_sound(context: PageContext) -> None:
     with gr.Accordion("Decode again, from the same codes", open=False):
         with gr.Row():
             steps = setting_slider(DECODE["decode_steps"], "Decoding steps", step=1)
-            guidance = setting_slider(DECODE["decode_guidance"], "Decoding guidance", step=0.05)
+            guidance = optional_number("Decoding guidance", "Empty: what suits the codec. From 1 to 10.")
             loudness = loudness_field("Empty: as in this song.")
         start = gr.Button("Decode again", size="sm")
     values = [context.song_id, steps, guidance, loudness]
@@ -139,10 +139,11 @@ def build_sound(context: PageContext) -> None:
     context.refresh_after(decoded)
 
 
-def decode(studio: Studio, id: str, steps: int, guidance: float, loudness: str) -> str:
+def decode(studio: Studio, id: str, steps: int, guidance: str, loudness: str) -> str:
     """Queue a song's sound anew, and return the new song's id."""
     with user_errors():
-        settings, format = DecodeSettings(int(steps), float(guidance)), studio.songs.get(id).format
+        settings = DecodeSettings(int(steps), parsed_number(guidance, "decoding guidance"))
+        format = studio.songs.get(id).format
         return studio.songs.decode(id, settings, format, parsed_number(loudness, "loudness")).id
 
 

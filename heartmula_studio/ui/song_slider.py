@@ -13,9 +13,18 @@ def song_slider(name: str, label: str, step: float, **more: Any) -> gr.Slider:
     return setting_slider(SONG[name], label, step, **more)
 
 
+def optional_number(label: str, info: str, **more: Any) -> gr.Textbox:
+    """Build a field for a number, which may stay empty: Gradio 6.31 shows an empty number as 0."""
+    return gr.Textbox("", label=label, info=info, max_lines=1, **more)
+
+
 def loudness_field(info: str) -> gr.Textbox:
-    """Build a field for a loudness, which may stay empty: Gradio 6.31 shows an empty number as 0."""
-    return gr.Textbox("", label="Loudness (LUFS)", info=info, max_lines=1)
+    return optional_number("Loudness (LUFS)", info)
+
+
+def shown_number(value: float | None) -> str:
+    """Return a number as `optional_number` shows it."""
+    return "" if value is None else f"{value:g}"
 
 
 def setting_slider(setting: Setting, label: str, step: float, **more: Any) -> gr.Slider:

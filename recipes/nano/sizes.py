@@ -42,6 +42,7 @@ FLOW = FlowMatchingConfig(
     in_channels=2 * 256 + FEATURE_DIM,
     out_channels=256,
     window_frames=(64, 128, 372),
+    guidance=2.0,
 )
 
 CODEC = HeartCodecConfig(FLOW, SCALAR)
@@ -67,4 +68,4 @@ MODEL = HeartMuLaConfig(
     muq_dim=512,
 )
 
-GEN_CONFIG = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": CODEBOOK_SIZE + 1, "empty_id": 0}
+GEN_CONFIG = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": CODEBOOK_SIZE + 1, "empty_id": 0, "cfg_scale": 2.5}

@@ -159,6 +159,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda root: rewrite_header(root / CODEC / "model-00001-of-00002.safetensors", swap_extents),
         *("codec", "overlaps another tensor's"),
     ),
+    "guidance as text": (in_config("gen_config.json", cfg_scale="2"), "tokenizer", "cfg_scale"),
+    "too much guidance": (in_config("gen_config.json", cfg_scale=11), "tokenizer", "cfg_scale"),
+    "no decoding guidance": (in_config(f"{CODEC}/config.json", guidance=0.5), "codec", "guidance is 0.5"),
     "another codec": (in_config("gen_config.json", audio_eos_id=100), "together", "do not belong together"),
 }
 

@@ -67,7 +67,7 @@ class GraphedDecoder:
         self._min_frames.copy_(torch.tensor([frames_of(request.min_duration_sec) for request in requests]))
         self._frame_index.fill_(first_frame)
         self._is_finite.fill_(True)
-        self._decoder.prefill(prompts, [request.cfg_scale for request in requests])
+        self._decoder.prefill(prompts, [request.guidance for request in requests])
 
     def next_frame(self) -> Tensor:
         """Sample the next frame of every song; return its codes [N, K] on the CPU, once they are there."""
@@ -127,4 +127,4 @@ def graph_key(requests: Sequence[SongRequest]) -> tuple[int, bool, int]:
 
 
 def is_guided(requests: Sequence[SongRequest]) -> bool:
-    return any(request.cfg_scale > 1 for request in requests)
+    return any(request.guidance > 1 for request in requests)

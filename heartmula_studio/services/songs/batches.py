@@ -39,7 +39,8 @@ def is_plain(song: Generation) -> bool:
 
 def traits(song: Generation) -> tuple[object, ...]:
     """Return what songs of one batch have in common: their style, and how they are sampled and decoded."""
-    is_guided = song.request["cfg_scale"] > 1
+    cfg_scale = song.request["cfg_scale"]  # None is what suits the base, which may be no guidance
+    is_guided = cfg_scale and cfg_scale > 1
     return song.style, song.style_strength, song.styles, song.decoding, song.request["topk"], is_guided
 
 

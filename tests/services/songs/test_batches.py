@@ -32,6 +32,7 @@ def test_the_shortest_comes_first_and_none_longer_than_the_first_in_line_joins()
     "other",
     [
         {"cfg_scale": 1.0},
+        {"cfg_scale": None},
         {"topk": 20},
         {"style": "base"},
         {"style": "mix", "styles": (StyleChoice("x"),)},
