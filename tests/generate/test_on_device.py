@@ -51,8 +51,9 @@ def loss_and_gradient(examples, config: TrainConfig, device: torch.device = CPU)
 
 
 def test_songs_in_the_numbers_of_older_gpus(engine):
-    codes = Engine.load("nano", "cpu", FP16.songs).generate(REQUEST)
-    expected = engine.generate(REQUEST)
+    request = replace(REQUEST, cfg_scale=1.5)  # guidance multiplies what rounding changes
+    codes = Engine.load("nano", "cpu", FP16.songs).generate(request)
+    expected = engine.generate(request)
     assert codes.shape == expected.shape
     assert (codes[:, :5] == expected[:, :5]).float().mean() > 0.5  # from a near tie on, they part
 
