@@ -24,7 +24,7 @@ SETTINGS = {
     "state_every_steps": 5,
     "seed": 1,
 }
-SONG = {"tags": "fast, techno", "duration_sec": 4, "seed": 7, "format": "wav"}
+SONG = {"tags": "fast, techno", "duration_sec": 4, "seed": 7, "cfg_scale": 1.5, "format": "wav"}
 RECORDS = ("/training/datasets", "/training/checkpoints", "/generate")
 WAIT_SEC = 600
 POLL_SEC = 0.2
@@ -122,7 +122,7 @@ def new_song(client: httpx.Client) -> bytes:
     """Make a song and return its samples, of whole windows of the codec: before songs kept codes, all were."""
     id = answer(client.post("/generate/music", json=SONG))["id"]
     wait_for(client, f"/generate/{id}", lambda _: False)
-    anew = client.post(f"/generate/{id}/decode", json={"decode_windows": "whole"})
+    anew = client.post(f"/generate/{id}/decode", json={"decode_windows": "whole", "decode_guidance": 1.25})
     if anew.status_code != HTTPStatus.NOT_FOUND:
         id = answer(anew)["id"]
         wait_for(client, f"/generate/{id}", lambda _: False)

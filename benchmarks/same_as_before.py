@@ -34,7 +34,7 @@ LATER = {
     "--ending": "ends",
     "--ladder-rungs": "0",
 }
-SONG = ("--tags", TAGS, "--seconds", "4", "--seed", "7")
+SONG = ("--tags", TAGS, "--seconds", "4", "--seed", "7", "--guidance", "1.5")
 
 
 def main() -> int:
@@ -95,7 +95,7 @@ def samples(checkout: Path, song: Path) -> bytes:
     """The sound of a song's codes in whole windows of the codec, which were the only ones before songs kept codes."""
     codes = song.with_name(f"{song.name}.codes.safetensors")
     if codes.exists():
-        run(checkout, "detokenize", str(codes), str(song), "--windows", "whole")
+        run(checkout, "detokenize", str(codes), str(song), "--windows", "whole", "--guidance", "1.25")
     return soundfile.read(song, dtype="int16")[0].tobytes()
 
 
