@@ -14,6 +14,7 @@ from heartmula_studio.generate.request import MAX_TAKES, OF_EARLIER_RELEASES, SO
 from heartmula_studio.store.records import UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.files import served_file
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.history import build_history
 from heartmula_studio.ui.lyrics_tools import LYRICS_ID, build_lyrics_tools, build_section_marks
 from heartmula_studio.ui.page_context import PageContext, comma_separated, parsed_number, user_errors
@@ -165,12 +166,12 @@ def build_form() -> SongForm:
         seed = gr.Textbox(label="Seed", info="Leave it empty for a new song each time.", max_lines=1, scale=3)
         random_seed = gr.Button("🎲 Random seed", min_width=110)
     random_seed.click(lambda: str(new_seed()), outputs=seed, **QUIET)
-    with gr.Accordion("Advanced", open=False):
+    with gr.Accordion("Advanced", open=FOLDED):
         temperature = song_slider("temperature", "Temperature", step=0.01, render=False)
         topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help, render=False)
         build_sampling([temperature, topk])
         cfg_scale = optional_number("Guidance (CFG)", GUIDANCE_INFO)
-        loudness = loudness_field("Empty: as it is made. Streaming services play songs at -14.")
+        loudness = loudness_field("Empty: as it was made. Streaming services play songs at -14.")
         shortest = song_slider("min_duration_sec", "Shortest length in seconds", step=1)
     return SongForm(tags, lyrics, duration, seed, temperature, topk, cfg_scale, loudness, shortest)
 
@@ -181,7 +182,7 @@ def build_result() -> Result:
     cancel = gr.Button("Cancel", variant="stop", visible=False)
     with gr.Row(visible=False) as song, gr.Column(scale=3, min_width=300):
         audio = gr.Audio(label="Song", interactive=False, buttons=["download"])
-        with gr.Accordion("Receipt: how it was made", open=False):
+        with gr.Accordion("Receipt: how it was made", open=FOLDED):
             receipt = gr.JSON(show_label=False, max_height=400)
     return Result(status, live, cancel, song, audio, receipt)
 
@@ -229,7 +230,7 @@ def parsed_seed(text: str) -> int | None:
     try:
         return int(text)
     except ValueError as error:
-        raise InvalidInputError(f"The seed is {text!r}.", "Give a whole number, or leave it empty.") from error
+        raise InvalidInputError(f"The seed is {text!r}.", "Enter a whole number, or leave it empty.") from error
 
 
 async def watch_song(studio: Studio, players: Players, id: str) -> AsyncIterator[tuple]:

@@ -11,17 +11,18 @@ from heartmula_studio.store.views import ImportedDataset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.hub import build_publication, import_report
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
 FORMATS = (("Audio folder (.zip)", "folder"), ("Parquet", "parquet"), ("WebDataset (.tar)", "webdataset"))
-STOPPED = html.notice("info", "Stopped. Nothing came in.")
+STOPPED = html.notice("info", "Stopped. Nothing was imported.")
 
 
 def build_import(context: PageContext) -> None:
-    with gr.Accordion("Import a dataset", open=False, elem_classes=["glass"]):
+    with gr.Accordion("Import a dataset", open=FOLDED, elem_classes=["glass"]):
         file = gr.File(
             label="A .zip or .tar of songs, with metadata or lyrics beside them, or a .parquet",
             file_types=[".zip", ".tar", ".gz", ".tgz", ".parquet"],
@@ -45,7 +46,7 @@ def build_import(context: PageContext) -> None:
 
 def build_export(context: PageContext) -> None:
     download = gr.DownloadButton(visible=False)
-    with gr.Accordion("Export this dataset", open=False, elem_classes=["glass"], visible=False) as panel:
+    with gr.Accordion("Export this dataset", open=FOLDED, elem_classes=["glass"], visible=False) as panel:
         gr.HTML('<p class="hint">Songs with their lyrics, tags and rights, as one file.</p>')
         format = gr.Dropdown(FORMATS, value="folder", label="Format", interactive=True)
         export = gr.Button("Export")

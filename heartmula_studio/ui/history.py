@@ -14,6 +14,7 @@ from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
 from heartmula_studio.ui.quiet import AS_SENT, QUIET, render_list
 from heartmula_studio.ui.replay import replay
@@ -93,7 +94,7 @@ def build_archive(context: PageContext, wanted: gr.State, picked: gr.State, redr
     """Build what picks songs, gives them out as one zip, and compares two."""
     studio, file = context.studio, gr.DownloadButton(visible=False)
     script = read_script("switcher.js", "pair.js")
-    with gr.Accordion("Compare two, download several", open=False) as panel:
+    with gr.Accordion("Compare two, download several", open=FOLDED) as panel:
         count = gr.HTML(ticked(()))
         with gr.Row(elem_classes=["field-row"]):
             format = format_field()

@@ -12,6 +12,7 @@ from heartmula_studio.store.views import HUB_LICENSES, HubRepo, ImportedDataset,
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
@@ -32,7 +33,7 @@ LOGIN = "The studio's machine has to be logged in there: `hf auth login`, or HF_
 def build_on_hub(context: PageContext, kind: RepoKind) -> None:
     """Build search, card and import of styles or datasets."""
     studio, noun = context.studio, NOUNS[kind]
-    with gr.Accordion(f"{noun}s on the Hugging Face Hub", open=False, elem_classes=PANELS[kind]):
+    with gr.Accordion(f"{noun}s on the Hugging Face Hub", open=FOLDED, elem_classes=PANELS[kind]):
         words = gr.Textbox(label="Search for", placeholder="synthwave", max_lines=1)
         search = gr.Button("Search")
         found = gr.Radio(label="Found", visible=False, interactive=True)
@@ -42,7 +43,7 @@ def build_on_hub(context: PageContext, kind: RepoKind) -> None:
         card = gr.HTML()
         name = gr.Textbox(label="Name here", placeholder="its own", max_lines=1)
         styles = gr.Textbox(label="Styles here", placeholder="its own", info="Separated by commas.", max_lines=1)
-        take = gr.Button("Take it in", variant="primary")
+        take = gr.Button("Import it", variant="primary")
     search.click(partial(found_repos, studio, kind), words, found, show_progress_on=[card], api_visibility="private")
     found.input(None, found, repo, js="id => id", **QUIET)  # before anyone presses the next button
     look.click(
@@ -75,12 +76,12 @@ def build_style_export(studio: Studio, exporting: gr.State, download: gr.Downloa
 
 def build_publication(push: Push, chosen: gr.State) -> None:
     """Build the fields that publish what is chosen. What is unknown of the rights has to be confirmed."""
-    with gr.Accordion("Publish on the Hugging Face Hub", open=False):
+    with gr.Accordion("Publish on the Hugging Face Hub", open=FOLDED):
         repo = gr.Textbox(label="Repository", placeholder="user/name", info=LOGIN, max_lines=1)
         license = gr.Dropdown(list(HUB_LICENSES), value="other", label="Licence", interactive=True)
         private = gr.Checkbox(True, label="Private: only you can see it")
         confirmed = gr.Checkbox(False, label="I may publish it, although the rights of some recordings are not stated")
-        update = gr.Checkbox(False, label="Add to a repository of mine that is there already")
+        update = gr.Checkbox(False, label="Add to a repository of mine that already exists")
         start = gr.Button("Publish", variant="primary")
         done = gr.HTML()
     chosen.change(lambda: "", outputs=done, **QUIET)
@@ -121,7 +122,7 @@ def card_of(studio: Studio, kind: RepoKind, repo_id: str | None, revision: str) 
 def named(repo_id: str | None) -> str:
     """Raises InvalidInputError where none is named."""
     if not repo_id:
-        raise InvalidInputError("No repository is named.", "Search for one, or type user/name.")
+        raise InvalidInputError("No repository was given.", "Search for one, or type user/name.")
     return repo_id
 
 

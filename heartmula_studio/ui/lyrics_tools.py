@@ -9,6 +9,7 @@ from heartmula_studio.generate.request import MAX_SONG_SEC
 from heartmula_studio.lyrics.singing import STRUCTURES, marks_of, measure_singing, proposed_sec
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.quiet import QUIET
 
 LYRICS_ID = "song-lyrics"
@@ -38,14 +39,14 @@ def build_section_marks() -> None:
 def build_lyrics_tools(lyrics: gr.Textbox, duration: gr.Slider) -> None:
     """Build what says how long the lyrics take, sets the length by them, and lays out a whole song."""
     said = gr.HTML(said_of_lyrics("", duration.value))
-    with gr.Accordion("Structure and length", open=False):
+    with gr.Accordion("Structure and length", open=FOLDED):
         with gr.Row(elem_classes=["field-row"]):
             structure = gr.Dropdown(
                 [(f"{name}: {', '.join(sections)}", name) for name, sections in STRUCTURES.items()],
-                value=next(iter(STRUCTURES)), label="Structure", info="Marks to write lines under.", interactive=True,
+                value=next(iter(STRUCTURES)), label="Structure", info="Section marks to write under.", interactive=True,
             )  # fmt: skip
             insert = gr.Button("Insert")
-        propose = gr.Button("Set the length by the lyrics", size="sm")
+        propose = gr.Button("Set the length from the lyrics", size="sm")
     gr.on(on_change(lyrics, duration), said_of_lyrics, [lyrics, duration], said, **QUIET)
     insert.click(None, structure, js=INSERT_STRUCTURE, **QUIET)
     propose.click(length_by_lyrics, [lyrics, duration], duration, **QUIET)

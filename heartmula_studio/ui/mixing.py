@@ -18,6 +18,7 @@ from heartmula_studio.store.records import StyleChoice
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.offers import clear_sent
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import AS_SENT, QUIET
@@ -27,7 +28,7 @@ STEP = 0.05
 COMBINATIONS = (
     ("Exact sum: their ranks add up", "cat"),
     ("Sum, as close as the rank allows (SVD)", "svd"),
-    ("TIES: thinned out, and settled where they pull apart", "ties_svd"),
+    ("TIES: thinned out, with conflicts settled", "ties_svd"),
     ("DARE: thinned out at random", "dare_linear_svd"),
     ("DARE and TIES", "dare_ties_svd"),
 )
@@ -68,7 +69,7 @@ def choice_of(id: str, overall: float, apart: bool, attention: float, mlp: float
 
 def build_mixing(context: PageContext) -> None:
     studio = context.studio
-    with gr.Accordion("Mix styles", open=False, visible=False) as panel:
+    with gr.Accordion("Mix styles", open=FOLDED, visible=False) as panel:
         chosen = gr.Dropdown([], multiselect=True, max_choices=NUM_ROWS, label="Styles to mix", info="LoRA styles.")
         rows, fields = [], []
         for _ in range(NUM_ROWS):
@@ -86,7 +87,7 @@ def build_mixing(context: PageContext) -> None:
 
 def _build_merging(context: PageContext, mixed: Sequence[gr.components.Component]) -> None:
     """Build the fields that save a mix as a style; `mixed` are those of the mix."""
-    with gr.Accordion("Save this mix as a style", open=False):
+    with gr.Accordion("Save this mix as a style", open=FOLDED):
         name = gr.Textbox(label="Name of the new style", placeholder="Night fado", max_lines=1)
         styles = gr.Textbox(label="Its styles", placeholder="those of its parents", info="Separated by commas.")
         combination = gr.Dropdown(

@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
@@ -14,7 +15,7 @@ FILE_TYPES = [".json", ".wav", ".flac", ".mp3", ".opus"]
 
 def build_replay(context: PageContext) -> None:
     """Build what makes a song again by a receipt from elsewhere."""
-    with gr.Accordion("Make a song again from its receipt", open=False):
+    with gr.Accordion("Make a song again from its receipt", open=FOLDED):
         file = gr.File(label="A song, or the .json that came with it", file_types=FILE_TYPES, height=130)
         start = gr.Button("Make it again", size="sm")
     replayed = start.click(partial(replay_file, context.studio), file, context.song_id, **QUIET)

@@ -9,6 +9,7 @@ from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.page_context import PageContext, parsed_number, user_errors
 from heartmula_studio.ui.quiet import AS_SENT
 
@@ -17,7 +18,7 @@ NONE_YET = "Recordings of prepared datasets are listed here: add them under Data
 
 def build_song_start(context: PageContext) -> tuple[gr.Dropdown, gr.Textbox, gr.Button]:
     """Build the choice of a recording, the second to go on from, and the button, whose press the caller handles."""
-    with gr.Accordion("Start from a recording of your own", open=False):
+    with gr.Accordion("Start from a recording of your own", open=FOLDED):
         track = gr.Dropdown([], value=None, label="Recording", info=NONE_YET, interactive=True)
         from_sec = gr.Textbox(
             label="Continue from second", info="The song begins with the recording up to there; empty: all of it.",

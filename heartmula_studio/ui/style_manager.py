@@ -15,12 +15,19 @@ from heartmula_studio.ui.quiet import AS_SENT, QUIET
 
 BASE = ""  # the choice that stands for no trained style
 Update = dict
-# Both get all that each of the groups offers. One output that is a list stands in another list.
+# Both get all that each of the groups offers. One output that is a list stands in another list; an undefined one is
+# left as it is. A group that has just been ticked in is ahead of the song's tags: what they say of it is older.
 WITH_TICKED = """(tags, ticked, offered) => {
   const kept = tags.filter(tag => ticked.includes(tag) || !offered[%d].includes(tag));
-  return [[...kept, ...ticked.filter(tag => !kept.includes(tag))]];
+  const now = [...kept, ...ticked.filter(tag => !kept.includes(tag))];
+  globalThis.tagsByTicking = JSON.stringify(now);
+  return [now];
 }"""
-TICKED = "(tags, offered) => offered.map(group => group.filter(tag => tags.includes(tag)))"
+TICKED = """(tags, offered) => {
+  if (JSON.stringify(tags) === globalThis.tagsByTicking) return offered.map(() => undefined);
+  globalThis.tagsByTicking = undefined;
+  return offered.map(group => group.filter(tag => tags.includes(tag)));
+}"""
 
 
 def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
@@ -39,7 +46,7 @@ def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
         with gr.Row(elem_classes=["field-row"]):
             new = gr.Textbox(label="A tag of your own", placeholder="Highlife", max_lines=1, scale=3)
             add = gr.Button("Add", min_width=80)
-            remove = gr.Button("Remove the ticked ones", min_width=120, visible=False)
+            remove = gr.Button("Remove ticked tags", min_width=120, visible=False)
     context.open_tab_after(to_studio.click(lambda: None, **QUIET), "dataset")
     _keep_in_step(tags, [builtin, own], offered)
     added = gr.on([add.click, new.submit], lambda name: add_tag(studio, name), new, sent, **QUIET)
@@ -55,9 +62,10 @@ def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
 
 
 def _keep_in_step(tags: gr.Dropdown, groups: Sequence[gr.CheckboxGroup], offered: gr.JSON) -> None:
-    """Tick the song's tags, and add ticked tags to the song: in the browser, faster than anyone ticks."""
+    """Tick the song's tags, and add ticked tags to the song: in the browser, and none is missed while it is busy."""
     for number, group in enumerate(groups):
-        group.input(None, [tags, group, offered], tags, js=WITH_TICKED % number, **QUIET)
+        ticking = WITH_TICKED % number
+        group.input(None, [tags, group, offered], tags, js=ticking, trigger_mode="always_last", **QUIET)
     tags.change(None, [tags, offered], list(groups), js=TICKED, **QUIET)
 
 

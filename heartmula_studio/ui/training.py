@@ -19,6 +19,7 @@ from heartmula_studio.store.views import Estimate, Health, Preset
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.job_view import METHODS, readings
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import AS_SENT, QUIET
@@ -108,7 +109,7 @@ def _build_form(context: PageContext) -> Form:
         epochs = gr.Number(TrainConfig.epochs, label="Epochs", precision=0, min_width=120)
         learning_rate = gr.Number(TrainConfig.learning_rate, label="Learning rate", step=0.00001, min_width=120)
         rank = gr.Slider(8, MAX_SLIDER_RANK, LoraSettings.rank, step=1, label="LoRA rank", min_width=160)
-    with gr.Accordion("Advanced", open=False):
+    with gr.Accordion("Advanced", open=FOLDED):
         advanced = build_advanced()
     decides = [method, start_from, *advanced.of(DECIDES)]
     gr.on(
