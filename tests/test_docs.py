@@ -47,7 +47,8 @@ CONSOLE = {
 }
 """Lines for a person's console, and why they are not run here."""
 
-BY_SHELL, BY_SERVER = ("first-style.md", "preparing-songs.md", "choosing-by-ear.md"), ("cookbook.md", "sharing.md")
+BY_SHELL = ("first-style.md", "making-songs.md", "preparing-songs.md", "choosing-by-ear.md")
+BY_SERVER = ("cookbook.md", "sharing.md")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Songs in a style of their own, compared and mixed; on the bundled base."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
@@ -24,7 +25,7 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import codes_path
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
-from heartmula_studio.services.songs.prefixes import Continuation
+from heartmula_studio.services.songs.prefixes import Continuation, around
 from heartmula_studio.store.records import Generation, StyleChoice, utc_now
 from heartmula_studio.studio import Studio
 from tests.generate.test_replay import RECEIPT
@@ -198,8 +199,35 @@ class TestGoingOn:
                 studio.songs.continue_song(longer.id, Continuation(), second)
         for id in (longer.id, again.id):
             studio.songs.delete(id)
-        with pytest.raises(CannotReplayError, match="goes on from is not here"):
+        with pytest.raises(CannotReplayError, match="continues is not here"):
             studio.songs.replay(receipt)
+
+    def test_a_stretch_is_made_anew_and_again(self, studio):
+        studio.songs.open()
+        [song] = made(studio, studio.songs.generate(SongRequest("fast", duration_sec=2.4, seed=1)))
+        asked = studio.songs.continue_song(song.id, Continuation(), 0.4, 1.6)
+        assert (asked.continues, asked.from_sec, asked.to_sec) == (song.id, 0.4, 1.6)
+        assert asked.request["seed"] != 1
+        assert {**asked.request, "seed": 1} == {**song.request, "duration_sec": 2.4}
+        [anew] = made(studio, asked)
+        both = [SongCodes.load(codes_path(studio.songs.path(id))).codes for id in (song.id, anew.id)]
+        differs = (both[0] != both[1]).any(dim=0)
+        assert differs[5:20].any()
+        assert not differs[:5].any()
+        assert not differs[20:].any()
+        receipt = studio.songs.receipt(anew.id)
+        studio.songs.delete(song.id)
+        [again] = made(studio, studio.songs.replay(receipt))
+        assert again.replay.is_same, again.replay.said
+
+    @pytest.mark.parametrize(
+        ("from_sec", "to_sec"),
+        [(0.4, 0.4), (1.2, 0.4), (-1.0, 1.2), (0, 0.4), (0.4, 2.4), (0.4, 99.0), (math.nan, 1.2), (0, math.inf)],
+    )
+    def test_what_is_no_stretch_of_a_song_is_refused(self, studio, from_sec, to_sec):
+        codes = SongCodes(torch.zeros(8, 30, dtype=torch.int16), "codec", 1)
+        with pytest.raises(InvalidInputError, match="cannot be remade"):
+            around(codes, from_sec, to_sec)
 
     def test_a_song_goes_on_from_a_recording_once_it_is_tokenized(self, studio):
         dataset = filled(studio, 1)
@@ -290,7 +318,7 @@ def test_a_song_is_made_in_a_mix_that_its_receipt_names(studio, style_id):
     [own] = made(studio, studio.songs.generate(SongRequest("piano", duration_sec=1.0), styles=choices[::-1]))
     assert [style["id"] for style in own.receipt["styles"]] == [other, style_id]
     assert (own.style, own.styles, own.checkpoint_id) == ("mix", tuple(choices[::-1]), other)
-    for style, styles, error in ((style_id, choices, "styles alone"), ("active", [choices[0]] * 2, "given twice")):
+    for style, styles, error in ((style_id, choices, "be combined"), ("active", [choices[0]] * 2, "given twice")):
         with pytest.raises(InvalidInputError, match=error):
             studio.songs.generate(SongRequest(), style=style, styles=styles)
     assert not studio.checkpoints.deactivate(style_id).is_active

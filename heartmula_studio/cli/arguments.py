@@ -169,6 +169,13 @@ def add_ways_of_making(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--from", dest="from_sec", type=float, metavar="SEC", help="go on at this second (its end)")
     parser.add_argument(
+        "--to",
+        dest="to_sec",
+        type=float,
+        metavar="SEC",
+        help="remake only the part up to this second; the rest of the song stays as it is, and as long",
+    )
+    parser.add_argument(
         "--takes", type=int, default=1, metavar="N", help=f"1 to {MAX_TAKES} songs at once, as SONG-1, SONG-2 and so on"
     )
     parser.add_argument(

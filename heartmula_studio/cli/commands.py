@@ -18,7 +18,7 @@ from heartmula_studio.cli.hub import hub
 from heartmula_studio.cli.models import models
 from heartmula_studio.cli.presets import with_preset
 from heartmula_studio.cli.progress import make_takes, make_until_end, play_to_stdout, progress_bar, training_progress
-from heartmula_studio.cli.replay import detokenize, read_prefix, replay
+from heartmula_studio.cli.replay import detokenize, read_kept, replay
 from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.song_library import manage_songs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
@@ -122,7 +122,8 @@ def generate(arguments: Namespace) -> int:
     given = {name: getattr(arguments, name) for name in SONG}
     if arguments.lyrics_file:
         given["lyrics"] = read_lyrics(arguments.lyrics_file)
-    request = SongRequest.of(given)
+    kept, whole_sec = read_kept(arguments.source, arguments.from_sec, arguments.to_sec)
+    request = SongRequest.of(given | ({"duration_sec": whole_sec} if whole_sec else {}))
     styles = mixed_styles(arguments)
     runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
     engine = Engine.load(runtime.base_name, str(runtime.device))
@@ -130,9 +131,8 @@ def generate(arguments: Namespace) -> int:
         engine.activate_mix(styles)
     listener = play_to_stdout(engine.codec.sample_rate_hz) if arguments.stream else None
     requests, said = takes_of(request, arguments.takes), sys.stderr if arguments.stream else sys.stdout
-    prefix = read_prefix(arguments.source, arguments.from_sec) if arguments.source else None
     make = make_until_end if arguments.until_end else make_takes
-    for song in make(engine, requests, arguments.out, listener=listener, prefix=prefix):
+    for song in make(engine, requests, arguments.out, listener=listener, kept=kept):
         print(f"{song.path}: {song.receipt.duration_sec:.1f} s, seed {song.receipt.request.seed}", file=said)
         if song.note:
             print(song.note, file=said)

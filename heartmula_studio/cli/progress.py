@@ -15,8 +15,8 @@ from heartmula_studio.codec.pcm import pcm_16, wave_header
 from heartmula_studio.finetune.events import StepEvent
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.engine import DECODING, Engine
+from heartmula_studio.generate.kept_codes import NOTHING_KEPT, KeptCodes
 from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import GeneratedSong, Listener
 from heartmula_studio.generate.takes import SongOutput
 
@@ -69,15 +69,15 @@ def make_takes(
     path: Path,
     decoding: DecodeSettings = DECODING,
     listener: Listener | None = None,
-    prefix: SongCodes | None = None,
+    kept: KeptCodes = NOTHING_KEPT,
 ) -> list[GeneratedSong]:
     """Make songs side by side, as `song-1.wav` and so on where they are several; `listener` hears the first.
 
-    With a `prefix`, they go on from there.
+    They go on from what is `kept` of another song, and end as it does.
     """
     paths = numbered(path, len(requests)) if len(requests) > 1 else [path]
     outputs = [SongOutput(one) for one in paths]
-    return _make(engine, requests, outputs, decoding, listener, prefix)
+    return _make(engine, requests, outputs, decoding, listener, kept)
 
 
 def make_until_end(
@@ -85,16 +85,16 @@ def make_until_end(
     requests: Sequence[SongRequest],
     path: Path,
     listener: Listener | None = None,
-    prefix: SongCodes | None = None,
+    kept: KeptCodes = NOTHING_KEPT,
 ) -> Iterator[GeneratedSong]:
     """Make songs one after the other, as `song-1.wav` and so on, until one can be heard and ends by itself.
 
-    `listener` hears the first; with a `prefix`, they go on from there.
+    `listener` hears the first; they go on from what is `kept` of another song.
     """
     seeds = [request.seed for request in requests]
     for number, (request, one) in enumerate(zip(requests, numbered(path, len(requests)), strict=True)):
         output = SongOutput(one, tried=tuple(seeds[: number + 1]))
-        [song] = _make(engine, [request], [output], DECODING, None if number else listener, prefix)
+        [song] = _make(engine, [request], [output], DECODING, None if number else listener, kept)
         yield song
         if song.receipt.ended and song.is_audible:
             return
@@ -112,7 +112,7 @@ def _make(
     outputs: Sequence[SongOutput],
     decoding: DecodeSettings,
     listener: Listener | None,
-    prefix: SongCodes | None,
+    kept: KeptCodes,
 ) -> list[GeneratedSong]:
     """Make songs side by side with a bar for their frames, and one for turning them into sound."""
     name = outputs[0].path.name
@@ -121,5 +121,5 @@ def _make(
         progress_bar(f"Composing {name}", "frame") as frames,
         progress_bar(f"Playing {name}", "window") as windows,
     ):
-        made = engine.make_takes(requests, heard, frames, decode_progress=windows, decoding=decoding, prefix=prefix)
+        made = engine.make_takes(requests, heard, frames, decode_progress=windows, decoding=decoding, kept=kept)
     return [song for song in made if song]

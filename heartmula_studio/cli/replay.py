@@ -10,9 +10,11 @@ from heartmula_studio.errors import (
     CannotReplayError,
     CheckpointMismatchError,
     ConflictError,
+    InvalidInputError,
 )
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.engine import Engine
+from heartmula_studio.generate.kept_codes import NOTHING_KEPT, KeptCodes
 from heartmula_studio.generate.receipt import Receipt, codes_path
 from heartmula_studio.generate.receipt_file import read_receipt
 from heartmula_studio.generate.replay import compare, decode_settings, requests_of
@@ -22,7 +24,7 @@ from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.generate.sounding import decode_pieces
 from heartmula_studio.generate.takes import SongOutput
-from heartmula_studio.services.songs.prefixes import until
+from heartmula_studio.services.songs.prefixes import around
 from heartmula_studio.settings import Settings
 
 CODES_SUFFIX = ".safetensors"
@@ -46,27 +48,27 @@ def replay(arguments: Namespace) -> int:
 def make_again(engine: Engine, receipt: Receipt, path: Path, source: Path) -> GeneratedSong:
     """Make a song beside the same takes as then, and write it alone."""
     requests, number = requests_of(receipt)
-    prefix = prefix_of(receipt, source)
+    kept = kept_of(receipt, source)
     outputs = [SongOutput(path) if other == number else None for other in range(len(requests))]
     with progress_bar(f"Composing {path.name}", "frame") as frames:
-        made = engine.make_takes(requests, outputs, frames, decoding=decode_settings(receipt), prefix=prefix)
+        made = engine.make_takes(requests, outputs, frames, decoding=decode_settings(receipt), kept=kept)
     song = made[number]
     assert song is not None, "it cannot be cancelled by itself"
     return song
 
 
-def prefix_of(receipt: Receipt, source: Path) -> SongCodes | None:
-    """Return what a song went on from, as the codes beside it or its receipt hold it.
+def kept_of(receipt: Receipt, source: Path) -> KeptCodes:
+    """Return what a song kept of another one, as the codes beside it or its receipt hold it.
 
     Raises CannotReplayError where there are none, or they are of another song.
     """
-    if not receipt.prefix_frames:
-        return None
+    if NOTHING_KEPT.are_of(receipt):
+        return NOTHING_KEPT
     song = source if source.suffix.lower() in AUDIO_SUFFIXES else source.with_suffix("")
-    codes = SongCodes.load(codes_path(song)).until(receipt.prefix_frames)
-    if codes.sha256 != receipt.prefix_sha256:
+    kept = KeptCodes.ends_of(SongCodes.load(codes_path(song)), receipt.prefix_frames, receipt.suffix_frames)
+    if not kept.are_of(receipt):
         raise CannotReplayError(f"The codes beside {song} are of another song.", "Put its own beside it.")
-    return codes
+    return kept
 
 
 def detokenize(arguments: Namespace) -> int:
@@ -91,9 +93,17 @@ def detokenize(arguments: Namespace) -> int:
     return 0
 
 
-def read_prefix(path: Path, from_sec: float | None) -> SongCodes:
-    """Read what a song goes on from: tokens, or the codes beside a song. Raises as `read_codes` and `until`."""
-    return until(read_codes(codes_path(path) if path.suffix.lower() in AUDIO_SUFFIXES else path), from_sec)
+def read_kept(path: Path | None, from_sec: float | None, to_sec: float | None) -> tuple[KeptCodes, float | None]:
+    """Read what a song keeps of tokens, or of the codes beside a song, and how long it is where it keeps its end.
+
+    Raises as `read_codes` and `around`, and InvalidInputError for a stretch of no song.
+    """
+    if path is None:
+        if from_sec is not None or to_sec is not None:
+            raise InvalidInputError("--from and --to are given without a song.", "Name it with --continue.")
+        return NOTHING_KEPT, None
+    codes = read_codes(codes_path(path) if path.suffix.lower() in AUDIO_SUFFIXES else path)
+    return around(codes, from_sec, to_sec), None if to_sec is None else codes.duration_sec
 
 
 def read_codes(path: Path) -> SongCodes:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -29,13 +30,14 @@ from heartmula_studio.generate.cores import each_done, num_cores, read_ahead
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
 from heartmula_studio.generate.decoding.sampling import AudioVocabulary
+from heartmula_studio.generate.kept_codes import NOTHING_KEPT, KeptCodes
 from heartmula_studio.generate.memory import memory_explained
 from heartmula_studio.generate.offload import ModelOffloader, needs_offloading
 from heartmula_studio.generate.receipt import Receipt, StyleRecord, package_versions, utc_now
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_writer import GeneratedSong, Listener, SongWriter
-from heartmula_studio.generate.sounding import decode_pieces, guidance_of, require_codec, windows_of
+from heartmula_studio.generate.sounding import decode_pieces, guidance_of, windows_of
 from heartmula_studio.generate.strength import Strength, as_strength
 from heartmula_studio.generate.style import ActiveStyle, provenance_sha256, read_origin
 from heartmula_studio.generate.takes import SideBySide, SongOutput, write_take
@@ -194,19 +196,17 @@ class Engine:
         decode_progress: Progress | None = None,
         decoding: DecodeSettings = DECODING,
         finished: Callable[[int, GeneratedSong], None] | None = None,
-        prefix: SongCodes | None = None,
+        kept: KeptCodes = NOTHING_KEPT,
     ) -> list[GeneratedSong | None]:
         """Make several songs side by side and write them, each as `make_song` does; None for what is not written.
 
         One without an output is made for the others' sake: what is made side by side is the same bit for bit only with
         the same songs beside it. The first one is heard while all are made; on a CPU, as many as it has cores are.
         `finished` is told of each, by its number.
-        With a `prefix` all go on from there; its codes stay as they are, bit for bit.
+        All go on from what is `kept` of another song, and end as it does; these codes stay as they are, bit for bit.
         Raises as `make_song`, and as `require_alike` and `require_longer`.
         """
-        if prefix:
-            require_codec(prefix, self.codec)
-            self.codec.check_codes(prefix.codes)
+        kept.require_codec(self.codec)
         requests, rate_hz = self._guided(requests), self.codec.sample_rate_hz
         writers = [
             SongWriter(output.path, rate_hz, request.loudness_lufs) if output else None
@@ -214,9 +214,9 @@ class Engine:
         ]
         songs: list[GeneratedSong | None] = [None] * len(requests)
         wanted = [number for number, writer in enumerate(writers) if writer]
-        with self._exclusive(cancelled), self._takes(requests, progress, cancelled, prefix) as takes:
+        with self._exclusive(cancelled), self._takes(requests, progress, cancelled, kept) as takes:
             targets = list(zip(outputs, writers, strict=True))
-            write = partial(self._write, takes, requests, targets, decoding, decode_progress, prefix)
+            write = partial(self._write, takes, requests, targets, decoding, decode_progress, kept)
             for number, song in each_done(write, wanted, num_cores(self.device), cancelled):
                 songs[number] = song
                 if song and finished:
@@ -229,12 +229,13 @@ class Engine:
         requests: Sequence[SongRequest],
         progress: Progress | None,
         cancelled: Cancelled | None,
-        prefix: SongCodes | None,
+        kept: KeptCodes,
     ) -> Iterator[SideBySide]:
         """Yield the codes of songs, which are made as they are read; on several cores, ahead of that."""
         prompts, version = self._prompts(requests), self._adaptable.version
-        kept = prefix.codes.long() if prefix else None
-        frames = self._generator.frames(prompts, requests, progress, cancelled, version, kept)
+        asked = [kept.until_suffix(request) for request in requests]
+        composed = self._generator.frames(prompts, asked, progress, cancelled, version, kept.prefix_codes)
+        frames = chain(composed, kept.suffix_frames(len(requests)))
         with read_ahead(frames, num_cores(self.device)) as frames_ahead:
             takes = SideBySide(frames_ahead, len(requests))
             if self._offloader.offloads:
@@ -248,7 +249,7 @@ class Engine:
         targets: Sequence[tuple[SongOutput | None, SongWriter | None]],
         decoding: DecodeSettings,
         progress: Progress | None,
-        prefix: SongCodes | None,
+        kept: KeptCodes,
         number: int,
         cancelled: Cancelled | None,
     ) -> GeneratedSong | None:
@@ -257,7 +258,7 @@ class Engine:
         assert output is not None, "this one is not written"
         assert writer is not None
         sound = self._decode(takes.pieces(number), requests[number].seed, progress, cancelled, decoding)
-        made = partial(self._made, takes, requests, number, decoding, prefix)
+        made = partial(self._made, takes, requests, number, decoding, kept)
         return write_take(writer, output, sound, made, cancelled)
 
     @contextmanager
@@ -307,14 +308,11 @@ class Engine:
         requests: Sequence[SongRequest],
         number: int,
         decoding: DecodeSettings,
-        prefix: SongCodes | None,
+        kept: KeptCodes,
     ) -> tuple[SongCodes, Receipt]:
         """Return codes and receipt of one of several songs, once all of it is made."""
         codes = SongCodes.of(takes.codes(number), self.codec.codec_id, requests[number].seed)
-        receipt = self._receipt(requests, number, codes.codes.shape[1], decoding)
-        if prefix:
-            receipt = replace(receipt, prefix_frames=prefix.codes.shape[1], prefix_sha256=prefix.sha256)
-        return codes, receipt
+        return codes, kept.noted(self._receipt(requests, number, codes.codes.shape[1], decoding))
 
     def _receipt(
         self, requests: Sequence[SongRequest], number: int, num_frames: int, decoding: DecodeSettings

@@ -51,10 +51,10 @@ class Receipt:
     made beside it, of whose words nothing is told: alone, it is the same but for rounding. `ended` is whether it came
     to an end before the longest that it might get; `tried` are the seeds of the takes that were made one after the
     other until one did, its own the last, none where that was not wanted. A song that goes on from
-    another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`. `codes_sha256` and
-    `sound_sha256` are hashes of the codes (see `SongCodes`) and of the samples as decoded (see `SoundDigest`); songs of
-    earlier releases have none. Where the request has a loudness, `gain_db` was added to the samples, and
-    `loudness_lufs` is what came of it.
+    another one begins with `prefix_frames` of it, whose hash is `prefix_sha256`, and one of which a stretch alone was
+    remade ends with `suffix_frames`. `codes_sha256` and `sound_sha256` are hashes of the codes (see `SongCodes`) and
+    of the samples as decoded (see `SoundDigest`); songs of earlier releases have none. Where the request has a
+    loudness, `gain_db` was added to the samples, and `loudness_lufs` is what came of it.
     """
 
     base: str
@@ -80,6 +80,8 @@ class Receipt:
     ended: bool | None = None
     prefix_frames: int = 0
     prefix_sha256: str = ""
+    suffix_frames: int = 0
+    suffix_sha256: str = ""
     codes_sha256: str = ""
     sound_sha256: str = ""
     gain_db: float = 0.0
@@ -124,6 +126,11 @@ def receipt_path(song: Path) -> Path:
 def prefix_path(song: Path) -> Path:
     """Return where the codes lie that a song goes on from."""
     return song.with_name(f"{song.name}.prefix.safetensors")
+
+
+def suffix_path(song: Path) -> Path:
+    """Return where the codes lie that a song ends with, of which a stretch alone is remade."""
+    return song.with_name(f"{song.name}.suffix.safetensors")
 
 
 def codes_path(song: Path) -> Path:

@@ -57,6 +57,7 @@ def differences(then: Receipt, now: Receipt) -> Iterator[str]:
         "seed of decoding", *(decode_settings(one).noise_seed(one.request.seed) for one in (then, now))
     )
     yield from _difference("beginning", then.prefix_sha256 or "none", now.prefix_sha256 or "none")
+    yield from _difference("ending", then.suffix_sha256 or "none", now.suffix_sha256 or "none")
     yield from _difference("list of takes", then.takes or "none", now.takes or "none")
     if then.num_beside != now.num_beside:
         yield f"It was made beside {then.num_beside} other songs before, and now beside {now.num_beside}."
@@ -84,8 +85,8 @@ def requests_of(receipt: Receipt) -> tuple[list[SongRequest], int]:
     seeds = receipt.takes or (receipt.request.seed,)
     if len(seeds) > MAX_TAKES or receipt.request.seed not in seeds:
         raise InvalidInputError(
-            f"The receipt tells of {counted(len(seeds), 'take')}.",
-            f"1 to {MAX_TAKES} are made at once, the song among them.",
+            f"The receipt lists {counted(len(seeds), 'take')}.",
+            f"1 to {MAX_TAKES} are made at once, and the song is one of them.",
         )
     requests = [replace(receipt.request, seed=seed) for seed in seeds]
     return requests, seeds.index(receipt.request.seed)

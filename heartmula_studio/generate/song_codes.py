@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 
 CODES, CODEC, SEED = "codes", "codec_id", "seed"
@@ -32,6 +33,14 @@ class SongCodes:
         return replace(self, codes=self.codes[:, :num_frames].contiguous())
 
     @property
+    def duration_sec(self) -> float:
+        return self.codes.shape[1] / FRAME_RATE_HZ
+
+    def last(self, num_frames: int) -> "SongCodes":
+        """Return the last frames of the song."""
+        return replace(self, codes=self.codes[:, self.codes.shape[1] - num_frames :].contiguous())
+
+    @property
     def sha256(self) -> str:
         """The SHA-256 of the codes as they lie in the file."""
         return hashlib.sha256(self.codes.numpy().astype("<i2").tobytes()).hexdigest()
@@ -51,5 +60,5 @@ class SongCodes:
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise InvalidInputError(f"{path} is damaged, or holds no codes of a song.", MAKE_AGAIN) from error
         if codes.dtype != torch.int16 or codes.ndim != 2:
-            raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", MAKE_AGAIN)
+            raise InvalidInputError(f"{path} holds codes of the wrong kind; int16 [K, frames] is expected.", MAKE_AGAIN)
         return found

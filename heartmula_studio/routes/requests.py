@@ -89,7 +89,7 @@ class TrackEdit(SongChange):
     filename: str = Field(description="As the dataset lists it.", examples=["song.mp3"])
     add_tags: list[str] = Field([], examples=[["live"]])
     remove_tags: list[str] = Field([], examples=[["demo"]])
-    trigger_word: str = Field("", description="A tag to put before all others.", examples=["nightdrive"])
+    trigger_word: str = Field("", description="A tag to put before all the others.", examples=["nightdrive"])
 
     def change(self) -> TrackChange:
         return TrackChange(**self.model_dump())
@@ -134,7 +134,7 @@ class NewAnalysis(Body):
         examples=["HeartTranscriptor-oss"],
     )
     language: str = Field(
-        "", description="Of the lyrics (ISO 639-1); by default, it is found out.", max_length=3, examples=["en"]
+        "", description="The language of the lyrics (ISO 639-1); detected by default.", max_length=3, examples=["en"]
     )
     separate_vocals: bool | None = Field(
         None,
@@ -143,7 +143,7 @@ class NewAnalysis(Body):
     )
     separator: str = Field(
         "",
-        description="A folder of Demucs's beside the official models; by default htdemucs, or the only one.",
+        description="A folder with a Demucs model beside the official models; by default htdemucs, or the only one.",
         examples=["htdemucs"],
     )
 
@@ -176,15 +176,17 @@ class JobChanges(TrainingSettings):
 
 
 class Cancellation(Body):
-    save: bool = Field(True, description="Stop after this step and save, so that the job can be resumed.")
+    save: bool = Field(True, description="Stop after the current step and save, so that the job can be resumed.")
 
 
 class Activation(Body):
     """Of a style. Attention and MLP layers have its strength unless they are given one of their own."""
 
     strength: float = Field(1.0, description="0 (the base model) to 2.", examples=[1.0])
-    attention_strength: float | None = Field(None, description="Of its attention layers alone.", examples=[None])
-    mlp_strength: float | None = Field(None, description="Of its MLP layers alone.", examples=[None])
+    attention_strength: float | None = Field(
+        None, description="The strength of its attention layers alone.", examples=[None]
+    )
+    mlp_strength: float | None = Field(None, description="The strength of its MLP layers alone.", examples=[None])
 
 
 class MixedStyle(Activation):
@@ -223,28 +225,34 @@ class SongChoice(Body):
     """Songs to be downloaded as one zip."""
 
     ids: list[str] = Field(examples=[["k3v9x2m4q8ab"]])
-    format: SongFormat | None = Field(None, description="Left out, each in the one it was made in.", examples=["mp3"])
+    format: SongFormat | None = Field(
+        None, description="If left out, each song in the format it was made in.", examples=["mp3"]
+    )
 
 
 class Star(Body):
-    starred: bool = Field(True, description="Mark it, or take the mark away.")
+    starred: bool = Field(True, description="Add the star, or remove it.")
 
 
 class Keeping(Body):
-    name: str | None = Field(None, description="Of the style; left out, after dataset and step.", examples=[None])
+    name: str | None = Field(
+        None, description="The style's name; if left out, it is named after dataset and step.", examples=[None]
+    )
 
 
 class NewAudition(Body):
-    step: int = Field(description="Of the rung that is compared with the base.", examples=[120])
+    step: int = Field(description="The step of the rung that is compared with the base.", examples=[120])
     trials: int = Field(8, description="Pairs of songs to judge.", examples=[8])
     question: AuditionQuestion = Field(
-        "told", description="told: which song is the rung's. preferred: which one is liked better.", examples=["told"]
+        "told", description="told: which song is the rung's. preferred: which one you like better.", examples=["told"]
     )
 
 
 class Vote(Body):
     trial: int = Field(description="From 0 on.", examples=[0])
-    choice: str = Field(description="The side, a or b: taken for the trained one, or preferred.", examples=["a"])
+    choice: str = Field(
+        description="The side, a or b, that is taken for the trained one, or preferred.", examples=["a"]
+    )
 
 
 class SongSettings(create_model("SongSettings", __base__=Body, **SONG_FIELDS)):  # type: ignore[misc]  # dynamic
@@ -261,12 +269,12 @@ class NewSong(SongSettings):
         examples=["active"],
     )
     strength: float | None = Field(
-        None, description="Of the checkpoint that `style` names: 0 (the base model) to 2.", examples=[None]
+        None, description="The strength of the checkpoint that `style` names: 0 (the base model) to 2.", examples=[None]
     )
     styles: list[MixedStyle] = Field(
         [],
         max_length=MAX_MIXED,
-        description="Several LoRA styles for this song only, each with its strength; then without `style`.",
+        description="Several LoRA styles for this song only, each with its strength; leave out `style` then.",
         examples=[[]],
     )
 
@@ -280,23 +288,35 @@ class NewTakes(NewSong):
     takes: int = Field(description=f"1 to {MAX_TAKES}.", examples=[4])
     until_end: bool = Field(
         False,
-        description="Make one after the other, `takes` at most, until one ends by itself. Only the first is answered.",
+        description="Make takes one after another, `takes` at most, until one ends by itself. The answer holds "
+        "only the first.",
     )
 
 
 class Continuing(create_model("Continuing", __base__=Body, **CONTINUED_FIELDS)):  # type: ignore[misc]  # dynamic
     """A song that goes on from another one, or from a tokenized recording of a dataset, at a second.
 
+    With `to_sec`, only the stretch until there is remade, and the song is as long as the other one.
     Other settings that are left out are as in that song; `duration_sec` counts from its beginning.
     """
 
     song_id: str | None = Field(None, examples=["k3v9x2m4q8ab"])
     dataset_id: str | None = Field(None, examples=[None])
     filename: str | None = Field(None, description="Of a recording in the dataset.", examples=[None])
-    from_sec: float | None = Field(None, description="Left out, its end.", examples=[12.0])
+    from_sec: float | None = Field(
+        None, description="If left out, its end; with `to_sec`, its beginning.", examples=[12.0]
+    )
+    to_sec: float | None = Field(
+        None,
+        description="From here on, the song stays as it is. What is made does not take into account what comes "
+        "after it.",
+        examples=[None],
+    )
     format: SongFormat = Field("wav", examples=["wav"])
     style: str = Field("active", description='"active", "base", or the id of a checkpoint.', examples=["active"])
-    strength: float | None = Field(None, description="Of the checkpoint that `style` names.", examples=[None])
+    strength: float | None = Field(
+        None, description="The strength of the checkpoint that `style` names.", examples=[None]
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -314,7 +334,7 @@ class Replaying(Body):
 
     song_id: str | None = Field(None, examples=["k3v9x2m4q8ab"])
     receipt: dict[str, Any] | None = Field(
-        None, description="The JSON that was beside a song, or is in its tags.", examples=[None]
+        None, description="The JSON file beside a song, or the one in its tags.", examples=[None]
     )
     format: SongFormat = Field("wav", examples=["wav"])
 
@@ -337,7 +357,9 @@ class Redecoding(create_model("Redecoding", __base__=Body, **DECODE_FIELDS)):  #
 class Comparison(SongSettings):
     """One song, to be made by the base model alone and in the style."""
 
-    strength: float | None = Field(None, description="Of the style: 0 (the base model) to 2.", examples=[1.0])
+    strength: float | None = Field(
+        None, description="The strength of the style: 0 (the base model) to 2.", examples=[1.0]
+    )
 
 
 class NewStyle(Body):

@@ -66,7 +66,7 @@ def documented_songs() -> Responses:
 def require_no_cursor(page: Page) -> None:
     """Raise InvalidInputError for a cursor where songs do not come oldest first."""
     if page.after:
-        raise InvalidInputError("A cursor goes with the oldest songs first.", "Take start and limit instead.")
+        raise InvalidInputError("A cursor works only with the oldest songs first.", "Use start and limit instead.")
 
 
 @router.post("/music", status_code=202, responses=documented(404, 409))
@@ -85,12 +85,15 @@ def generate_takes(body: NewTakes, studio: StudioDep) -> list[SongAnswer]:
 
 @router.post("/continue", status_code=202, responses=documented(404, 409))
 def continue_generation(body: Continuing, studio: StudioDep) -> SongAnswer:
-    """Queue a song that goes on from another one, or from a recording; until there its codes are the same."""
-    wishes, from_sec = body.wishes(), body.from_sec
+    """Queue a song that goes on from another one, or from a recording, or of which a stretch alone is remade.
+
+    Outside that, its codes are the same, bit for bit.
+    """
+    asked = body.wishes(), body.from_sec, body.to_sec
     if body.dataset_id is not None and body.filename is not None:
-        return SongAnswer.of(studio.songs.continue_track(body.dataset_id, body.filename, wishes, from_sec))
+        return SongAnswer.of(studio.songs.continue_track(body.dataset_id, body.filename, *asked))
     assert body.song_id is not None, "checked by the body"
-    return SongAnswer.of(studio.songs.continue_song(body.song_id, wishes, from_sec))
+    return SongAnswer.of(studio.songs.continue_song(body.song_id, *asked))
 
 
 @router.post("/replay", status_code=202, responses=documented(404, 409))

@@ -154,9 +154,10 @@ class SongAnswer(Answer):
     all. `audible` is False for a finished song that nobody can hear. `decoded_from` is the song whose codes it is
     decoded from, `take_of` the first of the takes that it is one of, `takes_left` how many more may be made until one
     ends by itself, `ended` whether it came to an end before the longest that it might get, `continues` the song or
-    recording that it goes on from at `from_sec`; `replay` comes with one that is made again by a receipt. `title` is
-    what a person called it, `cover` the file name of its cover image, "" without one. `owner` is the user who asked
-    for it; while it waits, `queue_position` is its place in line, and `expected_at` about when its turn comes.
+    recording that it goes on from at `from_sec`, and only to `to_sec` where a stretch alone was remade; `replay`
+    comes with one that is made again by a receipt. `title` is what a person called it, `cover` the file name of its
+    cover image, "" without one. `owner` is the user who asked for it; while it waits, `queue_position` is its place in
+    line, and `expected_at` about when its turn comes.
     """
 
     id: str
@@ -183,6 +184,7 @@ class SongAnswer(Answer):
     ended: bool | None = None
     continues: str = ""
     from_sec: Duration | None = None
+    to_sec: Duration | None = None
     starred: bool = False
     title: str = ""
     cover: FilenameIfAny = ""

@@ -103,7 +103,7 @@ class AudioFile:
 
 def _different(songs: tuple[AudioFile, ...]) -> tuple[AudioFile, ...]:
     if len({song.filename for song in songs}) < len(songs):
-        raise ValueError("two songs have one name")
+        raise ValueError("two songs have the same name")
     return songs
 
 
@@ -295,7 +295,7 @@ def _request(values: dict[str, Any]) -> dict[str, Any]:
     """What lists show of it has to be what it should be."""
     for name, kind in {"tags": str, "lyrics": str, "duration_sec": int | float}.items():
         if name in values and not isinstance(values[name], kind):
-            raise ValueError(f"{name} is of a wrong kind")
+            raise ValueError(f"{name} is of the wrong kind")
     return values
 
 
@@ -322,7 +322,8 @@ class Generation(Record):
     language model. `take_of` is the first of the takes of one request, itself among them. Takes that are made one after
     the other until one ends by itself have the seeds so far in `tried`, their own last, and in `takes_left` how many
     more may be made. `ended` tells whether a finished song came to an end before the longest that it might get.
-    `continues` names the song or recording that it goes on from, at `from_sec`. `title` is what a person called it,
+    `continues` names the song or recording that it goes on from, at `from_sec`; where only a stretch of it was made
+    anew, that ends at `to_sec`. `title` is what a person called it,
     `cover` the file of its cover image in the song's folder, "" without one. `owner` is the user who asked for it;
     while it waits, `queue_position` is its place in line, and `expected_at` about when its turn comes.
     """
@@ -353,6 +354,7 @@ class Generation(Record):
     ended: bool | None = None
     continues: str = ""
     from_sec: Duration | None = None
+    to_sec: Duration | None = None
     starred: bool = False
     title: str = ""
     cover: FilenameIfAny = ""

@@ -7,17 +7,18 @@ from typing import Any
 
 import gradio as gr
 
-from heartmula_studio.errors import NotFoundError
+from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.services.songs.history import song_title
 from heartmula_studio.services.songs.prefixes import Continuation
 from heartmula_studio.store.names import MAX_NAME_CHARS
-from heartmula_studio.store.records import Generation, SongFormat
+from heartmula_studio.store.records import ACTIVE_STYLE, Generation, SongFormat
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_copy
+from heartmula_studio.ui.folded import FOLDED
 from heartmula_studio.ui.page_context import PageContext, parsed_number, user_errors
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.song_slider import loudness_field, optional_number, setting_slider
@@ -54,13 +55,14 @@ def build_song_actions(context: PageContext) -> SongActions:
         alike = gr.Button("More like this", size="sm", min_width=110)
         again = gr.Button("Use its settings and seed", size="sm", min_width=110)
     context.refresh_after(alike.click(partial(another_seed, context.studio), context.song_id, context.song_id, **QUIET))
-    with gr.Accordion("Continue this song", open=False):
+    with gr.Accordion("Continue this song", open=FOLDED):
         from_sec = gr.Textbox(
             label="From second",
             info="It stays as it is up to there. Leave it empty to continue at its end.",
             max_lines=1,
         )
         go_on = gr.Button("Continue with the tags, lyrics and settings above", size="sm")
+    build_remaking(context)
     build_sound(context)
     return SongActions(title, again, from_sec, go_on)
 
@@ -126,9 +128,21 @@ def format_field(**more: Any) -> gr.Dropdown:
     return gr.Dropdown(choices, value="wav", label="Format", interactive=True, **more)
 
 
+def build_remaking(context: PageContext) -> None:
+    """Build what remakes a part of the song, and leaves the rest as it is."""
+    with gr.Accordion("Remake a part", open=FOLDED):
+        with gr.Row():
+            start_info = "Leave it empty to begin at the start."
+            from_sec = gr.Textbox(label="Part from second", info=start_info, max_lines=1, min_width=140)
+            to_sec = gr.Textbox(label="Part to second", info="The rest stays as it is.", max_lines=1, min_width=140)
+        start = gr.Button("Remake this part with a new seed", size="sm")
+    values = [context.song_id, from_sec, to_sec]
+    context.refresh_after(start.click(partial(remake_part, context.studio), values, context.song_id, **QUIET))
+
+
 def build_sound(context: PageContext) -> None:
     """Build what turns the song's codes into sound anew."""
-    with gr.Accordion("Decode again, from the same codes", open=False):
+    with gr.Accordion("Decode again, from the same codes", open=FOLDED):
         with gr.Row():
             steps = setting_slider(DECODE["decode_steps"], "Decoding steps", step=1)
             guidance = optional_number("Decoding guidance", "Empty: what suits the codec. From 1 to 10.")
@@ -152,6 +166,18 @@ def continue_song(studio: Studio, id: str, second: str, request: SongRequest) ->
     with user_errors():
         wishes = Continuation.by(request, studio.songs.get(id).format)
         return studio.songs.continue_song(id, wishes, parsed_number(second, "second")).id
+
+
+def remake_part(studio: Studio, id: str, first: str, last: str) -> str:
+    """Queue a song of which only a part is remade, in the style that it was asked for in; return its id."""
+    with user_errors():
+        from_sec, to_sec = (parsed_number(second, "second") for second in (first, last))
+        if to_sec is None:
+            raise InvalidInputError("The part has no end.", "Enter the second where it ends.")
+        song = studio.songs.get(id)
+        style, strength = (ACTIVE_STYLE, None) if song.styles else (song.style, song.style_strength)
+        wishes = Continuation(format=song.format, style=style, strength=strength)
+        return studio.songs.continue_song(id, wishes, from_sec, to_sec).id
 
 
 def another_seed(studio: Studio, id: str) -> str:

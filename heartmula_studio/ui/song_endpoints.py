@@ -144,9 +144,11 @@ class SongEndpoints:
         from_sec: float | None = None,
         settings: dict | None = None,
         track: list[str] | None = None,
+        to_sec: float | None = None,
     ) -> tuple[gr.FileData, dict]:
         """Make a song that goes on from another one at a second, its end without one, and wait: file and receipt.
 
+        With `to_sec`, only the stretch until there is remade, and the rest stays as it is, bit for bit.
         `settings` may hold any that `generate` takes but `styles`; those left out are as in that song. `track` is
         [dataset_id, filename] of a tokenized recording instead of a song.
         """
@@ -154,9 +156,9 @@ class SongEndpoints:
         wishes = Continuation(format=given.pop("format", "wav"), style=given.pop("style", ACTIVE_STYLE),
                               strength=given.pop("strength", None), changes=given)  # fmt: skip
         if track:
-            asked = await in_thread(self._songs.continue_track, *track[:2], wishes, from_sec)
+            asked = await in_thread(self._songs.continue_track, *track[:2], wishes, from_sec, to_sec)
         else:
-            asked = await in_thread(self._songs.continue_song, song_id, wishes, from_sec)
+            asked = await in_thread(self._songs.continue_song, song_id, wishes, from_sec, to_sec)
         return await self._made(asked)
 
     async def decode_song(

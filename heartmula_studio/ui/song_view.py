@@ -63,8 +63,10 @@ def take_lines(take: Generation) -> list[str]:
 
 def origin_words(song: Generation) -> list[str]:
     """Return whether a song was made from another one, and what came of it."""
+    if song.continues and song.to_sec is not None:
+        return [f"remakes {html.duration(song.from_sec or 0)} to {html.duration(song.to_sec)} of another song"]
     if song.continues:
-        return [f"continues another one at {html.duration(song.from_sec or 0)}"]
+        return [f"continues another song from {html.duration(song.from_sec or 0)}"]
     if song.decoded_from:
         return ["decoded again"]
     if song.replay is None:

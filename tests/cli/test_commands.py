@@ -17,9 +17,11 @@ from heartmula_studio.codec.tags import read_tags
 from heartmula_studio.finetune.config import LoraSettings, TrainConfig
 from heartmula_studio.finetune.flat_settings import FREE
 from heartmula_studio.finetune.run_folder import RunFolder
+from heartmula_studio.generate.receipt import codes_path
 from heartmula_studio.generate.request import SONG as SONG_SETTINGS
 from heartmula_studio.generate.request import SongRequest
 from heartmula_studio.generate.runtime import Runtime
+from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.settings import Settings
 from tests.recordings import SONGS
 
@@ -114,6 +116,22 @@ def test_generate_gives_the_same_song_for_the_same_seed_and_replay_says_so(tmp_p
     receipt = json.loads((tmp_path / "one-2.wav.json").read_text())
     assert (receipt["request"]["seed"], receipt["tried"], receipt["ended"]) == (6, [5, 6], False)
     assert "heartmula_receipt" in read_tags(tmp_path / "one-2.wav")
+
+
+def test_a_stretch_of_a_song_is_made_anew(tmp_path, capsys):
+    song, anew = tmp_path / "song.wav", tmp_path / "anew.flac"
+    options = ("--tags", "piano, slow", "--seed")
+    assert run("generate", song, *options, 5, "--seconds", 2) == 0
+    assert run("generate", anew, *options, 6, "--continue", song, "--from", 0.4, "--to", 1.2) == 0
+    codes = [SongCodes.load(codes_path(path)).codes for path in (song, anew)]
+    differs = (codes[0] != codes[1]).any(dim=0)
+    assert differs[5:15].any()
+    assert not differs[:5].any()
+    assert not differs[15:].any()
+    assert run("replay", anew, tmp_path / "again.flac") == 0
+    assert "The same song, bit for bit." in capsys.readouterr().out
+    assert run("generate", anew, *options, 6, "--to", 1.2) == 2
+    assert "--continue" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.identity import stored_codebook_id
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.files.file_lock import try_lock
+from heartmula_studio.generate.receipt import codes_path
+from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.services.songs.live import live_sound
 from heartmula_studio.services.songs.queue import OWNER
 from heartmula_studio.store.generations import Generations
@@ -137,7 +139,7 @@ def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio)
     expect(page.get_by_text("2 lines, 4 syllables: about 0:13 to sing")).to_be_visible()
     put_a_mark_before_what_is_selected(page, lyrics)
     page.get_by_role("button", name="Structure and length").click()
-    page.get_by_role("button", name="Set the length by the lyrics").click()
+    page.get_by_role("button", name="Set the length from the lyrics").click()
     expect(page.get_by_label("number input for Length in seconds")).to_have_value("13")
     page.get_by_role("button", name="Insert", exact=True).click()
     expect(lyrics).to_have_value(re.compile(r"la la\n\n\[Verse\]\n\n\[Chorus\]"))
@@ -145,7 +147,7 @@ def test_lyrics_set_the_length_and_a_song_goes_on_from_a_recording(page, studio)
     choose(page, "Recording", f"Fiddles: {filename}")
     page.get_by_label("Continue from second").fill("1")
     page.get_by_role("button", name="Continue the recording").click()
-    expect(page.locator(".card:visible", has_text="continues another one at 0:01")).to_be_visible()
+    expect(page.locator(".card:visible", has_text="continues another song from 0:01")).to_be_visible()
     [song] = [one for one in httpx.get(f"{studio.url}/generate").json() if one["continues"] == filename]
     httpx.post(f"{studio.url}/generate/{song['id']}/cancel")
     assert (song["from_sec"], song["request"]["duration_sec"]) == (0.96, 13.96)
@@ -170,13 +172,42 @@ def test_a_song_is_made_again_by_a_receipt_from_elsewhere_and_then_one_like_it(p
     page.locator(".song-form input[type=file]").set_input_files(receipt)
     expect(page.get_by_text("from elsewhere").first).to_be_visible()
     again.click()
-    expect(page.get_by_text("The same song, bit for bit.")).to_be_visible()
+    expect(page.get_by_text("The same song, bit for bit.", exact=True)).to_be_visible()
     page.get_by_role("button", name="More like this").click()
     cards = page.locator(".card:visible", has_text="oboe")
     expect(cards).to_have_count(3)
     seeds = [song["request"]["seed"] for song in client.get("/generate", params={"search": "oboe"}).json()]
     assert seeds[:2] == [3, 3]
     assert seeds[2] != 3
+
+
+@pytest.mark.long
+def test_a_part_of_a_song_of_the_history_is_remade(page, studio):
+    client = httpx.Client(base_url=studio.url, timeout=180)
+    asked = client.post("/generate/music", json={"tags": "viola", "duration_sec": 3, "seed": 3}).json()
+    wait_until(lambda: client.get(f"/generate/{asked['id']}").json()["status"] == "completed")
+    open_page(page, studio)
+    card = page.locator(".card:visible", has_text="viola")
+    card.get_by_role("button", name="▶ Listen").click()
+    page.get_by_role("button", name="Remake a part").click()
+    remake = page.get_by_role("button", name="Remake this part")
+    remake.click()
+    expect(page.get_by_text("Enter the second where it ends.")).to_be_visible()
+    page.get_by_label("Part from second").fill("0,8")
+    page.get_by_label("Part to second").fill("2")
+    remake.click()
+    expect(page.locator(".card:visible", has_text="remakes 0:01 to 0:02 of another song")).to_be_visible()
+    [song] = [one for one in client.get("/generate").json() if one["continues"] == asked["id"]]
+    wait_until(lambda: client.get(f"/generate/{song['id']}").json()["status"] == "completed")
+    songs = Store(studio.data_dir, 10**9, 100).generations
+    before, after = (SongCodes.load(codes_path(songs.song_path(id))).codes for id in (asked["id"], song["id"]))
+    differs = (before != after).any(dim=0)
+    assert differs[10:25].any()
+    assert not differs[:10].any()
+    assert not differs[25:].any()
+    again = card.filter(has_text="remakes").get_by_role("button", name="↻ Make again")
+    again.click()
+    expect(page.get_by_text("The same song, bit for bit.", exact=True)).to_be_visible()
 
 
 def put_a_mark_before_what_is_selected(page: Page, lyrics: Locator) -> None:

@@ -180,6 +180,10 @@ def test_a_song_is_heard_goes_on_is_made_again_and_decoded_anew(client, tmp_path
     assert (on["continues"], on["from_sec"], on["request"]["lyrics"]) == (song["id"], 0.48, "la")
     again = asked_for(client, "/generate/replay", {"song_id": on["id"]})
     assert again["replay"]["is_same"], again["replay"]
+    anew = asked_for(client, "/generate/continue", {"song_id": on["id"], "from_sec": 0.16, "to_sec": 1.2})
+    assert (anew["from_sec"], anew["to_sec"], anew["request"]["duration_sec"]) == (0.16, 1.2, 1.6)
+    assert anew["receipt"]["suffix_frames"] == 5
+    failure(client.post("/generate/continue", json={"song_id": on["id"], "to_sec": 9}), 422, "invalid_input")
     softer = {"decode_steps": 3, "loudness_lufs": -30.0}
     anew = asked_for(client, f"/generate/{song['id']}/decode", softer)
     assert anew["decoded_from"] == song["id"]

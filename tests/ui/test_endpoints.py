@@ -85,7 +85,7 @@ def test_a_song_in_a_style_of_its_own_and_two_compared(client, seen):
 
 
 def test_takes_are_told_apart_named_continued_made_again_and_taken_out(client, server, tmp_path):
-    fiddle = {"tags": "fiddle", "duration_sec": 1.0, "seed": 3, "style": "base"}
+    fiddle = {"tags": "fiddle", "duration_sec": 1.36, "seed": 3, "style": "base"}
     takes = client.predict(2, **fiddle, api_name="/generate_takes")
     first, second = (list(client.submit(take["id"], api_name="/watch_song"))[-1]["id"] for take in takes)
     assert client.predict(second, "Fiddle two", api_name="/rename_song")["title"] == "Fiddle two"
@@ -106,8 +106,10 @@ def test_takes_are_told_apart_named_continued_made_again_and_taken_out(client, s
     assert client.predict(first, api_name="/keep_starred_takes")[0]["id"] == second
     _, replay = client.predict(second, api_name="/replay")
     assert replay["is_same"], replay
-    path, receipt = client.predict(second, 0.48, {"duration_sec": 1.2}, api_name="/continue_song")
+    path, receipt = client.predict(second, 0.48, {"duration_sec": 1.6}, api_name="/continue_song")
     assert receipt["prefix_frames"] == 6
+    _, receipt = client.predict(second, 0.16, to_sec=1.04, api_name="/continue_song")
+    assert (receipt["prefix_frames"], receipt["suffix_frames"]) == (2, receipt["frames"] - 13)
     _, receipt = client.predict(second, loudness_lufs=-30, format="wav24", api_name="/decode_song")
     assert receipt["loudness_lufs"] == pytest.approx(-30)
 
@@ -169,7 +171,7 @@ def test_lyrics_are_looked_for_by_a_model_that_has_to_be_there(client, dataset):
         client.predict(dataset["id"], "lyrics", api_name="/start_analysis")
     idle = client.predict(dataset["id"], "lyrics", api_name="/get_analysis")
     assert (idle["status"], idle["total"]) == ("idle", len(dataset["audio_files"]))
-    with pytest.raises(AppError, match="Nothing listens"):
+    with pytest.raises(AppError, match="Nothing is analyzing"):
         client.predict(dataset["id"], "lyrics", api_name="/cancel_analysis")
 
 

@@ -5,19 +5,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, codes_path
 from heartmula_studio.generate.replay import decode_settings, requests_of
-from heartmula_studio.generate.request import MAX_SONG_SEC, SongRequest, new_seed, takes_of
+from heartmula_studio.generate.request import SongRequest, new_seed, takes_of
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.files import SongFiles
 from heartmula_studio.services.songs.history import SongQuery
 from heartmula_studio.services.songs.live import SongStreams
 from heartmula_studio.services.songs.making import SongMaker
-from heartmula_studio.services.songs.prefixes import Continuation, Prefixes, kept_beside
+from heartmula_studio.services.songs.prefixes import Continuation, Prefixes, at_frame, kept_beside
 from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.services.songs.until_end import in_turn
 from heartmula_studio.store.generations import checked_format
@@ -36,8 +35,8 @@ from heartmula_studio.store.songs import find_song
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
+    from heartmula_studio.generate.kept_codes import KeptCodes
     from heartmula_studio.generate.runtime import Runtime
-    from heartmula_studio.generate.song_codes import SongCodes
     from heartmula_studio.services.songs.active_engine import ActiveEngine
 
 
@@ -179,31 +178,40 @@ class SongService:
         song = self._new_song(receipt.request, format, style, None, styles)
         decoding = asdict(decode_settings(receipt))
         requests_of(receipt)  # what it tells of takes is refused at once
-        prefix = self._prefixes.of_receipt(receipt)
+        kept = self._prefixes.of_receipt(receipt)
         again = replace(song, decoding=decoding, replay=Replay(asdict(receipt)))
-        [queued] = self._queue.submit([again], kept_beside(again, prefix) if prefix else None)
+        [queued] = self._queue.submit([again], kept_beside(again, kept))
         return queued
 
-    def continue_song(self, id: str, wishes: Continuation, from_sec: float | None = None) -> Generation:
+    def continue_song(
+        self, id: str, wishes: Continuation, from_sec: float | None = None, to_sec: float | None = None
+    ) -> Generation:
         """Queue a song that goes on from another one at a second, its end without one; until there it is the same.
 
+        to_sec: only the stretch until there is remade, with a new seed unless `wishes` name one, and from there on
+        the song is the same again, and as long. What is made does not know what comes after it.
         Raises ConflictError for a song without codes, InvalidInputError for a second that it does not have, and as
         `generate`.
         """
-        song, prefix = self.get(id), self._prefixes.of_song(id, from_sec)
-        return self._go_on(prefix, id, SongRequest.stored(song.request), wishes)
+        song, kept = self.get(id), self._prefixes.of_song(id, from_sec, to_sec)
+        return self._go_on(kept, to_sec, id, SongRequest.stored(song.request), wishes)
 
     def continue_track(
-        self, dataset_id: str, filename: str, wishes: Continuation, from_sec: float | None = None
+        self,
+        dataset_id: str,
+        filename: str,
+        wishes: Continuation,
+        from_sec: float | None = None,
+        to_sec: float | None = None,
     ) -> Generation:
-        """Queue a song that goes on from a recording, of which it begins with what the codec hears.
+        """Queue a song that goes on from a recording, of which it keeps what the codec hears.
 
         Raises ConflictError for one that is not tokenized, NotFoundError, and as `continue_song`.
         """
         track = find_song(self._store.datasets.get(dataset_id), filename)
-        prefix = self._prefixes.of_track(dataset_id, filename, from_sec)
+        kept = self._prefixes.of_track(dataset_id, filename, from_sec, to_sec)
         request = SongRequest(tags=", ".join(track.tags), lyrics=track.caption)
-        return self._go_on(prefix, track.filename, request, wishes)
+        return self._go_on(kept, to_sec, track.filename, request, wishes)
 
     def receipt(self, id: str) -> Receipt:
         """Return how a song was made. Raises ConflictError before it is finished, InvalidInputError, NotFoundError."""
@@ -305,16 +313,15 @@ class SongService:
         if engine := self._engine.made:
             engine.let_go()
 
-    def _go_on(self, prefix: "SongCodes", name: str, request: SongRequest, wishes: Continuation) -> Generation:
-        from_sec = prefix.codes.shape[1] / FRAME_RATE_HZ
-        changes = {name: value for name, value in wishes.changes.items() if value is not None}
-        more_sec = request.duration_sec if wishes.more_sec is None else wishes.more_sec
-        longer = {"duration_sec": min(from_sec + more_sec, MAX_SONG_SEC)}
-        request = SongRequest(**asdict(request) | longer | changes)
+    def _go_on(
+        self, kept: "KeptCodes", to_sec: float | None, name: str, request: SongRequest, wishes: Continuation
+    ) -> Generation:
+        from_sec, end_sec = kept.prefix_sec, None if to_sec is None else at_frame(to_sec)
+        request = wishes.changed(request, from_sec, None if end_sec is None else at_frame(end_sec + kept.suffix_sec))
         self._engine.get().check(wishes.style, wishes.strength)
         song = self._new_song(request, wishes.format, wishes.style, wishes.strength)
-        song = replace(song, continues=name, from_sec=from_sec)
-        [queued] = self._queue.submit([song], kept_beside(song, prefix))
+        song = replace(song, continues=name, from_sec=from_sec, to_sec=end_sec)
+        [queued] = self._queue.submit([song], kept_beside(song, kept))
         return queued
 
     def _new_song(
@@ -350,5 +357,5 @@ def require_alone(style: str, strength: float | None) -> None:
     """Raise InvalidInputError where one style is asked for beside several."""
     if style != ACTIVE_STYLE or strength is not None:
         raise InvalidInputError(
-            "The song has both style or strength, and styles.", "Give each style with its strength in styles alone."
+            "`styles` cannot be combined with `style` or `strength`.", "Give each style with its strength in `styles`."
         )

@@ -52,7 +52,7 @@ class MadeUpEngine:
 
     codec = SimpleNamespace(sample_rate_hz=24_000)
 
-    def make_takes(self, requests, outputs, progress, cancelled, decode_progress, decoding, finished, prefix):
+    def make_takes(self, requests, outputs, progress, cancelled, decode_progress, decoding, finished, kept):
         self.asked.append([request.seed for request in requests])
         self.begun.set()
         progress(1, 2)
@@ -185,9 +185,9 @@ def test_songs_are_made_in_order(store, engine, serve):
     ("tags", "most", "seeds", "said"),
     [
         ("techno", 8, [2, 3, 4], "It ended by itself."),
-        ("techno", 2, [2, 3], "It was the last take: allow more, or a greater length."),
-        ("techno", 1, [2], "It was the last take: allow more, or a greater length."),
-        ("silence", 4, [2, 3, 4, 5], "It was the last take: allow more, or a greater length."),
+        ("techno", 2, [2, 3], "It was the last take: allow more takes, or a greater length."),
+        ("techno", 1, [2], "It was the last take: allow more takes, or a greater length."),
+        ("silence", 4, [2, 3, 4, 5], "It was the last take: allow more takes, or a greater length."),
     ],
 )
 def test_takes_are_made_until_one_is_heard_and_ends(store, engine, serve, tags, most, seeds, said):
