@@ -65,7 +65,7 @@ def refuse_unprotected(settings: Settings) -> None:
     if not settings.has_token and not settings.allow_anonymous and not is_loopback(settings.host):
         raise InvalidInputError(
             f"On {settings.host}, anyone who reaches this machine could use the studio.",
-            "Set HEARTMULA_TOKEN to a secret, or say --allow-anonymous (HEARTMULA_ALLOW_ANONYMOUS=1).",
+            "Set HEARTMULA_TOKEN to a secret, or pass --allow-anonymous (HEARTMULA_ALLOW_ANONYMOUS=1).",
         )
 
 

@@ -325,7 +325,7 @@ class _Handler(BaseHTTPRequestHandler):
         return commit
 
     def _upload_of(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """What to do with an object; nothing where it is there already."""
+        """What to do with an object; nothing where it already exists."""
         answer = {"oid": wanted["oid"], "size": wanted["size"]}
         if wanted["oid"] in self.hub.objects:
             return answer

@@ -211,7 +211,7 @@ class TestExchange:
         assert not list(studio.store.root.glob(".tmp-*"))
 
     def test_a_dataset_on_the_hub_that_cannot_be_had(self, studio):
-        with pytest.raises(NotFoundError, match="as a dataset on the Hub it cannot be had"):
+        with pytest.raises(NotFoundError, match="as a dataset on the Hub it cannot be loaded"):
             studio.datasets.import_local("nobody/nothing", "Mine")
 
     def test_exports_that_cannot_be(self, studio, tmp_path):

@@ -74,7 +74,7 @@ def test_what_needs_no_cleaning_stays_its_original(studio, dataset):
     assert studio.datasets.clean_track(dataset.id, "b.flac", TRIM) == dataset.audio_files[1]
     studio.datasets.clean_track(dataset.id, "b.flac", LEVEL)
     assert studio.datasets.clean_track(dataset.id, "b.flac", TRIM) == dataset.audio_files[1]
-    with pytest.raises(ConflictError, match="no other original"):
+    with pytest.raises(ConflictError, match="no original to go back to"):
         studio.datasets.restore_track(dataset.id, "b.flac")
 
 

@@ -90,7 +90,7 @@ def test_of_a_long_song_the_first_minute_is_heard(studio, dataset_id, tmp_path, 
 
 
 def test_the_device_is_shared_with_songs(studio, dataset_id):
-    with Devices(studio.store).generating("cpu"), pytest.raises(ConflictError, match="cannot be heard now"):
+    with Devices(studio.store).generating("cpu"), pytest.raises(ConflictError, match="cannot be played now"):
         studio.datasets.preview_round_trip(dataset_id, SONG)
     assert not heard_folder(studio, dataset_id).exists()
 

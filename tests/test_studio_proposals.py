@@ -60,13 +60,13 @@ def test_what_was_found_before_a_stop_is_kept(studio, dataset):
 
 def test_a_search_in_the_background_says_how_far_it_is_and_is_cancelled(studio, dataset):
     assert studio.datasets.get_analysis(dataset.id, "tempo_and_key") == Analysis("tempo_and_key", total=2)
-    with pytest.raises(ConflictError, match="Nothing listens"):
+    with pytest.raises(ConflictError, match="Nothing is analyzing"):
         studio.datasets.cancel_analysis(dataset.id, "tempo_and_key")
     one_by_one = studio.datasets.propose_tempo_and_key(dataset.id)
     next(one_by_one)
     state = studio.datasets.get_analysis(dataset.id, "tempo_and_key")
     assert (state.status, state.done, state.progress) == ("running", 1, 50)
-    with pytest.raises(ConflictError, match="being listened to"):
+    with pytest.raises(ConflictError, match="being analyzed"):
         studio.datasets.start_analysis(dataset.id, "tempo_and_key")
     studio.datasets.cancel_analysis(dataset.id, "tempo_and_key")
     with pytest.raises(CancelledError):

@@ -29,7 +29,9 @@ def parse_flavor(value: str | Mapping[str, Any]) -> LlamaFlavor:
     if isinstance(value, str) and value in NAMED_FLAVORS:
         return NAMED_FLAVORS[value]
     if not isinstance(value, Mapping):
-        raise ValueError(f"{value!r} is no transformer flavor; known are {', '.join(NAMED_FLAVORS)}, or all its sizes")
+        raise ValueError(
+            f"{value!r} is not a known transformer flavor; known are {', '.join(NAMED_FLAVORS)}, or all its sizes"
+        )
     if unknown := value.keys() - {field.name for field in fields(LlamaFlavor)}:
         raise ValueError(f"a transformer flavor has no {', '.join(sorted(unknown))}")
     return dataclass_from_json(LlamaFlavor, value)

@@ -43,8 +43,8 @@ def in_words(effect: AudibleEffect) -> str:
     told = round(effect.told * songs)
     heard = "The training can be heard" if effect.told >= AUDIBLE else "The training can hardly be heard"
     return (
-        f"{heard}: a small classifier told {told} of {songs} short songs, made before and after it, right "
-        f"({SONGS} would be guessing)."
+        f"{heard}: a small classifier sorted {told} of {songs} short songs correctly into before and after "
+        f"(guessing gets {SONGS})."
     )
 
 

@@ -22,7 +22,7 @@ def start(studio: Studio, arguments: Namespace) -> None:
     """Draw pairs, and write their songs under names that tell nothing. Raises ConflictError where the folder exists."""
     out = arguments.out
     if out.exists():
-        raise ConflictError(f"{out} is there already.", "Give a new folder.")
+        raise ConflictError(f"{out} already exists.", "Give a new folder.")
     audition = studio.auditions.start(arguments.job, arguments.step, arguments.trials, arguments.question)
     names = [(trial, side, f"{trial + 1:02d}-{side}.flac") for trial in range(len(audition.trials)) for side in SIDES]
     with replaced_folder(out) as folder:

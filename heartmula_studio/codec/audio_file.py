@@ -225,13 +225,13 @@ def check_block(path: Path, block: Block, rate_hz: int | None, samples_before: i
         raise AudioRateError(
             f"{path.name} changes its sampling rate at {samples_before / rate_hz:.1f} s, from {rate_hz:,} to "
             f"{block.sample_rate_hz:,} Hz.",
-            "It was joined of different recordings. Cut it there, or export it again at one rate.",
+            "It was put together from different recordings. Cut it there, or export it again at one rate.",
         )
     if not np.isfinite(block.samples).all():
         raise CorruptAudioError(
-            f"{path.name} holds values that are no numbers (NaN, infinity) near "
+            f"{path.name} contains invalid values (NaN or infinity) near "
             f"{samples_before / block.sample_rate_hz:.1f} s.",
-            "Export the song again, best as 16- or 24-bit WAV or FLAC.",
+            "Export the song again, preferably as 16- or 24-bit WAV or FLAC.",
         )
 
 
@@ -271,7 +271,7 @@ def check_content(info: AudioInfo, peak: float, limits: AudioLimits) -> None:
     if peak > limits.max_peak:
         raise CorruptAudioError(
             f"{name} reaches a level of {peak:,.0f}, where 1 is full scale.",
-            "Export the song again with normal levels, best as 16- or 24-bit WAV or FLAC.",
+            "Export the song again with normal levels, preferably as 16- or 24-bit WAV or FLAC.",
         )
     if peak <= 10 ** (limits.silence_db / 20):
         level = f"its peak is {20 * math.log10(peak):.0f} dB" if peak > 0 else "all samples are zero"
@@ -306,7 +306,7 @@ class AudioWriter:
         self._settings = WRITTEN_FORMATS[written_suffix(self.path)]
         if self._settings["subtype"] == "OPUS" and sample_rate_hz not in OPUS_RATES_HZ:
             raise InvalidInputError(
-                f"Opus knows no sampling rate of {sample_rate_hz:,} Hz.", f"Choose one of {OPUS_RATES_HZ}."
+                f"Opus does not support a sampling rate of {sample_rate_hz:,} Hz.", f"Choose one of {OPUS_RATES_HZ}."
             )
 
     def __enter__(self) -> "AudioWriter":
@@ -348,7 +348,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except (soundfile.SoundFileError, mutagen.MutagenError, OSError, AudioError) as error:
         raise StorageError(
-            f"{path} could not be written whole; is the disk full?", "Make room and try again."
+            f"{path} could not be written completely; is the disk full?", "Make room and try again."
         ) from error
 
 
@@ -364,6 +364,6 @@ def written_suffix(path: Path) -> str:
     found = [suffix for suffix in WRITTEN_FORMATS if path.name.lower().endswith(suffix)]
     if not found:
         raise InvalidInputError(
-            f"{path.name} has a suffix that cannot be written.", f"Choose one of {', '.join(WRITTEN_FORMATS)}."
+            f"{path.name} has an extension that cannot be written.", f"Choose one of {', '.join(WRITTEN_FORMATS)}."
         )
     return max(found, key=len)

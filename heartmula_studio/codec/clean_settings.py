@@ -20,8 +20,8 @@ class CleanSettings(Definition):
         Field(
             ge=-40,
             le=-5,
-            description="Bring it to this loudness in LUFS, or as near as its peaks stay below -1 dB. Left out, it "
-            "stays as loud as it is.",
+            description="Bring it to this loudness in LUFS, or as close as its peaks allow, which stay below -1 "
+            "dB. If left out, it stays as loud as it is.",
             examples=[-14.0],
         ),
     ] = None

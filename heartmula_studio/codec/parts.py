@@ -200,7 +200,7 @@ def bounded(path: Path, parts: Iterator[AnyPart]) -> tuple[AnyPart, ...]:
     for part in parts:
         if len(found) == MAX_PARTS:
             raise CorruptAudioError(
-                f"{path.name} consists of more than {MAX_PARTS:,} files behind each other.",
+                f"{path.name} consists of more than {MAX_PARTS:,} files joined together.",
                 "Export the song again as WAV, FLAC or MP3.",
             )
         found.append(part)

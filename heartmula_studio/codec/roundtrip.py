@@ -40,7 +40,7 @@ def roundtrip(
     Raises InvalidInputError where `out_path` is the song itself.
     """
     if Path(out_path).resolve() == Path(path).resolve():
-        raise InvalidInputError(f"{out_path} is the song itself.", "Give another file to write what is heard to.")
+        raise InvalidInputError(f"{out_path} is the song itself.", "Choose another file to write to.")
     report = progress or (lambda done, total: None)
     AudioWriter(out_path, codec.sample_rate_hz)  # a wrong suffix is refused before minutes are spent
     tokens = codec.encode_file(path, lambda done, total: report(done, 2 * total), cancelled)

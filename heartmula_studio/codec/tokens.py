@@ -70,15 +70,17 @@ class Tokens:
         if not isinstance(record, dict) or not set(KEYS) <= record.keys():
             raise InvalidInputError(f"{path} holds no tokens: it lacks one of {', '.join(KEYS)}.", PROCESS_AGAIN)
         if wrong := [key for key, kind in KINDS.items() if not isinstance(record[key], kind)]:
-            raise InvalidInputError(f"{path} holds a value of a wrong kind for {wrong[0]}.", PROCESS_AGAIN)
+            raise InvalidInputError(f"{path} holds a value of the wrong kind for {wrong[0]}.", PROCESS_AGAIN)
         if not 0 < record["frame_rate"] < math.inf or not 0 <= record["source_sec"] < math.inf:
             raise InvalidInputError(
-                f"{path} tells of a frame_rate of {record['frame_rate']} and a source_sec of {record['source_sec']}.",
+                f"{path} has a frame_rate of {record['frame_rate']} and a source_sec of {record['source_sec']}.",
                 PROCESS_AGAIN,
             )
         codes = record["codes"]
         if codes.dtype != torch.int16 or codes.ndim != 2:
-            raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", PROCESS_AGAIN)
+            raise InvalidInputError(
+                f"{path} holds codes of the wrong kind; int16 [K, frames] is expected.", PROCESS_AGAIN
+            )
         values = (record["frame_rate"], record["codec"], record["source_sha256"], record["source_sec"])
         return cls(codes, *values, record.get(ENDS) is True, read_versions(record.get(VERSIONS, []), path))
 
@@ -88,7 +90,7 @@ def read_versions(records: Any, path: Path) -> tuple[VersionCodes, ...]:
     try:
         found = [(TrackVersion(float(r["speed"]), float(r["offset_sec"])), r["codes"]) for r in records]
     except (TypeError, ValueError, KeyError) as error:
-        raise InvalidInputError(f"{path} holds versions of a wrong kind.", PROCESS_AGAIN) from error
+        raise InvalidInputError(f"{path} holds versions of the wrong kind.", PROCESS_AGAIN) from error
     if not all(isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 for _, codes in found):
-        raise InvalidInputError(f"{path} holds codes of a wrong kind; int16 [K, frames] is right.", PROCESS_AGAIN)
+        raise InvalidInputError(f"{path} holds codes of the wrong kind; int16 [K, frames] is expected.", PROCESS_AGAIN)
     return tuple(VersionCodes(version, codes) for version, codes in found)

@@ -61,7 +61,7 @@ class Transcriber:
         self._config = self._model.generation_config
         if not hasattr(self._config, "no_timestamps_token_id"):
             raise CheckpointMismatchError(
-                f"{folder} does not tell the tokens of times.", "Its generation_config.json is missing or too old."
+                f"{folder} does not name the tokens for times.", "Its generation_config.json is missing or too old."
             )
         self._config.return_dict_in_generate = self._config.output_logits = True
         self._device, self._dtype = device, dtype

@@ -50,14 +50,18 @@ def parse_cue(text: str) -> CueSheet:
         elif word == "INDEX" and value.isdecimal() and int(value) == 1:
             starts_sec.append(_seconds(second))
     if len(files) != 1:
-        raise InvalidInputError(f"It names {len(files)} recordings.", "Only one that holds several songs is cut.")
+        raise InvalidInputError(
+            f"It names {len(files)} recordings.", "Only a cue sheet for a single recording can be cut."
+        )
     if not titles or len(titles) != len(starts_sec) or starts_sec != sorted(set(starts_sec)):
-        raise InvalidInputError("It does not say in order where each track begins.", HINT)
+        raise InvalidInputError("It does not say where each track begins, in order.", HINT)
     return CueSheet(files[0], genre, tuple(map(CueTrack, starts_sec, titles)))
 
 
 def _seconds(time: str) -> float:
     found = _TIME.fullmatch(time)
     if not found or int(found[3]) >= FRAMES_PER_SEC:
-        raise InvalidInputError(f"The time {time!r} is none.", "Times are minutes:seconds:frames, with 75 frames.")
+        raise InvalidInputError(
+            f"{time!r} is not a time.", "Times are minutes:seconds:frames, with 75 frames a second."
+        )
     return 60 * int(found[1]) + int(found[2]) + int(found[3]) / FRAMES_PER_SEC

@@ -293,7 +293,7 @@ class _BoundedReads(io.BufferedIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_SET and offset < 0:
-            raise ValueError("its table of contents leads out of it")
+            raise ValueError("its table of contents points outside it")
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:

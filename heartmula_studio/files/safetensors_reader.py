@@ -164,7 +164,7 @@ def parse_header(content: bytes) -> dict[str, TensorHeader]:
     """Raises ValueError or RecursionError unless it is a header whose tensors lie one behind the other."""
     entries = json.loads(content)
     if not isinstance(entries, dict):
-        raise ValueError("its header is no JSON object")
+        raise ValueError("its header is not a JSON object")
     headers = {name: TensorHeader.parse(name, entry) for name, entry in entries.items() if name != "__metadata__"}
     end = 0
     for name, header in sorted(headers.items(), key=lambda item: (item[1].start, item[1].end)):

@@ -45,15 +45,15 @@ class LoraSettings(Definition):
     kind: Annotated[
         AdapterKind,
         Field(
-            description="lora: the proven one. pissa: a LoRA that begins with the base's strongest directions. "
-            "loha and lokr: more change for their size, slower."
+            description="lora: the proven choice. pissa: a LoRA that starts from the base's strongest "
+            "directions. loha and lokr: more change for their size, but slower."
         ),
     ] = "lora"
     rank: Annotated[int, Field(ge=1, le=256, description="Size of a LoRA; 8 to 32 is common.", examples=[8])] = 8
     alpha: Annotated[
         float, Field(ge=0.01, le=4096, description="How strongly a LoRA acts; twice its rank is common.")
     ] = 16.0
-    dropout: Annotated[float, Field(ge=0, le=0.9, description="Forgets a share at random, against overfitting.")] = 0.0
+    dropout: Annotated[float, Field(ge=0, le=0.9, description="Drops a share at random, against overfitting.")] = 0.0
     target_modules: Annotated[
         tuple[TransformerLinear, ...],
         Field(
@@ -63,16 +63,18 @@ class LoraSettings(Definition):
         ),
     ] = TRANSFORMER_LINEARS
     use_rslora: Annotated[bool, Field(description="Keeps high ranks from growing too weak (rsLoRA).")] = False
-    use_dora: Annotated[bool, Field(description="Learns direction and magnitude apart (DoRA). Slower.")] = False
+    use_dora: Annotated[bool, Field(description="Learns direction and magnitude separately (DoRA). Slower.")] = False
     rank_pattern: Annotated[
         str,
         Field(max_length=40_000, description=f"Other ranks for some layers. {EXAMPLE}", examples=["decoder.*=4"]),
     ] = ""
     alpha_pattern: Annotated[
-        str, Field(max_length=40_000, description="Other alphas for some layers, written likewise.", examples=[None])
+        str,
+        Field(max_length=40_000, description="Other alphas for some layers, written the same way.", examples=[None]),
     ] = ""
     audio_head: Annotated[
-        bool, Field(description="Changes the output heads of codebooks 1 to 7, too, which a LoRA else leaves alone.")
+        bool,
+        Field(description="Also trains the output heads of codebooks 1 to 7, which a LoRA otherwise leaves alone."),
     ] = False
 
     def __post_init__(self) -> None:
@@ -88,7 +90,7 @@ class LoraSettings(Definition):
             )
         if self.audio_head and any(asked[name] for name in NOT_WITH_AUDIO_HEAD):
             raise InvalidInputError(
-                "lora.audio_head goes with neither dropout nor DoRA, which PEFT has for linear layers only.",
+                "lora.audio_head cannot be combined with dropout or DoRA, which PEFT has for linear layers only.",
                 "Leave out audio_head, or dropout and use_dora.",
             )
 
@@ -127,18 +129,18 @@ class TrainConfig(Definition):
         str,
         Field(
             max_length=60,
-            description="A made-up word for the style. It stands before the tags of each song that is learnt from, "
-            "and of each song made in the style.",
+            description="A made-up word for the style. It is put before the tags of every song in training, and "
+            "of every song made in the style.",
             examples=[None],
         ),
     ] = ""
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="How often each song is heard.", examples=[3])] = 3
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="How many times each song is heard.", examples=[3])] = 3
     max_steps: Annotated[
         int | None,
         Field(ge=1, le=100_000_000, description="Stop after this many steps, however many epochs that is."),
     ] = None
     learning_rate: Annotated[
-        float, Field(ge=1e-9, le=1, description="Lower it when the loss rises.", examples=[1e-4])
+        float, Field(ge=1e-9, le=1, description="Lower it if the loss rises.", examples=[1e-4])
     ] = 1e-4
     # What suits a base, see `training_record`; without one, windows are cut once and the rate is as it stands.
     learning_rate_factor: Annotated[
@@ -146,7 +148,7 @@ class TrainConfig(Definition):
         Field(
             ge=1e-3,
             le=1e3,
-            description="What the learning rate is multiplied by to suit the base: small bases learn at higher rates.",
+            description="The learning rate is multiplied by this to suit the base: small bases learn at higher rates.",
             examples=[None],
         ),
     ] = 1.0
@@ -155,8 +157,8 @@ class TrainConfig(Definition):
         Field(
             ge=0,
             le=10_000,
-            description="How often an epoch hears each song, each time in a window drawn anew. "
-            "0: each song once, in the same windows each time.",
+            description="How many times an epoch hears each song, each time in a newly drawn window. 0: once, "
+            "always in the same windows.",
             examples=[None],
         ),
     ] = 0
@@ -165,30 +167,32 @@ class TrainConfig(Definition):
         Field(
             ge=1,
             le=32,
-            description="In how many versions windows are drawn from each song: itself, and others up to a semitone "
-            "faster or slower, encoded once. The held-out song stays as it is.",
+            description="Windows are drawn from this many versions of each song: the original, and others up to "
+            "a semitone faster or slower. The held-out song stays as it is.",
             examples=[None],
         ),
     ] = 1
     min_window_sec: Annotated[
-        float, Field(ge=1, le=600, description="In seconds, of windows that are drawn.", examples=[None])
+        float, Field(ge=1, le=600, description="In seconds, for windows that are drawn.", examples=[None])
     ] = 10.0
     schedule: Annotated[
-        Literal["cosine", "constant"], Field(description="How the learning rate goes on after warming up.")
+        Literal["cosine", "constant"], Field(description="How the learning rate changes after the warm-up.")
     ] = "cosine"
-    warmup_ratio: Annotated[Share, Field(description="The share of steps in which the learning rate rises.")] = 0.05
-    weight_decay: Annotated[Share, Field(description="Pulls what is learnt towards the base.")] = 0.01
-    max_grad_norm: Annotated[
-        float, Field(ge=1e-6, le=1e6, description="Clips the gradient of single steps that are too large.")
-    ] = 1.0
-    batch_size: Annotated[int, Field(ge=1, le=4096, description="Windows heard at once. More takes more memory.")] = 1
+    warmup_ratio: Annotated[Share, Field(description="The share of steps over which the learning rate rises.")] = 0.05
+    weight_decay: Annotated[Share, Field(description="Pulls what is learnt back towards the base.")] = 0.01
+    max_grad_norm: Annotated[float, Field(ge=1e-6, le=1e6, description="Limits the gradient of any single step.")] = 1.0
+    batch_size: Annotated[
+        int, Field(ge=1, le=4096, description="Windows heard at once. More of them need more memory.")
+    ] = 1
     gradient_accumulation_steps: Annotated[
-        int, Field(ge=1, le=4096, description="Batches for one step, without more memory.")
+        int, Field(ge=1, le=4096, description="Batches that make up one step. More of them need no more memory.")
     ] = 1
     max_window_sec: Annotated[
         float,
         Field(
-            ge=1, le=600, description="In seconds. Longer songs are heard in several windows. Less takes less memory."
+            ge=1,
+            le=600,
+            description="In seconds. Longer songs are heard in several windows. Shorter windows need less memory.",
         ),
     ] = 240.0
     prior_fraction: Annotated[
@@ -196,17 +200,21 @@ class TrainConfig(Definition):
         Field(
             ge=0,
             le=0.9,
-            description="The share of drawn windows that are of the base's own songs, heard without words, against "
-            "forgetting. The tracks are then always heard with theirs.",
+            description="The share of drawn windows that come from the base's own songs, without tags and "
+            "lyrics, so that the base is not forgotten. Your songs are then always heard with "
+            "theirs.",
             examples=[None],
         ),
     ] = 0.0
-    conditioning_dropout: Annotated[Share, Field(description="How often a song is heard without its words.")] = 0.1
+    conditioning_dropout: Annotated[
+        Share, Field(description="How often a song is heard without its tags and lyrics.")
+    ] = 0.1
     context_noise: Annotated[
         Share,
         Field(
-            description="The share of codes that are heard wrong, so that songs stay in the style after what the model "
-            "itself gets wrong: heard more, at the cost of the held-out loss.",
+            description="The share of codes that are swapped for wrong ones, so that songs stay in the style "
+            "even after the model's own mistakes: a more audible style, at the cost of the held-out "
+            "loss.",
             examples=[None],
         ),
     ] = 0.0
@@ -214,53 +222,58 @@ class TrainConfig(Definition):
         float, Field(ge=0.001, le=1, description="The share of frames that the depth decoder learns from.")
     ] = 1.0
     mixed_precision: Annotated[
-        Literal["no", "bf16", "fp16"], Field(description="What the network computes in. 16 bits are faster on a GPU.")
+        Literal["no", "bf16", "fp16"],
+        Field(description="The precision the network computes in. 16 bits are faster on a GPU."),
     ] = "no"
     # Of the base in memory; an adapter itself is float32.
     base_dtype: Annotated[
         BaseDtype,
         Field(
-            description="Of the base in memory. 16 bits take half of 32, and bring a full fine-tune to a 24 GB GPU; "
-            "4 bits (nf4) are for a LoRA."
+            description="The base's precision in memory. 16 bits need half as much as 32, and fit a full fine-"
+            "tune on a 24 GB GPU; 4 bits (nf4) are for a LoRA."
         ),
     ] = "float32"
     save_dtype: Annotated[
-        Dtype, Field(description="Of a full checkpoint's weights, unless they are trained in fewer bits.")
+        Dtype, Field(description="The precision of a full checkpoint's weights, unless they are trained in fewer bits.")
     ] = "float32"
     gradient_checkpointing: Annotated[
-        bool, Field(description="Less memory, a third slower. On by itself on a GPU.")
+        bool, Field(description="Needs less memory, and a third more time. Automatically on with a GPU.")
     ] = False
     ema_decay: Annotated[
         float,
-        Field(ge=0, le=0.99999, description="Keeps an average of the last steps instead of the last (EMA). 0: off."),
+        Field(
+            ge=0,
+            le=0.99999,
+            description="Keeps a moving average of the weights instead of the last step's (EMA). 0: off.",
+        ),
     ] = 0.0
     loss_alarm: Annotated[
         float | None,
         Field(
             ge=0.001,
             le=10,
-            description="Ends training early where the held-out loss has risen by this share above its lowest: "
-            "0.1 is ten percent.",
+            description="Ends the training early once the held-out loss has risen this far above its lowest: 0.1"
+            " is ten percent.",
             examples=[None],
         ),
     ] = None
     tracker: Annotated[
         Literal["none", "tensorboard"],
-        Field(description="Also writes what is measured for TensorBoard, into the run's folder `tracking`."),
+        Field(description="Also writes the curves for TensorBoard, to the folder `tracking` of the run."),
     ] = "none"
     state_every_steps: Annotated[
-        int, Field(ge=1, le=100_000_000, description="Steps after which a resumable state is saved.")
+        int, Field(ge=1, le=100_000_000, description="A state to resume from is saved every so many steps.")
     ] = 50
     ladder_rungs: Annotated[
         int, Field(ge=0, le=50, description="Checkpoints to keep along the way, to choose from by ear. 0: none.")
     ] = 5
     ladder_max_gb: Annotated[
-        float, Field(ge=0, le=1000, description="In GB. All of them together take no more than this on the disk.")
+        float, Field(ge=0, le=1000, description="The most disk space that all of them may take together, in GB.")
     ] = 2.0
     preview_songs: Annotated[
         int, Field(ge=0, le=8, description="Songs rendered with the base and each of these checkpoints. 0: none.")
     ] = 4
-    preview_sec: Annotated[float, Field(ge=2, le=120, description="In seconds. How long these songs are.")] = 10.0
+    preview_sec: Annotated[float, Field(ge=2, le=120, description="The length of these songs, in seconds.")] = 10.0
     preview_seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same prompts and songs.")] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Same number, same run.")] = 0
 
@@ -272,7 +285,7 @@ class TrainConfig(Definition):
             )
         if set(self.trigger_word) & set(",<>\r\n"):
             raise InvalidInputError(
-                f"The trigger word is {self.trigger_word!r}.", "Give one tag: without commas, < and > or line breaks."
+                f"The trigger word is {self.trigger_word!r}.", "Use one tag, without commas, <, > or line breaks."
             )
         if self.method == "full" and self.ema_decay:
             raise InvalidInputError(
@@ -287,7 +300,7 @@ class TrainConfig(Definition):
         if self.base_dtype == "nf4" and (self.lora.use_dora or self.lora.kind != "lora"):
             other = "DoRA" if self.lora.use_dora else self.lora.kind
             raise InvalidInputError(
-                f"base_dtype nf4 goes with plain LoRA: {other} needs the base's weights as they are.",
+                f"base_dtype nf4 works with plain LoRA only: {other} needs the base's weights as they are.",
                 f'Use base_dtype "bfloat16", or no {other}.',
             )
 

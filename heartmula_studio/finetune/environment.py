@@ -73,7 +73,7 @@ def require_none_refused(found: Mapping[str, str]) -> None:
         if name in REFUSED:
             variable = REFUSED[name]
             raise InvalidInputError(
-                f"The environment holds {name}={value}: {variable.why}.",
+                f"The environment sets {name}={value}: {variable.why}.",
                 f"Unset {name}, or leave out what sets it in the configuration of Accelerate. {variable.hint}".strip(),
             )
 

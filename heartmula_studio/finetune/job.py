@@ -79,7 +79,7 @@ def train_alone(
             failure = as_studio_error(error, folder)
             log.fail(failure)
             raise failure from error
-        log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."))
+        log.fail(TrainingError(f"{type(error).__name__}: {error}", "This is a bug in the program; please report it."))
         raise
 
 

@@ -38,7 +38,7 @@ def values_by_layer(patterns: Mapping[str, float], layers: Iterable[str], settin
     names = list(layers)
     for pattern in patterns:
         if not any(_stands_for(pattern, name) for name in names):
-            raise InvalidInputError(f"{setting}: {pattern!r} stands for no layer that is adapted.", EXAMPLE)
+            raise InvalidInputError(f"{setting}: {pattern!r} matches no layer that is adapted.", EXAMPLE)
     chosen = {name: next((p for p in patterns if _stands_for(p, name)), None) for name in names}
     return {name: patterns[pattern] for name, pattern in chosen.items() if pattern is not None}
 

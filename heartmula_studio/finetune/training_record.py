@@ -53,5 +53,5 @@ class TrainingRecord(Definition):
             return cls(**values)
         except (InvalidInputError, OSError, ValueError, TypeError) as error:
             raise CheckpointCorruptError(
-                f"{path} is no record of training settings: {error}", "Correct it, or take it away."
+                f"{path} is not a record of training settings: {error}", "Correct it, or remove it."
             ) from error

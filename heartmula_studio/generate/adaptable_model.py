@@ -134,5 +134,5 @@ class AdaptableModel:
             self._apply([(identify_style(old.style.folder.path, self._base), old.strengths) for old in previous])
         except Exception as error:  # whatever it was, there is no style now
             raise CheckpointError(
-                f"{failure} Nor can the engine go back to what it was: {error}", "No style is active now."
+                f"{failure} The engine cannot go back to its previous state either: {error}", "No style is active now."
             ) from failure

@@ -34,7 +34,7 @@ class DecodeSettings(Definition):
         Field(
             ge=0,
             le=MAX_EXACT_INTEGER,
-            description="Of the noise that the sound is made from; left out, the song's own seed.",
+            description="The seed of the noise that the sound is made from; if left out, the song's own.",
             examples=[None],
         ),
     ] = None

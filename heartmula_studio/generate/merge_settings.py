@@ -25,12 +25,16 @@ class MergeSettings(Definition):
     ] = "cat"
     rank: Annotated[
         int | None,
-        Field(ge=1, le=512, description="Of the merged style, but for cat; left out, the largest of its parents'."),
+        Field(
+            ge=1,
+            le=512,
+            description="The merged style's rank, except with cat; if left out, the largest of its parents'.",
+        ),
     ] = None
     density: Annotated[
         float, Field(ge=0.01, le=0.99, description="The share of each style's values that ties and dare keep.")
     ] = 0.5
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Of the values that dare keeps.")] = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="The seed that picks the values dare keeps.")] = 0
 
 
 MERGE = settings_of(MergeSettings)

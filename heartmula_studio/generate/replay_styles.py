@@ -29,7 +29,7 @@ def find_styles(receipt: Receipt, base: BaseFolder, folders: Sequence[Path]) -> 
     if problems:
         raise CannotReplayError(
             f"This song cannot be made again here. {' '.join(problems)}",
-            "Use the base that it was made with, and bring its styles.",
+            "Use the base that it was made with, and import its styles.",
         )
     strengths = [Strength(one.strength, one.attention_strength, one.mlp_strength) for one in receipt.styles]
     return [(folder, strength) for folder, strength in zip(found, strengths, strict=True) if folder is not None]

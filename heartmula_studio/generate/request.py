@@ -71,13 +71,13 @@ class SongRequest(Definition):
         Field(
             ge=0,
             le=MAX_EXACT_INTEGER,
-            description="Same number, same song; left out, a new one each time.",
+            description="Same number, same song; if left out, a new one each time.",
             examples=[7],
         ),
     ] = field(default_factory=new_seed)
     temperature: Annotated[float, Field(ge=0.01, le=5, description="Higher is more varied.", examples=[1.0])] = 1.0
     topk: Annotated[
-        int, Field(ge=1, le=100_000, description="Sample from this many of the likeliest codes.", examples=[50])
+        int, Field(ge=1, le=100_000, description="Samples from this many of the most likely codes.", examples=[50])
     ] = 50
     cfg_scale: Annotated[
         float | None,
@@ -94,15 +94,18 @@ class SongRequest(Definition):
         Field(
             ge=-40,
             le=-5,
-            description="Loudness of the finished song in LUFS; streaming services play songs at -14. Left out, it is "
-            "as it is made. Its peaks stay below -1 dB, so that one of sharp peaks may end up softer.",
+            description="Loudness of the finished song in LUFS; streaming services play songs at -14. If left "
+            "out, the song stays as it was made. Peaks stay below -1 dB, so a song with sharp peaks "
+            "may end up softer.",
             examples=[-14.0],
         ),
     ] = None
     # Loud music may pause like a song that ends: of nano's songs in a style, one in ten stopped within 15 s.
     min_duration_sec: Annotated[
         float,
-        Field(ge=MIN_SONG_SEC, le=MAX_SONG_SEC, description="A song does not end by itself before.", examples=[20.0]),
+        Field(
+            ge=MIN_SONG_SEC, le=MAX_SONG_SEC, description="A song does not end by itself before this.", examples=[20.0]
+        ),
     ] = 20.0
 
     @classmethod

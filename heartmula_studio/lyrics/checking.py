@@ -39,9 +39,9 @@ def require_readable(text: str) -> None:
         )
     for kind, pattern in _UNREADABLE:
         if pattern.search(text):
-            raise InvalidInputError(f"The lyrics are {kind}, which is not read.", KINDS)
+            raise InvalidInputError(f"The lyrics are {kind}, which is not supported.", KINDS)
     if _is_json(text):
-        raise InvalidInputError("The lyrics are JSON, which is not read.", KINDS)
+        raise InvalidInputError("The lyrics are JSON, which is not supported.", KINDS)
     if stamp := unclear_stamp(text):
         raise InvalidInputError(
             f"The stamp {stamp} may be hours, minutes and seconds, or minutes, seconds and hundredths.",

@@ -267,4 +267,4 @@ def _not_text() -> InvalidInputError:
 def _undecided(raw: bytes) -> InvalidInputError:
     names = [_NAMES.get(name, name) for name in _guesses(raw)[:3]]
     looks = f"it looks like {' or '.join(names)}" if names else "it is not UTF-8"
-    return InvalidInputError(f"its encoding cannot be told for sure; {looks}.", SAVE_AS_UTF8)
+    return InvalidInputError(f"its encoding cannot be determined; {looks}.", SAVE_AS_UTF8)

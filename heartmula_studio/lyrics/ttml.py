@@ -27,15 +27,17 @@ def ttml_as_lrc(text: str) -> str:
     holds no line, or declares a document type, whose entities may stand for anything.
     """
     if "<!DOCTYPE" in text:
-        raise InvalidInputError("The lyrics are TTML with a document type, which is not read.", "Save them without it.")
+        raise InvalidInputError(
+            "The lyrics are TTML with a document type, which is not supported.", "Save them without it."
+        )
     try:
         root = ElementTree.fromstring(text.strip())
         clock = _Clock(root)
         lines = [line for body in _all(root, "body") for line in _lines_of(body, clock)]
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"The lyrics are TTML that is not whole: {error}.", "Get the file again.") from error
+        raise InvalidInputError(f"The lyrics are damaged TTML: {error}.", "Get the file again.") from error
     if not lines:
-        raise InvalidInputError("The lyrics are TTML without a line.", "Get the file again.")
+        raise InvalidInputError("The lyrics are TTML without any lines.", "Get the file again.")
     return "\n".join(lines)
 
 

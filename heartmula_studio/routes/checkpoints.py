@@ -30,7 +30,7 @@ IMPORT_FORM = documented_form(
     "name",
     name={"example": "Night drive"},
     styles={"description": "Comma-separated.", "example": "synthwave, slow"},
-    which={"description": "Of several checkpoints in it, the one to take, by its folder."},
+    which={"description": "Which checkpoint to take, by its folder, if there are several."},
     alpha={"description": "A number, where the adapter does not tell its alpha."},
 )
 

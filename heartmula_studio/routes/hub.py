@@ -21,7 +21,7 @@ router = APIRouter(prefix="/hub", tags=["hub"], dependencies=WITH_TOKEN)
 Kind = Annotated[RepoKind, Query(description="model: styles.")]
 Part = Annotated[str, Path(max_length=96, examples=["musician"])]
 RepoId = Annotated[str, Field(max_length=193, examples=["musician/night-drive"])]
-Revision = Annotated[str, Field(max_length=100, description="A commit, branch or tag; empty: the newest.")]
+Revision = Annotated[str, Field(max_length=100, description="A commit, branch or tag. Empty: the newest.")]
 License = Annotated[str, Field(max_length=60, description="As the Hub names licences.", examples=["cc-by-4.0"])]
 
 
@@ -32,7 +32,7 @@ class StylePull(Body):
     revision: Revision = ""
     name: str = ""
     styles: list[str] = []
-    which: Annotated[str, Field(description="Of several checkpoints in it, the one to take, by its folder.")] = ""
+    which: Annotated[str, Field(description="Which checkpoint to take, by its folder, if there are several.")] = ""
     alpha: float | None = None
 
 

@@ -67,11 +67,11 @@ class Page:
 async def _page(
     request: Request,
     limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="At most so many; without it, all.")] = None,
-    cursor: Annotated[str, Query(description="The X-Next-Cursor that came with the page before.")] = "",
+    cursor: Annotated[str, Query(description="The X-Next-Cursor that came with the previous page.")] = "",
 ) -> Page:
     created_at, separator, id = cursor.rpartition(SEPARATOR)
     if cursor and not (created_at and separator and id):
-        raise InvalidInputError("This is not a cursor.", f"Send the {NEXT_CURSOR} that came with the page before.")
+        raise InvalidInputError("This is not a cursor.", f"Send the {NEXT_CURSOR} that came with the previous page.")
     return Page(limit, (created_at, id) if cursor else None, request.headers.get("If-None-Match", ""))
 
 

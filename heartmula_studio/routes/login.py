@@ -47,7 +47,7 @@ class Logins:
             user = self._user_of_token(scope, given.strip())
         if user is None:
             raise UnauthorizedError(
-                "This studio wants its token, and none or another one was given.",
+                "This studio requires a token, and none or a wrong one was given.",
                 f"Send the header `Authorization: Bearer <token>`. {WHERE_TOKENS_ARE}",
             )
         return user

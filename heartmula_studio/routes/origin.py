@@ -44,13 +44,13 @@ def check_origin(method: str, headers: Headers, public_host: str, may_be_opened:
     site = headers.get("sec-fetch-site", "none")
     if origin is not None and not _is_own(origin, headers.get("host", ""), public_host):
         raise ForbiddenError(
-            f"A page of {origin} may not call this studio.",
+            f"A page from {origin} may not call this studio.",
             "Call from a script. Behind a proxy, pass the browser's Host header on, or set HEARTMULA_ROOT_PATH to the "
             "address that the browser shows.",
         )
     is_opened = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
     if site not in OWN_SITES and not (may_be_opened and is_opened):
-        raise ForbiddenError("A page of another site may not call this studio.", "Open it in its own tab.")
+        raise ForbiddenError("A page from another site may not call this studio.", "Open it in its own tab.")
 
 
 @lru_cache(maxsize=64)  # of the few names that a machine is called by

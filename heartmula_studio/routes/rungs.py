@@ -41,7 +41,7 @@ def play_preview(id: Id, step: Step, number: Number, studio: StudioDep) -> FileR
 
 @router.post("/{step}/star", responses=documented(404, 409))
 def star(id: Id, step: Step, studio: StudioDep, body: Star | None = None) -> RungAnswer:
-    """Mark it, or take the mark away."""
+    "Add the star, or remove it."
     return RungAnswer.of(studio.ladder.star(id, step, (body or Star()).starred))
 
 

@@ -191,7 +191,7 @@ def _require_styles(paths: Iterable[str]) -> list[StyleFiles]:
     paths = list(paths)
     if not (styles := find_styles(paths)):
         refuse_pickles(PurePosixPath(path).name for path in paths)
-        raise CheckpointMissingError("There is no checkpoint in it.", WHAT_IS_TAKEN)
+        raise CheckpointMissingError("It contains no checkpoint.", WHAT_IS_TAKEN)
     return styles
 
 

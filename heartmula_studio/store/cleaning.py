@@ -84,7 +84,9 @@ def require_original(song: AudioFile) -> Original:
     """Raises ConflictError."""
     if original := original_of(song):
         return original
-    raise ConflictError(f"{song.filename!r} has no other original.", "It was not cleaned, or its original was deleted.")
+    raise ConflictError(
+        f"{song.filename!r} has no original to go back to.", "It was not cleaned, or its original was deleted."
+    )
 
 
 def _with_lyrics(song: AudioFile, moved: Callable[[str], str]) -> AudioFile:

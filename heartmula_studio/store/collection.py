@@ -188,7 +188,9 @@ class Collection(Generic[R]):
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._unknown(id) from error
         except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
+            raise StorageError(
+                f"{path} cannot be read: {error.strerror}.", "Check the disk and its permissions."
+            ) from error
         stamp = stamp_of(status)
         known = self._cache.get(id)
         if known is None or known[0] != stamp:

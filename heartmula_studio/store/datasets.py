@@ -200,7 +200,7 @@ class Datasets(Collection[Dataset]):
         with self.locked(id):
             song = self.get_song(id, before.filename)
             if (song.sha256, song.cleaned) != (before.sha256, before.cleaned):
-                raise ConflictError(f"{song.filename} was changed meanwhile.", "Nothing happened to it. Try again.")
+                raise ConflictError(f"{song.filename} was changed in the meantime.", "Nothing was changed. Try again.")
             name = f"{songs.stem_of(song)}-{incoming.sha256[:HASH_CHARS]}.flac"
             path = self.folder(id) / CLEANED / name
             facts = incoming.size_bytes, incoming.sha256

@@ -13,7 +13,7 @@ def _iso_time(text: str) -> str:
 
 def plain_filename(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ValueError("this is no file name")
+        raise ValueError("this is not a file name")
     return name
 
 

@@ -66,7 +66,7 @@ def read_provenance(raw: bytes) -> Provenance:
 def _base_model(value: Any) -> dict[str, str]:
     """Raises ValueError for what names no base."""
     if not isinstance(value, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     known = {key: value[key] for key in ("name", "fingerprint") if key in value}
     return {key: clean_line(TEXT.validate_python(text))[:MAX_NAME_CHARS] for key, text in known.items()}
 
@@ -92,7 +92,7 @@ def _rights(value: Any) -> tuple[TrackRights, ...]:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     values: dict[str, Any] = _plain(value, MAX_DEPTH)
     return values
 
@@ -100,7 +100,7 @@ def _object(value: Any) -> dict[str, Any]:
 def _trigger_word(value: Any) -> str:
     word = clean_line(TEXT.validate_python(value))
     if len(word) > MAX_TRIGGER_CHARS or set(word) & set(",<>"):
-        raise ValueError("it is no word")
+        raise ValueError("it is not a word")
     return word
 
 
@@ -115,7 +115,7 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
-        raise ValueError("it holds a number that is none")
+        raise ValueError("it contains an invalid number")
     return value
 
 

@@ -33,7 +33,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.", "Check the disk and its rights.") from error
+        raise StorageError(
+            f"{path} cannot be read: {error.strerror}.", "Check the disk and its permissions."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is damaged: {error}.", RESTORE) from error
 

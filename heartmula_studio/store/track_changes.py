@@ -69,5 +69,5 @@ def _changed_tags(tags: tuple[str, ...], change: TrackChange, styles: tuple[str,
 
 def _checked_trigger(word: str) -> tuple[str, ...]:
     if SEPARATORS & set(word):
-        raise InvalidInputError(f"The trigger word is {word!r}.", "Give one tag: without commas, < and >.")
+        raise InvalidInputError(f"The trigger word is {word!r}.", "Use one tag, without commas, < or >.")
     return checked_tags([word], "tags")

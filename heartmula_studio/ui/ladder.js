@@ -161,7 +161,7 @@ class Ladder {
     this.rungs = new Map();
     this.reason = make("p");
     this.songs = make("ul", { class: "hint rung-legend" });
-    this.trouble = make("p", { role: "alert", class: "hint", hidden: true }, "This song cannot be played. Open the page again.");
+    this.trouble = make("p", { role: "alert", class: "hint", hidden: true }, "This song cannot be played. Reload the page.");
     this.list = make("ol", { class: "rungs" });
     this.node = make("section", { class: "ladder", "aria-label": "Ladder", hidden: true }, make("h3", {}, "Ladder"),
       this.reason, this.songs, this.list, this.transport.node, this.trouble, this.blind.node);

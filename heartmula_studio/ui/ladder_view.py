@@ -96,7 +96,10 @@ def audible_words(figures: Mapping[str, Any]) -> Word | None:
     if audible is None:
         return None
     if not audible:
-        return "warning", "Not audible yet: its songs differ from the base's no more than those from each other."
+        return (
+            "warning",
+            "Not audible yet: its songs differ from the base's no more than the base's do from each other.",
+        )
     if nearness is None:
         return "good", "Audible: its songs sound different from the base's."
     way = max(0, min(100, round(100 * nearness)))

@@ -176,7 +176,7 @@ def _build_comparison(context: PageContext, comparing: gr.State) -> None:
 def _build_import(context: PageContext) -> None:
     gr.HTML("<h2>Import a style</h2>")
     file = gr.File(label="A .zip or .safetensors", file_types=[".zip", ".safetensors"], height=150)
-    which = gr.Dropdown(label="Which of them", visible=False, interactive=True)
+    which = gr.Dropdown(label="Which style", visible=False, interactive=True)
     with gr.Row(elem_classes=["field-row"]):
         name = gr.Textbox(label="Name", placeholder="Night drive", max_lines=1, min_width=160)
         alpha = gr.Textbox(label="LoRA alpha", placeholder="as in the file", max_lines=1, min_width=120)
@@ -356,7 +356,7 @@ def parsed_alpha(text: str) -> float | None:
     try:
         return float(text) if text.strip() else None
     except ValueError as error:
-        raise InvalidInputError(f"The alpha is {text[:40]!r}.", "Give a number, or leave it empty.") from error
+        raise InvalidInputError(f"The alpha is {text[:40]!r}.", "Enter a number, or leave it empty.") from error
 
 
 async def compare(

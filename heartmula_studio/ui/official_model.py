@@ -14,7 +14,7 @@ from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.page_context import PageContext, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
-DOWNLOAD = {"absent": "Download", "incomplete": "Go on with the download"}
+DOWNLOAD = {"absent": "Download", "incomplete": "Resume the download"}
 
 
 def build_official_models(context: PageContext) -> None:

@@ -129,4 +129,6 @@ def parsed_number(text: str | None, what: str) -> float | None:
     try:
         return float(text.replace(",", "."))
     except ValueError as error:
-        raise InvalidInputError(f"The {what} is {text!r}.", "Give a number such as 12.5, or nothing.") from error
+        raise InvalidInputError(
+            f"The {what} is {text!r}.", "Enter a number such as 12.5, or leave the field empty."
+        ) from error

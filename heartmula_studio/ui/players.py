@@ -30,7 +30,7 @@ class PassingFile(FileResponse):
         except RuntimeError as error:
             if Path(self.path).is_file():
                 raise
-            raise NotFoundError("There is no such song any more.", "Open the page again.") from error
+            raise NotFoundError("This song no longer exists.", "Reload the page.") from error
 
 
 class Players:
@@ -75,13 +75,13 @@ class Players:
         path = self._root / name
         self._check(signature, name)
         if not path.is_file():
-            raise NotFoundError("There is no such song.", "Open the page again.")
+            raise NotFoundError("This song does not exist.", "Reload the page.")
         return PassingFile(path, headers={"Cache-Control": "private"})
 
     def _check(self, signature: str, name: str) -> None:
         """Raise NotFoundError for an address that is not ours."""
         if not hmac.compare_digest(signature.encode(), self._signature(name).encode()):
-            raise NotFoundError("There is no such song.", "Open the page again.")
+            raise NotFoundError("This song does not exist.", "Reload the page.")
 
     def _signature(self, name: str) -> str:
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()

@@ -19,6 +19,6 @@ async function refusal(answer) {
     const { error } = await answer.json();
     return `${error.message} ${error.hint}`.trim();
   } catch {
-    return `The studio answered with ${answer.status}. Try again, or open the page again.`;
+    return `The studio answered with ${answer.status}. Try again, or reload the page.`;
   }
 }

@@ -21,7 +21,7 @@ PRESETS = {
     "Balanced": Sampling(SongRequest.temperature, SongRequest.topk),
     "Adventurous": Sampling(1.2, 100),
 }
-HINT = "Safe keeps to what is likely, Adventurous surprises. Each sets the two below."
+HINT = "Safe stays close to what is likely; Adventurous surprises. Each sets the two fields below."
 
 
 def build_sampling(fields: Sequence[gr.components.Component]) -> None:

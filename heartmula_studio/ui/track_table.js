@@ -7,7 +7,7 @@
 const PAGE_ROWS = 10;
 const COLUMNS = [["select", "Select"], ["play", "Play"], ["name", "Track"], ["lyrics", "Lyrics"], ["tags", "Tags"],
   ["rights", "Rights"], ["more", "More"]];
-const NO_TRACKS = "Five songs at least. Songs of one style work best.";
+const NO_TRACKS = "At least five songs. Songs of one style work best.";
 const textually = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" }).compare;
 const by = (read) => (one, other) => textually(read(one.track), read(other.track)) || one.order - other.order;
 const ORDERS = {
@@ -261,7 +261,7 @@ class Table {
     };
     const changes = step.changes.filter(isSame);
     const tracks = changes.map(({ filename, name, [to]: value }) => ({ filename, [name]: value }));
-    if (!changes.length) this.report("It was changed again since, elsewhere: it stays as it is.");
+    if (!changes.length) this.report("It was changed elsewhere in the meantime, so it stays as it is.");
     else if (await this.putAll(tracks)) others.push(step), this.reportStep(changes, to);
     else steps.push(step);
     this.drawHistory();

@@ -107,7 +107,7 @@ def tokenizing_status(dataset: Dataset) -> str:
         return html.notice("success", "All songs are prepared (tokenized).") if total else ""
     if dataset.status == "processing":
         return html.progress(100 * done / total, f"{done} of {counted(total, 'song')} prepared")
-    return '<p class="hint">The songs are prepared (tokenized) when training starts; nothing is left to do.</p>'
+    return '<p class="hint">The songs are prepared (tokenized) when training starts; there is nothing else to do.</p>'
 
 
 def reset_for(id: str, reported: str) -> object:

@@ -83,7 +83,7 @@ def test_failure_leaves_nothing_and_keeps_the_old_file(tmp_path, name):
 def test_unknown_suffix_is_refused_before_any_work(tmp_path):
     with pytest.raises(InvalidInputError, match=r"\.wav, \.flac, \.mp3"):
         AudioWriter(tmp_path / "song.m4a", 48000)
-    with pytest.raises(InvalidInputError, match="no sampling rate of 44,100"):
+    with pytest.raises(InvalidInputError, match="does not support a sampling rate of 44,100"):
         AudioWriter(tmp_path / "song.opus", 44100)
 
 

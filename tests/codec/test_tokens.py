@@ -48,7 +48,7 @@ def test_other_versions_lie_in_the_same_file(tokens, tmp_path):
     record = torch.load(tmp_path / "song.pt", weights_only=True)
     for broken in ({"speed": 1.0}, {**record["versions"][0], "codes": tokens.codes.float()}, 3):
         torch.save(record | {"versions": [broken]}, tmp_path / "song.pt")
-        with pytest.raises(InvalidInputError, match="of a wrong kind"):
+        with pytest.raises(InvalidInputError, match="of the wrong kind"):
             Tokens.load(tmp_path / "song.pt")
 
 

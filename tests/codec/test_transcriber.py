@@ -78,5 +78,5 @@ def test_what_cannot_be_listened_to(transcriber, tmp_path):
     settings = json.loads((folder / "generation_config.json").read_text())
     del settings["no_timestamps_token_id"]
     (folder / "generation_config.json").write_text(json.dumps(settings))
-    with pytest.raises(CheckpointMismatchError, match="tokens of times"):
+    with pytest.raises(CheckpointMismatchError, match="tokens for times"):
         Transcriber(folder, CPU)

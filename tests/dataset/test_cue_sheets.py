@@ -78,7 +78,7 @@ def test_other_recordings_and_what_is_said_of_the_album_come_along(album, tmp_pa
         (SHEET.replace("album.flac", "gone.flac"), None),
         (SHEET.replace("album.flac", "gone.flac").replace("TRACK 03", "FILE x.wav WAVE\nTRACK 03"), "2 recordings"),
         (SHEET.replace("0:3:00", "0:1:00"), "in order"),
-        (SHEET.replace("0:3:00", "0:3:99"), "is none"),
+        (SHEET.replace("0:3:00", "0:3:99"), "is not a time"),
         ("FILE album.flac WAVE", "in order"),
     ],
 )

@@ -87,7 +87,7 @@ def look_and_take_in(page: Page, hub) -> None:
     assert not scrolls_sideways(page)
     assert broken_words(page) == []
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.get_by_role("button", name="Take it in").locator("visible=true").click()
+    page.get_by_role("button", name="Import it").locator("visible=true").click()
     expect(page.get_by_text(f"“From the Hub” is here, from revision {revision[:12]}.")).to_be_visible()
 
 
@@ -120,7 +120,7 @@ def save_the_mix(page: Page, url: str) -> None:
     save.click()
     expect(page.get_by_text("cannot have 0 characters")).to_be_visible()
     page.get_by_label("Name of the new style").fill("<b>Both</b>")
-    choose_option(page, "Merged by", "TIES: thinned out, and settled where they pull apart")
+    choose_option(page, "Merged by", "TIES: thinned out, with conflicts settled")
     page.get_by_label("Rank", exact=True).locator("visible=true").fill("3")
     save.click()
     expect(page.get_by_text("“<b>Both</b>” is among your styles now.")).to_be_visible()

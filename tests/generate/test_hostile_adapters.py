@@ -89,7 +89,7 @@ HEAD = "base_model.model.codebook0_head.weight"
 CORRUPT, MISMATCH, MISSING = CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
 CASES: dict[str, tuple[Make, type[StudioError], str]] = {
     "empty file": (raw(b""), CORRUPT, "is empty"),
-    "no tensors": (file({}), MISMATCH, "holds no layers"),
+    "no tensors": (file({}), MISMATCH, "contains no adapter layers"),
     "cut off": (
         lambda folder: (file(kohya())(folder), (p := folder / WEIGHTS).write_bytes(p.read_bytes()[:-400]))[0],
         CORRUPT,
@@ -122,7 +122,7 @@ CASES: dict[str, tuple[Make, type[StudioError], str]] = {
     "alpha 0": (file(kohya({f"{KOHYA}.alpha": torch.tensor(0.0)})), CORRUPT, "alpha for"),
     "alpha infinite": (file(kohya({f"{KOHYA}.alpha": torch.tensor(torch.inf)})), CORRUPT, "alpha for"),
     "five alphas": (file(kohya({f"{KOHYA}.alpha": ones(5)})), CORRUPT, "alpha for"),
-    "no alpha": (file(peft()), AlphaNeededError, "does not tell its alpha"),
+    "no alpha": (file(peft()), AlphaNeededError, "does not state its alpha"),
     "8-bit floats": (
         file({name: tensor.to(torch.float8_e4m3fn) for name, tensor in peft().items()}),
         MISMATCH,

@@ -66,13 +66,13 @@ def test_a_prefix_and_another_encoding_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('<tt xml:lang="en"><body><p>la', "not whole"),
-        ('<?xml version="1.0"?><tt><body>&nbsp;</body></tt>', "not whole"),
-        ("<tt><body><div/></body></tt>", "without a line"),
-        ("<tt>la</tt>", "without a line"),
+        ('<tt xml:lang="en"><body><p>la', "damaged TTML"),
+        ('<?xml version="1.0"?><tt><body>&nbsp;</body></tt>', "damaged TTML"),
+        ("<tt><body><div/></body></tt>", "without any lines"),
+        ("<tt>la</tt>", "without any lines"),
         ("<tt ><!DOCTYPE a [<!ENTITY b 'c'>]><body/></tt>", "a document type"),
-        ("<tt>" + "<div>" * 5000, "not whole"),
-        ("<tt><body><p>" + "<span>" * 5000 + "</span>" * 5000 + "</p></body></tt>", "not whole"),
+        ("<tt>" + "<div>" * 5000, "damaged TTML"),
+        ("<tt><body><p>" + "<span>" * 5000 + "</span>" * 5000 + "</p></body></tt>", "damaged TTML"),
     ],
 )
 def test_what_is_not_whole_or_may_stand_for_anything_is_refused(text, says):

@@ -256,10 +256,10 @@ def test_a_damaged_plan_touches_no_other_file(service, settings):
     file = {"repo": "a/b", "revision": "0", "name": "x", "size_bytes": 1, "blob_id": "0", "sha256": None}
     plan = {"schema": 1, "files": [{**file, "target": "../../datasets"}]}
     (settings.official_dir / f"{MODEL.name}.download.json").write_text(json.dumps(plan))
-    with pytest.raises(StorageError, match="no file of a model"):
+    with pytest.raises(StorageError, match="not a file of a model"):
         folder.remove()
     listed, *_ = service.list()  # the page asks for it every few seconds
-    assert "no file of a model" in listed.error.message
+    assert "not a file of a model" in listed.error.message
 
 
 def test_a_model_that_was_put_there_by_hand_is_there_and_is_not_removed(service, settings):

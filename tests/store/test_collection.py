@@ -183,7 +183,7 @@ BROKEN = {
     "no schema": b"{}",
     "schema of the future": json.dumps({**song("a").to_dict(), "schema": 2}).encode(),
     "field missing": json.dumps({"schema": 1, "id": "a"}).encode(),
-    "field of a wrong kind": json.dumps({**song("a").to_dict(), "progress": "much"}).encode(),
+    "field of the wrong kind": json.dumps({**song("a").to_dict(), "progress": "much"}).encode(),
     "unknown status": json.dumps({**song("a").to_dict(), "status": "lost"}).encode(),
     "another's": json.dumps(song("b").to_dict()).encode(),
     "nested without end": b"[" * 100_000,

@@ -15,7 +15,7 @@ MODEL = ModelState("m", "A <b>model</b>", "Apache-2.0", "absent", 2 * 10**9, 0, 
     ("status", "shown"),
     [
         ("absent", ["Download"]),
-        ("incomplete", ["Go on with the download", "remove"]),
+        ("incomplete", ["Resume the download", "remove"]),
         ("downloading", ["stop"]),
         ("verifying", ["stop"]),
         ("complete", ["verify", "remove"]),

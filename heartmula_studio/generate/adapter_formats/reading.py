@@ -77,7 +77,7 @@ def read_adapter(tensors: Mapping[str, Tensor], scales: Scales, base: BaseModel,
         if parts.parts:
             layers[name] = _layer(parts, scales, base, called)
     if not layers and not values:
-        raise CheckpointMismatchError(f"{called} holds no layers of an adapter.", KINDS_HINT)
+        raise CheckpointMismatchError(f"{called} contains no adapter layers.", KINDS_HINT)
     scales.require_targets({stored[name].name.spelt for name in layers}, _foreign_names(stored, base))
     is_llama = any(parts.name.is_llama for parts in stored.values())
     warnings = ([LLAMA_WARNING] if is_llama else []) + ([UNSCALED_WARNING] if scales.are_guessed else [])
@@ -111,7 +111,7 @@ def _parsed(tensor: str, called: str) -> PartName:
     if what := refused_part(tensor):
         raise CheckpointMismatchError(f"{called} holds {what} ({tensor:.120}), which cannot be applied.", KINDS_HINT)
     if (part := parse_part(tensor)) is None:
-        raise CheckpointMismatchError(f"{called} holds {tensor:.120}, which is no adapter's part.", KINDS_HINT)
+        raise CheckpointMismatchError(f"{called} holds {tensor:.120}, which is not part of an adapter.", KINDS_HINT)
     return part
 
 
@@ -130,7 +130,7 @@ def _refuse_strange(names: list[str], called: str) -> NoReturn:
     whose = f" It looks like an adapter for {model}." if model else ""
     raise CheckpointMismatchError(
         f"{called} changes {counted(len(names), 'layer')} that this base does not have: {shown}.{whose}",
-        "Only adapters that were trained on HeartMuLa can be taken in.",
+        "Only adapters that were trained on HeartMuLa can be imported.",
     )
 
 
@@ -194,7 +194,7 @@ def _require_shape(layer: Layer, name: str, base: BaseModel, called: str) -> Non
     shape = base.shapes[name] if name == AUDIO_HEAD else base.linear_layers.get(name)
     if shape is None:
         raise CheckpointMismatchError(
-            f"{called} changes {name}, which is no linear layer, by a {layer.kind}.", KINDS_HINT
+            f"{called} changes {name}, which is not a linear layer, by a {layer.kind}.", KINDS_HINT
         )
     made = made_shape(layer, shape)
     if made != shape:

@@ -64,8 +64,8 @@ class Scales:
             return alpha / rank
         if self._is_peft:
             raise AlphaNeededError(
-                f"{self._called} does not tell its alpha, without which it may be far too weak or too strong. Its rank "
-                f"is {rank}.",
+                f"{self._called} does not state its alpha, without which it may be far too weak or too strong. "
+                f"Its rank is {rank}.",
                 f"Give the alpha that it was trained with, or the folder with its {CONFIG_FILE}. Many trainers take "
                 "the rank itself, or twice the rank.",
             )
@@ -88,7 +88,7 @@ class Scales:
     def _of_tensor(self, layer: str, stored: Tensor) -> float:
         if stored.numel() != 1 or not is_scale(alpha := stored.float().item()):
             raise CheckpointCorruptError(
-                f"{self._called} holds an alpha for {layer:.120} that is no number other than 0.",
+                f"{self._called} holds an alpha for {layer:.120} that is not a number other than 0.",
                 "Copy the file again from where it came.",
             )
         return alpha

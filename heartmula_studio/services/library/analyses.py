@@ -120,7 +120,9 @@ class Analyses:
         """Stop an analysis within moments; what was proposed stays. Raises as `get`, ConflictError where none runs."""
         state = self.get(dataset_id, kind)
         if state.status != "running":
-            raise ConflictError("Nothing listens to this dataset in this program.", "Only what runs here can stop.")
+            raise ConflictError(
+                "Nothing is analyzing this dataset here.", "Only an analysis that is running here can be stopped."
+            )
         self._runs[dataset_id, state.kind].cancel.set()
         return state
 
@@ -150,7 +152,7 @@ class Analyses:
         known, total = self._known(kind), len(self._store.datasets.get(dataset_id).audio_files)
         with self._store.attempt(f"{known.replace('_', '-')}-{dataset_id}") as is_free:
             if not is_free:
-                raise ConflictError("This dataset is being listened to.", "Wait until that is done, or cancel it.")
+                raise ConflictError("This dataset is being analyzed.", "Wait until that is done, or cancel it.")
             analyzer, run = self._makers[known](settings), _Run(dataset_id, Analysis(known, "running", total=total))
             self._runs[dataset_id, known] = run
             try:

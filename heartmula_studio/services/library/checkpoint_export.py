@@ -39,7 +39,7 @@ def export_to_path(store: Store, base: BaseFolder, id: str, format: str, path: P
     require_format(format)
     record = store.checkpoints.get(id)
     if path.exists():
-        raise ConflictError(f"There is something at {path} already.", "Give a new name.")
+        raise ConflictError(f"{path} already exists.", "Give a new name.")
     with disk_explained(path):
         if format in SINGLE_FILES:
             with replaced_file(path) as temporary:

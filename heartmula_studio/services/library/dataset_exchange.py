@@ -71,7 +71,7 @@ class DatasetExchange:
         tracks = self._tracks(self._store.datasets.get(id))
         with disk_explained(folder):
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise ConflictError(f"There is something at {folder} already.", "Give a new folder.")
+                raise ConflictError(f"{folder} already exists.", "Give a new folder.")
             save_to_folder(tracks, folder)
 
     def export_to_hub(self, id: str, repo_id: str, private: bool) -> None:

@@ -135,7 +135,7 @@ class DatasetImporter:
 
     def _skip(self, name: str, reason: str) -> None:
         if len(self._skipped) >= MAX_SKIPPED:
-            raise UploadTooLargeError(f"Over {MAX_SKIPPED:,} things in it are no songs.", SOURCE_HINT)
+            raise UploadTooLargeError(f"Over {MAX_SKIPPED:,} files in it are not songs.", SOURCE_HINT)
         self._skipped.append(SkippedItem(clean_line(name), clean_line(reason)))
 
 
@@ -145,7 +145,8 @@ def download_dataset(repo_id: str) -> Path:
         return Path(snapshot_download(repo_id, repo_type="dataset"))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise NotFoundError(
-            f"There is no file or folder {repo_id}, and as a dataset on the Hub it cannot be had: {error}", SOURCE_HINT
+            f"There is no file or folder {repo_id}, and as a dataset on the Hub it cannot be loaded: {error}",
+            SOURCE_HINT,
         ) from error
 
 

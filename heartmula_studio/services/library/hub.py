@@ -115,7 +115,8 @@ def require_repo_id(repo_id: str) -> None:
     """Raises InvalidInputError for what names no repository."""
     if not _ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id:
         raise InvalidInputError(
-            f"{repo_id[:120]!r} names no repository on the Hub.", "Give it as user/name: letters, digits, - _ and dots."
+            f"{repo_id[:120]!r} is not the name of a repository on the Hub.",
+            "Give it as user/name: letters, digits, - _ and dots.",
         )
 
 
@@ -134,7 +135,7 @@ def _is_empty(api: HfApi, kind: RepoKind, repo_id: str) -> bool:
 
 def _checked(revision: str | None) -> str | None:
     if revision and not _REVISION.fullmatch(revision):
-        raise InvalidInputError(f"{revision[:100]!r} is no revision.", "Give a commit's hash, a branch or a tag.")
+        raise InvalidInputError(f"{revision[:100]!r} is not a revision.", "Give a commit's hash, a branch or a tag.")
     return revision or None
 
 
@@ -176,7 +177,7 @@ def explained(error: Exception, what: str) -> StudioError:
             f"The Hub cannot be reached for {what}.", "Check the connection; HF_HUB_OFFLINE must not be set. Try again."
         )
     if isinstance(error, LocalTokenNotFoundError):
-        return HubAccessError(f"The Hub wants to know who you are, for {what}.", LOGIN_HINT)
+        return HubAccessError(f"The Hub requires a login for {what}.", LOGIN_HINT)
     if isinstance(error, GatedRepoError):
         return HubAccessError(
             f"{what} is gated: its owner grants access to each person.", f"Ask for it on the Hub's page. {LOGIN_HINT}"
@@ -189,7 +190,7 @@ def explained(error: Exception, what: str) -> StudioError:
     if isinstance(error, RevisionNotFoundError | EntryNotFoundError):
         return NotFoundError(f"{what} has no such revision or file.", "Give a commit, branch or tag that it has.")
     if isinstance(error, HFValidationError):
-        return InvalidInputError(f"The Hub does not take this name: {said}", "Give it as user/name.")
+        return InvalidInputError(f"The Hub does not accept this name: {said}", "Give it as user/name.")
     if isinstance(error, HfHubHTTPError):
         return _refused(error, what, said)
     if isinstance(error, OSError):

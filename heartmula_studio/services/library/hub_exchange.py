@@ -131,7 +131,9 @@ def _copied_song(song: Path, folder: Path, name: str, repo_id: str) -> str:
 def require_license(license: str) -> None:
     """Raises InvalidInputError."""
     if license not in HUB_LICENSES:
-        raise InvalidInputError(f"{license[:60]!r} is no licence of the Hub.", f"Allowed: {', '.join(HUB_LICENSES)}.")
+        raise InvalidInputError(
+            f"{license[:60]!r} is not a licence that the Hub knows.", f"Allowed: {', '.join(HUB_LICENSES)}."
+        )
 
 
 def require_known_rights(rights: Sequence[str], name: str) -> None:

@@ -84,7 +84,7 @@ def fetch(file: HubFile, target: Path, watch: Watch) -> None:
         if not matches(file, partial, ignore):
             remove(partial)
             raise HubError(
-                f"{file.name} of {file.repo} came with other bytes than the Hub announced.",
+                f"{file.name} of {file.repo} arrived with other bytes than the Hub announced.",
                 "It was removed; download it again.",
             )
         move(partial, target)
@@ -111,7 +111,7 @@ def stream(file: HubFile, output: BinaryIO, done: int, watch: Watch) -> None:
     except OSError as error:
         if error.errno is None:
             hint = "Download it again; it goes on from there."
-            raise HubError(f"{file.name} of {file.repo} came cut off: {error}", hint) from error
+            raise HubError(f"{file.name} of {file.repo} arrived cut off: {error}", hint) from error
         with disk_explained(Path(output.name)):
             raise
 

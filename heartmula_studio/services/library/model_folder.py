@@ -55,7 +55,7 @@ class ModelFolder:
         except FileNotFoundError:
             return None
         if odd := [file.target for file in plan.files if not _TARGET.fullmatch(file.target)]:
-            raise StorageError(f"{self._plan} names {odd[0]!r}, which is no file of a model.", "Delete it.")
+            raise StorageError(f"{self._plan} names {odd[0]!r}, which is not a file of a model.", "Delete it.")
         return plan
 
     def make_plan(self) -> DownloadPlan:

@@ -80,7 +80,7 @@ class ModelService:
         """Stop within moments; what has come stays. Raises NotFoundError, ConflictError where nothing is going on."""
         folder = self._folder(name)
         if self._status(name, folder) not in ("downloading", "verifying"):
-            raise ConflictError(f"{name} is not being downloaded.", "Only a download that is going on can stop.")
+            raise ConflictError(f"{name} is not being downloaded.", "Only a running download can be stopped.")
         with disk_explained(folder.cancel):
             folder.cancel.touch()
         return self.get(name)
@@ -184,7 +184,7 @@ class ModelService:
     def _stopper(self, folder: ModelFolder) -> Callable[[int], None]:
         def watch(_: int) -> None:
             if self._closing.is_set() or folder.cancel.exists():
-                raise CancelledError("It was stopped.", "What has come stays.")
+                raise CancelledError("It was stopped.", "What was downloaded so far is kept.")
 
         return watch
 

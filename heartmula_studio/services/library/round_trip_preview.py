@@ -75,7 +75,7 @@ class RoundTripPreview:
         device = str(self._runtime.device)
         with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
             if reason := self._devices.may_generate(device, self._runtime.base_name, utc_now()):
-                raise ConflictError(f"This song cannot be heard now. {reason}", "Try again when that is done.")
+                raise ConflictError(f"This song cannot be played now. {reason}", "Try again when that is done.")
             device_lease.enter_context(self._devices.generating(device))
 
     def _tokenize(self, dataset_id: str, filename: str, source: TokenizingTask, codec: Codec) -> Tokens:

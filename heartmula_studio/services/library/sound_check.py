@@ -63,11 +63,11 @@ def _warnings(sound: Sound, same_as: str | None) -> Iterator[str]:
         if silence_sec > MAX_SILENCE_SEC:
             yield f"It {place} with {silence_sec:.1f} s below {SILENCE_DB:g} dB: cut them off."
     if sound.is_clipped:
-        yield "It is clipped: peaks are cut flat. Use a copy with lower level."
+        yield "It is clipped: peaks are cut flat. Use a copy with a lower level."
     if sound.dc_offset > MAX_DC_OFFSET:
-        yield f"It has a DC offset of {100 * sound.dc_offset:.1f} %: take that out with a high-pass filter."
+        yield f"It has a DC offset of {100 * sound.dc_offset:.1f} %: remove it with a high-pass filter."
     if sound.channels > 1 and sound.correlation < ANTIPHASE_CORRELATION:
-        yield "Left and right cancel each other (opposite phase): turn one of them over."
+        yield "Left and right cancel each other (opposite phase): invert one of them."
     if sound.channels == 1 or sound.correlation > MONO_CORRELATION:
         yield "It is mono: songs will be, too, if many are."
     if sound.loudness_lufs is None or sound.loudness_lufs < QUIET_LUFS:

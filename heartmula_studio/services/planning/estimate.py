@@ -166,7 +166,7 @@ def num_processes(accelerate_config: Path | None) -> int:
         return count
     except Exception as error:  # the library raises whatever it trips over
         raise InvalidInputError(
-            f"{accelerate_config} is no configuration of Accelerate: {error}", "Make one with `accelerate config`."
+            f"{accelerate_config} is not a configuration of Accelerate: {error}", "Make one with `accelerate config`."
         ) from error
 
 

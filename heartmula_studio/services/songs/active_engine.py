@@ -61,7 +61,8 @@ class ActiveEngine:
             self._check([one(style, strength)])
         elif strength is not None:
             raise InvalidInputError(
-                f"A strength of {strength} was given for the style {style!r}.", "It goes with a checkpoint's id only."
+                f"A strength of {strength} was given for the style {style!r}.",
+                "It can only be given with a checkpoint's id.",
             )
 
     @contextmanager

@@ -27,7 +27,7 @@ class SongQuery(Definition):
         str,
         Field(
             max_length=MAX_SEARCH_CHARS,
-            description="Words that title, tags or lyrics hold, in any order.",
+            description="Words in title, tags or lyrics, in any order.",
             examples=["slow piano"],
         ),
     ] = ""
@@ -40,11 +40,11 @@ class SongQuery(Definition):
         ),
     ] = ""
     starred: Annotated[bool, Field(description="Only songs with a star.", examples=[False])] = False
-    sort: Annotated[Order, Field(description="Which come first; of equal titles the older.", examples=["newest"])] = (
-        "oldest"
-    )
-    start: Annotated[int, Field(ge=0, description="Leave out so many at the beginning.", examples=[0])] = 0
-    limit: Annotated[int | None, Field(ge=1, description="List so many at most.", examples=[50])] = None
+    sort: Annotated[
+        Order, Field(description="Which songs come first; of equal titles, the older.", examples=["newest"])
+    ] = "oldest"
+    start: Annotated[int, Field(ge=0, description="Skip this many songs at the beginning.", examples=[0])] = 0
+    limit: Annotated[int | None, Field(ge=1, description="List at most this many songs.", examples=[50])] = None
 
     def select(self, songs: Iterable[Generation]) -> tuple[list[Generation], int]:
         """Return those of `songs`, which come oldest first, that are to be listed, and how many there are in all."""

@@ -62,7 +62,7 @@ class SongStreams:
         """
         status = self._store.generations.get(id).status
         if status not in (*UNDER_WAY, "completed"):
-            raise ConflictError(f"The song is {status}.", "Only songs that are being made or done can be heard.")
+            raise ConflictError(f"The song is {status}.", "Only songs that are finished or being made can be heard.")
         return self._whole(id) if status == "completed" else self._growing(id)
 
     async def _growing(self, id: str) -> AsyncIterator[bytes]:

@@ -156,7 +156,9 @@ class GenerationQueue:
         """Stop a song within moments. Raises NotFoundError, ConflictError for one that has ended, StorageError."""
         song = self._store.generations.get(id)
         if song.status not in UNDER_WAY:
-            raise ConflictError(f"The song is {song.status}.", "Only songs that wait or are being made can stop.")
+            raise ConflictError(
+                f"The song is {song.status}.", "Only songs that are waiting or being made can be stopped."
+            )
         mark = self._store.generations.folder(id) / CANCEL
         with disk_explained(mark):
             mark.touch()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # they bring torch
 def failure_of(error: Exception) -> Failure:
     if isinstance(error, StudioError):
         return Failure(error.code, error.message, error.hint)
-    return Failure("studio", f"{type(error).__name__}: {error}", "This is a fault of the program.")
+    return Failure("studio", f"{type(error).__name__}: {error}", "This is a bug in the program.")
 
 
 def with_message(message: str, song: Generation) -> Generation:

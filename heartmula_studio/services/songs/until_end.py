@@ -43,5 +43,7 @@ def what_came(song: Generation) -> str:
     end = "It ended by itself." if song.ended else "It did not end by itself."
     if is_wanted(song):
         return end
-    follows = "Another take follows." if song.takes_left else "It was the last take: allow more, or a greater length."
+    follows = (
+        "Another take follows." if song.takes_left else "It was the last take: allow more takes, or a greater length."
+    )
     return f"{end} {follows}"

@@ -27,7 +27,7 @@ def start_worker(folder: JobFolder, command: Sequence[str]) -> subprocess.Popen[
     """Start the job's worker. Raises ConflictError where one lives already, OSError where the disk refuses."""
     lock = try_lock(folder.worker_lock)
     if lock is None:
-        raise ConflictError("The job's last worker still lives.", "Wait until it has ended.")
+        raise ConflictError("The job's last worker is still running.", "Wait until it has ended.")
     with lock, open_regular(folder.output, append=True) as output:
         return subprocess.Popen(
             command,

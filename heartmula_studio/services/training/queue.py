@@ -153,7 +153,9 @@ class JobQueue:
             if job.status == "queued":
                 finish(self._store, job, JobOutcome("cancelled", "Cancelled before it began."))
             elif job.status != "running":
-                raise ConflictError(f"The job has ended: it is {job.status}.", "Only queued and running jobs can stop.")
+                raise ConflictError(
+                    f"The job has ended: it is {job.status}.", "Only queued and running jobs can be stopped."
+                )
             elif save:
                 with disk_explained(self._folder(id).stop):
                     self._folder(id).stop.touch()

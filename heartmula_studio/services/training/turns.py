@@ -22,7 +22,7 @@ class Turn(Definition):
         Field(
             ge=-MAX_PRIORITY,
             le=MAX_PRIORITY,
-            description="Jobs of a higher one start first; 0 where left out.",
+            description="Jobs with a higher priority start first; 0 if left out.",
             examples=[0],
         ),
     ] = 0
@@ -30,7 +30,7 @@ class Turn(Definition):
         str,
         Field(
             max_length=MAX_OWNER_CHARS,
-            description="Whom the job is for. Owners take turns among jobs of one priority.",
+            description="The person the job is for. Among jobs of the same priority, owners take turns.",
             examples=["maria"],
         ),
     ] = ""

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.parent_pid is not None:
         die_with_parent(options.parent_pid)
     if not lock_input(folder.worker_lock):
-        print("Error: The job's last worker still lives.", file=sys.stderr)
+        print("Error: The job's last worker is still running.", file=sys.stderr)
         return ConflictError.exit_code
     try:
         with disk_explained(folder.path):
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         tell(
             folder,
-            TrainingError(f"{type(error).__name__}: {error}", "This is a fault of the program; please report it."),
+            TrainingError(f"{type(error).__name__}: {error}", "This is a bug in the program; please report it."),
         )
         raise
     environment = training_environment(options.device, options.accelerate_config)

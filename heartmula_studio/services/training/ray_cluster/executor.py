@@ -117,11 +117,11 @@ def cluster_of(settings: Settings) -> RayExecutor | None:
         return None
     if find_spec("ray") is None:
         raise InvalidInputError(
-            "The executor is ray, and Ray is not installed.", "Install it with: pip install 'heartmula-studio[ray]'"
+            "The executor is ray, but Ray is not installed.", "Install it with: pip install 'heartmula-studio[ray]'"
         )
     if settings.ray_address is None:
         raise InvalidInputError(
-            "The executor is ray, and no ray_address says where the cluster is.",
+            "The executor is ray, but no ray_address says where the cluster is.",
             "Set HEARTMULA_RAY_ADDRESS to host:port of its head node.",
         )
     if settings.accelerate_config:
