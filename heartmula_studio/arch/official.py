@@ -70,7 +70,7 @@ OFFICIAL_MODELS = (
     OfficialModel(
         name="htdemucs",
         title="Hybrid Transformer Demucs, to separate the voice before lyrics are transcribed",
-        licence="None stated; its author gives it for scientific purposes",
+        licence="None stated; its author offers it for scientific purposes",
         size_bytes=84_000_000,
         parts=(OfficialPart(SEPARATOR_REPO, SEPARATOR_FOLDER),),
         use="Transcribe lyrics uses it where Demucs is installed: pip install 'heartmula-studio[vocals]'.",

@@ -35,7 +35,7 @@ OTHER_FLAGS = {
 WRITTEN = f"file to write: {', '.join(map(suffix_of, FORMATS))}"
 PRESETS = ("fast", "balanced", "thorough")
 EXIT_CODES = """exit codes:
-  0 done   1 a fault of the program   2 a wrong option   3 an audio file that cannot be used
+  0 done   1 a bug in the program   2 a wrong option   3 an audio file that cannot be used
   4 a model or style that cannot be used   5 training failed   6 a file that cannot be read or written
   7 clashes with something that is there   8 not allowed
   9 the Hugging Face Hub cannot be reached, or refuses   10 the cluster cannot be reached
@@ -111,7 +111,8 @@ def add_train(commands: Commands) -> None:
     parser.add_argument(
         "--preset",
         choices=PRESETS,
-        help="epochs and rank by the steps that were heard on this base; --epochs or --rank beside it count more",
+        help="epochs and rank by the number of steps after which a style was heard on this base; --epochs and --rank "
+        "take precedence",
     )
     parser.add_argument(
         "--ending",
@@ -245,7 +246,9 @@ def add_catalogue(commands: Commands) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes of this machine, a core each")
     parser.add_argument(
-        "--ray", metavar="HOST:PORT", help="rather by the nodes of a Ray cluster, which see both folders at one path"
+        "--ray",
+        metavar="HOST:PORT",
+        help="use the nodes of a Ray cluster instead, which see both folders at the same path",
     )
     add_model_options(parser)
 

@@ -196,7 +196,7 @@ def add_checkpoints(commands: Commands) -> None:
     taken = add_command(
         actions,
         "import",
-        "take in a style that was trained elsewhere",
+        "import a style that was trained elsewhere",
         "Takes a folder, .zip or .safetensors of an adapter by PEFT, kohya, LyCORIS, diffusers, ComfyUI or "
         "SimpleTuner, or of a full checkpoint. Says how many layers it changes, and by how much.",
     )

@@ -105,11 +105,11 @@ def _client_left(_request: Request, _error: ClientDisconnect) -> JSONResponse:
 def _system_error(_request: Request, error: OSError) -> JSONResponse:
     log.error("%s", error, exc_info=error)
     reason = error.strerror or type(error).__name__
-    return _answer(507, "storage", f"A file cannot be read or written: {reason}.", "Look at the server's log and disk.")
+    return _answer(507, "storage", f"A file cannot be read or written: {reason}.", "Check the server's log and disk.")
 
 
 def _fault(_request: Request, _error: Exception) -> JSONResponse:
-    return _answer(500, "fault", "The studio failed; this is a fault of the program.", "The server's log says where.")
+    return _answer(500, "fault", "The studio failed; this is a bug in the program.", "The server's log says where.")
 
 
 def _answer(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:

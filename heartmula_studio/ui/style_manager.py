@@ -15,19 +15,12 @@ from heartmula_studio.ui.quiet import AS_SENT, QUIET
 
 BASE = ""  # the choice that stands for no trained style
 Update = dict
-# Both get all that each of the groups offers. One output that is a list stands in another list; an undefined one is
-# left as it is. A group that has just been ticked in is ahead of the song's tags: what they say of it is older.
+# Both get all that each of the groups offers. One output that is a list stands in another list.
 WITH_TICKED = """(tags, ticked, offered) => {
   const kept = tags.filter(tag => ticked.includes(tag) || !offered[%d].includes(tag));
-  const now = [...kept, ...ticked.filter(tag => !kept.includes(tag))];
-  globalThis.tagsByTicking = JSON.stringify(now);
-  return [now];
+  return [[...kept, ...ticked.filter(tag => !kept.includes(tag))]];
 }"""
-TICKED = """(tags, offered) => {
-  if (JSON.stringify(tags) === globalThis.tagsByTicking) return offered.map(() => undefined);
-  globalThis.tagsByTicking = undefined;
-  return offered.map(group => group.filter(tag => tags.includes(tag)));
-}"""
+TICKED = "(tags, offered) => offered.map(group => group.filter(tag => tags.includes(tag)))"
 
 
 def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
@@ -62,10 +55,9 @@ def build_style_manager(context: PageContext, tags: gr.Dropdown) -> None:
 
 
 def _keep_in_step(tags: gr.Dropdown, groups: Sequence[gr.CheckboxGroup], offered: gr.JSON) -> None:
-    """Tick the song's tags, and add ticked tags to the song: in the browser, and none is missed while it is busy."""
+    """Tick the song's tags, and add ticked tags to the song: in the browser, faster than anyone ticks."""
     for number, group in enumerate(groups):
-        ticking = WITH_TICKED % number
-        group.input(None, [tags, group, offered], tags, js=ticking, trigger_mode="always_last", **QUIET)
+        group.input(None, [tags, group, offered], tags, js=WITH_TICKED % number, **QUIET)
     tags.change(None, [tags, offered], list(groups), js=TICKED, **QUIET)
 
 

@@ -101,7 +101,7 @@ def test_values_of_a_wrong_kind_are_refused(tokens, tmp_path, key, value):
 
 @pytest.mark.parametrize("size_bytes", [0, 100, 1500])
 def test_a_full_disk_is_an_oserror_and_leaves_nothing(tokens, tmp_path, size_bytes):
-    """It once was a RuntimeError, and so a fault of the program."""
+    """It once was a RuntimeError, and so a bug in the program."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))

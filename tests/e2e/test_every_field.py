@@ -57,7 +57,7 @@ OPENED_BY = {
 PANELS = {"Dataset": "Save", "Jobs": "Start the clone", "Models": "Make both"}  # the button in a panel that was opened
 NUM_SONGS = 6  # of the examples
 TEXTS = {"Seed": "12", "LoRA alpha": "2", "Loudness (LUFS)": "-14"}
-NUM_TICKED = 3  # of the seventy tags
+NUM_TICKED = 4  # "Until one ends by itself", and three of the seventy tags
 NUM_ALIKE = 2  # songs whose fields are typed in: an empty one and a filled one
 
 

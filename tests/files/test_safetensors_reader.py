@@ -54,7 +54,7 @@ def entry(*offsets: int, dtype: Any = "F32", shape: Any = (2,)) -> dict:
     ],
 )
 def test_a_header_that_cannot_be_right_is_refused(tmp_path, header):
-    """P: a deeply nested header was a fault of the program (500), and tensors could share their bytes."""
+    """P: a deeply nested header was a bug in the program (500), and tensors could share their bytes."""
     path = write(tmp_path / "model.safetensors", header, bytes(16))
     with pytest.raises(CheckpointCorruptError, match=r"model\.safetensors"):
         TensorFile(path)

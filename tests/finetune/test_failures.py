@@ -116,7 +116,7 @@ def test_what_the_disk_refuses_is_named_with_what_to_do(make_job, in_the_way, me
     with pytest.raises(StorageError, match=in_the_way) as caught:
         train(job)
     assert "start the job again" in caught.value.hint
-    assert "fault of the program" not in (job / "logs.txt").read_text()
+    assert "bug in the program" not in (job / "logs.txt").read_text()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE, Generation,
 from heartmula_studio.store.store import Store
 
 DEFAULT_STRENGTH = 1.0
-NO_LONGER_ACTIVE = "The style is active no longer: songs are made by the base until another one is activated."
+NO_LONGER_ACTIVE = "The style is no longer active: songs are made by the base until another one is activated."
 
 
 class ActiveEngine:

@@ -166,10 +166,10 @@ class Reporter:
     def sounding(self, done: int, total: int) -> None:
         """Of what is composed so far."""
         percent = self._composed * (COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total)
-        self._tell_all(percent, f"Turns tokens into sound: {done} of {total}.")
+        self._tell_all(percent, f"Turning tokens into sound: {done} of {total}.")
 
     def decoding(self, done: int, total: int) -> None:
-        self._tell_all(100 * done / total, f"Turns tokens into sound: {done} of {total}.")
+        self._tell_all(100 * done / total, f"Turning tokens into sound: {done} of {total}.")
 
     def _tell_all(self, percent: float, message: str) -> None:
         if self._is_time():

@@ -88,7 +88,7 @@ def doing(job: Job, folder: JobFolder) -> str:
 def listening(progress: TokenizingProgress | None) -> str:
     """Put it into words."""
     if progress is None:
-        return "Prepares to listen to the songs."
+        return "Preparing to listen to the songs."
     place = f"song {progress.song_index} of {progress.songs}: {progress.song}"
     if not progress.total:
         return f"Stuck at {place}."

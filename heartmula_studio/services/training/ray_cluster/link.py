@@ -77,7 +77,7 @@ class RayLink:
             if self._is_connected:
                 self._drop()
                 raise self._error("It does not answer.") from None
-            raise self._error("It is being connected to.") from None
+            raise self._error("The connection is being made.") from None
         if not line:
             self._drop()
             raise self._error(self._trouble or "It has ended the connection.")
