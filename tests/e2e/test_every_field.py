@@ -56,7 +56,7 @@ OPENED_BY = {
 }
 PANELS = {"Dataset": "Save", "Jobs": "Start the clone", "Models": "Make both"}  # the button in a panel that was opened
 NUM_SONGS = 6  # of the examples
-TEXTS = {"Seed": "12", "LoRA alpha": "2", "Loudness (LUFS)": "-14"}
+TEXTS = {"Seed": "12", "LoRA alpha": "2", "Loudness (LUFS)": "-14", "Guidance (CFG)": "2"}
 NUM_TICKED = 4  # "Until one ends by itself", and three of the seventy tags
 NUM_ALIKE = 2  # songs whose fields are typed in: an empty one and a filled one
 
@@ -245,7 +245,7 @@ def see_another_step(page: Page, busy: Busy) -> None:
 
 
 def check_create(page: Page, busy: Busy) -> None:
-    lyrics = page.get_by_label("Lyrics").locator("visible=true")
+    lyrics = page.get_by_role("textbox", name=re.compile("^Lyrics")).locator("visible=true")
     page.get_by_role("button", name="[Chorus]").click()
     lyrics.press("Control+End")
     lyrics.press_sequentially("la")
@@ -282,7 +282,7 @@ def shown_rows(page: Page) -> dict:
     for row in page.locator(".song-row:visible").all():
         lyrics, ending = (row.get_by_label(label).input_value() for label in ("Lyrics", "How it stops"))
         tags, rights = (row.get_by_label(label, exact=True).input_value() for label in ("Tags", "Rights"))
-        shown[row.locator(".track-name").inner_text()] = (lyrics, tags.strip(), rights, ending)
+        shown[row.locator(".track-name").text_content()] = (lyrics, tags.strip(), rights, ending)
     return shown
 
 
