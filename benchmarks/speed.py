@@ -39,6 +39,7 @@ LATER = {
 FILL = "import sys; from pathlib import Path; from benchmarks.filling import *; "
 FILL += "fill(Path(sys.argv[1]), Amounts(int(sys.argv[2]), int(sys.argv[2]), 20), sys.argv[3])"
 IDLE_SEC, LOOK_SEC = 20.0, 0.1
+SWITCHES = 5  # for each start
 HEADS = ("what", "target", "this", "the other checkout", "bare", "this to bare", "this to the other")
 NOT_MEASURED = (
     ("a frame by nano's code to one by heartlib's, which is not on PyPI", "≥ 8 times"),
@@ -219,6 +220,15 @@ def step_sec(checkout: Path, folder: Path) -> float:
     return median([line["step_sec"] for line in lines if line.get("event") == "step"][1:])
 
 
+def style_rows(plan: Plan) -> Iterator[Row]:
+    """Another style on a loaded nano, in this process, and how much longer the next song takes than the one after."""
+    from benchmarks.switching import switch_times
+
+    switching, catching_up = zip(*switch_times(SWITCHES * plan.starts), strict=True)
+    yield Row("a style switched on the loaded nano", "≤ 50 ms", 1000 * median(switching), unit="ms")
+    yield Row("what the first song takes longer for it", "", 1000 * median(catching_up), unit="ms")
+
+
 def page_rows(plan: Plan) -> Iterator[Row]:
     """The page in a browser that has seen nothing yet, and what an open one asks for while nothing happens."""
     from benchmarks.page import chromium
@@ -277,6 +287,7 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "page": page_rows,
     "song": song_rows,
     "step": step_rows,
+    "style": style_rows,
 }
 
 if __name__ == "__main__":
