@@ -36,11 +36,13 @@ def is_installed() -> bool:
 
 
 def load(url: str, seconds: float) -> Load:
-    """Raises RuntimeError where an answer is no success."""
+    """Raises RuntimeError where an answer is no success, or none comes."""
     command = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds:g}s", "--timeout", "30s", "--latency", url]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"{url}: {said}")
+    if " 0 requests in" in said:
+        raise RuntimeError(f"{url}: no answer within {seconds:g} s. Ask for longer with --seconds.")
     p50, p99 = (milliseconds(re.search(rf"\b{percent}%\s+(\S+)", said)[1]) for percent in (50, 99))
     return Load(float(re.search(r"Requests/sec:\s+(\S+)", said)[1]), p50, p99)
 
