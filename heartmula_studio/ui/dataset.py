@@ -1,9 +1,11 @@
 """📦 Dataset: datasets as cards, and the tracks of the selected one."""
 
+from contextlib import suppress
 from functools import partial
 
 import gradio as gr
 
+from heartmula_studio.errors import NotFoundError
 from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
@@ -134,10 +136,9 @@ def create_examples(studio: Studio) -> str:
 
 def edit_form(studio: Studio, id: str) -> tuple:
     """Return the panel with a dataset's name and styles; hidden without a dataset."""
-    if not id:
+    dataset = find_dataset(studio, id)
+    if dataset is None:
         return gr.update(visible=False), "", ""
-    with user_errors():
-        dataset = studio.datasets.get(id)
     return gr.update(visible=True), dataset.name, ", ".join(dataset.styles)
 
 
@@ -149,10 +150,9 @@ def save_dataset(studio: Studio, id: str, name: str, styles: str) -> str:
 
 def deletion_warning(studio: Studio, id: str) -> tuple:
     """Return the panel that asks before a dataset is deleted, and what would be lost."""
-    if not id:
+    dataset = find_dataset(studio, id)
+    if dataset is None:
         return gr.update(visible=False), ""
-    with user_errors():
-        dataset = studio.datasets.get(id)
     songs, num_bytes = len(dataset.audio_files), sum(song.size_bytes for song in dataset.audio_files)
     what = f"{counted(songs, 'song')} ({html.size(num_bytes)}), with lyrics and tokens"
     text = f"This deletes {what}. Trained styles, and songs made with them, stay."
@@ -160,6 +160,7 @@ def deletion_warning(studio: Studio, id: str) -> tuple:
 
 
 def delete_dataset(studio: Studio, id: str) -> str:
-    with user_errors():
+    """Nothing is wrong where another page was quicker."""
+    with user_errors(), suppress(NotFoundError):
         studio.datasets.delete(id)
     return ""

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from heartmula_studio.errors import NotFoundError
 from heartmula_studio.services.songs.history import MAX_SEARCH_CHARS, Order, SongQuery, song_title
 from heartmula_studio.store.records import BASE_STYLE, UNDER_WAY, Generation
 from heartmula_studio.studio import Studio
@@ -220,5 +222,6 @@ def with_pick(ids: list[str], id: str, is_picked: bool) -> list[str]:
 
 
 def delete_song(studio: Studio, id: str) -> None:
-    with user_errors():
+    """Nothing is wrong where another page was quicker."""
+    with user_errors(), suppress(NotFoundError):
         studio.songs.delete(id)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -328,6 +329,7 @@ def clone(studio: Studio, id: str, epochs: int | None, learning_rate: float | No
 
 
 def delete(studio: Studio, id: str) -> tuple:
-    with user_errors():
+    """Nothing is wrong where another page was quicker."""
+    with user_errors(), suppress(NotFoundError):
         studio.jobs.delete(id)
     return "", gr.update(visible=False)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -304,7 +305,8 @@ def deletion_warning(studio: Studio, id: str) -> tuple:
 
 
 def delete(studio: Studio, id: str) -> str:
-    with user_errors():
+    """Nothing is wrong where another page was quicker."""
+    with user_errors(), suppress(NotFoundError):
         studio.checkpoints.delete(id)
     return ""
 

@@ -7,7 +7,7 @@ from functools import partial
 import gradio as gr
 from anyio import to_thread
 
-from heartmula_studio.errors import ConflictError
+from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset, Proposal
 from heartmula_studio.store.songs import shown
@@ -74,8 +74,8 @@ def start(studio: Studio, kind: AnalysisKind, id: str, voice: str) -> str:
 async def follow(studio: Studio, id: str) -> AsyncIterator[tuple[str, dict]]:
     """Yield how far the programs are that listen to a dataset, until they end, and then what they have proposed."""
     followed: set[AnalysisKind] = set()
-    while dataset := await to_thread.run_sync(find_dataset, studio, id):
-        analyses = [await to_thread.run_sync(studio.datasets.get_analysis, id, kind) for kind in FINDERS]
+    while found := await to_thread.run_sync(find_analyses, studio, id):
+        dataset, analyses = found
         running = [analysis for analysis in analyses if analysis.status == "running"]
         followed.update(analysis.kind for analysis in running)
         if not running:
@@ -85,6 +85,15 @@ async def follow(studio: Studio, id: str) -> AsyncIterator[tuple[str, dict]]:
         yield "".join(map(progress_html, running)), gr.update(visible=True)
         await asyncio.sleep(POLL_SEC)
     yield "", gr.update(visible=False)
+
+
+def find_analyses(studio: Studio, id: str) -> tuple[Dataset, list[Analysis]] | None:
+    """Return a dataset that a browser remembers, and how far the programs are, or None when it was deleted."""
+    dataset = find_dataset(studio, id)
+    try:
+        return dataset and (dataset, [studio.datasets.get_analysis(id, kind) for kind in FINDERS])
+    except NotFoundError:  # since
+        return None
 
 
 def stop_listening(studio: Studio, id: str) -> None:

@@ -9,8 +9,11 @@ import pytest
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.generate.request import SONG
 from heartmula_studio.store.records import Generation
+from heartmula_studio.ui import dataset, history, jobs, models
 from heartmula_studio.ui.create import build_form, form_values, joined, parsed_seed, request_of
 from heartmula_studio.ui.page_context import comma_separated, user_errors
+from heartmula_studio.ui.proposals import find_analyses
+from tests.still_studio import settings_for, still_studio
 
 
 @pytest.mark.parametrize(("text", "seed"), [("", None), ("  ", None), ("0", 0), (" 42 ", 42), ("-3", -3)])
@@ -67,3 +70,12 @@ def test_the_form_takes_every_song_that_can_be_asked_for():
         assert (slider.minimum, slider.maximum) == (SONG[name].minimum, SONG[name].maximum)
     for name in ("duration_sec", "temperature", "topk", "min_duration_sec"):
         assert getattr(form, name).value == SONG[name].default
+
+
+def test_what_another_page_has_deleted_is_deleted_and_followed_without_a_word(tmp_path):
+    studio = still_studio(settings_for(tmp_path / "data"))
+    assert [delete(studio, "gone") for delete in (dataset.delete_dataset, models.delete)] == ["", ""]
+    history.delete_song(studio, "gone")
+    assert jobs.delete(studio, "gone")[0] == ""
+    assert dataset.deletion_warning(studio, "gone")[1] == dataset.edit_form(studio, "gone")[1] == ""
+    assert find_analyses(studio, "gone") is None
