@@ -114,7 +114,7 @@ class RunWriter:
         event = EvalEvent(step=step, epoch=epoch, loss=loss.mean, per_codebook=loss.per_codebook)
         self._log.record(event)
         track(self._setup.accelerator, event)
-        self._log.say(f"Held-out loss after {step} steps, {epoch} epochs: {loss.mean:.4f}.")
+        self._log.say(f"Held-out loss after {counted(step, 'step')}, {counted(epoch, 'epoch')}: {loss.mean:.4f}.")
 
     def rung(self, event: RungEvent) -> None:
         self._log.record(event)

@@ -89,10 +89,9 @@ async def follow(studio: Studio, id: str) -> AsyncIterator[tuple[str, dict]]:
 
 def find_analyses(studio: Studio, id: str) -> tuple[Dataset, list[Analysis]] | None:
     """Return a dataset that a browser remembers, and how far the programs are, or None when it was deleted."""
-    dataset = find_dataset(studio, id)
     try:
-        return dataset and (dataset, [studio.datasets.get_analysis(id, kind) for kind in FINDERS])
-    except NotFoundError:  # since
+        return studio.datasets.get(id), [studio.datasets.get_analysis(id, kind) for kind in FINDERS]
+    except NotFoundError:
         return None
 
 

@@ -34,8 +34,10 @@ def create_dataset(page: Page, name: str, styles: str = "") -> None:
 
 
 def drop_files(page: Page, paths: Sequence[Path]) -> None:
-    expect(page.get_by_text("Drop File Here").first).to_be_visible()
-    page.locator("input[type=file]:not([webkitdirectory])").first.set_input_files([str(path) for path in paths])
+    zone = page.get_by_text("Drop File Here").locator("visible=true").first
+    expect(zone).to_be_visible()
+    field = zone.locator("xpath=ancestor::*[.//input[@type='file']][1]").locator("input[type=file]")
+    field.set_input_files([str(path) for path in paths])
     report = re.compile(r"files? (added|was refused|were refused)\.")
     expect(page.get_by_text(report).first).to_be_visible(timeout=TRAINING_MS)
 
