@@ -18,7 +18,7 @@ DEFAULTS = {
     "preview_songs": 4,
     "idle_engine_sec": 600,
     "max_upload_bytes": 1000,
-    "max_files": 500,
+    "max_files": 50_000,
     "max_import_bytes": 2000,
     "accelerate_config": None,
     "executor": "local",
@@ -75,7 +75,7 @@ def test_the_shipped_file_holds_the_defaults():
     shipped = Settings.load(environ={})
     assert shipped.data_dir == CONFIG_PATH.parent / "backend/data"
     assert (shipped.base_model, shipped.device, shipped.checkpoints_dir) == ("auto", "auto", None)
-    assert (shipped.max_window_sec, shipped.max_song_sec, shipped.max_files) == (240.0, 1200.0, 500)
+    assert (shipped.max_window_sec, shipped.max_song_sec, shipped.max_files) == (240.0, 1200.0, 50_000)
     assert (shipped.host, shipped.port, shipped.token, shipped.allow_anonymous) == ("127.0.0.1", 7860, None, False)
 
 

@@ -1,6 +1,6 @@
 """/training/datasets: a name, styles and songs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -9,7 +9,15 @@ from starlette.concurrency import run_in_threadpool
 
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import documented, documented_beside_files
-from heartmula_studio.routes.listing import Listing, PageDep, at_once, documented_list
+from heartmula_studio.routes.listing import (
+    HEADERS,
+    MAX_LIMIT,
+    NEXT_CURSOR,
+    Listing,
+    PageDep,
+    at_once,
+    documented_list,
+)
 from heartmula_studio.routes.multipart import check_room, documented_form, streamed_form
 from heartmula_studio.routes.requests import (
     CleaningOfMany,
@@ -25,10 +33,20 @@ from heartmula_studio.services.dataset_answers import (
     ImportedDatasetAnswer,
     ProposalReportAnswer,
 )
+from heartmula_studio.store.track_pages import TrackFilter, TrackKind, TrackOrder
 from heartmula_studio.store.views import Analysis, AnalysisKind, CleaningReport, SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
 LISTING = Listing(DatasetAnswer)
+MAX_SEARCH_CHARS = 1000
+FOUND, START = "X-Total-Count", "X-First-Number"
+TRACK_HEADERS: dict[str, dict[str, Any]] = {
+    FOUND: {"schema": {"type": "integer"}, "description": "How many songs are found, on all pages."},
+    START: {"schema": {"type": "integer"}, "description": "How many of them come before this page."},
+    NEXT_CURSOR: HEADERS[NEXT_CURSOR],
+}
+CURSOR_HINT = f"The {NEXT_CURSOR} that came with the page before."
+WHICH_TRACKS = "Those without lyrics (`words`), tags or stated rights, with open proposals, or with errors."
 
 IMPORT_FORM = documented_form(
     {"description": "A .zip or .tar of audio files with metadata or texts beside them, or a .parquet file."},
@@ -104,6 +122,28 @@ def update_dataset(id: Id, body: DatasetChange, studio: StudioDep) -> DatasetAns
 def delete_dataset(id: Id, studio: StudioDep) -> None:
     """Delete a dataset with its files; refused while a job uses it."""
     studio.datasets.delete(id)
+
+
+@router.get("/{id}/tracks", responses=documented(404) | {200: {"headers": TRACK_HEADERS}})
+def list_tracks(
+    id: Id,
+    studio: StudioDep,
+    response: Response,
+    q: Annotated[
+        str, Query(max_length=MAX_SEARCH_CHARS, description="Words of name, tags or lyrics, all of them.")
+    ] = "",
+    show: Annotated[TrackKind, Query(description=WHICH_TRACKS)] = "all",
+    order: Annotated[TrackOrder, Query(description="What they are sorted by.")] = "added",
+    reverse: Annotated[bool, Query(description="The other way round.")] = False,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 200,
+    cursor: Annotated[str, Query(max_length=MAX_SEARCH_CHARS, description=CURSOR_HINT)] = "",
+) -> list[AudioFileAnswer]:
+    """The songs of a dataset in pages, however many there are."""
+    page = studio.datasets.tracks(id, TrackFilter(q, show, order, reverse), limit, cursor)
+    response.headers.update({FOUND: str(page.num_found), START: str(page.start)})
+    if page.cursor:
+        response.headers[NEXT_CURSOR] = page.cursor
+    return [AudioFileAnswer.of(track) for track in page.tracks]
 
 
 @router.put("/{id}/tracks", responses=documented(404))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from heartmula_studio.store.field_types import Confidence, Count, Duration, Filename, Time
 from heartmula_studio.store.records import (
     MINIMUM_FILES,
+    Dataset,
     DatasetStatus,
     Ending,
     ProposalKind,
@@ -14,6 +15,8 @@ from heartmula_studio.store.records import (
     Rights,
 )
 from heartmula_studio.store.views import SkippedItem
+
+MOST_TRACKS = 500  # of a dataset in one answer
 
 
 class Answer(BaseModel):
@@ -77,7 +80,10 @@ class AudioFileAnswer(Answer):
 
 
 class DatasetAnswer(Answer):
-    """`waiting_texts` are lyrics whose song has not come yet, by the song's stem."""
+    """`waiting_texts` are lyrics whose song has not come yet, by the song's stem.
+
+    `audio_files` are the first 500 songs of `num_files`; all of them are listed in pages, by `tracks`.
+    """
 
     id: str
     name: str
@@ -87,6 +93,13 @@ class DatasetAnswer(Answer):
     minimum_files: Annotated[int, Field(ge=1)] = MINIMUM_FILES
     audio_files: tuple[AudioFileAnswer, ...] = ()
     waiting_texts: dict[str, str] = {}
+    num_files: Count = 0
+
+    @classmethod
+    def of(cls, record: object) -> Self:
+        assert isinstance(record, Dataset)
+        first = record.audio_files[:MOST_TRACKS]
+        return cls.model_validate({**vars(record), "audio_files": first, "num_files": len(record.audio_files)})
 
 
 class ImportedDatasetAnswer(DatasetAnswer):

@@ -121,17 +121,23 @@ class Collection(Generic[R]):
         Raises NotFoundError and StorageError; the record is then as it was.
         """
         with self.locked(id):
-            folder = self.folder(id)
+            self.folder(id)
             record = self._read(id)
             changed = change(record)
             assert changed.id == id, changed.id
             if changed != record:
-                with disk_explained(folder), replaced_file(folder / self.manifest) as temporary:
-                    temporary.write_bytes(changed.to_json())
-                    stamp = stamp_of(os.stat(temporary))  # it keeps it under its final name
-                if self.is_read_as_written:
-                    self._cache[id] = stamp, changed
+                changed = self._replace(record, changed)
                 self._note_change()
+        return changed
+
+    def _replace(self, record: R, changed: R) -> R:
+        """Write what a record has become, under its lock, and return that."""
+        path = self.root / record.id / self.manifest
+        with disk_explained(path.parent), replaced_file(path) as temporary:
+            temporary.write_bytes(changed.to_json())
+            stamp = stamp_of(os.stat(temporary))  # it keeps it under its final name
+        if self.is_read_as_written:
+            self._cache[record.id] = stamp, changed
         return changed
 
     def delete(self, id: str) -> None:

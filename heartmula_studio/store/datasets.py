@@ -24,8 +24,9 @@ from heartmula_studio.store.cleaning import (
     with_original,
     without_original,
 )
-from heartmula_studio.store.collection import Collection, remove_if_old
+from heartmula_studio.store.collection import remove_if_old
 from heartmula_studio.store.incoming import Incoming, receiving, remove_abandoned
+from heartmula_studio.store.journaled import JournaledDatasets
 from heartmula_studio.store.names import (
     checked_name,
     checked_tags,
@@ -66,13 +67,8 @@ class TrackAudio:
     lyrics: str = ""
 
 
-class Datasets(Collection[Dataset]):
+class Datasets(JournaledDatasets):
     """datasets/{id}/manifest.json, audio/<song>, cleaned/<song>, processed/<stem>.pt and heard/<stem>.flac."""
-
-    kind = "datasets"
-    noun = "dataset"
-    record_type = Dataset
-    is_read_as_written = True  # of a dataset of hundreds of tracks, reading takes longer than all else of an edit
 
     def __init__(self, root: Path, locks: Locks, max_upload_bytes: int, max_files: int):
         super().__init__(root, locks)
@@ -268,7 +264,8 @@ class Datasets(Collection[Dataset]):
     def update_tracks(self, id: str, changes: Sequence[TrackChange]) -> tuple[AudioFile, ...]:
         """Change many songs, all or none, and return them. Raises as `with_track_changes`, and StorageError."""
         dataset = self.update(id, lambda dataset: with_track_changes(dataset, changes))
-        return tuple(songs.find_song(dataset, change.filename) for change in changes)
+        places = songs.find_places(dataset, [change.filename for change in changes])
+        return tuple(dataset.audio_files[place] for place in places)
 
     def propose(self, id: str, filename: str, source: str, findings: Sequence[Finding]) -> AudioFile:
         """Keep what a program found for a song, as `with_findings`. Raises NotFoundError, StorageError."""
@@ -356,6 +353,7 @@ class Datasets(Collection[Dataset]):
         }
         with disk_explained(folder):
             found = [folder / name for name in os.listdir(folder) if name.startswith(TEMPORARY_PREFIX)]
+            found += self._old_journals(dataset)
             for part, keys in listed.items():
                 found += [path for path in (folder / part).glob("[!.]*") if name_key(path.name) not in keys]
         return found

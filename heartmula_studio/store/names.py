@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from heartmula_studio.errors import InvalidInputError
 
 MAX_NAME_CHARS = 200
 MAX_TAG_CHARS = 100
 MAX_TAGS = 50
+REMEMBERED_NAMES = 2**17  # a dataset may have tens of thousands, which each upload is compared with
 MAX_STEM_BYTES = 141  # 150 with the longest suffix; the same for any, so that texts and songs of one stem meet
 NAMELESS = "song"
 
@@ -52,6 +54,11 @@ def split_suffix(filename: str) -> tuple[str, str]:
 
 def name_key(name: str) -> str:
     """Return what two names have in common that differ only in case or Unicode form."""
+    return name.lower() if name.isascii() else _folded(name)
+
+
+@lru_cache(REMEMBERED_NAMES)
+def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 

@@ -19,20 +19,21 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
-    def to_json(self) -> bytes:
-        """UTF-8 for the file. Numbers must be finite; half a surrogate pair becomes a question mark.
+    def to_json(self, indent: int | None = 1) -> bytes:
+        """UTF-8 for the file; without `indent`, on one line.
 
+        Numbers must be finite; half a surrogate pair becomes a question mark.
         Raises InvalidInputError for more than `read` takes.
         """
-        content = quick_json({"schema": SCHEMA, **vars(self)}) or self._careful_json()
+        content = quick_json({"schema": SCHEMA, **vars(self)}, indent) or self._careful_json(indent)
         if len(content) > MAX_BYTES:
             raise InvalidInputError(
                 f"All lyrics and tags together have {len(content):,} bytes.", f"At most {MAX_BYTES:,} can be kept."
             )
         return content
 
-    def _careful_json(self) -> bytes:
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8", "replace")
+    def _careful_json(self, indent: int | None) -> bytes:
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent, allow_nan=False).encode("utf-8", "replace")
 
     @classmethod
     def from_dict(cls, values: Any, path: Path) -> Self:

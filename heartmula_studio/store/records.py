@@ -3,11 +3,13 @@
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, FailFast, Field
 
 from heartmula_studio.files.public_text import public
+from heartmula_studio.lyrics.parsing import removed_lines
 from heartmula_studio.store.field_types import (
     Confidence,
     Count,
@@ -100,6 +102,28 @@ class AudioFile:
     def __post_init__(self) -> None:
         object.__setattr__(self, "error", self.error and public(self.error))
 
+    @cached_property
+    def not_lyrics(self) -> tuple[str, ...]:
+        """The lines of its caption that nobody sings."""
+        return removed_lines(self.caption)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """Another one for another state, within one process."""
+        return hash(self)
+
+    @cached_property
+    def outline(self) -> int:
+        """As `fingerprint`, of what is shown of it outside its row."""
+        return hash(
+            (self.filename, self.duration_sec, self.frames, self.error, *(one.status for one in self.proposals))
+        )
+
+    @cached_property
+    def words(self) -> str:
+        """What it is found by, in small letters."""
+        return f"{self.filename}\n{', '.join(self.tags)}\n{self.caption}".lower()
+
 
 def _different(songs: tuple[AudioFile, ...]) -> tuple[AudioFile, ...]:
     if len({song.filename for song in songs}) < len(songs):
@@ -109,7 +133,10 @@ def _different(songs: tuple[AudioFile, ...]) -> tuple[AudioFile, ...]:
 
 @dataclass(frozen=True)
 class Dataset(Record):
-    """`waiting_texts` are lyrics whose song has not come yet, by the song's stem."""
+    """`waiting_texts` are lyrics whose song has not come yet, by the song's stem.
+
+    `journal` names the file of edits since the record was written, "" where each edit writes all of it.
+    """
 
     id: str
     name: str
@@ -119,6 +146,7 @@ class Dataset(Record):
     minimum_files: Annotated[int, Field(ge=1)] = MINIMUM_FILES
     audio_files: Annotated[tuple[AudioFile, ...], FailFast(), AfterValidator(_different)] = ()
     waiting_texts: dict[str, str] = dataclasses.field(default_factory=dict)
+    journal: FilenameIfAny = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from heartmula_studio.store.jobs import Jobs
 from heartmula_studio.store.styles import Styles
 
 MAX_UPLOAD_BYTES = 2**30
-MAX_FILES = 500
+MAX_FILES = 50_000
 SCRATCH = "scratch"
 LONGEST_NAME = "n" * 150  # as names.safe_filename cuts them; the folders in front of it are as long as those of songs
 

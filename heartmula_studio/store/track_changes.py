@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heartmula_studio.errors import InvalidInputError, NotFoundError
+from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.lyrics.checking import checked_lyrics
 from heartmula_studio.store.names import checked_tags, name_key
 from heartmula_studio.store.records import AudioFile, Dataset
-from heartmula_studio.store.songs import checked_ending, checked_rights, with_changed
+from heartmula_studio.store.songs import checked_ending, checked_rights, find_places, with_status
 
 SEPARATORS = frozenset(",<>")  # between tags of a prompt, and around all of them
 
@@ -32,29 +32,25 @@ class TrackChange:
 
 def with_track_changes(dataset: Dataset, changes: Sequence[TrackChange]) -> Dataset:
     """Change many tracks. Raises NotFoundError, and InvalidInputError that names the track where there are several."""
-    for change in changes:
+    tracks, places = [*dataset.audio_files], find_places(dataset, [change.filename for change in changes])
+    for change, place in zip(changes, places, strict=True):
         try:
-            dataset = with_track_change(dataset, change)
+            tracks[place] = _changed(tracks[place], change, dataset.styles)
         except InvalidInputError as error:
-            if len(changes) == 1 or isinstance(error, NotFoundError):
+            if len(changes) == 1:
                 raise
             raise InvalidInputError(f"{change.filename}: {error.message}", f"{error.hint} Nothing changed.") from error
-    return dataset
+    return with_status(replace(dataset, audio_files=tuple(tracks)))
 
 
-def with_track_change(dataset: Dataset, change: TrackChange) -> Dataset:
-    """Change one track. Raises NotFoundError, InvalidInputError."""
-
-    def changed(song: AudioFile) -> AudioFile:
-        return replace(
-            song,
-            caption=song.caption if change.caption is None else checked_lyrics(change.caption),
-            tags=_changed_tags(song.tags, change, dataset.styles),
-            rights=song.rights if change.rights is None else checked_rights(change.rights),
-            ending=song.ending if change.ending is None else checked_ending(change.ending),
-        )
-
-    return with_changed(dataset, change.filename, changed)
+def _changed(track: AudioFile, change: TrackChange, styles: tuple[str, ...]) -> AudioFile:
+    return replace(
+        track,
+        caption=track.caption if change.caption is None else checked_lyrics(change.caption),
+        tags=_changed_tags(track.tags, change, styles),
+        rights=track.rights if change.rights is None else checked_rights(change.rights),
+        ending=track.ending if change.ending is None else checked_ending(change.ending),
+    )
 
 
 def _changed_tags(tags: tuple[str, ...], change: TrackChange, styles: tuple[str, ...]) -> tuple[str, ...]:

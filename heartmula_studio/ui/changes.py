@@ -131,16 +131,20 @@ def fingerprints(studio: Studio) -> tuple[str, ...]:
 
 def outline(dataset: Dataset) -> tuple:
     """Return what is shown of a dataset outside the table of its tracks."""
-    tracks = tuple(
-        (song.filename, song.duration_sec, song.frames, song.error, tuple(one.status for one in song.proposals))
-        for song in dataset.audio_files
-    )
-    texts = tuple(dataset.waiting_texts)
-    return dataset.id, dataset.name, dataset.styles, dataset.status, dataset.minimum_files, texts, tracks
+    return *_about(dataset), tuple(dataset.waiting_texts), tuple(song.outline for song in dataset.audio_files)
+
+
+def state(dataset: Dataset) -> tuple:
+    """Return all of a dataset that may change. Each track is hashed once: there may be very many."""
+    return *_about(dataset), *dataset.waiting_texts.items(), *(song.fingerprint for song in dataset.audio_files)
+
+
+def _about(dataset: Dataset) -> tuple:
+    return dataset.id, dataset.name, dataset.styles, dataset.status, dataset.minimum_files
 
 
 def fingerprint(records: Iterable[Record]) -> str:
-    return hashed(record.to_json() for record in records)
+    return hashed(state(record) if isinstance(record, Dataset) else record.to_json() for record in records)
 
 
 def hashed(parts: Iterable[Hashable]) -> str:

@@ -34,6 +34,7 @@ class Table {
     this.player = new Player((row) => row?.mark());
     this.cleaning = new Cleaning(this);
     this.bulk = new Bulk(this);
+    this.pages = new Pages(this);
     this.build();
     window.addEventListener("pagehide", () => this.saveAll());
   }
@@ -41,9 +42,9 @@ class Table {
   build() {
     const options = (parts) => Object.entries(parts).map(([value, [text]]) => [value, text]);
     this.words = make("input", { type: "search", "aria-label": "Find in tracks", placeholder: "Find…" });
-    this.words.addEventListener("input", () => this.filter());
+    this.words.addEventListener("input", () => (this.filter(), this.pages.begin()));
     this.kind = choice(options(FILTERS), { "aria-label": "Show which tracks" });
-    this.kind.addEventListener("change", () => this.filter());
+    this.kind.addEventListener("change", () => (this.filter(), this.pages.begin()));
     this.sorting = choice(options(ORDERS), { "aria-label": "Sort by" });
     this.sorting.addEventListener("change", () => this.sort(this.sorting.value));
     this.undoing = press("↶ Undo", () => this.repeat(this.history.done, this.history.undone, "after", "before"));
@@ -61,7 +62,7 @@ class Table {
     this.asking = make("div", { class: "bulk", role: "alertdialog", "aria-label": "Remove tracks", hidden: true });
     this.asking.addEventListener("keydown", (event) => event.key === "Escape" && this.answer());
     this.node = make("section", { class: "track-table", "aria-label": "Tracks of the dataset", hidden: true },
-      this.bar, this.bulk.node, this.asking, this.said, this.grid, this.player.node);
+      this.bar, this.bulk.node, this.asking, this.said, this.grid, this.pages.node, this.player.node);
     element.append(this.node);
     this.drawHistory();
   }
@@ -91,6 +92,7 @@ class Table {
     Object.assign(this, { path, rows: new Map(), shown: [], numRows: 0, current: null, isLoaded: false });
     [this.words.value, this.kind.value, this.asking.hidden] = ["", "all", true];
     this.history.clear();
+    this.pages.clear();
     this.report("");
     this.arrange("added");
   }
@@ -100,10 +102,10 @@ class Table {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const { path, numSaved } = this;
     try {
-      const dataset = await (await ask("GET", path)).json();
+      const found = await this.pages.tracksOf(path);
       if (turn !== this.turn || path !== this.path) return;
       if (this.numSaving || numSaved !== this.numSaved) this.isStale = true;
-      else this.draw(dataset.audio_files);
+      else this.draw(this.pages.take(found));
     } catch (error) {
       if (turn === this.turn && path === this.path) this.report(error.message);
     }
@@ -143,7 +145,8 @@ class Table {
       row ? row.take(track) : this.rows.set(track.filename, new Row(this, track, this.numRows++));
     }
     const isNew = this.rows.size > this.grid.childElementCount - 1;
-    if (isFirst) this.arrange(this.order);
+    if (this.pages.isOn) tracks.forEach((track, place) => (this.rows.get(track.filename).order = place));
+    if (isFirst || this.pages.isOn) this.arrange(this.order, this.isReversed);
     else if (isNew) [...this.rows.values()].forEach((row) => row.node.isConnected || this.grid.append(row.node));
     this.filter();
   }
@@ -169,12 +172,14 @@ class Table {
   sort(order) {
     const isAgain = order === this.order && order !== "added";
     this.arrange(order, isAgain && !this.isReversed);
+    this.pages.begin();
   }
 
   arrange(order, isReversed = false) {
     Object.assign(this, { order, isReversed });
-    const compare = ORDERS[order][1];
-    const rows = [...this.rows.values()].sort((one, other) => compare(one, other) * (isReversed ? -1 : 1));
+    const compare = ORDERS[this.pages.isOn ? "added" : order][1];
+    const sign = isReversed && !this.pages.isOn ? -1 : 1;
+    const rows = [...this.rows.values()].sort((one, other) => compare(one, other) * sign);
     this.grid.append(...rows.map((row) => row.node));
     this.sorting.value = order;
     for (const cell of this.head.children) {
@@ -194,11 +199,13 @@ class Table {
       row.node.hidden = !isFound && !row.isTyped && !row.node.contains(document.activeElement);
       return !row.node.hidden;
     });
-    const [shown, all] = [this.shown.length, this.rows.size];
+    const [shown, all, isPaged] = [this.shown.length, this.rows.size, this.pages.isOn];
+    this.count.hidden = isPaged;
     say(this.count, shown === all ? counted(all, "track") : `${shown} of ${counted(all, "track")}`);
     if (!this.current || this.current.node.hidden) this.setCurrent(this.shown[0]);
-    if (!all || this.said.textContent === NO_TRACKS) this.report(this.isLoaded && !all ? NO_TRACKS : "");
-    this.bar.hidden = this.grid.hidden = !all;
+    const isEmpty = !all && !isPaged;
+    if (isEmpty || this.said.textContent === NO_TRACKS) this.report(this.isLoaded && isEmpty ? NO_TRACKS : "");
+    this.bar.hidden = this.grid.hidden = isEmpty;
     this.drawSelection();
   }
 

@@ -10,7 +10,7 @@ from heartmula_studio.ui.page_context import PageContext, find_dataset
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.scripts import read_script
 
-SCRIPTS = ("rest.js", "track_row.js", "track_tools.js", "track_cleaning.js", "track_table.js")
+SCRIPTS = ("rest.js", "track_row.js", "track_tools.js", "track_cleaning.js", "track_pages.js", "track_table.js")
 
 
 def build_track_table(context: PageContext) -> None:

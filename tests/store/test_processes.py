@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from heartmula_studio.store import journaled
 from heartmula_studio.store.datasets import TrackAudio
 from heartmula_studio.store.store import Store
 from tests.store.conftest import checkpoint_record
@@ -58,10 +59,11 @@ def test_processes_that_change_one_record_lose_nothing(store, dataset):
     assert_whole(store)
 
 
-def test_a_process_killed_at_any_moment_leaves_nothing_half_done(tmp_path, weights):
+@pytest.mark.parametrize("how", ["whole", "journaled"])
+def test_a_process_killed_at_any_moment_leaves_nothing_half_done(tmp_path, weights, how):
     """Kill a child before each of its accesses to the disk in turn, until it comes to its end."""
     num_kills = 0
-    for store in killed_stores(tmp_path, weights):
+    for store in killed_stores(tmp_path, weights, how):
         num_kills += 1
         assert_whole(store)
         store.recover()
@@ -73,19 +75,24 @@ def test_a_process_killed_at_any_moment_leaves_nothing_half_done(tmp_path, weigh
     assert num_kills > 60
 
 
-def killed_stores(tmp_path: Path, weights: Path) -> Iterator[Store]:
+def killed_stores(tmp_path: Path, weights: Path, how: str) -> Iterator[Store]:
     """A store for each moment at which a process that wrote there was killed.
 
     What forks them is a small process: with PyTorch and all, each would take ten times as long to start.
     """
     script = "import sys; from tests.store import test_processes; test_processes.write_and_die(*sys.argv[1:])"
-    subprocess.run([sys.executable, "-c", script, str(tmp_path), str(weights)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", script, str(tmp_path), str(weights), how], cwd=ROOT, check=True)
     for path in sorted(tmp_path.glob("killed-*")):
         yield Store(path)
 
 
-def write_and_die(root: str, weights: str) -> None:
-    """Tell the story in one child after another, each of which dies a moment later than the one before."""
+def write_and_die(root: str, weights: str, how: str) -> None:
+    """Tell the story in one child after another, each of which dies a moment later than the one before.
+
+    how: "journaled" where the edits of any dataset go into a journal, of about two lines.
+    """
+    if how == "journaled":
+        journaled.JOURNALED_TRACKS, journaled.ROOM_BYTES = 0, 1500
     is_killed, moment = True, 0
     while is_killed:
         store = Store(Path(root) / f"killed-{moment:04}")
@@ -152,7 +159,7 @@ def leftovers(root: Path) -> list[str]:
             ("processed", {f"{song.filename[:-4]}.pt" for song in dataset.audio_files}),
         )
         for name in names
-    }
+    } | {f"{dataset.id}/{dataset.journal}" for dataset in Store(root).datasets.list()}
     found = [path for path in (root / "datasets").rglob("*") if path.is_file() and path.name != "manifest.json"]
     hidden = [path for path in root.rglob(".tmp-*") if path.parent.name != "checkpoints"]
     return [str(path) for path in found if "/".join(path.parts[-2:]) not in listed] + [str(path) for path in hidden]

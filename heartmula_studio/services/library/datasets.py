@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heartmula_studio.codec.clean_settings import CleanSettings
+from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import QUEUE_LOCK, Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.queue import JobQueue
@@ -16,6 +17,7 @@ from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import find_song, length_histogram, validation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.track_changes import TrackChange
+from heartmula_studio.store.track_pages import TrackFilter, TrackPage, found_tracks, page_of
 from heartmula_studio.store.views import (
     Analysis,
     AnalysisKind,
@@ -52,6 +54,7 @@ class DatasetService:
         self._store, self._datasets, self._settings = store, store.datasets, settings
         self._devices, self._runtime, self._jobs = devices, runtime, jobs
         self._closing = threading.Event()
+        self._found = Derived(found_tracks)
         self._uploads = Lazy(self._make_uploads)
         self._exchange = Lazy(self._make_exchange)
         self._tokenizer = Lazy(self._make_tokenizer)
@@ -67,12 +70,13 @@ class DatasetService:
             self._tokenizer.get().recover()
 
     def close(self) -> None:
-        """Stop within moments what tokenizes or listens."""
+        """Stop within moments what tokenizes or listens, and leave all edits in the manifests."""
         self._closing.set()
         if analyses := self._analyses.made:
             analyses.close()
         if tokenizer := self._tokenizer.made:
             tokenizer.close()
+        self._datasets.fold()
 
     # --- datasets --------------------------------------------------------------------------------------------------
 
@@ -98,6 +102,10 @@ class DatasetService:
 
     def validate(self, id: str) -> Validation:
         return validation(self._datasets.get(id))
+
+    def tracks(self, id: str, wanted: TrackFilter, limit: int, cursor: str = "") -> TrackPage:
+        """Return a page of the tracks that are looked for. Raises NotFoundError, InvalidInputError."""
+        return page_of(self._found.of(self._datasets.get(id), wanted), limit, cursor)
 
     # --- tracks ----------------------------------------------------------------------------------------------------
 
