@@ -40,6 +40,8 @@ CONSOLE = {
     "ray start --address=10.0.0.1:6379 --disable-usage-stats": CLUSTER,
     "HEARTMULA_EXECUTOR=ray HEARTMULA_RAY_ADDRESS=10.0.0.1:6379 HEARTMULA_DATA_DIR=/srv/studio "
     "heartmula-studio serve": CLUSTER,
+    "accelerate launch -m heartmula_studio.finetune RUN": "what it calls is run by finetune/test_launch.py",
+    "heartmula-studio train /srv/codes --out RUN --epochs 1": "what it calls is run by finetune/test_catalogue.py",
     "heartmula-studio catalogue /srv/music /srv/codes --workers 8": "what it calls is run by dataset/test_catalogue.py",
     "heartmula-studio catalogue /srv/music /srv/codes --ray 10.0.0.1:6379": CLUSTER,
     "accelerate launch --num_machines 2 --machine_rank 0 --main_process_ip 10.0.0.1 --main_process_port 29500 "

@@ -105,7 +105,7 @@ def add_train(commands: Commands) -> None:
         "Learns from MP3, WAV, FLAC, OGG, AIFF, CAF and M4A files. Lyrics are read from a text file of the same name. "
         "Ctrl-C saves and stops; the same command again goes on from there.",
     )
-    parser.add_argument("songs", type=Path, metavar="SONGS", help="a folder of songs")
+    parser.add_argument("songs", type=Path, metavar="SONGS", help="a folder of songs, or the output of `catalogue`")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this training run")
     parser.add_argument("--tags", default="", help="words for their style, such as 'afrobeat, highlife, guitar'")
     parser.add_argument(

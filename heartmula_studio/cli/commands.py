@@ -4,6 +4,7 @@ import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.song_library import manage_songs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
+from heartmula_studio.dataset.catalogue_tracks import is_catalogue
 from heartmula_studio.dataset.tokenizing import ENDS
 from heartmula_studio.errors import CancelledError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_folder
@@ -69,22 +71,9 @@ def roundtrip(arguments: Namespace) -> int:
 
 
 def train(arguments: Namespace) -> int:
-    songs, runtime, job = (
-        find_songs(arguments.songs),
-        Runtime.of(Settings.load(), arguments.base, arguments.device),
-        arguments.out,
-    )
-    config = train_config(arguments, runtime, RunFolder(job))
-    if ignored := other_files(arguments.songs):
-        print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
-    for song in songs:
-        if removed := removed_lines(song.lyrics):
-            print(f"{song.name}: not taken for lyrics: {' / '.join(removed)}")
-    codec = runtime.load_codec()
-    tokens, dataset, ends = job / "processed", job / config.dataset, ENDS[arguments.ending]
-    sources = write_dataset(songs, arguments.tags, codec, runtime.limits, tokens, dataset, config.num_versions, ends)
-    if arguments.preset:
-        config = with_preset(config, arguments, sources, runtime)
+    runtime, job = Runtime.of(Settings.load(), arguments.base, arguments.device), arguments.out
+    prepare = with_catalogue if is_catalogue(arguments.songs) else with_songs
+    config = prepare(arguments, runtime)
     config.save(RunFolder(job).config)
     keep_parent(RunFolder(job), config)
     with training_progress() as on_step:
@@ -96,6 +85,36 @@ def train(arguments: Namespace) -> int:
             print(f"Held-out loss {name}: {loss:.4f}")
     print(f"{result.status.capitalize()} after step {result.step} of {result.total_steps}: {result.checkpoint}")
     return 0 if result.status == "completed" else CancelledError.exit_code
+
+
+def with_catalogue(arguments: Namespace, runtime: Runtime) -> TrainConfig:
+    """Return the settings of a run that reads a catalogue where it lies. Raises InvalidInputError."""
+    given = [name for name in ("tags", "preset") if getattr(arguments, name)]
+    if given:
+        raise InvalidInputError(
+            f"--{given[0]} is for a folder of songs; {arguments.songs} holds the codes of a catalogue.",
+            "Leave it out: a catalogue has tags of its own, and --epochs says how often it is learnt from.",
+        )
+    config = train_config(arguments, runtime, RunFolder(arguments.out))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    return replace(config, dataset=str(arguments.songs.resolve()))
+
+
+def with_songs(arguments: Namespace, runtime: Runtime) -> TrainConfig:
+    """Tokenize the songs of a folder for a run, and return its settings."""
+    songs, job = find_songs(arguments.songs), arguments.out
+    config = train_config(arguments, runtime, RunFolder(job))
+    if ignored := other_files(arguments.songs):
+        print(f"Left out, as they are neither songs nor lyrics: {', '.join(ignored)}")
+    for song in songs:
+        if removed := removed_lines(song.lyrics):
+            print(f"{song.name}: not taken for lyrics: {' / '.join(removed)}")
+    codec = runtime.load_codec()
+    tokens, dataset, ends = job / "processed", job / config.dataset, ENDS[arguments.ending]
+    sources = write_dataset(songs, arguments.tags, codec, runtime.limits, tokens, dataset, config.num_versions, ends)
+    if arguments.preset:
+        config = with_preset(config, arguments, sources, runtime)
+    return config
 
 
 def train_config(arguments: Namespace, runtime: Runtime, folder: RunFolder) -> TrainConfig:

@@ -208,8 +208,7 @@ def _loose_tracks(
     others = [file for file in files if not (_is_audio(file) or _is_songs_table(file))]
     beside = Sidecars(others, audio.files, skip)
     tables = [file for file in others if any(file.is_above(other) for other in chosen)]
-    metadata = list(filter(is_metadata, tables))
-    metadata = metadata or [file for file in tables if may_be_metadata(file) and not beside.is_of_a_song(file)]
+    metadata = _metadata_among(tables, beside)
     named = _named_songs(metadata, names, audio, skip)
     songs = [file for file, _ in named.values()]
     songs += [file for file in audio.files if file.name in names and file.path not in named]
@@ -226,6 +225,25 @@ def _loose_tracks(
     for file in beside.unused():
         if file.name in names and file not in metadata and file.suffix != CUE_SUFFIX:
             skip(file.name, beside.why_unused(file))
+
+
+def described_recordings(files: Sequence[SourceFile], skip: Skip) -> Iterator[tuple[SourceFile, TrackWords]]:
+    """Yield the audio files, each with what metadata and the texts beside it say of it; whole, and under its own name.
+
+    What cannot be read is told to `skip`. Raises InvalidInputError for metadata that cannot be read.
+    """
+    audio = _Audio(list(filter(_is_audio, files)), is_local=False)
+    others = [file for file in files if not (_is_audio(file) or _is_songs_table(file))]
+    beside = Sidecars(others, audio.files, skip)
+    named = _named_songs(_metadata_among(others, beside), {file.name for file in files}, audio, skip)
+    for file in audio.files:
+        stated = named[file.path][1].words if file.path in named else TrackWords()
+        yield file, beside.said_of(file, stated)[1]
+
+
+def _metadata_among(tables: Sequence[SourceFile], beside: Sidecars) -> list[SourceFile]:
+    called_so = list(filter(is_metadata, tables))
+    return called_so or [file for file in tables if may_be_metadata(file) and not beside.is_of_a_song(file)]
 
 
 def _cue_sheets(files: Sequence[SourceFile], audio: _Audio, skip: Skip) -> dict[Path, CueSheet]:

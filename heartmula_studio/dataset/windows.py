@@ -119,10 +119,10 @@ def num_held_out(num_songs: int) -> int:
 
 def held_out_order(songs: Sequence[str]) -> list[str]:
     """Return song names in the order in which they are held out."""
-    return sorted(songs, key=_name_hash)
+    return sorted(songs, key=held_out_key)
 
 
-def _name_hash(song: str) -> bytes:
+def held_out_key(song: str) -> bytes:
     return hashlib.sha256(song.encode("utf-8", "surrogatepass")).digest()  # a file name may not be Unicode
 
 

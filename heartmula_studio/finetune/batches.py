@@ -9,11 +9,11 @@ from torch import Tensor
 from heartmula_studio.dataset.batch import Batch, Example
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.data_plan import draw_example, draw_noise
-from heartmula_studio.finetune.examples import ExampleSet
+from heartmula_studio.finetune.examples import Examples
 
 
 def draw_batch(
-    examples: ExampleSet, indices: Sequence[int], epoch: int, config: TrainConfig, device: torch.device
+    examples: Examples, indices: Sequence[int], epoch: int, config: TrainConfig, device: torch.device
 ) -> tuple[Batch, Tensor | None]:
     """Make the batch of `indices`, and the rows of its targets for the depth decoder, [M] int64; None means all."""
     batch = Batch.collate([with_noise(examples[i], i, epoch, config) for i in indices])

@@ -60,6 +60,10 @@ class ExampleSet(Sequence[Example]):
         """Count the predicted frames of one example, its end frame included."""
         return self.windows[index].num_frames + self.windows[index].ends_song
 
+    def song(self, index: int) -> str:
+        """Return the name of the song that one example is of."""
+        return self.windows[index].song
+
     def songs(self) -> list[str]:
         """Return the names of the songs the examples come from."""
         return list(dict.fromkeys(window.song for window in self.windows))
@@ -76,6 +80,10 @@ class ExampleSet(Sequence[Example]):
         """Return the examples of an epoch: the same in all of them."""
         return self
 
+    def sample(self) -> "ExampleSet":
+        """Return examples that stand for all: these."""
+        return self
+
     def digest(self) -> str:
         """Return a short id of everything the examples are made of."""
         sha256 = hashlib.sha256()
@@ -86,13 +94,29 @@ class ExampleSet(Sequence[Example]):
         return sha256.hexdigest()[:16]
 
 
+class Examples(Protocol):
+    """The examples of one epoch by index, as `ExampleSet` has them."""
+
+    def __getitem__(self, index: int, /) -> Example: ...
+
+    def num_targets(self, index: int) -> int: ...
+
+    def song(self, index: int) -> str: ...
+
+    def is_unconditional(self, index: int, drawn: bool) -> bool: ...
+
+
 class TrainSet(Protocol):
     """What a run learns from: so many windows in each epoch."""
 
     def __len__(self) -> int: ...
 
-    def epoch(self, number: int) -> ExampleSet:
+    def epoch(self, number: int) -> Examples:
         """Return the examples of an epoch, counted from 0; those of one index come from one track."""
+        ...
+
+    def sample(self) -> ExampleSet:
+        """Return examples of the first epoch that stand for all."""
         ...
 
     def songs(self) -> list[str]: ...
@@ -130,10 +154,14 @@ class WindowDraws:
     def sources(self, num_tracks: int, num_prior: int) -> list[int]:
         """Say which song each example of an epoch is from: the tracks in turn, then the base's, counted behind them."""
         of_tracks = num_tracks * self.per_epoch
-        of_prior = round(of_tracks * self.prior_fraction / (1 - self.prior_fraction)) if num_prior else 0
+        of_prior = self.num_prior(of_tracks, num_prior)
         return [example % num_tracks for example in range(of_tracks)] + [
             num_tracks + example % num_prior for example in range(of_prior)
         ]
+
+    def num_prior(self, of_tracks: int, num_prior: int) -> int:
+        """Count the windows of the base's songs beside those of tracks."""
+        return round(of_tracks * self.prior_fraction / (1 - self.prior_fraction)) if num_prior else 0
 
     def version(self, track: Track, example: int, epoch: int) -> Track:
         """Draw the version of a track that an example is from."""
@@ -181,6 +209,10 @@ class DrawnExamples:
             window, prompt = self._draws.window(track.info, example, epoch, self._layout, self._max_positions)
             parts.append((window, prompt, part_of(track.codes, window)))
         return replace(joined(parts, self._layout.special), first_prior=self._first_prior)
+
+    def sample(self) -> ExampleSet:
+        """Return the examples of the first epoch."""
+        return self.epoch(0)
 
     def songs(self) -> list[str]:
         """Return the names of the tracks."""
@@ -246,7 +278,7 @@ def notes_on(train_set: TrainSet, held_out: ExampleSet) -> tuple[str, ...]:
         too_few = len(train_set.songs()) < MIN_SONGS_TO_HOLD_OUT
         reason = f"there are fewer than {MIN_SONGS_TO_HOLD_OUT}" if too_few else "each has other versions among them"
         notes.append(f"No song is held out, as {reason}: no held-out loss and no best checkpoint.")
-    windows = train_set.epoch(0).windows
+    windows = train_set.sample().windows
     if spread := sorted({window.song for window in windows if window.lyrics_timing == "spread"}):
         notes.append(f"Lyrics without times were spread evenly over: {', '.join(spread)}.")
     return tuple(notes)

@@ -51,7 +51,7 @@ class Ladder:
         self.notes = (FULL,) if config.ladder_rungs and not self.steps else ()
         self._listen_sec = last_listen_sec(folder)
         max_positions = unwrap_base(setup.network).config.backbone_flavor.max_seq_len
-        self._shuffled = with_other_captions(setup.held_out, setup.train_set.epoch(0), max_positions)
+        self._shuffled = with_other_captions(setup.held_out, setup.train_set.sample(), max_positions)
 
     def is_due(self, progress: RunProgress) -> bool:
         """Tell whether something is to be done after a step: at each rung and, for the base's songs, at the start."""

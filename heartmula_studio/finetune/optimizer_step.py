@@ -113,5 +113,5 @@ def non_finite(setup: Setup, what: str, step: int, plan: StepPlan) -> NonFiniteL
     examples = setup.train_set.epoch(plan.epoch)
     losses = {i: mean_loss(setup.network, [examples[i]], 1, setup.num_codebooks).mean for i in plan.examples}
     culprits = [i for i, loss in losses.items() if not math.isfinite(loss)] or plan.examples
-    songs = sorted({examples.windows[i].song for i in culprits})
+    songs = sorted({examples.song(i) for i in culprits})
     return NonFiniteLossError(f"The {what} is not finite at step {step + 1}, on {', '.join(songs)}.", NON_FINITE_HINT)

@@ -19,6 +19,7 @@ from heartmula_studio.arch.checkpoints import (
 )
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
+from heartmula_studio.dataset.catalogue_tracks import is_catalogue
 from heartmula_studio.dataset.prompt import SpecialTokens
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.hashing import fingerprint
@@ -32,6 +33,7 @@ from heartmula_studio.finetune.model_setup import load_network, parameter_groups
 from heartmula_studio.finetune.parent import Parent, require_same_base
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.finetune.sharding import gather_full, prepare, shard_on_cpu_too, sharding_plugin
+from heartmula_studio.finetune.streamed_examples import load_catalogue_sets
 from heartmula_studio.finetune.tracking import require_tracker
 from heartmula_studio.finetune.weight_average import WeightAverage
 
@@ -132,7 +134,9 @@ def load(
     require_codec_of_model(read_heartmula_config(base.model), read_heartcodec_config(base.codec), audio_eos_id)
     network = load_network(base, config, device, parent_folder(folder, config, base))
     sizes = unwrap_base(network).config
-    train_set, held_out = load_sets(folder.path / config.dataset, base, sizes, config, root)
+    dataset = folder.path / config.dataset
+    load_all = load_catalogue_sets if is_catalogue(dataset) else load_sets
+    train_set, held_out = load_all(dataset, base, sizes, config, root)
     return base, network, train_set, held_out
 
 

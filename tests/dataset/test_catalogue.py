@@ -9,7 +9,7 @@ import torch
 
 from heartmula_studio.codec.audio_file import AudioLimits
 from heartmula_studio.dataset import catalogue as module
-from heartmula_studio.dataset.catalogue import Catalogue, recordings
+from heartmula_studio.dataset.catalogue import Catalogue, described
 from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.services.cataloguing.work import codec_of
 from tests.recordings import SONGS
@@ -35,12 +35,24 @@ def audio(tmp_path):
     return folder
 
 
-def test_recordings_are_found_in_one_order(audio):
-    assert list(recordings(audio)) == ["third.mp3", "b/bad.mp3", "b/second.mp3"]
+def test_recordings_are_found_in_one_order_with_what_is_said_of_them(audio):
+    (audio / "metadata.csv").write_text('file_name,tags\nb/second.mp3,"pop, live"\nthird.mp3,rock\n')
+    (audio / "b" / "second.txt").write_text("[verse]\nla la")
+    (audio / "third.lrc").write_bytes(b"\xff\xfe\x00\xd8")
+    left_out = []
+    found = {entry.pop("path"): entry for entry in described(audio, left_out)}
+    assert found == {
+        "third.mp3": {"tags": "rock", "lyrics": "", "rights": "unknown"},
+        "b/bad.mp3": {"tags": "", "lyrics": "", "rights": "unknown"},
+        "b/second.mp3": {"tags": "pop,live", "lyrics": "[verse]\nla la", "rights": "unknown"},
+    }
+    assert list(found) == ["third.mp3", "b/bad.mp3", "b/second.mp3"]
+    assert [entry["path"] for entry in left_out] == ["third.lrc"]
 
 
 def test_each_recording_is_in_one_shard_and_only_what_is_missing_is_done_again(tmp_path, audio, codec, monkeypatch):
     monkeypatch.setattr(module, "SHARD_FILES", 2)
+    (audio / "b" / "second.txt").write_text("[verse]\nla la")
     made = Catalogue(tmp_path / "codes", audio)
     count = made.make_lists()
     assert (count, list(made.missing(count))) == (2, [0, 1])
@@ -54,6 +66,7 @@ def test_each_recording_is_in_one_shard_and_only_what_is_missing_is_done_again(t
     tokens, row = codec.encode_file(SONGS[0]), table.to_pylist()[0]
     codes = torch.tensor(row["codes"], dtype=torch.int16).view(row["frames"], int(table.schema.metadata[b"codebooks"]))
     assert torch.equal(codes.T, tokens.codes)
+    assert (row["lyrics"], pq.ParquetFile(made.shard(1)).num_row_groups) == ("[verse]\nla la", 1)
     assert (row["sha256"], row["seconds"]) == (tokens.source_sha256, tokens.source_sec)
     (bad,) = map(json.loads, made.errors.read_text().splitlines())
     assert (bad["path"], "it is a text file" in bad["error"]) == ("b/bad.mp3", True)

@@ -39,6 +39,7 @@ POST /generate/{id}/cover · GET /generate/{id}/cover · DELETE /generate/{id}/c
 POST /generate/continue · POST /generate/{id}/another
 POST /training/datasets/{id}/analyses/{kind} · GET /training/datasets/{id}/analyses/{kind}
 POST /training/datasets/{id}/analyses/{kind}/cancel · PUT /training/datasets/{id}/tracks
+GET /training/datasets/{id}/tracks
 POST /training/datasets/{id}/cleaning · DELETE /training/datasets/{id}/cleaning
 DELETE /training/datasets/{id}/originals · PUT /training/datasets/{id}/audio/{filename}/cleaning
 DELETE /training/datasets/{id}/audio/{filename}/cleaning · DELETE /training/datasets/{id}/audio/{filename}/original

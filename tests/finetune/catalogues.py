@@ -1,0 +1,38 @@
+"""Catalogues of made-up codes, as `dataset/catalogue.py` writes them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from heartmula_studio.arch.checkpoints import find_base
+from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.dataset.catalogue import SHARD, SHARD_FILES, Catalogue, Row
+from tests.finetune.training_jobs import MAX_CODE
+
+CODEBOOKS = 8
+
+
+def made_up_row(number: int, num_frames: int) -> Row:
+    """A recording of random codes, always the same for one number."""
+    codes = np.random.default_rng(number).integers(0, MAX_CODE, num_frames * CODEBOOKS)
+    words = "[verse]\nthe sun creeps in" if number % 2 else ""
+    return Row(f"{number // 10}/{number}.mp3", str(number), num_frames / 12.5, num_frames, tuple(codes.tolist()), True,
+               tags=f"piano,mood {number % 7}", lyrics=words)  # fmt: skip
+
+
+def write_catalogue(folder: Path, base_dir: Path, rows: Sequence[Row], codec_id: str = "", group: int = 1) -> Path:
+    """Write shards and index of a catalogue; `codec_id` is that of the base unless given."""
+    folder.mkdir()
+    made = Catalogue(folder, folder)
+    facts = {"codec_id": codec_id or stored_codebook_id(find_base(base_dir).codec), "codebooks": str(CODEBOOKS)}
+    starts = range(0, len(rows), SHARD_FILES)
+    for shard, start in enumerate(starts):
+        part = [asdict(row) for row in rows[start : start + SHARD_FILES]]
+        table = pa.Table.from_pylist(part, SHARD.with_metadata(facts))
+        pq.write_table(table, made.shard(shard), row_group_size=group, compression="zstd")
+    made.write_index(len(starts))
+    return folder
