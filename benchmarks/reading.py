@@ -43,7 +43,7 @@ def load(url: str, seconds: float) -> Load:
         raise RuntimeError(f"{url}: {said}")
     if " 0 requests in" in said:
         raise RuntimeError(f"{url}: no answer within {seconds:g} s. Ask for longer with --seconds.")
-    p50, p99 = (milliseconds(re.search(rf"\b{percent}%\s+(\S+)", said)[1]) for percent in (50, 99))
+    p50, p99 = (milliseconds(re.search(rf"^ +{percent}%\s+(\S+)", said, re.MULTILINE)[1]) for percent in (50, 99))
     return Load(float(re.search(r"Requests/sec:\s+(\S+)", said)[1]), p50, p99)
 
 

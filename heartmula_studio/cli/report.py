@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from heartmula_studio.finetune.events import EvalEvent, StepEvent, read_events
 
 SMOOTHING = 0.9
@@ -37,6 +35,8 @@ def results_table(changes: list[LossChange]) -> str:
 
 def plot_losses(metrics: Path, out: Path) -> None:
     """Draw training loss (raw and smoothed) and held-out loss over the steps."""
+    from matplotlib.figure import Figure  # which no other command needs, and would wait for
+
     events = list(read_events(metrics))
     steps = [(event.step, event.loss) for event in events if isinstance(event, StepEvent)]
     evaluations = [(event.step, event.loss) for event in events if isinstance(event, EvalEvent)]

@@ -7,17 +7,21 @@ on the number of processes; running the network and gathering a full tensor need
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from heartmula_studio.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+# PyTorch's code for sharding is loaded only where it is asked for: every command would wait half a second for it.
+FSDP, TENSOR = "torch.distributed.fsdp", "torch.distributed.tensor"
 
 ASKED_FOR, VERSION = "ACCELERATE_USE_FSDP", "FSDP_VERSION"  # the launcher's words in the environment
 HINT = "Begin with heartmula_studio/finetune/fsdp.yaml."
@@ -35,6 +39,8 @@ def sharding_plugin(method: str) -> FullyShardedDataParallelPlugin | None:
         return None
     if os.environ.get(VERSION) != "2":
         raise InvalidInputError("The configuration of Accelerate asks for FSDP 1.", HINT)
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
     try:
         # Accelerate's own policy would add up losses and gradients in 16 bits; autocast does not.
         return FullyShardedDataParallelPlugin(mixed_precision_policy=MixedPrecisionPolicy())
@@ -53,7 +59,7 @@ def prepare(
 ) -> tuple[nn.Module, AcceleratedOptimizer]:
     """Wrap or shard the network, as the accelerator was told, together with its optimizer."""
     model, optimizer = accelerator.prepare(network, optimizer)
-    if isinstance(model, FSDPModule):
+    if FSDP in sys.modules and isinstance(model, sys.modules[FSDP].FSDPModule):
         adjust_sharded(model, accelerator)
     return model, optimizer
 
@@ -67,9 +73,14 @@ def adjust_sharded(model: Any, accelerator: Accelerator) -> None:
     model.depth_positions_at_once = sys.maxsize
 
 
+def is_sharded(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Tell whether this process holds a shard of a tensor; none is while the library that shards is not loaded."""
+    return TENSOR in sys.modules and isinstance(tensor, sys.modules[TENSOR].DTensor)
+
+
 def full_tensor(tensor: Tensor) -> Tensor:
     """Return a tensor unsharded; all processes take part."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 def gather_full(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
@@ -85,8 +96,10 @@ def gather_full(tensors: Mapping[Any, Tensor], keep: bool) -> dict[Any, Tensor]:
 
 def shard_like(full: Tensor, like: Tensor) -> Tensor:
     """Return this process's shard of `full` where `like` is sharded, the reverse of `full_tensor`; else `full`."""
-    if not isinstance(like, DTensor):
+    if not is_sharded(like):
         return full
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(full.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
