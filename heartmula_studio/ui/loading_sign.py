@@ -1,7 +1,7 @@
 """Gradio's script of the sign that something is under way, which comes to rest once the sign is gone.
 
 As Gradio 6.31 has it, the sign of an opening page is taken away in the step in which it would stop, and asks for one
-animation frame after the other for as long as the page is open: 6 % of a core (findings/gradio-endless-frames.sh).
+animation frame after the other for as long as the page is open: 4 to 6 % of a core (findings/gradio-endless-frames.sh).
 """
 
 from pathlib import Path
