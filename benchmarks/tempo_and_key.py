@@ -5,12 +5,16 @@ Needs `mido` and FluidSynth with a General MIDI sound bank (Debian: fluidsynth, 
 
 import argparse
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartmula_studio.codec.tempo_and_key import MAJOR_NAMES, MINOR_NAMES, TempoAndKey, find_tempo_and_key
+from benchmarks.key_finders import FINDERS
+from benchmarks.report import table
+from heartmula_studio.codec.tempo_and_key import MAJOR_NAMES, MINOR_NAMES, TempoAndKey
 from recipes.nano.compose.composer import KEY_NAMES, compose
 from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
 from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
@@ -18,6 +22,7 @@ from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
 BANK = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 MAJOR_MODES = ("major", "mixolydian")
 TOLERANCE = 0.02
+HEADS = ("program", "pieces", "tempo", "key", "key or its relative", "seconds of a core")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class Result:
         return f"{self.title}: {tempo}, {heard.key} ({heard.key_confidence:.2f}){'' if self.has_key else ' WRONG'}"
 
 
-def results(pieces: int, bank: Path) -> Iterator[Result]:
+def rendered(pieces: int, bank: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the title of each piece, and a recording of it that is gone when the next is asked for."""
     for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES):
         for seed in range(pieces):
             composition = compose(style, seed)
@@ -65,22 +71,31 @@ def results(pieces: int, bank: Path) -> Iterator[Result]:
                 composition.midi.save(score)
                 options = ["-ni", "-q", "-r", "22050", "-g", "0.3", "-T", "wav", "-F", sound, bank, score]
                 subprocess.run(["fluidsynth", *options], check=True, capture_output=True)
-                yield Result(composition.work.title, find_tempo_and_key(sound))
+                yield composition.work.title, sound
+
+
+def row(name: str, found: Sequence[Result], seconds: float) -> list[str]:
+    exact = sum(result.heard.key == result.keys[0] for result in found)
+    counts = sum(result.has_tempo for result in found), exact, sum(result.has_key for result in found)
+    shares = [f"{count} ({100 * count / len(found):.0f} %)" for count in counts]
+    return [name, str(len(found)), *shares, f"{seconds:.0f}"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pieces", type=int, default=1, help="of each style (default: %(default)s)")
     parser.add_argument("--bank", type=Path, default=BANK, help="sound bank (default: %(default)s)")
+    parser.add_argument("--with", dest="finders", nargs="+", choices=FINDERS, default=["studio"], help="which programs")
     arguments = parser.parse_args()
-    found = []
-    for result in results(arguments.pieces, arguments.bank):
-        found.append(result)
-        print(result.line, flush=True)
-    count, exact = len(found), sum(result.heard.key == result.keys[0] for result in found)
-    print(f"Of {count} pieces, the tempo, or it times a power of two, is right within 2 % in ", end="")
-    print(f"{sum(result.has_tempo for result in found)}, the key in {exact}, ", end="")
-    print(f"it or its relative in {sum(result.has_key for result in found)}.")
+    found: dict[str, list[Result]] = {name: [] for name in arguments.finders}
+    seconds = dict.fromkeys(found, 0.0)
+    for title, sound in rendered(arguments.pieces, arguments.bank):
+        for name, results in found.items():
+            began = time.process_time()
+            results.append(Result(title, FINDERS[name](sound)))
+            seconds[name] += time.process_time() - began
+            print(f"{name}: {results[-1].line}", file=sys.stderr, flush=True)
+    print(table(HEADS, [row(name, results, seconds[name]) for name, results in found.items()]))
 
 
 if __name__ == "__main__":

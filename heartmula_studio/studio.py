@@ -17,6 +17,7 @@ from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.checkpoints import CheckpointService
 from heartmula_studio.services.library.datasets import DatasetService
 from heartmula_studio.services.library.hub_service import HubService
+from heartmula_studio.services.library.imports import ImportService
 from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
@@ -44,7 +45,7 @@ found_log = logging.getLogger("heartmula_studio.found")  # what the server print
 
 
 class Studio:
-    """`datasets`, `jobs`, `ladder`, `auditions`, `checkpoints`, `songs`, `hub`, `tags`, `models` and `planning`.
+    """Everything that a person can do, by what it is about: `datasets`, `imports`, `jobs` and so on.
 
     What needs torch is loaded by the first call that needs it, or by `warm_up`.
     """
@@ -66,6 +67,7 @@ class Studio:
             store, self._runtime, local, cluster_of(settings), max_jobs_per_user=settings.max_jobs_per_user
         )
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
+        self.imports = ImportService(store, settings.max_import_bytes, self.datasets.exchange)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
         self.songs = SongService(
             store, devices, self._runtime, engine, settings.idle_engine_sec, settings.max_songs_per_user
@@ -110,6 +112,7 @@ class Studio:
     def close(self) -> None:
         """Stop what runs in this process; training goes on in its own."""
         self.datasets.close()
+        self.imports.close()
         self.models.close()
         self.songs.close()
         self.jobs.close()

@@ -137,10 +137,35 @@ def test_an_import_that_is_killed_leaves_nothing_and_then_comes_in_whole(studio,
     assert again.datasets.list() == []
     assert list((data_dir / "datasets").iterdir()) == []
     assert not any(data_dir.glob(".tmp-*"))
-    taken = again.datasets.import_local(path)
+    taken = again.imports.run_local(path)
     assert {item.name for item in taken.skipped} <= {"README.md"}
     words = {track.filename: track.caption for track in taken.audio_files}
     assert words == {row["file_name"]: row["lyrics"] for row in said}
+
+
+@pytest.mark.long
+def test_an_import_of_a_server_that_is_killed_leaves_nothing_and_then_comes_in_whole(tmp_path):
+    said = songs_in(tmp_path / "songs")
+    content = zipped(tmp_path / "songs", said).read_bytes()
+
+    def start(http: httpx.Client) -> dict:
+        return http.post("/training/imports", files={"file": ("songs.zip", content)}).raise_for_status().json()
+
+    with running_server(tmp_path / "data") as server, httpx.Client(base_url=server.url, timeout=300) as http:
+        path = f"/training/imports/{start(http)['id']}"
+        wait_until(lambda: http.get(path).json()["done"] > 0)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+    with running_server(tmp_path / "data") as server, httpx.Client(base_url=server.url, timeout=300) as http:
+        assert http.get(path).status_code == 404
+        assert http.get("/training/datasets").json() == []
+        assert len(temporaries(server)) <= 1  # the running server's own
+        path = f"/training/imports/{start(http)['id']}"
+        wait_until(lambda: http.get(path).json()["status"] != "running")
+        task = http.get(path).json()
+        dataset = http.get(f"/training/datasets/{task['dataset_id']}").json()
+        words = {track["filename"]: track["caption"] for track in dataset["audio_files"]}
+        assert words == {row["file_name"]: row["lyrics"] for row in said}
 
 
 # --- analyses -----------------------------------------------------------------------------------------------------

@@ -3,9 +3,6 @@
 import hashlib
 import os
 import signal
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 
 import httpx
 import numpy as np
@@ -54,16 +51,6 @@ class Dataset:
         assert cleaned == len(os.listdir(folder / "cleaned")) if cleaned else True
 
 
-def in_background(action: Callable[[], None]) -> threading.Thread:
-    def run() -> None:
-        with suppress(httpx.HTTPError):  # the server is killed
-            action()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
 def test_nothing_is_lost_where_a_transcription_and_a_cleaning_are_killed(tmp_path):
     level = {"json": {"loudness_lufs": -30.0}}
     with running_server(tmp_path / "data", HEARTMULA_CHECKPOINTS_DIR=str(FOLDER)) as server:
@@ -76,10 +63,10 @@ def test_nothing_is_lost_where_a_transcription_and_a_cleaning_are_killed(tmp_pat
         before = dataset.tracks
         dataset.analysis(method="POST", json={})
         wait_until(lambda: dataset.analysis()["done"] > 0)
-        cleaning = in_background(lambda: dataset.clean(**level))
+        dataset.ask("POST", f"{dataset.path}/cleaning/start", **level)
         wait_until(lambda: any(track["cleaned"] for track in dataset.tracks))
         os.kill(server.process.pid, signal.SIGKILL)
-        cleaning.join()
+        server.process.wait()
 
     with running_server(tmp_path / "data", HEARTMULA_CHECKPOINTS_DIR=str(FOLDER)) as server:
         dataset = Dataset(server, dataset.id)

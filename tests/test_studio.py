@@ -93,8 +93,8 @@ class TestExchange:
             filename, pieces = studio.datasets.export(dataset.id, format)
             sources.append(tmp_path / filename)
             sources[-1].write_bytes(b"".join(pieces))
-        came = [studio.datasets.import_local(source) for source in sources]
-        came.append(studio.datasets.import_upload(sources[-1], "Mine.tar"))
+        came = [studio.imports.run_local(source) for source in sources]
+        came.append(studio.imports.run(sources[-1], "Mine.tar"))
         assert [dataset.name for dataset in came] == ["folder", *["Mine"] * 4]
         assert {dataset.skipped for dataset in came} == {()}
         original = studio.datasets.get(dataset.id)
@@ -119,7 +119,7 @@ class TestExchange:
         (source / "cover.jpg").write_bytes(b"x")
         lines = [{"file_name": "a.ogg", "license": "All rights reserved"}, {"file_name": "c.ogg"}]
         (source / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        taken = studio.datasets.import_local(source, "Mine")
+        taken = studio.imports.run_local(source, "Mine")
         assert [song.filename for song in taken.audio_files] == ["a.ogg"]
         reasons = {item.name: item.reason for item in taken.skipped}
         assert set(reasons) == {"a.ogg", "b.ogg", "cover.jpg", "metadata.jsonl, line 2"}
@@ -133,7 +133,7 @@ class TestExchange:
         shutil.copy(SONGS[0], source / "a.ogg")
         (source / os.fsdecode(b"\xff.txt")).write_text("la")
         (source / "metadata.jsonl").write_text('{"file_name": "a.ogg"}\n{"file_name": "\\ud800.ogg"}\n')
-        skipped = studio.datasets.import_local(source, "Mine").skipped
+        skipped = studio.imports.run_local(source, "Mine").skipped
         assert len(skipped) == 2
         assert all(f"{item.name} {item.reason}".encode() for item in skipped)
 
@@ -141,14 +141,14 @@ class TestExchange:
     def test_sources_that_cannot_be_there_are_not_found(self, studio, tmp_path, name):
         (tmp_path / "loop").symlink_to("loop")
         with pytest.raises(NotFoundError):
-            studio.datasets.import_local(tmp_path / name)
+            studio.imports.run_local(tmp_path / name)
         assert studio.datasets.list() == []
 
     def test_tags_that_are_too_many_or_too_long_are_left_out_by_name(self, studio, tmp_path):
         shutil.copy(SONGS[0], tmp_path / "a.ogg")
         row = {"file_name": "a.ogg", "tags": ["x" * 200, *(str(number) for number in range(60))]}
         (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
-        taken = studio.datasets.import_local(tmp_path, "Mine")
+        taken = studio.imports.run_local(tmp_path, "Mine")
         assert len(taken.audio_files[0].tags) == 50
         assert [(item.name, item.reason[:24]) for item in taken.skipped] == [
             ("a.ogg", "A tag of over 100 charac"), ("a.ogg", "Of its 60 tags only the "),
@@ -206,13 +206,13 @@ class TestExchange:
 
         monkeypatch.setattr(Datasets, "add_audio", full_disk)
         with pytest.raises(StorageError):
-            studio.datasets.import_local(tmp_path, "Mine")
+            studio.imports.run_local(tmp_path, "Mine")
         assert studio.datasets.list() == []
         assert not list(studio.store.root.glob(".tmp-*"))
 
     def test_a_dataset_on_the_hub_that_cannot_be_had(self, studio):
         with pytest.raises(NotFoundError, match="as a dataset on the Hub it cannot be loaded"):
-            studio.datasets.import_local("nobody/nothing", "Mine")
+            studio.imports.run_local("nobody/nothing", "Mine")
 
     def test_exports_that_cannot_be(self, studio, tmp_path):
         dataset = studio.datasets.create("Empty")
@@ -231,7 +231,7 @@ class TestExchange:
         shutil.copy(SONGS[0], tmp_path / "a.ogg")
         (tmp_path / "b.ogg").write_bytes(b"no music")
         with pytest.raises(InvalidInputError, match=r"b\.ogg"):
-            studio.datasets.import_local(tmp_path, "Half")
+            studio.imports.run_local(tmp_path, "Half")
         assert studio.datasets.list() == []
 
     def test_the_example_clips_can_be_learnt_from_at_once(self, studio):

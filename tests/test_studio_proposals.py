@@ -59,8 +59,8 @@ def test_what_was_found_before_a_stop_is_kept(studio, dataset):
 
 
 def test_a_search_in_the_background_says_how_far_it_is_and_is_cancelled(studio, dataset):
-    assert studio.datasets.get_analysis(dataset.id, "tempo_and_key") == Analysis("tempo_and_key", total=2)
-    with pytest.raises(ConflictError, match="Nothing is analyzing"):
+    assert studio.datasets.get_analysis(dataset.id, "tempo_and_key") == Analysis(kind="tempo_and_key", total=2)
+    with pytest.raises(ConflictError, match="Nothing is running"):
         studio.datasets.cancel_analysis(dataset.id, "tempo_and_key")
     one_by_one = studio.datasets.propose_tempo_and_key(dataset.id)
     next(one_by_one)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from textwrap import indent
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
+from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.clean_settings import CLEAN, CleanSettings
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
@@ -17,8 +18,11 @@ from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.track_changes import TrackChange
-from heartmula_studio.store.views import AnalysisKind, TrackCleaning
+from heartmula_studio.store.views import AnalysisKind, ImportedDataset, TrackCleaning
 from heartmula_studio.studio import Studio
+
+if TYPE_CHECKING:  # it brings torch
+    from heartmula_studio.services.library.dataset_import import ImportSteps
 
 
 @contextmanager
@@ -45,10 +49,22 @@ def list_datasets(studio: Studio, _: Namespace) -> None:
 
 def import_dataset(studio: Studio, arguments: Namespace) -> None:
     styles = split_tags(arguments.styles)
-    taken = studio.datasets.import_local(arguments.source, arguments.name, styles, arguments.split)
+    steps = studio.imports.local_one_by_one(arguments.source, arguments.name, styles, arguments.split)
+    taken = with_progress(steps)
     for item in taken.skipped:
         print(f"Left out: {item.name}: {item.reason}")
     print(f"{taken.id}: {counted(len(taken.audio_files), 'song')}, {len(taken.skipped)} left out")
+
+
+def with_progress(steps: "ImportSteps") -> ImportedDataset:
+    """Show a bar for the songs as they come in; where it is stopped, nothing has come in."""
+    with progress_bar("Importing", "song") as report:
+        for step in steps:
+            if isinstance(step, ImportedDataset):
+                report(len(step.audio_files), len(step.audio_files))
+                return step
+            report(step.done, step.total)
+    raise AssertionError("an import ends with a dataset")
 
 
 def export_dataset(studio: Studio, arguments: Namespace) -> None:

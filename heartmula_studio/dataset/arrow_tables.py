@@ -38,6 +38,17 @@ def read_schema(table: SourceFile) -> pa.Schema:
         return batches.schema
 
 
+def count_rows(table: SourceFile) -> int:
+    """Raises ArrowException, OSError where it is damaged."""
+    if table.suffix == ".parquet":
+        with pq.ParquetFile(table.path) as file:
+            return int(file.metadata.num_rows)
+    with pa.memory_map(str(table.path)) as mapped, _arrow_batches(mapped) as reader:
+        if isinstance(reader, pa.RecordBatchFileReader):
+            return sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
+        return sum(batch.num_rows for batch in reader)
+
+
 def audio_column(schema: pa.Schema) -> str | None:
     """The column that is marked as audio, else the first of a usual name, else the only one of files."""
     marked = [name for name, kind in column_features(schema).items() if kind.get("_type") == "Audio"]

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
 from heartmula_studio.codec.cutting import cut_recording
-from heartmula_studio.dataset.arrow_tables import TableCell, audio_column, is_table, read_schema
+from heartmula_studio.dataset.arrow_tables import TableCell, audio_column, count_rows, is_table, read_schema
 from heartmula_studio.dataset.cue_sheets import CueSheet, parse_cue
 from heartmula_studio.dataset.metadata_files import (
     Row,
@@ -144,6 +144,24 @@ def incoming_tracks(
     if not count:
         found = _shortened([file.name for file in chosen]) or "nothing"
         raise InvalidInputError(f"There is no audio in it; it holds {found}.", SOURCE_HINT)
+
+
+def expected_tracks(files: Sequence[SourceFile], split: str = "") -> int:
+    """How many tracks `incoming_tracks` may yield, before any is read: albums are several, what is left out none.
+
+    Raises NotFoundError for a split that is not there.
+    """
+    chosen = in_split(files, split) if split else files
+    rows = sum(_rows_of(table) for table in filter(_is_songs_table, chosen))
+    return rows or sum(map(_is_audio, chosen))
+
+
+def _rows_of(table: SourceFile) -> int:
+    """0 for a table that is damaged, of which whoever reads it says so."""
+    try:
+        return count_rows(table)
+    except (pa.ArrowException, OSError):
+        return 0
 
 
 # --- tables with a track in each row ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES
+from heartmula_studio.codec.control import Cancelled, check_cancelled
 from heartmula_studio.errors import InvalidInputError, NotFoundError, UploadTooLargeError
 from heartmula_studio.files.zip_entry import require_common_compression
 from heartmula_studio.lyrics.decoding import decode_lyrics
@@ -72,14 +73,16 @@ class SourceFile:
         return PurePosixPath(self.name).suffix.lower()
 
 
-def find_files(source: Path, called: str, scratch: Path, max_bytes: int, skip: Skip) -> list[SourceFile]:
+def find_files(
+    source: Path, called: str, scratch: Path, max_bytes: int, skip: Skip, cancelled: Cancelled | None = None
+) -> list[SourceFile]:
     """List the files of a folder or an archive, or one file by itself, which its owner knows as `called`.
 
     Archives, and those in a folder, are unpacked into `scratch`, to at most `max_bytes` in all. What systems leave
     behind (`._a.wav`, `.DS_Store`, `Thumbs.db`) does not count.
-    Raises NotFoundError, InvalidInputError for a damaged archive, UploadTooLargeError.
+    Raises NotFoundError, InvalidInputError for a damaged archive, UploadTooLargeError, CancelledError.
     """
-    unpacker = _Unpacker(scratch, max_bytes, skip)
+    unpacker = _Unpacker(scratch, max_bytes, skip, cancelled)
     if os.path.isdir(source):  # which takes any name
         files = [file for found in _walk(source, skip) for file in unpacker.opened(found)]
     elif os.path.isfile(source):
@@ -186,8 +189,8 @@ def _require_few(count: int) -> None:
 class _Unpacker:
     """Writes the files of archives into one folder, under numbers."""
 
-    def __init__(self, scratch: Path, max_bytes: int, skip: Skip):
-        self._scratch, self._max_bytes, self._skip = scratch, max_bytes, skip
+    def __init__(self, scratch: Path, max_bytes: int, skip: Skip, cancelled: Cancelled | None):
+        self._scratch, self._max_bytes, self._skip, self._cancelled = scratch, max_bytes, skip, cancelled
         self._left, self._limit, self._count = max_bytes, 0, 0
 
     def opened(self, file: SourceFile) -> Iterator[SourceFile]:
@@ -214,6 +217,7 @@ class _Unpacker:
         path = self._scratch / f"{self._count:06d}"
         with path.open("xb") as target:
             while chunk := content.read(COPY_BYTES):
+                check_cancelled(self._cancelled)
                 self._left, self._limit = self._left - len(chunk), self._limit - len(chunk)
                 if self._limit < 0:
                     raise UploadTooLargeError(

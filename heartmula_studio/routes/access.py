@@ -56,7 +56,11 @@ class Rule:
 # The first that matches holds. What is not here is answered 404: Gradio has routes for developers and other sites.
 RULES = (
     Rule(r"/health", REST_HEADERS, is_open=True),
-    Rule(r"/training/datasets/[^/]+/audio|/training/(datasets|checkpoints)/import", REST_HEADERS, is_streamed=True),
+    Rule(
+        r"/training/datasets/[^/]+/audio|/training/(datasets|checkpoints)/import|/training/imports",
+        REST_HEADERS,
+        is_streamed=True,
+    ),
     Rule(r"/(training|generate|styles|models|hub|health)(/.*)?", REST_HEADERS),
     Rule(r"/docs|/redoc", DOCS_HEADERS, is_open=True, may_be_opened=True),
     Rule(r"/openapi\.json|/docs-assets/.*", DOCS_HEADERS, is_open=True),

@@ -19,6 +19,7 @@ from heartmula_studio.routes import (
     estimates,
     health,
     hub,
+    imports,
     jobs,
     models,
     rungs,
@@ -35,6 +36,7 @@ from heartmula_studio.studio import Studio
 
 ROUTERS = (
     datasets.router,
+    imports.router,
     audio.router,
     estimates.router,
     hub.router,

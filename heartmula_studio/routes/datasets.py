@@ -34,7 +34,15 @@ from heartmula_studio.services.dataset_answers import (
     ProposalReportAnswer,
 )
 from heartmula_studio.store.track_pages import TrackFilter, TrackKind, TrackOrder
-from heartmula_studio.store.views import Analysis, AnalysisKind, CleaningReport, SoundReport, TrackLosses, Validation
+from heartmula_studio.store.views import (
+    Analysis,
+    AnalysisKind,
+    CleaningReport,
+    CleaningTask,
+    SoundReport,
+    TrackLosses,
+    Validation,
+)
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
 LISTING = Listing(DatasetAnswer)
@@ -99,11 +107,15 @@ def create_example_dataset(studio: StudioDep) -> DatasetAnswer:
     openapi_extra=IMPORT_FORM,
 )
 async def import_dataset(request: Request, studio: StudioDep) -> ImportedDatasetAnswer:
-    """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not."""
+    """Make a dataset of songs from elsewhere: all that can be used comes in, and `skipped` says what could not.
+
+    The answer comes when all are there; `POST /training/imports` does the same in the background. This one, too, is
+    listed there, and can be cancelled.
+    """
     check_room(request.headers, studio.settings.data_dir)
-    async with streamed_form(request, studio.datasets.receive_import, studio.settings.max_import_bytes) as form:
+    async with streamed_form(request, studio.imports.receive, studio.settings.max_import_bytes) as form:
         named = (form.file.original_name, form.text("name"), form.names("styles"), form.text("split"))
-        return ImportedDatasetAnswer.of(await run_in_threadpool(studio.datasets.import_upload, form.file.path, *named))
+        return ImportedDatasetAnswer.of(await run_in_threadpool(studio.imports.run, form.file.path, *named))
 
 
 @router.get("/{id}", response_model=DatasetAnswer, responses=documented(404))
@@ -180,9 +192,28 @@ def check_sound(id: Id, studio: StudioDep) -> SoundReport:
 def clean_tracks(id: Id, body: CleaningOfMany, studio: StudioDep) -> CleaningReport:
     """Trim silence and set the loudness of many songs; their originals stay, and timed lyrics move along.
 
-    Each is done whole or not at all. The answer comes when all are done.
+    Each is done whole or not at all. The answer comes when all are done; `cleaning/start` does the same in the
+    background. `GET` says of either how far it is, and `cancel` stops it.
     """
     return CleaningReport(tuple(studio.datasets.clean_tracks(id, body.filenames, body.settings())))
+
+
+@router.post("/{id}/cleaning/start", status_code=202, responses=documented(404, 409))
+def start_cleaning(id: Id, body: CleaningOfMany, studio: StudioDep) -> CleaningTask:
+    """Trim silence and set the loudness of many songs in the background."""
+    return studio.datasets.start_cleaning(id, body.filenames, body.settings())
+
+
+@router.get("/{id}/cleaning", responses=documented(404))
+def get_cleaning(id: Id, studio: StudioDep) -> CleaningTask:
+    """How far the cleaning of many songs is, which one is at hand, and how those that are done are cleaned now."""
+    return studio.datasets.get_cleaning(id)
+
+
+@router.post("/{id}/cleaning/cancel", responses=documented(404, 409))
+def cancel_cleaning(id: Id, studio: StudioDep) -> CleaningTask:
+    """Stop cleaning within moments; the songs that are done stay cleaned, and can be taken back."""
+    return studio.datasets.cancel_cleaning(id)
 
 
 @router.delete("/{id}/cleaning", responses=documented(404, 409))

@@ -1,6 +1,6 @@
 """What is said about records, rather than stored."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from heartmula_studio.store.field_types import Percent
 from heartmula_studio.store.records import Dataset, Failure, Proposal
 
 AnalysisKind = Literal["tempo_and_key", "lyrics", "tags"]
-AnalysisStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
+TaskStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
 ModelStatus = Literal["absent", "incomplete", "downloading", "verifying", "complete"]
 
 
@@ -312,20 +312,49 @@ class ProposalReport:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """How far a program is that listens to a dataset's tracks; `track` is the one at hand, `skipped` could not be read.
+class Task:
+    """How far a server is that goes through tracks; `track` is the one at hand. `idle` is what it has not begun."""
 
-    What it proposes lies with the tracks. `idle` is what this server has not begun.
-    """
-
-    kind: AnalysisKind
-    status: AnalysisStatus = "idle"
+    status: TaskStatus = "idle"
     done: int = 0
     total: int = 0
     progress: Percent = 0.0
     track: str = ""
-    skipped: tuple[SkippedItem, ...] = ()
     error: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Analysis(Task):
+    """How far a program is that listens to a dataset's tracks; those `skipped` could not be read.
+
+    What it proposes lies with the tracks.
+    """
+
+    _: KW_ONLY
+    kind: AnalysisKind
+    skipped: tuple[SkippedItem, ...] = ()
+
+
+@dataclass(frozen=True)
+class CleaningTask(Task):
+    """How far the cleaning of many recordings is, and how those that are done are cleaned now."""
+
+    _: KW_ONLY
+    tracks: tuple[TrackCleaning, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportTask(Task):
+    """How far an import is that is called `name`. `total` is known once it is unpacked, and may be more than come in.
+
+    `dataset_id` is what it has become, at the end; `skipped` is what was left out of it, and why.
+    """
+
+    _: KW_ONLY
+    id: str
+    name: str
+    dataset_id: str | None = None
+    skipped: tuple[SkippedItem, ...] = ()
 
 
 @dataclass(frozen=True)

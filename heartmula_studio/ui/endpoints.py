@@ -3,25 +3,22 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Literal
 
 import gradio as gr
 from gradio.events import api
 from pydantic_core import to_jsonable_python
 
-from heartmula_studio.codec.clean_settings import CleanSettings
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.services.answers import answer
-from heartmula_studio.store.records import UNDER_WAY, Job, ProposalStatus
-from heartmula_studio.store.track_changes import TrackChange
-from heartmula_studio.store.views import AnalysisKind, AuditionQuestion
+from heartmula_studio.store.records import UNDER_WAY, Job
+from heartmula_studio.store.views import AuditionQuestion
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.checkpoint_endpoints import CheckpointEndpoints
+from heartmula_studio.ui.dataset_endpoints import DatasetEndpoints
 from heartmula_studio.ui.endpoint_calls import call, in_thread
-from heartmula_studio.ui.files import served_copy, served_file, served_stream, uploaded_file
+from heartmula_studio.ui.files import served_copy, served_file, served_stream
 from heartmula_studio.ui.hub_endpoints import HubEndpoints
-from heartmula_studio.ui.page_context import user_errors
 from heartmula_studio.ui.song_endpoints import SongEndpoints
 
 POLL_SEC = 0.5
@@ -29,7 +26,8 @@ POLL_SEC = 0.5
 
 def add_endpoints(studio: Studio) -> None:
     """Add every public method of the endpoints to the Blocks being built, named as the method is."""
-    for endpoints in (Endpoints(studio), SongEndpoints(studio), CheckpointEndpoints(studio), HubEndpoints(studio)):
+    for kind in (Endpoints, DatasetEndpoints, SongEndpoints, CheckpointEndpoints, HubEndpoints):
+        endpoints = kind(studio)
         for name, function in inspect.getmembers(endpoints, inspect.ismethod):
             if not name.startswith("_"):
                 api(function, api_name=name, concurrency_limit=None)
@@ -64,172 +62,6 @@ class Endpoints:
     async def remove_model(self, name: str) -> None:
         """Remove what was downloaded of a model."""
         await call(self._studio.models.remove, name)
-
-    async def list_datasets(self) -> list[dict]:
-        """All datasets with their songs, oldest first."""
-        return await call(self._studio.datasets.list)
-
-    async def create_dataset(self, name: str, styles: list[str] | None = None) -> dict:
-        """Make an empty dataset."""
-        return await call(self._studio.datasets.create, name, styles or [])
-
-    async def create_example_dataset(self) -> dict:
-        """Make a dataset of the six clips that come along, to try everything with."""
-        return await call(self._studio.datasets.create_examples)
-
-    async def get_dataset(self, dataset_id: str) -> dict:
-        """One dataset with its songs."""
-        return await call(self._studio.datasets.get, dataset_id)
-
-    async def update_dataset(self, dataset_id: str, name: str | None = None, styles: list[str] | None = None) -> dict:
-        """Rename or restyle a dataset."""
-        return await call(self._studio.datasets.update, dataset_id, name, styles)
-
-    async def delete_dataset(self, dataset_id: str) -> None:
-        """Delete a dataset with its files; refused while a job uses it."""
-        await call(self._studio.datasets.delete, dataset_id)
-
-    async def import_dataset(
-        self, file: gr.FileData, name: str = "", styles: list[str] | None = None, split: str = ""
-    ) -> dict:
-        """Make a dataset of a .zip or .tar of songs, or a .parquet; `skipped` says what could not be used."""
-        with user_errors(str):
-            path, filename = uploaded_file(file)
-        return await call(self._studio.datasets.import_upload, path, filename, name, styles or [], split)
-
-    async def export_dataset(
-        self, dataset_id: str, format: Literal["folder", "parquet", "webdataset"] = "folder"
-    ) -> gr.FileData:
-        """Songs, lyrics, tags and rights as one file, which `import_dataset` takes in; a folder comes as a zip."""
-        filename, pieces = await in_thread(self._studio.datasets.export, dataset_id, format)
-        return await in_thread(served_stream, filename, pieces)
-
-    async def upload_audio(
-        self,
-        dataset_id: str,
-        file: gr.FileData,
-        caption: str = "",
-        tags: list[str] | None = None,
-        rights: Literal["own", "licensed", "public_domain", "unknown"] = "unknown",
-    ) -> dict | None:
-        """Add a song, or a .txt with the lyrics of one; None where the lyrics wait for their song."""
-        with user_errors(str):
-            path, name = uploaded_file(file)
-        return await call(self._studio.datasets.add_file, dataset_id, path, name, caption, tags or [], rights)
-
-    async def update_audio(
-        self,
-        dataset_id: str,
-        filename: str,
-        caption: str | None = None,
-        tags: list[str] | None = None,
-        rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
-        ending: Literal["as_heard", "ends", "cut_off"] | None = None,
-    ) -> dict:
-        """Edit a song's lyrics, tags and rights, and say whether the recording comes to an end."""
-        return await call(self._studio.datasets.update_audio, dataset_id, filename, caption, tags, rights, ending)
-
-    async def update_tracks(
-        self,
-        dataset_id: str,
-        filenames: list[str],
-        add_tags: list[str] | None = None,
-        remove_tags: list[str] | None = None,
-        trigger_word: str = "",
-        tags: list[str] | None = None,
-        rights: Literal["own", "licensed", "public_domain", "unknown"] | None = None,
-        ending: Literal["as_heard", "ends", "cut_off"] | None = None,
-        caption: str | None = None,
-    ) -> list[dict]:
-        """Edit many songs in one way, all or none. The trigger word is a tag that is put before all others."""
-        change = TrackChange("", caption, tags, rights, ending, add_tags or (), remove_tags or (), trigger_word)
-        changes = [replace(change, filename=filename) for filename in filenames]
-        return await call(self._studio.datasets.update_tracks, dataset_id, changes)
-
-    async def clean_tracks(
-        self,
-        dataset_id: str,
-        filenames: list[str] | None = None,
-        trim_silence: bool = True,
-        loudness_lufs: float | None = None,
-    ) -> list[dict]:
-        """Trim silence and set the loudness of songs, all where none is named. Their originals stay."""
-        datasets = self._studio.datasets
-        return await call(
-            lambda: [*datasets.clean_tracks(dataset_id, filenames or (), CleanSettings(trim_silence, loudness_lufs))]
-        )
-
-    async def restore_tracks(self, dataset_id: str, filenames: list[str] | None = None) -> list[dict]:
-        """Take back how songs were cleaned, all where none is named."""
-        return await call(lambda: [*self._studio.datasets.restore_tracks(dataset_id, filenames or ())])
-
-    async def discard_originals(self, dataset_id: str, filenames: list[str] | None = None) -> list[dict]:
-        """Remove what songs were cleaned from, for good; of all where none is named."""
-        return await call(lambda: [*self._studio.datasets.discard_originals(dataset_id, filenames or ())])
-
-    async def remove_audio(self, dataset_id: str, filename: str) -> None:
-        """Remove a song and its tokens."""
-        await call(self._studio.datasets.remove_audio, dataset_id, filename)
-
-    async def hear(self, dataset_id: str, filename: str) -> tuple[gr.FileData, float]:
-        """The first minute of a song as the model hears it, and its log-mel distance (0 is perfect)."""
-        heard = await in_thread(self._studio.datasets.preview_round_trip, dataset_id, filename)
-        return await in_thread(served_file, heard.path), heard.log_mel
-
-    async def validate_dataset(self, dataset_id: str) -> dict:
-        """Check whether the dataset can be trained on, and what is missing."""
-        return await call(self._studio.datasets.validate, dataset_id)
-
-    async def preprocess(self, dataset_id: str) -> dict:
-        """Turn the songs into tokens now; training does it by itself where it was not done."""
-        return await call(self._studio.datasets.preprocess, dataset_id)
-
-    async def track_losses(self, dataset_id: str) -> dict:
-        """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
-        return await call(self._studio.datasets.track_losses, dataset_id)
-
-    async def check_sound(self, dataset_id: str) -> dict:
-        """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in any format, track by track."""
-        return await call(self._studio.datasets.check_sound, dataset_id)
-
-    async def preview_prompt(self, dataset_id: str, filename: str) -> dict:
-        """The tags and lyrics that a training would read of a song, window by window, and the lines left out."""
-        return await call(self._studio.datasets.preview_prompt, dataset_id, filename)
-
-    async def find_tempo_and_key(self, dataset_id: str) -> dict:
-        """Propose tempo and key of each song as tags; none changes before its proposal is accepted."""
-        return await call(self._studio.datasets.find_tempo_and_key, dataset_id)
-
-    async def start_analysis(
-        self,
-        dataset_id: str,
-        kind: AnalysisKind = "tempo_and_key",
-        model: str = "",
-        language: str = "",
-        separate_vocals: bool | None = None,
-        separator: str = "",
-    ) -> dict:
-        """Have a program listen to all songs in the background, and propose what it finds; nothing else changes."""
-        settings = model, language, separate_vocals, separator
-        return await call(self._studio.datasets.start_analysis, dataset_id, kind, *settings)
-
-    async def get_analysis(self, dataset_id: str, kind: AnalysisKind = "tempo_and_key") -> dict:
-        """How far an analysis is, and which songs it could not listen to; what it proposes is with the songs."""
-        return await call(self._studio.datasets.get_analysis, dataset_id, kind)
-
-    async def cancel_analysis(self, dataset_id: str, kind: AnalysisKind = "tempo_and_key") -> dict:
-        """Stop an analysis within moments; what it has proposed stays."""
-        return await call(self._studio.datasets.cancel_analysis, dataset_id, kind)
-
-    async def decide_proposal(
-        self, dataset_id: str, filename: str, number: int, status: ProposalStatus = "accepted"
-    ) -> dict:
-        """Accept or reject what was proposed for a song; "open" undoes that."""
-        return await call(self._studio.datasets.decide_proposal, dataset_id, filename, number, status)
-
-    async def decide_proposals(self, dataset_id: str, status: ProposalStatus = "accepted") -> dict:
-        """Accept or reject all open proposals of a dataset; "open" undoes all that was decided."""
-        return await call(self._studio.datasets.decide_proposals, dataset_id, status)
 
     async def start_training(
         self,

@@ -1,6 +1,6 @@
 """The Hugging Face Hub on the page: styles to take in, and styles and datasets to publish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.wording import counted
-from heartmula_studio.store.views import HUB_LICENSES, HubRepo, ImportedDataset, Published, RepoKind
+from heartmula_studio.store.views import HUB_LICENSES, HubRepo, Published, RepoKind, SkippedItem
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
@@ -147,18 +147,18 @@ def pull_dataset(studio: Studio, repo_id: str | None, revision: str, name: str, 
     """Make a dataset of one on the Hub; return what was left out of it, and select it."""
     with user_errors():
         taken = studio.hub.pull_dataset(named(repo_id), revision, name, comma_separated(styles))
-    return import_report(taken), taken.id
+    return taken_report(taken.name, len(taken.audio_files), taken.skipped), taken.id
 
 
-def import_report(taken: ImportedDataset) -> str:
+def taken_report(name: str, songs: int, skipped: Sequence[SkippedItem]) -> str:
     """Return HTML: how many songs were imported, and what was left out and why."""
-    imported = html.notice("success", f"“{taken.name}” has {counted(len(taken.audio_files), 'song')}.")
-    if not taken.skipped:
+    imported = html.notice("success", f"“{name}” has {counted(songs, 'song')}.")
+    if not skipped:
         return imported
-    left_out = [f"{item.name}: {item.reason}" for item in taken.skipped[:SKIPPED_SHOWN]]
-    more = len(taken.skipped) - len(left_out)
+    left_out = [f"{item.name}: {item.reason}" for item in skipped[:SKIPPED_SHOWN]]
+    more = len(skipped) - len(left_out)
     left_out += [f"… and {more} more"] if more else []
-    count = f"{len(taken.skipped)} {'thing was' if len(taken.skipped) == 1 else 'things were'} left out or unclear."
+    count = f"{len(skipped)} {'thing was' if len(skipped) == 1 else 'things were'} left out or unclear."
     return imported + html.notice("warning", count) + html.lines("warning", left_out)
 
 

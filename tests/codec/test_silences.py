@@ -50,7 +50,7 @@ def test_a_recording_is_read_in_pieces(recording):
 
 def test_what_is_too_long_for_a_song_comes_in_as_the_songs_it_holds(recording, tmp_path):
     studio = still_studio(dataclasses.replace(settings_for(tmp_path / "data"), max_song_sec=60))
-    dataset = studio.datasets.import_local(recording.parent)
+    dataset = studio.imports.run_local(recording.parent)
     assert [(track.filename, track.duration_sec) for track in dataset.audio_files] == [
         ("Side A 01.flac", pytest.approx(47)),
         ("Side A 02.flac", pytest.approx(45)),
@@ -61,5 +61,5 @@ def test_what_is_too_long_for_a_song_comes_in_as_the_songs_it_holds(recording, t
 def test_what_is_too_long_and_has_no_silences_is_refused(recording, tmp_path):
     studio = still_studio(dataclasses.replace(settings_for(tmp_path / "data"), max_song_sec=40))
     with pytest.raises(AudioTooLongError, match="Side A 01.flac is too long"):
-        studio.datasets.import_local(recording.parent)
+        studio.imports.run_local(recording.parent)
     assert studio.datasets.list() == []

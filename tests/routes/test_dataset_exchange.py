@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.recordings import SONGS
+from tests.routes.waiting import wait_for
 from tests.studio_server import temporaries
 
 FORMATS = ("folder", "parquet", "webdataset")
@@ -82,6 +83,30 @@ def test_what_cannot_be_taken_in_leaves_nothing(client, server):
         assert str(server.data_dir) not in answer.text
     assert client.post("/training/datasets/import", json={"path": "/etc"}).status_code == 422
     assert ([dataset["id"] for dataset in client.get("/training/datasets").json()], temporaries(server)) == before
+
+
+def test_an_import_in_the_background_is_asked_for_and_cancelled(client, server):
+    content = archive({song.name: song.read_bytes() for song in SONGS[:3]})
+    before = temporaries(server)
+    answer = client.post("/training/imports", files={"file": ("Nights.zip", content)}, data={"name": "Later"})
+    assert answer.status_code == 202, answer.text
+    path = f"/training/imports/{answer.json()['id']}"
+    task = wait_for(client, path)
+    assert (task["status"], task["done"], task["total"], task["progress"]) == ("completed", 3, 3, 100)
+    assert client.get(f"/training/datasets/{task['dataset_id']}").json()["name"] == "Later"
+    assert task in client.get("/training/imports").json()
+    assert client.post(f"{path}/cancel").status_code == 409
+    assert client.get("/training/imports/nope").status_code == 404
+    client.delete(f"/training/datasets/{task['dataset_id']}")
+    stopped = client.post("/training/imports", files={"file": ("Nights.zip", content)}).json()
+    if client.post(f"/training/imports/{stopped['id']}/cancel").status_code == 200:
+        assert wait_for(client, f"/training/imports/{stopped['id']}")["status"] == "cancelled"
+        assert temporaries(server) == before
+    failed = client.post("/training/imports", files={"file": ("a.zip", b"PK\3\4 no")}).json()
+    error = wait_for(client, f"/training/imports/{failed['id']}")["error"]
+    assert (error["code"], "a.zip" in error["message"]) == ("invalid_input", True)
+    assert client.post("/training/imports", json={}).status_code == 422
+    assert temporaries(server) == before
 
 
 def test_exports_that_cannot_be(client, dataset_id, taken):

@@ -43,6 +43,9 @@ GET /training/datasets/{id}/tracks
 POST /training/datasets/{id}/cleaning · DELETE /training/datasets/{id}/cleaning
 DELETE /training/datasets/{id}/originals · PUT /training/datasets/{id}/audio/{filename}/cleaning
 DELETE /training/datasets/{id}/audio/{filename}/cleaning · DELETE /training/datasets/{id}/audio/{filename}/original
+POST /training/datasets/{id}/cleaning/start · GET /training/datasets/{id}/cleaning
+POST /training/datasets/{id}/cleaning/cancel · POST /training/imports · GET /training/imports
+GET /training/imports/{id} · POST /training/imports/{id}/cancel
 """
 
 

@@ -111,6 +111,11 @@ def test_songs_are_cleaned_and_given_back(client, example):
     many = client.post(f"{path}/cleaning", json={"filenames": [name], **settings}).json()["tracks"]
     assert [(track["filename"], track["error"]) for track in many] == [(name, None)]
     assert many[0]["gain_db"] == cleaned["cleaned"]["gain_db"] < -1
+    assert client.post(f"{path}/cleaning/start", json=settings).json()["total"] == len(before)
+    task = wait_for(client, f"{path}/cleaning")
+    assert (task["status"], task["done"], task["tracks"][0]) == ("completed", len(before), many[0])
+    failure(client.post(f"{path}/cleaning/cancel"), 409, "conflict")
+    failure(client.post(f"{path}/cleaning/start", json={"filenames": ["no such"]}), 404, "not_found")
     failure(client.put(f"{one}/cleaning", json={"loudness_lufs": 1.0}), 422, "invalid_input")
     failure(client.delete(f"{path}/originals", params={"filename": "no such"}), 404, "not_found")
     assert len(client.delete(f"{path}/cleaning").json()["tracks"]) == len(before)

@@ -1,6 +1,7 @@
 """The use cases through `gradio_client`, against a real server."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from gradio_client.exceptions import AppError
 
 from tests.pictures import picture
 from tests.recordings import SONGS
+from tests.still_studio import wait_until
 
 UPLOAD = "/gradio_api/call/upload_audio"
 
@@ -20,6 +22,12 @@ UPLOAD = "/gradio_api/call/upload_audio"
 def client(server, tmp_path_factory):
     downloads = tmp_path_factory.mktemp("downloads")
     return Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 180})
+
+
+def ended(state: Callable[[], dict]) -> dict:
+    """What a task says of itself once it no longer goes on."""
+    wait_until(lambda: state()["status"] != "running")
+    return state()
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +170,12 @@ def test_songs_are_cleaned_and_given_back(client, dataset):
     (cleaned,) = client.predict(dataset["id"], [name], False, -30.0, api_name="/clean_tracks")
     assert cleaned["gain_db"] < -1
     (restored,) = client.predict(dataset["id"], [name], api_name="/restore_tracks")
+    assert client.predict(dataset["id"], [name], False, -30.0, api_name="/start_cleaning")["total"] == 1
+    task = ended(lambda: client.predict(dataset["id"], api_name="/get_cleaning"))
+    assert (task["status"], task["tracks"]) == ("completed", [cleaned])
+    with pytest.raises(AppError, match="Nothing is running"):
+        client.predict(dataset["id"], api_name="/cancel_cleaning")
+    client.predict(dataset["id"], [name], api_name="/restore_tracks")
     assert restored["gain_db"] == 0.0
     assert client.predict(dataset["id"], [name], api_name="/discard_originals") == [restored]
 
@@ -171,7 +185,7 @@ def test_lyrics_are_looked_for_by_a_model_that_has_to_be_there(client, dataset):
         client.predict(dataset["id"], "lyrics", api_name="/start_analysis")
     idle = client.predict(dataset["id"], "lyrics", api_name="/get_analysis")
     assert (idle["status"], idle["total"]) == ("idle", len(dataset["audio_files"]))
-    with pytest.raises(AppError, match="Nothing is analyzing"):
+    with pytest.raises(AppError, match="Nothing is running"):
         client.predict(dataset["id"], "lyrics", api_name="/cancel_analysis")
 
 
@@ -180,6 +194,13 @@ def test_a_dataset_goes_out_and_comes_in(client, dataset):
     again = client.predict(handle_file(archive), "Again", ["Pop"], api_name="/import_dataset")
     assert (again["name"], again["skipped"]) == ("Again", [])
     assert [song["sha256"] for song in again["audio_files"]] == [song["sha256"] for song in dataset["audio_files"]]
+    started = client.predict(handle_file(archive), "Once more", api_name="/start_import")
+    task = ended(lambda: client.predict(started["id"], api_name="/get_import"))
+    assert (task["status"], task["done"]) == ("completed", len(dataset["audio_files"]))
+    assert task in client.predict(api_name="/list_imports")
+    assert client.predict(task["dataset_id"], api_name="/get_dataset")["name"] == "Once more"
+    with pytest.raises(AppError, match="Nothing is running"):
+        client.predict(task["id"], api_name="/cancel_import")
 
 
 def test_a_stopped_job_is_resumed_cloned_and_deleted(client, seen, dataset):

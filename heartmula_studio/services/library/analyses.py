@@ -4,25 +4,23 @@ What was found of a track is in its record before the next one is begun, so that
 started again, an analysis goes on with the tracks that its program has not listened to.
 """
 
-import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
-from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError, StudioError
+from heartmula_studio.codec.control import Cancelled, Progress
+from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.public_text import public
 from heartmula_studio.generate.memory import memory_explained
+from heartmula_studio.services.tasks import RunningTask, Tasks
 from heartmula_studio.store.proposals import Finding
-from heartmula_studio.store.records import AudioFile, Failure
+from heartmula_studio.store.records import AudioFile
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.views import Analysis, AnalysisKind, SkippedItem, TrackProposals
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,27 +56,13 @@ class Analyzer(Protocol):
 MakeAnalyzer = Callable[[AnalysisSettings], Analyzer]
 
 
-@dataclass
-class _Run:
-    """One analysis that is going on."""
+@dataclass(frozen=True)
+class _Listening:
+    """An analysis that has begun."""
 
+    task: RunningTask[Analysis]
     dataset_id: str
-    state: Analysis
-    cancel: threading.Event = field(default_factory=threading.Event)
-
-    def begin(self, track: AudioFile) -> None:
-        self.state = replace(self.state, track=track.filename, progress=self._percent(0.0))
-
-    def note_progress(self, done: int, total: int) -> None:
-        self.state = replace(self.state, progress=self._percent(done / max(total, 1)))
-
-    def finish(self, track: TrackProposals) -> None:
-        skipped = (SkippedItem(track.filename, track.error),) if track.error else ()
-        self.state = replace(self.state, done=self.state.done + 1, skipped=(*self.state.skipped, *skipped))
-        self.state = replace(self.state, progress=self._percent(0.0))
-
-    def _percent(self, of_track: float) -> float:
-        return min(100.0, 100 * (self.state.done + of_track) / max(self.state.total, 1))
+    analyzer: Analyzer
 
 
 class Analyses:
@@ -86,116 +70,80 @@ class Analyses:
 
     def __init__(self, store: Store, makers: Mapping[AnalysisKind, MakeAnalyzer], closing: threading.Event):
         """makers: of each kind; they may raise StudioError. Once `closing` is set, everything stops within moments."""
-        self._store, self._makers, self._closing = store, makers, closing
-        self._runs: dict[tuple[str, AnalysisKind], _Run] = {}
-        self._threads: list[threading.Thread] = []
+        self._store, self._makers = store, makers
+        self._tasks: Tasks[Analysis] = Tasks(store, closing, "This dataset is being analyzed.")
 
     def get(self, dataset_id: str, kind: str) -> Analysis:
         """Say how far an analysis is, or was when it ended. Raises NotFoundError, InvalidInputError."""
-        total, known = len(self._store.datasets.get(dataset_id).audio_files), self._known(kind)
-        run = self._runs.get((dataset_id, known))
-        return run.state if run else Analysis(known, total=total)
+        new = self._new(dataset_id, kind)
+        return self._tasks.find(_name(dataset_id, new.kind)) or new
 
     def run(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Iterator[TrackProposals]:
         """Yield the tracks of a dataset with what is proposed for them, as they are listened to in this thread.
 
         Raises as `start`, and CancelledError.
         """
-        with self._begun(dataset_id, kind, settings) as (run, analyzer):
-            yield from self._listen(run, analyzer)
+        with self._begun(dataset_id, kind, settings) as begun:
+            yield from self._listen(begun)
 
     def start(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Analysis:
         """Begin in a thread of its own.
 
         Raises NotFoundError, InvalidInputError, ConflictError while this analysis is going on, and as its maker does.
         """
-        started: Future[_Run] = Future()
-        thread = threading.Thread(target=self._work, args=(dataset_id, kind, settings, started), daemon=True)
-        thread.start()
-        run = started.result()
-        self._threads = [thread, *(other for other in self._threads if other.is_alive())]
-        return run.state
+
+        def listen(begun: _Listening) -> None:
+            deque(self._listen(begun), maxlen=0)
+
+        return self._tasks.start(lambda: self._begun(dataset_id, kind, settings), listen).task.state
 
     def cancel(self, dataset_id: str, kind: str) -> Analysis:
         """Stop an analysis within moments; what was proposed stays. Raises as `get`, ConflictError where none runs."""
-        state = self.get(dataset_id, kind)
-        if state.status != "running":
-            raise ConflictError(
-                "Nothing is analyzing this dataset here.", "Only an analysis that is running here can be stopped."
-            )
-        self._runs[dataset_id, state.kind].cancel.set()
-        return state
+        return self._tasks.cancel(_name(dataset_id, self.get(dataset_id, kind).kind))
 
     def close(self) -> None:
         """Wait for the threads, once `closing` is set."""
-        for thread in self._threads:
-            thread.join()
+        self._tasks.close()
 
-    def _work(self, dataset_id: str, kind: str, settings: AnalysisSettings, started: "Future[_Run]") -> None:
-        """What keeps it from beginning ends `started`, which a request awaits; what ends it later is in its state."""
-        try:
-            with self._begun(dataset_id, kind, settings) as (run, analyzer):
-                started.set_result(run)
-                for _ in self._listen(run, analyzer):
-                    pass
-        except BaseException as error:
-            if not started.done():
-                started.set_exception(error)
-            elif isinstance(error, StudioError):
-                _log.info("An analysis of %s ended: %s", dataset_id, error)
-            else:
-                _log.exception("An analysis of %s failed", dataset_id)
+    def _new(self, dataset_id: str, kind: str) -> Analysis:
+        total = len(self._store.datasets.get(dataset_id).audio_files)
+        return Analysis(kind=self._known(kind), total=total)
 
     @contextmanager
-    def _begun(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Iterator[tuple[_Run, Analyzer]]:
-        """Hold the analysis's lock, and have its state say how it ends."""
-        known, total = self._known(kind), len(self._store.datasets.get(dataset_id).audio_files)
-        with self._store.attempt(f"{known.replace('_', '-')}-{dataset_id}") as is_free:
-            if not is_free:
-                raise ConflictError("This dataset is being analyzed.", "Wait until that is done, or cancel it.")
-            analyzer, run = self._makers[known](settings), _Run(dataset_id, Analysis(known, "running", total=total))
-            self._runs[dataset_id, known] = run
-            try:
-                yield run, analyzer
-                run.state = replace(run.state, status="completed", track="")
-            except (CancelledError, GeneratorExit):  # the latter where nobody reads on
-                run.state = replace(run.state, status="cancelled", track="")
-                raise
-            except BaseException as error:
-                run.state = replace(run.state, status="failed", error=_failure(error))
-                raise
+    def _begun(self, dataset_id: str, kind: str, settings: AnalysisSettings) -> Iterator[_Listening]:
+        new = self._new(dataset_id, kind)
+        analyzer = self._makers[new.kind](settings)
+        with self._tasks.running(_name(dataset_id, new.kind), new) as task:
+            yield _Listening(task, dataset_id, analyzer)
 
-    def _listen(self, run: _Run, analyzer: Analyzer) -> Iterator[TrackProposals]:
-        for track in self._store.datasets.get(run.dataset_id).audio_files:
-            run.begin(track)
-            found = self._proposals_for(run, analyzer, track)
+    def _listen(self, begun: _Listening) -> Iterator[TrackProposals]:
+        for track in self._store.datasets.get(begun.dataset_id).audio_files:
+            begun.task.begin(track.filename)
+            found = self._proposals_for(begun, track)
             if found:
-                run.finish(found)
+                state = begun.task.state
+                skipped = (SkippedItem(track.filename, found.error),) if found.error else ()
+                begun.task.change(done=state.done + 1, skipped=(*state.skipped, *skipped))
                 yield found
 
-    def _proposals_for(self, run: _Run, analyzer: Analyzer, track: AudioFile) -> TrackProposals | None:
+    def _proposals_for(self, begun: _Listening, track: AudioFile) -> TrackProposals | None:
         """None for a track that was removed meanwhile. Raises NotFoundError for such a dataset."""
         try:
-            return TrackProposals(track.filename, self._analyzed(run, analyzer, track).proposals)
+            return TrackProposals(track.filename, self._analyzed(begun, track).proposals)
         except NotFoundError:
-            self._store.datasets.get(run.dataset_id)
+            self._store.datasets.get(begun.dataset_id)
             return None
         except InvalidInputError as error:
             return TrackProposals(track.filename, track.proposals, public(error.message))
 
-    def _analyzed(self, run: _Run, analyzer: Analyzer, track: AudioFile) -> AudioFile:
-        def cancelled() -> bool:
-            return self._closing.is_set() or run.cancel.is_set()
-
-        check_cancelled(cancelled)
-        datasets = self._store.datasets
+    def _analyzed(self, begun: _Listening, track: AudioFile) -> AudioFile:
+        task, id, analyzer, datasets = begun.task, begun.dataset_id, begun.analyzer, self._store.datasets
         if analyzer.is_done(track):
             return track
         with memory_explained():
-            findings = analyzer.find(
-                datasets.audio_path(run.dataset_id, track.filename), track, run.note_progress, cancelled
-            )
-        return datasets.propose(run.dataset_id, track.filename, analyzer.source, findings)
+            path = datasets.audio_path(id, track.filename)
+            findings = analyzer.find(path, track, task.note_progress, task.is_cancelled)
+        return datasets.propose(id, track.filename, analyzer.source, findings)
 
     def _known(self, kind: str) -> AnalysisKind:
         for known in self._makers:
@@ -204,7 +152,5 @@ class Analyses:
         raise InvalidInputError(f"There is no analysis {kind!r}.", f"Allowed: {', '.join(self._makers)}.")
 
 
-def _failure(error: BaseException) -> Failure:
-    if isinstance(error, StudioError):
-        return Failure(error.code, error.message, error.hint)
-    return Failure("fault", f"{type(error).__name__}: {error}", "The server's log says more.")
+def _name(dataset_id: str, kind: AnalysisKind) -> str:
+    return f"{kind.replace('_', '-')}-{dataset_id}"

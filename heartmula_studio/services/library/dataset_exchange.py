@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 
 from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.control import Cancelled
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.dataset.exporting import (
     OutgoingTrack,
@@ -22,7 +23,12 @@ from heartmula_studio.dataset.songs import song_dataset
 from heartmula_studio.errors import ConflictError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
-from heartmula_studio.services.library.dataset_import import DatasetImporter, create_example_dataset, download_dataset
+from heartmula_studio.services.library.dataset_import import (
+    DatasetImporter,
+    ImportSteps,
+    create_example_dataset,
+    download_dataset,
+)
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.archives import Pipe
 from heartmula_studio.store.names import safe_filename
@@ -88,33 +94,35 @@ class DatasetExchange:
             )
         return song_dataset(self._row(dataset, song) for song in dataset.audio_files)
 
-    def import_upload(
-        self, path: Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> ImportedDataset:
+    def import_upload_one_by_one(
+        self,
+        path: Path,
+        filename: str,
+        name: str = "",
+        styles: Sequence[str] = (),
+        split: str = "",
+        cancelled: Cancelled | None = None,
+    ) -> ImportSteps:
         """Make a dataset of an archive or a table that anybody may have sent: it can name no file of this machine.
 
-        Raises as `DatasetImporter.take`.
+        Yields and raises as `DatasetImporter.take_one_by_one`.
         """
-        return self._importer().take(path, filename, name or _stem(filename), styles, split)
+        importer = self._importer()
+        return importer.take_one_by_one(path, filename, name or _stem(filename), styles, split, False, cancelled)
 
-    def import_upload_one_by_one(
-        self, path: Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> Iterator[str | ImportedDataset]:
-        """Yield as `DatasetImporter.take_one_by_one` what `import_upload` returns at once."""
-        yield from self._importer().take_one_by_one(path, filename, name or _stem(filename), styles, split)
-
-    def import_local(
+    def import_local_one_by_one(
         self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> ImportedDataset:
+    ) -> ImportSteps:
         """Make a dataset of a folder, archive, table or saved dataset here, or else of user/name on the Hub.
 
-        For the machine's owner only: a local table may name any file on it. Raises as `DatasetImporter.take`.
+        For the machine's owner only: a local table may name any file on it.
+        Yields and raises as `DatasetImporter.take_one_by_one`.
         """
         path = Path(source)
         is_local = os.path.exists(path) or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source))
         found = path if is_local else download_dataset(str(source))
         name = name or (_stem(path.name) if os.path.isfile(path) else os.path.basename(os.path.abspath(path)))
-        return self._importer().take(found, str(source), name, styles, split, is_local)
+        return self._importer().take_one_by_one(found, str(source), name, styles, split, is_local)
 
     def import_folder(
         self, folder: Path, called: str, name: str = "", styles: Sequence[str] = (), split: str = ""

@@ -2,17 +2,18 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from heartmula_studio.codec.audio_file import AudioLimits
+from heartmula_studio.codec.control import Cancelled, check_cancelled
 from heartmula_studio.codec.cutting import cut_recording
 from heartmula_studio.codec.silences import song_starts_sec
 from heartmula_studio.dataset.clips import bundled_clips
-from heartmula_studio.dataset.importing import IncomingTrack, incoming_tracks
+from heartmula_studio.dataset.importing import IncomingTrack, expected_tracks, incoming_tracks
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.dataset.source_files import SOURCE_HINT, find_files
 from heartmula_studio.dataset.track_columns import TrackWords
@@ -35,11 +36,25 @@ MAX_SKIPPED = 10_000
 EXAMPLES = "Example clips"
 
 
+@dataclasses.dataclass(frozen=True)
+class ImportStep:
+    """A song that is about to come in, and how many there are: before it, and in all, as far as can be told."""
+
+    filename: str
+    done: int
+    total: int
+
+
+ImportSteps = Generator[ImportStep | ImportedDataset, None, None]
+"""The songs of an import, each before it is read, and at last the dataset."""
+
+
 class DatasetImporter:
     """Turns folders, archives, tables and saved datasets into datasets, of at most `max_bytes` each."""
 
     def __init__(self, store: Store, limits: AudioLimits, max_bytes: int):
         self._store, self._limits, self._max_bytes = store, limits, max_bytes
+        self._cancelled: Cancelled | None = None
         self._skipped: list[SkippedItem] = []
 
     def take(
@@ -56,20 +71,30 @@ class DatasetImporter:
         return taken
 
     def take_one_by_one(
-        self, source: Path, called: str, name: str, styles: Sequence[str], split: str, is_local: bool = False
-    ) -> Iterator[str | ImportedDataset]:
-        """Yield the name of each song that has come in, and at last the dataset, which is listed only then.
+        self,
+        source: Path,
+        called: str,
+        name: str,
+        styles: Sequence[str],
+        split: str,
+        is_local: bool = False,
+        cancelled: Cancelled | None = None,
+    ) -> ImportSteps:
+        """Yield each song before it is read, and at last the dataset, which is listed only then.
 
-        Nothing comes in where nobody reads on. Raises as `take`.
+        Nothing comes in where nobody reads on. Raises as `take`, and CancelledError as soon as `cancelled` says so.
         """
+        self._cancelled = cancelled
         with self._store.scratch() as scratch, disk_explained(Path(called)):
-            files = find_files(source, called, scratch, self._max_bytes, self._skip)
+            files = find_files(source, called, scratch, self._max_bytes, self._skip, cancelled)
+            total = expected_tracks(files, split)
             with self._store.new_dataset(name, styles) as (datasets, id):
                 left = self._max_bytes
-                for track in incoming_tracks(files, self._skip, is_local, split):
+                for done, track in enumerate(incoming_tracks(files, self._skip, is_local, split)):
+                    yield ImportStep(track.filename, done, max(total, done + 1))
                     left -= self._add(datasets, id, track, left)
                     styles = styles or self._given_styles(datasets, id, track)
-                    yield track.filename
+                check_cancelled(cancelled)
         dataset = self._store.datasets.get(id)
         values = {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
         yield ImportedDataset(**values, skipped=tuple(self._skipped))
@@ -81,6 +106,7 @@ class DatasetImporter:
 
     def _add(self, datasets: Datasets, id: str, track: IncomingTrack, left: int, is_piece: bool = False) -> int:
         """Add a track, unless it is there already, and return its size in bytes; one that is too long in pieces."""
+        check_cancelled(self._cancelled)
         words = self._fitting(track)
         with datasets.receive(id, track.filename) as incoming:
             for chunk in track.chunks():

@@ -21,7 +21,7 @@ from heartmula_studio.store.track_pages import TrackFilter, TrackPage, found_tra
 from heartmula_studio.store.views import (
     Analysis,
     AnalysisKind,
-    ImportedDataset,
+    CleaningTask,
     PromptPreview,
     ProposalReport,
     RoundTripFile,
@@ -70,10 +70,12 @@ class DatasetService:
             self._tokenizer.get().recover()
 
     def close(self) -> None:
-        """Stop within moments what tokenizes or listens, and leave all edits in the manifests."""
+        """Stop within moments what tokenizes, listens or cleans, and leave all edits in the manifests."""
         self._closing.set()
         if analyses := self._analyses.made:
             analyses.close()
+        if cleaner := self._cleaner.made:
+            cleaner.close()
         if tokenizer := self._tokenizer.made:
             tokenizer.close()
         self._datasets.fold()
@@ -176,6 +178,17 @@ class DatasetService:
     def clean_tracks(self, id: str, filenames: Sequence[str], settings: CleanSettings) -> Iterator[TrackCleaning]:
         """Yield recordings as `clean_track` has cleaned them, one by one; all where none is named."""
         yield from self._cleaner.get().clean_all(id, filenames, settings)
+
+    def start_cleaning(self, id: str, filenames: Sequence[str], settings: CleanSettings) -> CleaningTask:
+        """Do what `clean_tracks` does in the background. Raises NotFoundError, ConflictError while that goes on."""
+        return self._cleaner.get().start(id, filenames, settings)
+
+    def get_cleaning(self, id: str) -> CleaningTask:
+        return self._cleaner.get().get(id)
+
+    def cancel_cleaning(self, id: str) -> CleaningTask:
+        """Stop it within moments; what is cleaned stays. Raises NotFoundError, ConflictError where none goes on."""
+        return self._cleaner.get().cancel(id)
 
     def restore_tracks(self, id: str, filenames: Sequence[str]) -> Iterator[TrackCleaning]:
         """Yield recordings as `restore_track` leaves them; all where none is named."""
@@ -313,28 +326,6 @@ class DatasetService:
 
     def export_to_hub(self, id: str, repo_id: str, private: bool = True) -> None:
         self._exchange.get().export_to_hub(id, repo_id, private)
-
-    def receive_import(self, filename: str) -> AbstractContextManager[Incoming]:
-        """Take in a file for `import_upload` piece by piece; it vanishes at the end of the block."""
-        return self._store.receive(filename, self._settings.max_import_bytes)
-
-    def import_upload(
-        self, path: str | Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> ImportedDataset:
-        """Make a dataset of an archive or a table that anybody may have sent: it can name no file of this machine."""
-        return self._exchange.get().import_upload(Path(path), filename, name, styles, split)
-
-    def import_upload_one_by_one(
-        self, path: str | Path, filename: str, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> Iterator[str | ImportedDataset]:
-        """Yield the songs as they come in, and at last the dataset. Nothing comes in where nobody reads on."""
-        yield from self._exchange.get().import_upload_one_by_one(Path(path), filename, name, styles, split)
-
-    def import_local(
-        self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> ImportedDataset:
-        """Make a dataset of what lies on this machine, or of user/name on the Hub. All songs come in, or none."""
-        return self._exchange.get().import_local(source, name, styles, split)
 
     # --- parts that need torch -------------------------------------------------------------------------------------
 
