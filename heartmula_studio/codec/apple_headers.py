@@ -23,8 +23,19 @@ AIFF_PCM = {
 
 READ_IN_AIFF = (*AIFF_PCM, b"ima4")
 READ_IN_CAF = (b"lpcm", b"alac", b"alaw", b"ulaw", b"ima4")
-READ_IN_MP4 = (b"mp4a", b"alac")
-CODEC_NAMES = {b"aac ": "AAC", b"Opus": "Opus", b"opus": "Opus", b"fLaC": "FLAC", b"ac-3": "AC-3", b"ec-3": "E-AC-3"}
+READ_IN_MP4 = (
+    *(b"mp4a", b".mp3", b"alac", b"fLaC", b"Opus", b"ac-3", b"ec-3"),
+    *(b"lpcm", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"fl64", b"alaw", b"ulaw", b"ima4"),
+)
+CODEC_NAMES = {
+    b"aac ": "AAC",
+    b"Opus": "Opus",
+    b"opus": "Opus",
+    b"fLaC": "FLAC",
+    b"ac-3": "AC-3",
+    b"ec-3": "E-AC-3",
+    b"dtsc": "DTS",
+}
 AIFF_UNKNOWN_SIZE = 0x7F000000
 """sox writes such sizes and larger ones when samples go to a pipe, ffmpeg writes 0."""
 

@@ -71,6 +71,9 @@ AUDIO_SUFFIXES = (
     ".voc",
     ".wv",
     ".wma",
+    ".wmv",
+    ".ogv",
+    ".avi",
 )  # what songs are called; their content decides
 WRITTEN_FORMATS: dict[str, dict[str, str | float]] = {
     ".wav": {"format": "WAV", "subtype": "PCM_16"},

@@ -1,4 +1,4 @@
-"""What a look at the headers of FLAC, VOC, WavPack, WMA and Matroska files tells of what is missing.
+"""What a look at the headers of FLAC, VOC, WavPack, WMA, Matroska and AVI files tells of what is missing.
 
 Decoding finds the rest.
 """
@@ -7,13 +7,11 @@ from typing import BinaryIO
 
 from heartmula_studio.codec.sniff import LARGEST_INDEX_BYTES, id3_end, read_at
 
-VOC_HEADER_SIZE_OFFSET = 20
+VOC_HEADER_SIZE_OFFSET, RIFF_HEADER_BYTES = 20, 8
 EBML_HEADER, MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 EBML_UNKNOWN_SIZE = 2**56 - 1
 WAVPACK_HEADER_BYTES, WAVPACK_UNKNOWN = 32, 2**32 - 1
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
-ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 ASF_LIVE = 1  # the flag of a broadcast, whose header is older than its end
 """Objects of Microsoft's "Advanced Systems Format Specification", 01.20.05, and what stands in them."""
 
@@ -95,15 +93,15 @@ def _ebml_size(file: BinaryIO, offset: int) -> tuple[int, int]:
     return EBML_UNKNOWN_SIZE if is_unknown else value, offset + num_bytes
 
 
-def holds_video(file: BinaryIO) -> bool:
-    """Whether a stream of an ASF file is a video."""
-    header = _asf_header(file) or b""
-    at = header.find(ASF_STREAM)
-    while at >= 0:
-        if header[at + 24 : at + 40] == ASF_VIDEO:
-            return True
-        at = header.find(ASF_STREAM, at + 1)
-    return False
+def avi_problem(file: BinaryIO) -> str:
+    """What is missing of the RIFF lists, of which large files have several behind each other."""
+    end, offset = file.seek(0, 2), 0
+    while len(header := read_at(file, offset, RIFF_HEADER_BYTES)) == RIFF_HEADER_BYTES and header[:4] == b"RIFF":
+        promised, present = int.from_bytes(header[4:], "little"), end - offset - RIFF_HEADER_BYTES
+        if promised > present:
+            return f"its header promises {promised:,} bytes and only {present:,} are there"
+        offset += RIFF_HEADER_BYTES + promised
+    return ""
 
 
 def _asf_header(file: BinaryIO) -> bytes | None:

@@ -17,8 +17,8 @@ from heartmula_studio.codec.apple_headers import (
     mp4_refusal,
 )
 from heartmula_studio.codec.completeness import (
+    avi_problem,
     flac_problem,
-    holds_video,
     matroska_problem,
     voc_problem,
     wavpack_problem,
@@ -30,7 +30,7 @@ from heartmula_studio.codec.wave_header import find_w64_data, find_wave_data
 from heartmula_studio.errors import CorruptAudioError, TruncatedAudioError
 
 MAX_PARTS = 10_000
-PROBLEMS = {"VOC": voc_problem, "WV": wavpack_problem, "WMA": wma_problem, "MKA": matroska_problem}
+PROBLEMS = {"VOC": voc_problem, "WV": wavpack_problem, "WMA": wma_problem, "MKA": matroska_problem, "AVI": avi_problem}
 DEMUXERS = {"WMA": "asf", "MKA": "matroska"}
 MPEG_IN_WAVE = (0x50, 0x55)
 """Format tags of MP2 and MP3 inside WAV."""
@@ -83,8 +83,6 @@ def find_parts(path: Path, audio_format: str) -> tuple[str, tuple[Part, ...]]:
             return audio_format, mp4_parts(path, file, len(data))
         if audio_format == "AAC":
             return audio_format, adts_parts(path, data, id3_end(file))
-        if audio_format == "WMA" and holds_video(file):
-            raise not_a_song(path, "a Windows Media video")
         if audio_format in PROBLEMS and (problem := PROBLEMS[audio_format](file)):
             raise cut_off(path, problem)
         return audio_format, (
@@ -190,7 +188,7 @@ def ogg_parts(path: Path, data: mmap.mmap, start: int) -> Iterator[ContainerPart
 def check_ogg_link(path: Path, link: ogg.OggLink) -> None:
     if not link.kinds:
         raise cut_off(path, "its beginning is missing")
-    if ogg.VIDEO in link.kinds or not link.has_sound:
+    if not link.has_sound:
         raise not_a_song(path, ogg_description(link.kinds))
 
 

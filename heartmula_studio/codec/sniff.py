@@ -22,8 +22,8 @@ LARGEST_INDEX_BYTES = 32 * 2**20
 """Enough of an MP4 `moov` box or an ASF header for the sample descriptions of many hours of sound."""
 
 ALLOWED = (
-    "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF, M4A and MP4 (AAC, ALAC), Matroska, WebM, AC-3, "
-    "WavPack and WMA files."
+    "Allowed are MP3, WAV, FLAC, OGG (Vorbis, Opus), AIFF, CAF, M4A, AC-3, WavPack and WMA files, and the sound of "
+    "MP4, QuickTime, Matroska, WebM, OGG, AVI and WMV videos."
 )
 CUT_HINT = "The copy, download or export broke off. Get the whole file again."
 MAGIC = {
@@ -90,7 +90,6 @@ MP4_PICTURES = {
     b"avif": "an AVIF picture",
 }
 RIFF_KINDS = {
-    b"AVI ": "an AVI video",
     b"WEBP": "a WebP picture",
     b"RMID": MIDI,
     b"sfbk": "a SoundFont",
@@ -161,6 +160,8 @@ def marked_format(head: bytes) -> str | None:
     """The format that a file's first bytes name, if it is one that we read, even if there are no more."""
     if is_wave(head):
         return "WAV"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
     if head[:4] == b"FORM" and any(kind.startswith(head[8:12]) for kind in (b"AIFF", b"AIFC")):
         return "AIFF"
     if head[4:8] == b"ftyp" and head[8:12] not in MP4_PICTURES:
@@ -195,8 +196,8 @@ def is_wave(head: bytes) -> bool:
 
 def ogg_description(kinds: Collection[str]) -> str:
     """A musician's words for an OGG file that holds these kinds of stream and is no song."""
-    if ogg.VIDEO in kinds:
-        return "an OGG video"
+    if ogg.VIDEO in kinds and ogg.SPEEX not in kinds:
+        return "an OGG video without sound"
     return f"an OGG file of {ogg.SPEEX}" if ogg.SPEEX in kinds else "an OGG file that holds neither Vorbis nor Opus"
 
 

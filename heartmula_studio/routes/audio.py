@@ -36,6 +36,7 @@ MEDIA_TYPES = {
     ".mka": "audio/webm",
     ".ac3": "audio/ac3",
     ".wma": "audio/x-ms-wma",
+    ".avi": "video/x-msvideo",
     ".wv": "audio/x-wavpack",
 }
 

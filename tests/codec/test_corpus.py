@@ -14,6 +14,7 @@ import soundfile
 from heartmula_studio.codec.audio_file import AudioSource, probe
 from heartmula_studio.errors import AudioError, NotAudioError, TruncatedAudioError
 from tests.codec.corpus import CORPUS
+from tests.codec.corpus_containers import VIDEO
 from tests.codec.made_recording import FF, SECONDS, SOURCES, Recording
 
 TOLERANCE = 5e-6
@@ -135,6 +136,8 @@ CUT = (
     *(("WavPack", size) for size in (20, 60, 100_000)),
     *(("WMA 2", size) for size in (60, 500, 20_000)),
     *((name, size) for name in ("MKA FLAC", "WebM Opus") for size in (4, 20, 60, 500, 10_000)),
+    *((name, size) for name in ("MP4 Opus", "MOV s24be") for size in (20, 500, 10_000)),
+    *((name, size) for name in ("AVI video with PCM", "OGG video with Vorbis", "WMV video") for size in (60, 20_000)),
 )
 
 
@@ -150,11 +153,11 @@ def test_a_recording_that_is_cut_off_says_so(made, tmp_path, name, size):
 
 
 REFUSED = (
-    Recording("MP4 Opus", f"{FF} dat.wav -c:a libopus -f mp4 $OUT", None),
     Recording("CAF Opus", f"{FF} dat.wav -c:a libopus -f caf $OUT", None),
     Recording("ambisonic Opus", f"{FF} six.wav -af pan=4c\\|c0=c0\\|c1=c1\\|c2=c2\\|c3=c3 -c:a libopus "
               "-mapping_family 2 -f ogg $OUT", None),
-    Recording("WMV video", f"{FF} cd.wav -f lavfi -i color=s=64x64:d=2 -c:a wmav2 -f asf $OUT", None),
+    Recording("OGG video without sound", f"{FF} cd.wav {VIDEO} -an -c:v libtheora -f ogg $OUT", None),
+    Recording("AVI video without sound", f"{FF} cd.wav {VIDEO} -an -c:v mpeg4 -f avi $OUT", None),
     Recording("damaged raw AAC", f"{FF} cd.wav -c:a aac -f adts $OUT", None, change=lambda c: c[:9000] + c[9050:]),
 )  # fmt: skip
 
@@ -164,7 +167,7 @@ REFUSED = (
     list(
         zip(
             REFUSED,
-            ("Opus inside", "Opus inside", "ambisonic", "Windows Media video", "no AAC frame at"),
+            ("Opus inside", "ambisonic", "video without sound", "holds no sound", "no AAC frame at"),
             strict=True,
         )
     ),
