@@ -23,6 +23,7 @@ from heartmula_studio.store.views import ImportedDataset, ImportTask
 
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
+    from heartmula_studio.services.library.dataset_import import ImportSteps
 
 
 @dataclass(frozen=True)
