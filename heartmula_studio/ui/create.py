@@ -183,7 +183,7 @@ def build_result() -> Result:
     with gr.Row(visible=False) as song, gr.Column(scale=3, min_width=300):
         audio = gr.Audio(label="Song", interactive=False, buttons=["download"])
         with gr.Accordion("Receipt: how it was made", open=FOLDED):
-            receipt = gr.JSON(show_label=False, max_height=400)
+            receipt = gr.JSON(show_label=False, max_height=None)
     return Result(status, live, cancel, song, audio, receipt)
 
 

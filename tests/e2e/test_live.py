@@ -23,7 +23,7 @@ from heartmula_studio.services.songs.queue import OWNER
 from heartmula_studio.store.generations import Generations
 from heartmula_studio.store.records import Generation, utc_now
 from heartmula_studio.store.store import Store
-from tests.e2e.driving import open_page
+from tests.e2e.driving import misplaced_texts, open_page
 from tests.recordings import SONGS
 from tests.still_studio import wait_until
 from tests.studio_server import Server
@@ -173,6 +173,9 @@ def test_a_song_is_made_again_by_a_receipt_from_elsewhere_and_then_one_like_it(p
     expect(page.get_by_text("from elsewhere").first).to_be_visible()
     again.click()
     expect(page.get_by_text("The same song, bit for bit.", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Receipt: how it was made").click()
+    expect(page.get_by_text("sound_sha256")).to_be_visible()
+    assert misplaced_texts(page) == []
     page.get_by_role("button", name="More like this").click()
     cards = page.locator(".card:visible", has_text="oboe")
     expect(cards).to_have_count(3)
