@@ -31,6 +31,12 @@ _NOTICES = (
     re.compile(r"You might also like", re.IGNORECASE),
     re.compile(r"\d*Embed"),
     re.compile(r"See .{1,80} LiveGet tickets as low as \$\d+"),
+    re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE),
+    re.compile(r"Lyrics (?:are )?(?:licensed|provided|powered)(?: (?:and|&) provided)? by .{1,60}", re.IGNORECASE),
+    re.compile(  # names begin with capitals, which tells them from sung words
+        r"(?:(?:Lyrics|Music|Written|Words) (?:and|&) )?(?:Produced|Composed|Arranged|Mixed|Mastered|Lyrics|Music) by "
+        r"[A-Z][\w.'’-]*(?:(?:,| and| &)? [A-Z][\w.'’-]*){0,8}"
+    ),
 )
 _HEAD = re.compile(r"\d{1,5} ?Contributors?.{0,200}? Lyrics(?=\[|$)")
 _BETWEEN = re.compile(r"You might also like(?=\[)|See .{1,80} LiveGet tickets as low as \$\d+(?:You might also like)?")

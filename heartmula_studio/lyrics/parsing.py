@@ -24,7 +24,10 @@ _SINGER = re.compile(r" *(?:[FMD]|v\d{1,2}|bg): *")  # of a timed line: female, 
 _OFFSET = re.compile(r"^ *\[offset *: *([+-]?\d{1,9}) *\] *$", re.IGNORECASE | re.MULTILINE)
 _REMEMBERED = 64  # texts; a song's lyrics are read once for each of its windows
 # Without any of these, in small letters, and with brackets around whole lines only, nothing in a text is left out.
-_NEAR_LEFTOVERS = (*":：{歌词纯未【［〔〖", "embed", "contributor", "might also like", "liveget")
+_NEAR_LEFTOVERS = (
+    *(*":：{歌词纯未【［〔〖", "embed", "contributor", "might also like", "liveget", "www."),
+    *("ed by ", "lyrics by ", "music by "),
+)
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,7 @@ CREDITS = [
     *("和声编写 : 刘", "弦乐录音室：X", "母带后期处理工程师 Mastering：Y", "制作助理 : 王"),
     *("OP：华纳", "混音 Mixing Engineer : X", "Lyrics by: Jane", "Written by: A, B", "Produced by : C", "Mixed by: D"),
     *('{"t":0,"c":[{"tx":"作词: "},{"tx":"林夕"}]}', "You might also like", "123Embed", "Embed", "纯音乐，请欣赏"),
+    *("Produced by Jane Doe & John Roe", "Written and Produced by Jane", "Lyrics licensed by LyricFind", "www.x.com/y"),
 ]
 
 
@@ -311,6 +312,7 @@ def test_p9_what_a_web_page_glues_to_the_words_is_cut_off():
     "line",
     [
         *("She said: come home", "我说：你好", "Embed me in your heart", "Time: 12 o'clock"),
+        *("Music by the river", "Produced by love", "Written by Hand", "Mixed by the sea"),
         *("You might also like me", "曲终人散：再见", "Remember: la", '{"t": is a tee}'),
     ],
 )
