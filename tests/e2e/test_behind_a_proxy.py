@@ -193,7 +193,7 @@ def test_players_exports_and_clients_work_over_https_with_the_path_passed_on(new
     log_in(page, TOKEN)
     page.get_by_role("tab", name="Training Studio").click()
     page.get_by_text(dataset["name"]).first.click()
-    player = page.locator("audio").first
+    player = page.locator("audio[src]").first
     player.wait_for(state="attached")
     source = player.evaluate("element => element.currentSrc || element.src")
     assert source.startswith(f"{proxied.space}players/")
