@@ -113,7 +113,7 @@ class TestStyles:
         named, chosen, plain = made(studio, *songs)
         assert [song.error.code for song in (named, chosen)] == ["checkpoint_corrupt"] * 2
         assert "Vanishing" in chosen.error.message
-        assert "active no longer" in chosen.error.hint
+        assert "no longer active" in chosen.error.hint
         assert "active" not in named.error.hint
         assert styles_of([plain]) == [None]
         assert not studio.checkpoints.get(checkpoint.id).is_active

@@ -64,8 +64,8 @@ def test_hostile_text_stays_text(page: Page):
 
 def test_an_error_that_quotes_hostile_text_stays_text(page: Page):
     page.get_by_role("tab", name="Create").click()
-    page.get_by_label("Seed").fill(IMAGE)
+    page.get_by_role("textbox", name="Seed").fill(IMAGE)
     page.get_by_role("button", name="Generate", exact=True).click()
-    expect(page.get_by_text("Give a whole number").first).to_be_visible()
+    expect(page.get_by_text("Enter a whole number").first).to_be_visible()
     assert page.title() == TITLE
     assert page.locator("img[src=x]").count() == 0

@@ -1,5 +1,6 @@
 """The table of a dataset of more tracks than are drawn at once: pages of it, found and sorted by the server."""
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -16,6 +17,7 @@ NAME = "More than a page"
 def table(studio, page) -> Page:
     store = Store(studio.data_dir)
     dataset = add_large_dataset(store, NAME)
+    wait_until(lambda: dataset.id in httpx.get(f"{studio.url}/training/datasets").text)  # it looks every two seconds
     open_page(page, studio)
     go_to(page, "Dataset")
     page.locator(".card", has=page.get_by_role("heading", name=NAME)).get_by_role("button", name="Open").click()

@@ -125,5 +125,5 @@ def test_what_does_not_go_together_is_refused(settings, said):
 
 
 def test_a_pattern_for_no_layer_is_refused_before_training(make_job):
-    with pytest.raises(InvalidInputError, match="stands for no layer"):
+    with pytest.raises(InvalidInputError, match="matches no layer"):
         train(make_job(lora={"rank_pattern": "nowhere.*=4"}))

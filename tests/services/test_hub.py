@@ -171,7 +171,7 @@ def test_a_name_that_is_taken_is_not_overwritten(hub, studio, style):
 @pytest.mark.parametrize("repo_id", ["night", "a/b/c", "../x", "a/..", "", "a b/c", "musician/" + "x" * 100])
 def test_names_that_are_none_are_refused_before_anything_is_sent(hub, studio, style, repo_id):
     for ask in (lambda: studio.hub.push_style(style.id, repo_id), lambda: studio.hub.pull_style(repo_id)):
-        with pytest.raises(InvalidInputError, match="names no repository"):
+        with pytest.raises(InvalidInputError, match="is not the name of a repository"):
             ask()
     assert not hub.requests
 
