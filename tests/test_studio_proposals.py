@@ -11,7 +11,7 @@ from heartmula_studio.cli.datasets import decide, propose
 from heartmula_studio.codec.tempo_and_key import TempoAndKey
 from heartmula_studio.errors import CancelledError, ConflictError, InvalidInputError, NotFoundError
 from heartmula_studio.services.library.tempo_and_key import SOURCE, TempoAndKeyAnalyzer, findings
-from heartmula_studio.store.views import Analysis
+from heartmula_studio.store.task_views import Analysis
 from heartmula_studio.ui.proposals import VOICE, decide_all, follow, possible_decisions, start
 from tests.recordings import CLIPS
 from tests.still_studio import filled, settings_for, still_studio, wait_until

@@ -17,8 +17,9 @@ from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.task_views import AnalysisKind
 from heartmula_studio.store.track_changes import TrackChange
-from heartmula_studio.store.views import AnalysisKind, ImportedDataset, TrackCleaning
+from heartmula_studio.store.views import ImportedDataset, TrackCleaning
 from heartmula_studio.studio import Studio
 
 if TYPE_CHECKING:  # it brings torch

@@ -11,7 +11,8 @@ from heartmula_studio.services.songs.history import QUERY
 from heartmula_studio.store.generations import FORMATS
 from heartmula_studio.store.songs import ENDINGS, RIGHTS
 from heartmula_studio.store.style_files import STYLE_FORMATS
-from heartmula_studio.store.views import HUB_LICENSES, AnalysisKind, AuditionQuestion
+from heartmula_studio.store.task_views import AnalysisKind
+from heartmula_studio.store.views import HUB_LICENSES, AuditionQuestion
 
 
 def add_dataset(commands: Commands) -> None:

@@ -33,16 +33,9 @@ from heartmula_studio.services.dataset_answers import (
     ImportedDatasetAnswer,
     ProposalReportAnswer,
 )
+from heartmula_studio.store.task_views import Analysis, AnalysisKind, CleaningTask
 from heartmula_studio.store.track_pages import TrackFilter, TrackKind, TrackOrder
-from heartmula_studio.store.views import (
-    Analysis,
-    AnalysisKind,
-    CleaningReport,
-    CleaningTask,
-    SoundReport,
-    TrackLosses,
-    Validation,
-)
+from heartmula_studio.store.views import CleaningReport, SoundReport, TrackLosses, Validation
 
 router = APIRouter(prefix="/training/datasets", tags=["datasets"], dependencies=WITH_TOKEN)
 LISTING = Listing(DatasetAnswer)

@@ -9,7 +9,7 @@ from heartmula_studio.routes.datasets import IMPORT_FORM
 from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
 from heartmula_studio.routes.failures import documented
 from heartmula_studio.routes.multipart import check_room, streamed_form
-from heartmula_studio.store.views import ImportTask
+from heartmula_studio.store.task_views import ImportTask
 
 router = APIRouter(prefix="/training/imports", tags=["datasets"], dependencies=WITH_TOKEN)
 ImportId = Annotated[str, Path(description="As the import's start gave it.", examples=["k3x9q2mw"])]

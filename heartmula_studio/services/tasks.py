@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from heartmula_studio.errors import CancelledError, ConflictError, StudioError
 from heartmula_studio.store.records import Failure
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import Task
+from heartmula_studio.store.task_views import Task
 
 MAX_ENDED = 100
 STOPPED = "The work was stopped.", "Start it again when you like."

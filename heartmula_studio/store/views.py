@@ -1,14 +1,11 @@
 """What is said about records, rather than stored."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from heartmula_studio.store.field_types import Percent
 from heartmula_studio.store.records import Dataset, Failure, Proposal
 
-AnalysisKind = Literal["tempo_and_key", "lyrics", "tags"]
-TaskStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
 ModelStatus = Literal["absent", "incomplete", "downloading", "verifying", "complete"]
 
 
@@ -309,52 +306,6 @@ class ProposalReport:
     """The tracks of a dataset in its order, each with what is proposed for it."""
 
     tracks: tuple[TrackProposals, ...]
-
-
-@dataclass(frozen=True)
-class Task:
-    """How far a server is that goes through tracks; `track` is the one at hand. `idle` is what it has not begun."""
-
-    status: TaskStatus = "idle"
-    done: int = 0
-    total: int = 0
-    progress: Percent = 0.0
-    track: str = ""
-    error: Failure | None = None
-
-
-@dataclass(frozen=True)
-class Analysis(Task):
-    """How far a program is that listens to a dataset's tracks; those `skipped` could not be read.
-
-    What it proposes lies with the tracks.
-    """
-
-    _: KW_ONLY
-    kind: AnalysisKind
-    skipped: tuple[SkippedItem, ...] = ()
-
-
-@dataclass(frozen=True)
-class CleaningTask(Task):
-    """How far the cleaning of many recordings is, and how those that are done are cleaned now."""
-
-    _: KW_ONLY
-    tracks: tuple[TrackCleaning, ...] = ()
-
-
-@dataclass(frozen=True)
-class ImportTask(Task):
-    """How far an import is that is called `name`. `total` is known once it is unpacked, and may be more than come in.
-
-    `dataset_id` is what it has become, at the end; `skipped` is what was left out of it, and why.
-    """
-
-    _: KW_ONLY
-    id: str
-    name: str
-    dataset_id: str | None = None
-    skipped: tuple[SkippedItem, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import gradio as gr
 
 from heartmula_studio.codec.clean_settings import CleanSettings
 from heartmula_studio.store.records import ProposalStatus
+from heartmula_studio.store.task_views import AnalysisKind
 from heartmula_studio.store.track_changes import TrackChange
-from heartmula_studio.store.views import AnalysisKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.endpoint_calls import call, in_thread
 from heartmula_studio.ui.files import served_file, served_stream, uploaded_file

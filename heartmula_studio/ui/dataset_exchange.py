@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from heartmula_studio.errors import NotFoundError
 from heartmula_studio.files.wording import counted
-from heartmula_studio.store.views import ImportTask
+from heartmula_studio.store.task_views import ImportTask
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change

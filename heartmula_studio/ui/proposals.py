@@ -11,7 +11,7 @@ from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset, Proposal
 from heartmula_studio.store.songs import shown
-from heartmula_studio.store.views import Analysis, AnalysisKind
+from heartmula_studio.store.task_views import Analysis, AnalysisKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from heartmula_studio.store.views import ImportTask
+from heartmula_studio.store.task_views import ImportTask
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.dataset_exchange import follow, import_progress, running_import, start_import, stop_import
 from tests.recordings import SONGS

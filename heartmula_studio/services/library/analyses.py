@@ -20,7 +20,8 @@ from heartmula_studio.services.tasks import RunningTask, Tasks
 from heartmula_studio.store.proposals import Finding
 from heartmula_studio.store.records import AudioFile
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import Analysis, AnalysisKind, SkippedItem, TrackProposals
+from heartmula_studio.store.task_views import Analysis, AnalysisKind
+from heartmula_studio.store.views import SkippedItem, TrackProposals
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from heartmula_studio.services.library.listening_models import (
 from heartmula_studio.services.library.tagging import TagAnalyzer
 from heartmula_studio.services.library.tempo_and_key import TempoAndKeyAnalyzer
 from heartmula_studio.services.library.transcription import LyricsAnalyzer
-from heartmula_studio.store.views import AnalysisKind
+from heartmula_studio.store.task_views import AnalysisKind
 
 if TYPE_CHECKING:
     from heartmula_studio.codec.tagger import Tagger

@@ -19,7 +19,8 @@ from heartmula_studio.store.cleaning import CleanedAudio, original_of
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import CleaningTask, TrackCleaning
+from heartmula_studio.store.task_views import CleaningTask
+from heartmula_studio.store.views import TrackCleaning
 
 COPY_BYTES = 1 << 20
 

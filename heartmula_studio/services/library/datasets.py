@@ -16,12 +16,10 @@ from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import find_song, length_histogram, validation
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.task_views import Analysis, AnalysisKind, CleaningTask
 from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.track_pages import TrackFilter, TrackPage, found_tracks, page_of
 from heartmula_studio.store.views import (
-    Analysis,
-    AnalysisKind,
-    CleaningTask,
     PromptPreview,
     ProposalReport,
     RoundTripFile,

@@ -19,7 +19,8 @@ from heartmula_studio.services.tasks import RunningTask, Tasks
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.names import clean_line, safe_filename
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import ImportedDataset, ImportTask
+from heartmula_studio.store.task_views import ImportTask
+from heartmula_studio.store.views import ImportedDataset
 
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
