@@ -72,20 +72,12 @@ class FlowMatching(nn.Module):
         """Quantised features [B, T, dim] → condition at the latent rate [B, 2T, dim]."""
         return self.cond_feature_emb(quantised).repeat_interleave(LATENTS_PER_FRAME, dim=1)
 
-    def decode(
-        self,
-        codes: Tensor,
-        noise: Tensor,
-        context: Tensor | None = None,
-        num_steps: int = 10,
-        guidance: float | None = None,
-    ) -> Tensor:
-        """Integrate from `noise` (t = 0) to latents (t = 1) with Euler steps; `guidance` None is the config's.
+    def decode(self, codes: Tensor, noise: Tensor, context: Tensor | None, num_steps: int, guidance: float) -> Tensor:
+        """Integrate from `noise` (t = 0) to latents (t = 1) with Euler steps.
 
         codes: [B, K, T]; noise: [B, 2T, C]; context: [B, T_ctx, C], latents already known for the first T_ctx steps.
         Returns latents [B, 2T, C] whose first T_ctx steps equal `context`.
         """
-        guidance = self.config.guidance if guidance is None else guidance
         condition = self.condition(self.vq_embed.decode(codes.transpose(1, 2)))
         known = torch.zeros_like(noise)
         num_known = 0 if context is None else context.shape[1]

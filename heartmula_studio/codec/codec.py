@@ -141,11 +141,11 @@ class Codec:
     ) -> Iterator[Tensor]:
         """Codes [K, T] → finished stretches of waveform [2, n] in order, on the CPU, T · 80 ms in all.
 
-        `guidance` as `FlowSteps`; `noise` replaces the normal noise drawn from `seed`.
+        A `guidance` of None is the codec's own; `noise` replaces the normal noise drawn from `seed`.
         Raises InvalidInputError for codes of another codec and, while iterating, CancelledError.
         """
         self.check_codes(codes)
-        steps = FlowSteps(num_steps, guidance, noise or seeded_noise(seed))
+        steps = FlowSteps(num_steps, self.guidance if guidance is None else guidance, noise or seeded_noise(seed))
         return self.decode_frames([codes], steps, progress, cancelled)
 
     def decode_frames(
@@ -213,13 +213,10 @@ class Codec:
 
 @dataclass(frozen=True)
 class FlowSteps:
-    """How flow matching goes from noise to latents; `noise` is drawn anew for each window.
-
-    A `guidance` of None is the codec's own.
-    """
+    """How flow matching goes from noise to latents; `noise` is drawn anew for each window."""
 
     num_steps: int
-    guidance: float | None
+    guidance: float
     noise: Noise
 
 

@@ -38,7 +38,7 @@ def decode_pieces(
 ) -> Iterator[Tensor]:
     """Turn codes [K, n], as they come, into finished stretches of sound [2, n]. Raises as `Codec.decode_frames`."""
     noise = seeded_noise(settings.noise_seed(song_seed))
-    steps = FlowSteps(settings.decode_steps, settings.decode_guidance, noise)
+    steps = FlowSteps(settings.decode_steps, guidance_of(settings, codec), noise)
     return codec.decode_frames(pieces, steps, progress, cancelled, windows_of(settings, codec) == "growing")
 
 
