@@ -40,6 +40,7 @@ LONG_FILES = (
     "test_recovery_of_exchange.py",
     "services/training/test_workers.py",
     "services/training/test_ray_cluster.py",
+    "finetune/test_nodes.py",
     "finetune/test_processes.py",
     "finetune/test_sharding.py",
     "routes/test_guide.py",  # whose job the next one tries everything on

@@ -1,8 +1,6 @@
 """Two real processes: against one with twice the batch, stopped and resumed, and when only one of them fails."""
 
 import shutil
-import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,7 +8,16 @@ from heartmula_studio.errors import CancelledError, ConflictError, StorageError
 from heartmula_studio.files.file_lock import try_lock
 from heartmula_studio.finetune.job import train
 from heartmula_studio.finetune.run_folder import RunFolder
-from tests.finetune.training_jobs import OWN_RANK, launch, losses, read_metrics, song_row, start, write_job
+from tests.finetune.training_jobs import (
+    OWN_RANK,
+    launch,
+    launch_on_nodes,
+    losses,
+    read_metrics,
+    song_row,
+    start,
+    write_job,
+)
 
 TWICE = {"epochs": 4, "learning_rate": 1e-2, "conditioning_dropout": 0.5, "depth_frame_fraction": 0.5}
 TWICE |= {"context_noise": 0.2, "draws_per_epoch": 1, "min_window_sec": 1.0, "max_window_sec": 1.5}
@@ -97,14 +104,8 @@ def test_two_machines_are_one_run(make_job):
     """P: each machine made a whole run of its own, and both wrote into one folder: 12 lines for 6 steps."""
     job = make_job("shared", method="full", epochs=1)
     (job / "stop").touch()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--cpu", "--num_machines", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
-    with ThreadPoolExecutor(2) as machines:
-        runs = [machines.submit(launch, job, *options, "--machine_rank", str(rank)) for rank in range(2)]
-    for run in runs:
-        assert f"exit status {CancelledError.exit_code}." in run.result().stderr
+    for run in launch_on_nodes(job, processes=2, nodes=2):
+        assert f"exit status {CancelledError.exit_code}." in run.stderr
     assert [line["step"] for line in read_metrics(job, "step")] == [1]
 
 

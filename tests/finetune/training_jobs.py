@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -69,6 +71,18 @@ def launch(
     """Run a module on a job through `accelerate launch`."""
     command = ["accelerate.commands.launch", *options, "-m", module, str(job_dir)]
     return start(*command, timeout_sec=timeout_sec, **environment)
+
+
+def launch_on_nodes(job_dir: Path, processes: int, nodes: int) -> list[subprocess.CompletedProcess]:
+    """Train a job with so many processes on all nodes together, each node a launcher of its own on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--cpu", "--num_processes", str(processes), "--num_machines", str(nodes)]
+    options += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
+    with ThreadPoolExecutor(nodes) as pool:
+        runs = [pool.submit(launch, job_dir, *options, "--machine_rank", str(rank)) for rank in range(nodes)]
+    return [run.result() for run in runs]
 
 
 def start(module: str, *options: str, timeout_sec: float = 600, **environment: str) -> subprocess.CompletedProcess:
