@@ -45,7 +45,7 @@ CONSOLE = {
     "heartmula-studio catalogue /srv/music /srv/codes --workers 8": "what it calls is run by dataset/test_catalogue.py",
     "heartmula-studio catalogue /srv/music /srv/codes --ray 10.0.0.1:6379": CLUSTER,
     "accelerate launch --num_machines 2 --machine_rank 0 --main_process_ip 10.0.0.1 --main_process_port 29500 "
-    "--num_processes 2 -m heartmula_studio.finetune /srv/studio/jobs/ID": "wants two machines",
+    "--num_processes 4 -m heartmula_studio.finetune /srv/studio/jobs/ID": "two are run by finetune/test_nodes.py",
 }
 """Lines for a person's console, and why they are not run here."""
 
