@@ -30,12 +30,25 @@ QUEUE_LOOK_SEC = 0.05  # Gradio's own choice on Windows
 QUEUE_SIZE = 1000
 
 
+class SteadyDict(dict):
+    """A dict that others may add to while its values are looked through."""
+
+    def values(self) -> Any:
+        return dict(self).values()
+
+
 class StudioPage(gr.Blocks):
     """Blocks whose named endpoints are left out of what a browser is sent; programs find them at /config and /info.
 
     They are a quarter of all components, and the code of Gradio 6.31 in the browser goes through the components one by
     one for each that an event reads or writes.
     """
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        # Each page that is open has a copy. Gradio 6.31 adds to it whenever a component that was updated gets a value,
+        # and looks through it in a thread as it draws a list: such a list would not be drawn.
+        self.blocks = SteadyDict(self.blocks)
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         """Fill in the defaults of what a program leaves out: its calls outlive parameters that are added later."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from copy import copy
 
 import gradio as gr
 import pytest
@@ -44,6 +45,16 @@ def test_lists_are_drawn_one_at_a_time(blocks):
     lists = [listener for listener in blocks.fns.values() if listener.renderable]
     assert len(lists) == 5
     assert {(listener.concurrency_id, listener.concurrency_limit) for listener in lists} == {("lists", 1)}
+
+
+def test_a_list_is_drawn_while_others_update_the_page(blocks):
+    """What draws it looks through all components, and failed as above where one was added meanwhile."""
+    of_an_open_page = copy(blocks.default_config)
+    count = len(of_an_open_page.blocks)
+    for id, component in enumerate(of_an_open_page.blocks.values(), start=1):
+        of_an_open_page.blocks[-id] = component
+    assert len(of_an_open_page.blocks) == 2 * count
+    assert len(blocks.blocks) == count
 
 
 def test_the_queue_rests_between_two_looks(blocks, monkeypatch):
