@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from fastapi import Request
 from gradio.block_function import BlockFunction
-from gradio.data_classes import BlocksConfigDict
+from gradio.data_classes import BlocksConfigDict, PredictBodyInternal
+from gradio.route_utils import get_fn
 
 from heartmula_studio.services.owners import CALLER
 from heartmula_studio.studio import Studio
@@ -28,6 +30,7 @@ EVENTS_AT_ONCE = 32
 QUEUE_LOOK_SEC = 0.05  # Gradio's own choice on Windows
 # Given, because without it Gradio's queue holds 1 event on ZeroGPU, and an opening page asks for twenty at once.
 QUEUE_SIZE = 1000
+GONE = "What you pressed has changed meanwhile. Look at it as it is now, and press it again."
 
 
 class SteadyDict(dict):
@@ -112,7 +115,22 @@ def create_ui(studio: Studio, players: Players) -> gr.Blocks:
     # Gradio looks for events a thousand times in a second, and for progress a hundred times, which keeps a tenth of a
     # core busy for nothing.
     page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = QUEUE_LOOK_SEC
+    explain_late_presses(page)
     return page
+
+
+def explain_late_presses(page: gr.Blocks) -> None:
+    """Tell whoever presses what a list, drawn anew meanwhile, no longer holds; Gradio 6.31 answers with a fault."""
+    push = page._queue.push
+
+    async def push_known(body: PredictBodyInternal, request: Request, username: str | None) -> Any:
+        try:
+            get_fn(page, None, body)
+        except KeyError:
+            return False, GONE, "error"
+        return await push(body, request, username)
+
+    page._queue.push = push_known  # type: ignore[method-assign]  # there is no option
 
 
 def build_studio(context: PageContext) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -173,3 +174,11 @@ def test_a_fault_of_the_program_says_so_without_its_insides():
     error = failure(small.get("/disk"), 507, "storage")
     assert "No space left on device" in error["message"]
     assert "secret" not in str(error)
+
+
+def test_a_press_on_what_a_list_no_longer_holds_is_explained(server):
+    """A browser could not read the answer, and said so to a person."""
+    press = {"data": [], "fn_index": 10**6, "session_hash": "late"}
+    answer = httpx.post(f"{server.url}/gradio_api/queue/join", json=press)
+    assert answer.status_code == 400
+    assert "press it again" in answer.json()["detail"]
