@@ -40,6 +40,13 @@ def test_listeners_without_an_overlay_tell_no_component_how_far_they_are(blocks)
     assert [listener["id"] for listener in quiet if listener["show_progress_on"] != []] == []
 
 
+def test_what_is_folded_is_in_the_page_from_the_start(blocks):
+    """Gradio builds what is in an accordion closed with `False` as it opens, and sets back what is typed meanwhile."""
+    is_open = [part["props"]["open"] for part in blocks.get_config_file()["components"] if part["type"] == "accordion"]
+    assert len(is_open) > 10
+    assert [state for state in is_open if state is False] == []
+
+
 def test_lists_are_drawn_one_at_a_time(blocks):
     """Two at once failed now and then with "dictionary changed size during iteration", and a list was out of date."""
     lists = [listener for listener in blocks.fns.values() if listener.renderable]
