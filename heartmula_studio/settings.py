@@ -25,7 +25,7 @@ INSTALLED_CONFIG_PATH = Path(__file__).parent / CONFIG_NAME  # where a wheel put
 CONFIG_PATH = INSTALLED_CONFIG_PATH if INSTALLED_CONFIG_PATH.is_file() else Path(__file__).parents[1] / CONFIG_NAME
 SPACE_STORAGE = Path("/data")  # where Hugging Face mounts a Space's persistent storage
 GRADIO_VARIABLES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "root_path": "GRADIO_ROOT_PATH"}
-PATHS = ("data_dir", "checkpoints_dir", "accelerate_config")
+PATHS = ("data_dir", "checkpoints_dir", "catalogues_dir", "accelerate_config")
 SECRETS = ("token", "user_tokens")
 
 
@@ -77,6 +77,11 @@ class Settings:
         Folder | None,
         BeforeValidator(_or_none),
         Field(description="a folder in heartlib's ckpt/ layout that holds the official checkpoints, or nothing"),
+    ]
+    catalogues_dir: Annotated[  # whose folders trainings may name as what they learn from
+        Folder | None,
+        BeforeValidator(_or_none),
+        Field(description="a folder with the outputs of `heartmula-studio catalogue`, or nothing"),
     ]
     max_window_sec: Annotated[float, Field(ge=1, le=600)]
     max_song_sec: Annotated[float, Field(ge=1, le=7200)]

@@ -14,6 +14,7 @@ from heartmula_studio.files.public_text import hide_folder
 from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.library.catalogues import Catalogues
 from heartmula_studio.services.library.checkpoints import CheckpointService
 from heartmula_studio.services.library.datasets import DatasetService
 from heartmula_studio.services.library.hub_service import HubService
@@ -53,7 +54,7 @@ class Studio:
     def __init__(self, settings: Settings, store: Store):
         """Nothing runs yet; `open` starts what works in the background."""
         self.settings, self.store = settings, store
-        for folder in (settings.official_dir, Path(settings.base_model)):
+        for folder in (settings.official_dir, Path(settings.base_model), settings.catalogues_dir):
             if folder:
                 hide_folder(folder)
         devices, self._device = Devices(store), settings.device
@@ -63,9 +64,11 @@ class Studio:
         self._of_runtime = Derived(Surroundings.of)
         engine = Lazy(self._make_engine)
         local = LocalExecutor(devices, settings.max_song_sec, settings.accelerate_config)
+        self.catalogues = Catalogues(settings.catalogues_dir)
         self.jobs = JobQueue(
-            store, self._runtime, local, cluster_of(settings), max_jobs_per_user=settings.max_jobs_per_user
-        )
+            store, self._runtime, local, cluster_of(settings), max_jobs_per_user=settings.max_jobs_per_user,
+            catalogues=self.catalogues,
+        )  # fmt: skip
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.imports = ImportService(store, settings.max_import_bytes, self.datasets.exchange)
         self.checkpoints = CheckpointService(store, self._runtime, engine)

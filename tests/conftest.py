@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.long_tests import HAS_TIME
-from tests.studio_server import MAX_UPLOAD_BYTES, Server, running_server
+from tests.studio_server import MAX_UPLOAD_BYTES, Server, catalogues_of, running_server
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -191,7 +191,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server(tmp_path_factory) -> Iterator[Server]:
     """For all tests that only need some server; each finds there what others have left."""
     data_dir = tmp_path_factory.mktemp("studio") / "data"
-    with running_server(data_dir, HEARTMULA_MAX_UPLOAD_BYTES=str(MAX_UPLOAD_BYTES)) as server:
+    variables = {"HEARTMULA_MAX_UPLOAD_BYTES": MAX_UPLOAD_BYTES, "HEARTMULA_CATALOGUES_DIR": catalogues_of(data_dir)}
+    with running_server(data_dir, **{name: str(value) for name, value in variables.items()}) as server:
         yield server
 
 

@@ -49,6 +49,11 @@ def environment(data_dir: Path, **variables: str) -> dict[str, str]:
     }
 
 
+def catalogues_of(data_dir: Path) -> Path:
+    """Where the server that tests share looks for catalogues."""
+    return data_dir.with_name("catalogues")
+
+
 @contextmanager
 def running_server(data_dir: Path, *options: str, **variables: str) -> Iterator[Server]:
     command = [sys.executable, "app.py", "--port", "0", *options]

@@ -39,6 +39,7 @@ ALLOWED = {
 WITHOUT_TORCH = ("errors", "device_name", "definition", "settings", "lyrics", "store")
 LIGHT_MODULES = (  # the server reads them
     "codec.clean_settings",
+    "dataset.catalogue_folder",
     "finetune.checkpoint_meta",
     "finetune.events",
     "finetune.flat_settings",

@@ -24,7 +24,7 @@ from heartmula_studio.cli.rungs import rungs
 from heartmula_studio.cli.song_library import manage_songs
 from heartmula_studio.cli.songs import find_songs, other_files, write_dataset
 from heartmula_studio.codec import roundtrip as round_trip
-from heartmula_studio.dataset.catalogue_tracks import is_catalogue
+from heartmula_studio.dataset.catalogue_folder import is_catalogue
 from heartmula_studio.dataset.tokenizing import ENDS
 from heartmula_studio.errors import CancelledError, CheckpointMissingError, InvalidInputError
 from heartmula_studio.files.atomic import replaced_folder

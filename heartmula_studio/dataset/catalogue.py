@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from heartmula_studio.codec.audio_file import AUDIO_SUFFIXES, AudioLimits
 from heartmula_studio.codec.codec import Codec
+from heartmula_studio.dataset.catalogue_folder import INDEX_NAME
 from heartmula_studio.dataset.importing import described_recordings
 from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.dataset.source_files import SourceFile
@@ -28,7 +29,6 @@ from heartmula_studio.files.atomic import replaced_file, replaced_folder
 from heartmula_studio.lyrics.checking import checked_lyrics
 
 SHARD_FILES = 64  # a worker that is lost takes the work on so many with it, at most
-INDEX_NAME = "index.parquet"
 LISTS, LEFT_OUT = "lists", "left_out.json"
 SHARD_COLUMNS: dict[str, pa.DataType] = {
     "path": pa.string(),

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from heartmula_studio.dataset.catalogue import INDEX_NAME, shard_name
+from heartmula_studio.dataset.catalogue import shard_name
+from heartmula_studio.dataset.catalogue_folder import INDEX_NAME
 from heartmula_studio.dataset.held_out import base_title
 from heartmula_studio.dataset.windows import TrackInfo, held_out_key, num_held_out
 from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError
@@ -24,11 +25,6 @@ OPEN_SHARDS = 16
 NAMES_AT_ONCE = 2**14
 MOST_HELD_OUT = 50  # tracks; more would take longer than they tell more
 MAKE_AGAIN = "Run `heartmula-studio catalogue` again: it writes what is missing."
-
-
-def is_catalogue(folder: Path) -> bool:
-    """Whether a folder holds all shards of a catalogue."""
-    return (folder / INDEX_NAME).is_file()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from heartmula_studio.arch.checkpoints import (
 )
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.arch.pairing import require_codec_of_model
-from heartmula_studio.dataset.catalogue_tracks import is_catalogue
+from heartmula_studio.dataset.catalogue_folder import is_catalogue
 from heartmula_studio.dataset.prompt import SpecialTokens
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.hashing import fingerprint

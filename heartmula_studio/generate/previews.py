@@ -23,6 +23,8 @@ from heartmula_studio.arch.frames import FRAME_RATE_HZ, WINDOW_FRAMES
 from heartmula_studio.codec.audio_file import AudioWriter
 from heartmula_studio.codec.control import Cancelled
 from heartmula_studio.codec.identity import stored_codebook_id
+from heartmula_studio.dataset.catalogue_folder import is_catalogue
+from heartmula_studio.dataset.catalogue_tracks import CatalogueTracks
 from heartmula_studio.dataset.lyrics import lyrics_between
 from heartmula_studio.dataset.songs import load_songs, song_codes
 from heartmula_studio.errors import OutOfMemoryError
@@ -45,6 +47,7 @@ from heartmula_studio.generate.request import MIN_SONG_SEC, SongRequest
 
 SONGS_FILE, TRACKS_FOLDER = "songs.safetensors", "tracks"
 DECODE_STEPS = 5  # half of a song's in use, for base, rungs and tracks alike
+MOST_OF_A_CATALOGUE = 64  # tracks that stand for all
 MOST_TRACKS = 6  # that are decoded to know what the tracks sound like
 USUAL_CHANGES = 7  # of codes, that two real songs of one style have in common
 COPY_FACTOR = 2  # times what is usual is no accident
@@ -82,6 +85,21 @@ class Tracks:
     codes: tuple[Tensor, ...]
 
     @classmethod
+    def load(cls, folder: Path, codec_id: str) -> "Tracks":
+        """Read those of a dataset, of a catalogue some, evenly chosen. Raises as `load_songs` and `CatalogueTracks`."""
+        if is_catalogue(folder):
+            return cls.of_catalogue(CatalogueTracks(folder, codec_id))
+        return cls.of(load_songs(folder, codec_id))
+
+    @classmethod
+    def of_catalogue(cls, tracks: CatalogueTracks) -> "Tracks":
+        count = min(len(tracks), MOST_OF_A_CATALOGUE)
+        numbers = [place * len(tracks) // count for place in range(count)]
+        told = [tracks.info(number) for number in numbers]
+        names, tags, lyrics = zip(*((track.name, track.tags, track.lyrics) for track in told), strict=True)
+        return cls(names, tags, lyrics, tuple(tracks.codes(number) for number in numbers))
+
+    @classmethod
     def of(cls, dataset: Dataset) -> "Tracks":
         names, tags, lyrics = (tuple(dataset[name]) for name in ("song", "tags", "lyrics"))
         return cls(names, tags, lyrics, tuple(song_codes(dataset, row) for row in range(len(dataset))))
@@ -103,7 +121,7 @@ class SongListener:
     ) -> tuple[tuple[Preview, ...], ListeningFigures]:
         """Render what is missing, and judge it. Raises as `Listener.listen`."""
         base = find_base(folder.base(config.base_model))
-        tracks = Tracks.of(load_songs(folder.path / config.dataset, stored_codebook_id(base.codec)))
+        tracks = Tracks.load(folder.path / config.dataset, stored_codebook_id(base.codec))
         prompts = preview_prompts(tracks, config)
         wanted = {step: prompts[: config.preview_songs]} | {0: prompts}
         missing = [number for number in sorted(wanted) if not is_rendered(folder.preview(number), wanted[number])]

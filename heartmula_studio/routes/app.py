@@ -14,6 +14,7 @@ from heartmula_studio import __version__
 from heartmula_studio.routes import (
     audio,
     auditions,
+    catalogues,
     checkpoints,
     datasets,
     estimates,
@@ -40,6 +41,7 @@ ROUTERS = (
     audio.router,
     estimates.router,
     hub.router,
+    catalogues.router,
     jobs.router,
     rungs.router,
     auditions.router,

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from heartmula_studio.routes.dependencies import WITH_TOKEN, StudioDep
 from heartmula_studio.routes.failures import documented
-from heartmula_studio.routes.requests import NewJob
+from heartmula_studio.routes.requests import PlannedJob
 from heartmula_studio.store.records import Method
 from heartmula_studio.store.views import Estimate, Preset
 
@@ -12,7 +12,7 @@ router = APIRouter(prefix="/training", tags=["jobs"], dependencies=WITH_TOKEN)
 
 
 @router.post("/estimate", responses=documented(404))
-def estimate_job(body: NewJob, studio: StudioDep) -> Estimate:
+def estimate_job(body: PlannedJob, studio: StudioDep) -> Estimate:
     """Steps, time, memory and disk of a training, and what stands in its way; nothing is started."""
     return studio.planning.estimate(**body.given())
 

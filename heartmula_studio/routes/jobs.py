@@ -26,7 +26,7 @@ EVENT_EXAMPLE = 'id: 412\nevent: step\ndata: {"event": "step", "step": 3, "loss"
 
 @router.post("", status_code=202, responses=documented(404, 409))
 def create_job(body: NewJob, studio: StudioDep) -> JobAnswer:
-    """Queue a training; it needs a dataset of five songs or more."""
+    """Queue a training; it needs a dataset of five songs or more, or a catalogue."""
     return JobAnswer.of(studio.jobs.start(**body.given()))
 
 

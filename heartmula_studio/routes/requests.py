@@ -164,9 +164,23 @@ class TrainingSettings(create_model("TrainingSettings", __base__=Body, **TRAININ
         return given
 
 
-class NewJob(TrainingSettings):
+class PlannedJob(TrainingSettings):
     dataset_id: str = Field(examples=["k3v9x2m4q8ab"])
     method: Method = Field("lora", examples=["lora"])
+
+
+class NewJob(TrainingSettings):
+    """A training on a dataset, or on a catalogue of the server's."""
+
+    dataset_id: str | None = Field(None, examples=["k3v9x2m4q8ab"])
+    catalogue: str | None = Field(None, description="As /training/catalogues names it.", examples=[None])
+    method: Method = Field("lora", examples=["lora"])
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dataset_id is None) == (self.catalogue is None):
+            raise ValueError("give either dataset_id or catalogue")
+        return self
 
 
 class JobChanges(TrainingSettings):

@@ -65,7 +65,7 @@ class JobAnswer(Answer):
     completed one: whether the held-out loss fell, `is_audible`: whether its songs can be told from the base's, None
     where that is not known. `recommended_step` is the rung that became its checkpoint. `executor` is where it runs, or
     ran last; `nodes_lost` counts the machines that it was moved on from. `queue_position` is 1 for the one that starts
-    next.
+    next. One that learns from a `catalogue` has an empty `dataset_id`.
     """
 
     id: str
@@ -103,6 +103,7 @@ class JobAnswer(Answer):
     owner: Owner = ""
     queue_position: Count | None = None
     nodes_lost: Count = 0
+    catalogue: str = ""
 
 
 class CheckpointAnswer(Answer):
@@ -130,6 +131,7 @@ class CheckpointAnswer(Answer):
     change: Change | None = None
     origin: dict[str, str] = {}  # {"hub", "revision"} of one from the Hub
     trigger_word: str = ""
+    catalogue: str = ""
     is_active: bool = False
     strength: float | None = None
     attention_strength: float | None = None

@@ -124,8 +124,11 @@ def training_need(config: dict[str, Any], job_dir: Path, device: str) -> int:
     from heartmula_studio.finetune.config import TrainConfig
     from heartmula_studio.finetune.costs.memory import training_bytes
 
-    seconds = max((song.duration_sec for song in JobFolder(job_dir).read_songs().songs), default=0.0)
-    return training_bytes(TrainConfig.from_dict(config), find_base(config["base_model"]), seconds, device)
+    settings, learnt = TrainConfig.from_dict(config), JobFolder(job_dir).read_songs()
+    seconds = max((song.duration_sec for song in learnt.songs), default=0.0)
+    if learnt.catalogue:  # whose recordings are longer than any window, for all that is known here
+        seconds = settings.max_window_sec
+    return training_bytes(settings, find_base(config["base_model"]), seconds, device)
 
 
 def song_need(base_name: str, device: str, is_loaded: bool) -> int:

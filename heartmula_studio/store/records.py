@@ -177,7 +177,8 @@ class Job(Record):
 
     `config` is the trainer's own, complete; `epochs` to `lora_rank` repeat what people look for. `learned`, of a
     completed one: whether the held-out loss fell, `is_audible`: whether its songs can be told from the base's, None
-    where that is not known. `recommended_step` is the rung that became its checkpoint.
+    where that is not known. `recommended_step` is the rung that became its checkpoint. One that learns from a
+    `catalogue` has no dataset: `dataset_id` is empty, and `dataset_name` the catalogue's.
 
     `executor` is where it runs, or ran last; `nodes_lost` counts the machines that it was moved on from since a person
     queued it. `queue_position` is 1 for the one that starts next.
@@ -219,6 +220,7 @@ class Job(Record):
     owner: Owner = ""  # those of one priority take turns
     queue_position: Count | None = None  # 1 starts next
     nodes_lost: Count = 0
+    catalogue: str = ""
 
 
 @dataclass(frozen=True)
@@ -303,6 +305,7 @@ class Checkpoint(Record):
     change: Change | None = None  # measured when it was imported or merged
     origin: dict[str, str] = dataclasses.field(default_factory=dict)  # {"hub", "revision"} of one from the Hub
     trigger_word: str = ""
+    catalogue: str = ""  # that it learnt from
     is_active: bool = False
     strength: float | None = None
     attention_strength: float | None = None

@@ -63,22 +63,29 @@ class Endpoints:
         """Remove what was downloaded of a model."""
         await call(self._studio.models.remove, name)
 
+    async def list_catalogues(self) -> list[str]:
+        """Names of the catalogues that trainings may learn from."""
+        return await call(self._studio.catalogues.names)
+
     async def start_training(
         self,
-        dataset_id: str,
+        dataset_id: str = "",
         method: Literal["lora", "full"] = "lora",
         epochs: int = TrainConfig.epochs,
         learning_rate: float | None = None,
         lora_rank: int | None = None,
         settings: dict | None = None,
+        catalogue: str = "",
     ) -> dict:
-        """Queue a training. `settings` may hold any other setting that POST /training/jobs takes.
+        """Queue a training on a dataset or, by its name, on a catalogue.
 
+        `settings` may hold any other setting that POST /training/jobs takes.
         Left out, the learning rate is that which suits the method and the base model, and the rank 8 or, with
         `start_from`, that of the style which is trained further.
         """
         named = {"epochs": epochs, "learning_rate": learning_rate, "lora_rank": lora_rank} | (settings or {})
-        return await call(self._studio.jobs.start, **named | {"dataset_id": dataset_id, "method": method})
+        source = {"dataset_id": dataset_id, "catalogue": catalogue, "method": method}
+        return await call(self._studio.jobs.start, **named | source)
 
     async def estimate_training(
         self,

@@ -14,11 +14,12 @@ from heartmula_studio.dataset.catalogue import SHARD, SHARD_FILES, Catalogue, Ro
 from tests.finetune.training_jobs import MAX_CODE
 
 CODEBOOKS = 8
+NANO_CODES = 64
 
 
-def made_up_row(number: int, num_frames: int) -> Row:
+def made_up_row(number: int, num_frames: int, max_code: int = MAX_CODE) -> Row:
     """A recording of random codes, always the same for one number."""
-    codes = np.random.default_rng(number).integers(0, MAX_CODE, num_frames * CODEBOOKS)
+    codes = np.random.default_rng(number).integers(0, max_code, num_frames * CODEBOOKS)
     words = "[verse]\nthe sun creeps in" if number % 2 else ""
     return Row(f"{number // 10}/{number}.mp3", str(number), num_frames / 12.5, num_frames, tuple(codes.tolist()), True,
                tags=f"piano,mood {number % 7}", lyrics=words)  # fmt: skip

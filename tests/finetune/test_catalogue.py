@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from heartmula_studio.dataset.catalogue_tracks import CatalogueTracks, is_catalogue
+from heartmula_studio.dataset.catalogue_folder import is_catalogue
+from heartmula_studio.dataset.catalogue_tracks import CatalogueTracks
 from heartmula_studio.errors import CheckpointMismatchError, InvalidInputError
 from heartmula_studio.finetune.job import train
 from tests.finetune.catalogues import made_up_row, write_catalogue, write_large_catalogue

@@ -18,6 +18,7 @@ from heartmula_studio.finetune.previews import read_previews
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.generate import previews
 from heartmula_studio.generate.previews import SongListener, Tracks, nearness_by_chance, preview_prompts
+from tests.finetune.catalogues import codec_of, made_up_row, write_catalogue
 from tests.finetune.training_jobs import loss_curve, read_metrics, song_row, write_job
 
 REPOSITORY = Path(__file__).parents[2]
@@ -62,6 +63,17 @@ def heard(make):
     """A job, and what came of it, that was listened to."""
     job = make("heard")
     return RunFolder(job), train(job, listener=SongListener())
+
+
+def test_of_a_catalogue_some_tracks_stand_for_all(tmp_path, base_folder):
+    """P: a run on a catalogue rendered no songs: its folder was taken for a dataset's."""
+    rows = [made_up_row(number, 5) for number in range(130)]
+    folder = write_catalogue(tmp_path / "codes", base_folder, rows)
+    tracks = Tracks.load(folder, codec_of(base_folder))
+    assert len(tracks.names) == len(set(tracks.names)) == 64
+    last = next(row for row in rows if row.path == tracks.names[-1])
+    assert (tracks.tags[-1], tracks.lyrics[-1]) == (last.tags, last.lyrics)
+    assert torch.equal(tracks.codes[-1].T.flatten(), torch.tensor(last.codes, dtype=torch.int16))
 
 
 def test_listening_changes_no_loss(heard, silent_curve):

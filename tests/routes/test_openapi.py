@@ -26,7 +26,7 @@ POST /hub/styles/{id}/push · GET /training/jobs/{id}/rungs · GET /training/job
 GET /training/jobs/{id}/rungs/{step}/download · GET /training/jobs/{id}/rungs/{step}/previews/{number}
 POST /training/jobs/{id}/rungs/{step}/activate · POST /training/jobs/{id}/rungs/{step}/compare
 POST /training/jobs/{id}/rungs/{step}/keep · POST /training/jobs/{id}/rungs/{step}/star
-GET /training/jobs/{id}/auditions · POST /training/jobs/{id}/auditions
+GET /training/jobs/{id}/auditions · POST /training/jobs/{id}/auditions · GET /training/catalogues
 GET /training/jobs/{id}/auditions/{audition_id} · POST /training/jobs/{id}/auditions/{audition_id}/votes
 GET /training/jobs/{id}/auditions/{audition_id}/trials/{trial}/{side}
 POST /training/checkpoints/activate · POST /training/checkpoints/merge · GET /training/datasets/{id}/losses

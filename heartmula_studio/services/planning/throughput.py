@@ -88,6 +88,8 @@ def measure(store: Store, job: Job, base: BaseFolder, num_processes: int) -> Mea
         if not seconds:
             return None
         songs = [as_track(song, frames_of(song.duration_sec)) for song in folder.read_songs().songs]
+        if not songs:  # of a catalogue, which is not read for this
+            return None
         work = measure_work(songs, TrainConfig.from_dict(job.config), base, num_processes)
     except (StudioError, OSError):
         return None

@@ -48,11 +48,15 @@ class JobTrack:
 
 @dataclass(frozen=True)
 class SongList(Record):
-    """songs.json: the dataset as it was, and what the checkpoint will be called (None: after the dataset)."""
+    """songs.json: the dataset as it was, and what the checkpoint will be called (None: after the dataset).
+
+    `catalogue` is the folder of one that is learnt from where it lies; there are no songs then.
+    """
 
     styles: tuple[str, ...]
     songs: tuple[JobTrack, ...]
     checkpoint_name: str | None = None
+    catalogue: str = ""
 
     def rights(self) -> tuple[TrackRights, ...]:
         return tuple(TrackRights(song.filename, song.sha256, song.rights) for song in self.songs)

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING
 
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.services.training.progress import with_progress
+from heartmula_studio.services.training.snapshot import Source
 from heartmula_studio.store.records import UNDER_WAY, Dataset, ExecutorName, Job, utc_now
 
 if TYPE_CHECKING:  # it brings torch
     from heartmula_studio.finetune.config import TrainConfig
 
 
-def new_job(id: str, dataset: Dataset, config: "TrainConfig", device: str) -> Job:
+def new_job(id: str, source: Source, config: "TrainConfig", device: str) -> Job:
     """The record of a job that is asked for."""
     now = utc_now()
     return Job(
         id=id,
-        dataset_id=dataset.id,
-        dataset_name=dataset.name,
+        dataset_id=source.id if isinstance(source, Dataset) else "",
+        dataset_name=source.name,
+        catalogue="" if isinstance(source, Dataset) else source.name,
         method=config.method,
         epochs=config.epochs,
         learning_rate=config.learning_rate,
@@ -52,7 +54,7 @@ def begun(job: Job, folder: JobFolder, executor: ExecutorName, device: str) -> J
     return replace(
         job,
         status="running",
-        phase="training" if folder.dataset.is_dir() else "tokenising",
+        phase="training" if job.catalogue or folder.dataset.is_dir() else "tokenising",
         started_at=utc_now(),
         finished_at=None,
         worker=None,

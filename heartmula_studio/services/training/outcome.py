@@ -175,14 +175,16 @@ def publish(
 
 def checkpoint_record(store: Store, job: Job, folder: JobFolder, source: Path, id: str, name: str | None) -> Checkpoint:
     meta, songs = CheckpointMeta.read(source), folder.read_songs()
-    number = 1 + sum(checkpoint.dataset_id == job.dataset_id for checkpoint in store.checkpoints.list())
+    origin = job.dataset_id or None, job.catalogue
+    number = 1 + sum((made.dataset_id, made.catalogue) == origin for made in store.checkpoints.list())
     return Checkpoint(
         id=id,
         name=name or songs.checkpoint_name or f"{job.dataset_name} {number}",
         styles=songs.styles,
         method=job.method,
         base_model=asdict(meta.base_model),
-        dataset_id=job.dataset_id,
+        dataset_id=job.dataset_id or None,
+        catalogue=job.catalogue,
         job_id=job.id,
         size_bytes=sum(path.stat().st_size for path in source.glob(f"*{WEIGHT_SUFFIX}")),
         created_at=utc_now(),

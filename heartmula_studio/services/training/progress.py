@@ -44,7 +44,7 @@ def with_progress(job: Job, folder: JobFolder) -> Job:
     job = replace(job, **MetricsSummary.read(folder.metrics).fields())
     if job.status != "running":
         return job
-    if not folder.dataset.is_dir():
+    if not (job.catalogue or folder.dataset.is_dir()):
         return replace(job, phase="tokenising", message=listening(last_progress(folder.preprocess)))
     is_over = isinstance(last_event(folder.metrics), ENDINGS) or (
         job.total_steps is not None and job.step >= job.total_steps

@@ -18,6 +18,7 @@ from heartmula_studio.finetune.events import DoneEvent, last_event, public_line
 from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import QUEUE_LOCK
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.library.catalogues import Catalogues
 from heartmula_studio.services.owners import CALLER, refuse_too_many
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.executor import Executor
@@ -33,7 +34,7 @@ from heartmula_studio.services.training.outcome import (
     unsettled,
 )
 from heartmula_studio.services.training.parent import with_parent
-from heartmula_studio.services.training.snapshot import snapshot
+from heartmula_studio.services.training.snapshot import Source, find_source, snapshot
 from heartmula_studio.services.training.turns import TURN, Turn, in_turn
 from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method
@@ -45,7 +46,7 @@ if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
 
-FIRST_COME = Turn()
+FIRST_COME, NO_CATALOGUES = Turn(), Catalogues(None)
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +62,10 @@ class JobQueue:
         ray: Executor | None,
         poll_sec: float = 0.5,
         max_jobs_per_user: int | None = None,
+        catalogues: Catalogues = NO_CATALOGUES,
     ):
         """Jobs run on the Ray cluster where there is one, else on this machine."""
-        self._max_jobs_per_user = max_jobs_per_user
+        self._max_jobs_per_user, self._catalogues = max_jobs_per_user, catalogues
         self._store, self._runtime, self._poll_sec = store, runtime, poll_sec
         self._local, self._current = local, ray or local
         self._unsettled: dict[str, Job] = {}  # true states that the disk refuses to take, by job
@@ -86,17 +88,25 @@ class JobQueue:
     # --- what a person asks for ------------------------------------------------------------------------------------
 
     def start(
-        self, dataset_id: str, method: Method = "lora", priority: int = 0, owner: str = "", **settings: Any
+        self,
+        dataset_id: str = "",
+        method: Method = "lora",
+        priority: int = 0,
+        owner: str = "",
+        catalogue: str = "",
+        **settings: Any,
     ) -> Job:
         """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
 
+        It learns from a dataset, or from the catalogue of that name.
+
         Jobs of a higher `priority` go first; the owners of those that have the same one take turns. Whoever has a token
         of their own is the owner.
-        Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed.
+        Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed, NotFoundError.
         """
         turn = Turn(priority=priority, owner=CALLER.get() or owner)
         settings = with_parent(self._store, self._runtime.get(), method, settings)
-        return self._queue(dataset_id, self._runtime.get().train_config(method, settings), turn)
+        return self._queue(dataset_id, catalogue, self._runtime.get().train_config(method, settings), turn)
 
     def clone(self, id: str, /, **changes: Any) -> Job:
         """Queue the same job again, with other settings where `changes` says so."""
@@ -108,25 +118,26 @@ class JobQueue:
         turn = replace(turn, owner=CALLER.get() or turn.owner)
         config = TrainConfig.from_dict(job.config)
         changes = with_parent(self._store, runtime, method, {"start_from": config.start_from} | changes)
-        return self._queue(dataset_id, runtime.changed_config(config, method, changes), turn)
+        catalogue = changes.pop("catalogue", "" if dataset_id else job.catalogue)
+        return self._queue(dataset_id, catalogue, runtime.changed_config(config, method, changes), turn)
 
     def submit(
         self,
-        dataset: Dataset,
+        source: Source,
         config: "TrainConfig",
         device: str,
         base_name: str,
         checkpoint_name: str | None = None,
         turn: Turn = FIRST_COME,
     ) -> Job:
-        """Queue a job on the dataset as it is now. `base_name` is "nano" or the absolute folder of a base model.
+        """Queue a job on a dataset as it is now, or on a catalogue. `base_name` is "nano" or a base's absolute folder.
 
         Raises InvalidInputError for a dataset with too few songs, AudioMissingError, and StorageError where the disk
         refuses; there is no job then.
         """
-        songs = snapshot(self._store, dataset, checkpoint_name)
-        config = replace(config, base_model=base_name, dataset="dataset")
-        job = new_job(self._store.jobs.new_id(), dataset, config, device)
+        songs = snapshot(self._store, source, checkpoint_name)
+        config = replace(config, base_model=base_name, dataset=songs.catalogue or "dataset")
+        job = new_job(self._store.jobs.new_id(), source, config, device)
         job = replace(job, executor=self._current.name, priority=turn.priority, owner=turn.owner)
 
         def fill(path: Path) -> None:
@@ -180,7 +191,7 @@ class JobQueue:
                 raise ConflictError(
                     f"The job is {job.status}.", f"Only jobs that are {', '.join(RESUMABLE)} can be resumed."
                 )
-            if not folder.dataset.is_dir():
+            if not (job.catalogue or folder.dataset.is_dir()):
                 name = folder.read_songs().checkpoint_name
                 with disk_explained(folder.songs):
                     folder.write_songs(snapshot(self._store, self._store.datasets.get(job.dataset_id), name))
@@ -233,14 +244,14 @@ class JobQueue:
 
         return progress.follow(self._folder(id).metrics, status, after, stop or threading.Event())
 
-    def _queue(self, dataset_id: str, config: "TrainConfig", turn: Turn) -> Job:
+    def _queue(self, dataset_id: str, catalogue: str, config: "TrainConfig", turn: Turn) -> Job:
         refuse_training()
         runtime = self._runtime.get()
         with self._store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
-            dataset = self._store.datasets.get(dataset_id)
+            source = find_source(self._store, self._catalogues, dataset_id, catalogue)
             under_way = (job for job in self._store.jobs.list() if job.status in UNDER_WAY)
             refuse_too_many("job", under_way, 1, self._max_jobs_per_user)
-            return self.submit(dataset, config, str(runtime.device), runtime.base_name, turn=turn)
+            return self.submit(source, config, str(runtime.device), runtime.base_name, turn=turn)
 
     # --- the scheduler ---------------------------------------------------------------------------------------------
 

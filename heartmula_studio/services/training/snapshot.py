@@ -1,16 +1,28 @@
-"""A copy of the dataset as it is now, which a job learns from."""
+"""What a job learns from: a copy of the dataset as it is now, or a catalogue where it lies."""
 
 from heartmula_studio.errors import InvalidInputError
+from heartmula_studio.services.library.catalogues import CatalogueFolder, Catalogues
 from heartmula_studio.services.training.job_folder import JobTrack, SongList
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.store import Store
 
+Source = Dataset | CatalogueFolder
 
-def snapshot(store: Store, dataset: Dataset, checkpoint_name: str | None) -> SongList:
+
+def find_source(store: Store, catalogues: Catalogues, dataset_id: str, catalogue: str) -> Source:
+    """Return the one that is named. Raises NotFoundError, InvalidInputError unless it is one of both."""
+    if bool(dataset_id) == bool(catalogue):
+        raise InvalidInputError("A training learns from a dataset or from a catalogue.", "Name one of them.")
+    return catalogues.find(catalogue) if catalogue else store.datasets.get(dataset_id)
+
+
+def snapshot(store: Store, source: Source, checkpoint_name: str | None) -> SongList:
     """List the dataset's songs. Raises InvalidInputError where there are too few of them, AudioMissingError."""
-    require_enough(dataset)
-    songs = tuple(song_source(store, dataset, file) for file in dataset.audio_files)
-    return SongList(dataset.styles, songs, checkpoint_name)
+    if isinstance(source, CatalogueFolder):
+        return SongList((), (), checkpoint_name, catalogue=str(source.path))
+    require_enough(source)
+    songs = tuple(song_source(store, source, file) for file in source.audio_files)
+    return SongList(source.styles, songs, checkpoint_name)
 
 
 def require_enough(dataset: Dataset) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from heartmula_studio.dataset.catalogue_folder import require_catalogue
 from heartmula_studio.device_name import device_kind, seen_alone
 from heartmula_studio.errors import ConflictError, StudioError, TrainingError
 from heartmula_studio.files.disk import disk_explained
@@ -60,9 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def prepare(folder: JobFolder, options: argparse.Namespace) -> None:
-    """Sign the folder, and make the dataset where that is not done yet. Raises as `make_dataset` does, and OSError."""
+    """Sign the folder, and make the dataset where that is not done yet.
+
+    Raises as `make_dataset` does, OSError, and NotFoundError where a catalogue is gone.
+    """
     folder.write_worker(this_process())
-    if not folder.dataset.is_dir():
+    if catalogue := folder.read_songs().catalogue:
+        require_catalogue(Path(catalogue))
+    elif not folder.dataset.is_dir():
         # Loaded only here: a resumed job needs none of it, and it takes seconds.
         with loading():
             from heartmula_studio.services.training.preprocess import make_dataset
