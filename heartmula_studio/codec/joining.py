@@ -75,10 +75,14 @@ def num_windows(num_frames: int, is_growing: bool = False) -> int:
 
 
 def code_windows(frames: FrameBuffer, is_growing: bool = False) -> Iterator[CodeWindow]:
-    """Yield the windows of a song, each as soon as its frames are there."""
+    """Yield the windows of a song, each as soon as its frames are there.
+
+    is_growing: as `window_lengths`; the last one is no longer than what is left, or than the first.
+    """
     start = 0
     for length in window_lengths(is_growing):
-        frames.reaches(start + length)
+        if not frames.reaches(start + length) and is_growing:
+            length = max(frames.num_frames - start, SHORTEST_WINDOW_FRAMES)
         yield CodeWindow(frames.window(start, length), overlap_frames(length))
         if not frames.reaches(start + length + 1):
             return

@@ -26,8 +26,13 @@ def test_windows_overlap_and_start_over_at_the_songs_end():
 
 def test_growing_windows_begin_where_the_one_before_hands_over():
     windows = windows_of(700, is_growing=True)
-    starts = [(0, 32), (24, 42), (56, 56), (98, 74), (154, 98), (228, 130), (326, 173), (456, 230), (634, 306)]
+    starts = [(0, 32), (24, 42), (56, 56), (98, 74), (154, 98), (228, 130), (326, 173), (456, 230), (634, 66)]
     assert [(codes[0], len(codes)) for codes in windows] == starts
+
+
+@pytest.mark.parametrize(("frames", "last"), [(20, 32), (67, 32), (90, 34), (112, 56), (113, 32)])
+def test_the_last_growing_window_is_no_longer_than_what_is_left_or_the_first_one(frames, last):
+    assert len(windows_of(frames, is_growing=True)[-1]) == last
 
 
 def test_a_player_that_begins_with_the_first_growing_window_never_waits():
@@ -50,8 +55,7 @@ def test_a_window_waits_for_no_more_than_its_own_frames():
     windows = code_windows(FrameBuffer(pieces), is_growing=True)
     assert (next(windows).codes.shape[1], len(taken)) == (32, 32)
     assert (next(windows).codes.shape[1], len(taken)) == (42, 66)
-    next(windows)
-    assert len(taken) == 100
+    assert (next(windows).codes.shape[1], len(taken)) == (44, 100)
     with pytest.raises(StopIteration):
         next(windows)
 
