@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from heartmula_studio.arch.frames import LATENTS_PER_FRAME, WINDOW_FRAMES
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
-from heartmula_studio.arch.velocity_network import VelocityEstimator
+from heartmula_studio.arch.velocity_network import Modulation, VelocityEstimator
 
 SIGMA_MIN = 1e-6
 NORM_TYPE = "ada_norm_single"
@@ -85,10 +85,11 @@ class FlowMatching(nn.Module):
             known[:, :num_known] = context
         fixed = self._convolve_fixed(known, condition, is_guided=guidance > 1.0)
         times = torch.linspace(0, 1, num_steps + 1, device=noise.device, dtype=noise.dtype)
+        first, second = self.estimator.modulate(times[:-1])
         x = noise
-        for t, step in zip(times[:-1], times.diff(), strict=True):
+        for number, (t, step) in enumerate(zip(times[:-1], times.diff(), strict=True)):
             x = torch.cat((renoise(known, noise, t)[:, :num_known], x[:, num_known:]), dim=1)
-            x = x + step * self._guided_velocity(x, fixed, t, guidance)
+            x = x + step * self._guided_velocity(x, fixed, (first.at(number), second.at(number)), guidance)
         return torch.cat((known[:, :num_known], x[:, num_known:]), dim=1)
 
     def _convolve_fixed(self, known: Tensor, condition: Tensor, is_guided: bool) -> list[Tensor]:
@@ -101,12 +102,14 @@ class FlowMatching(nn.Module):
         shares = self.estimator.convolve(inputs, first=self.config.out_channels)
         return [share.unflatten(0, (len(conditions), -1)) for share in shares]
 
-    def _guided_velocity(self, x: Tensor, fixed: Sequence[Tensor], t: Tensor, guidance: float) -> Tensor:
-        """Velocity of x [B, T, C] at time `t`; with guidance, pushed away from the one without a condition."""
+    def _guided_velocity(
+        self, x: Tensor, fixed: Sequence[Tensor], modulations: tuple[Modulation, Modulation], guidance: float
+    ) -> Tensor:
+        """Velocity of x [B, T, C] at a time; with guidance, pushed away from the one without a condition."""
         into_first, into_second = (
             (share + rest).flatten(0, 1) for share, rest in zip(self.estimator.convolve(x), fixed, strict=True)
         )
-        velocities = self.estimator.velocity((into_first, into_second), t.expand(len(into_first)))
+        velocities = self.estimator.velocity((into_first, into_second), modulations)
         if len(velocities) == len(x):
             return velocities
         without, with_condition = velocities.chunk(2)

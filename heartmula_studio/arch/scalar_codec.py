@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from heartmula_studio.arch.float32_linear import onednn_product, suits_onednn
 from heartmula_studio.arch.weight_norm import weight_norm
 
 QUANTISER_STEPS = 9
@@ -60,7 +61,17 @@ class Conv(nn.Conv1d):
         self.left_padding = reach if causal else 0
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.kernel_size == (1,) and not torch.is_grad_enabled():
+            return self._mix_channels(x)
         return super().forward(F.pad(x, (self.left_padding, 0)))
+
+    def _mix_channels(self, x: Tensor) -> Tensor:
+        """A kernel of one step, as a matrix product, which a CPU computes twice as fast: [B, C, T] → [B, n_out, T]."""
+        weight = self.weight[:, :, 0]
+        if not suits_onednn(x[0], weight):
+            return super().forward(x)
+        assert self.bias is not None
+        return torch.stack([onednn_product(weight, channels.mT) for channels in x]) + self.bias[:, None]
 
 
 class TransposedConv(nn.ConvTranspose1d):

@@ -4,12 +4,13 @@ Tensor names equal the official checkpoints'. Attention is bidirectional over on
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from heartmula_studio.arch.float32_linear import Float32Linear
+from heartmula_studio.arch.float32_linear import Float32Linear, float32_product
 from heartmula_studio.arch.rotary import apply_rope, inverse_frequencies, rope_table
 
 TIME_CHANNELS = 512
@@ -75,8 +76,8 @@ class ModulatedBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor, rope: Tensor) -> Tensor:
         modulation = self.scale_shift_table + modulation
         shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=1)
-        x = x + gate_attn * self.attn(self.attn_norm(x) * (1 + scale_attn) + shift_attn, rope)
-        return x + gate_mlp * self.mlp(self.mlp_norm(x) * (1 + scale_mlp) + shift_mlp)
+        x = torch.addcmul(x, gate_attn, self.attn(torch.addcmul(shift_attn, self.attn_norm(x), 1 + scale_attn), rope))
+        return torch.addcmul(x, gate_mlp, self.mlp(torch.addcmul(shift_mlp, self.mlp_norm(x), 1 + scale_mlp)))
 
 
 class ConvProjection(nn.Module):
@@ -98,7 +99,21 @@ class ConvProjection(nn.Module):
 
     def project(self, convolved: Tensor) -> Tensor:
         """The linear layer behind the convolution of all channels: [B, n_out, T] → [B, T, n_out]."""
-        return self.ffn_2(convolved.transpose(1, 2) * self.scale)
+        x = convolved.transpose(1, 2) * self.scale
+        if torch.is_grad_enabled():
+            return self.ffn_2(x)
+        return float32_product(x.flatten(0, 1), self.ffn_2.weight).unflatten(0, x.shape[:2]) + self.ffn_2.bias
+
+
+class Modulation(NamedTuple):
+    """What flow times do to the blocks of a stage, [B, 6, D], and to the norm behind them, [B, 1, D]."""
+
+    of_blocks: Tensor
+    of_norm: Tensor
+
+    def at(self, step: int) -> "Modulation":
+        """Return that of one of the times, for any number of inputs."""
+        return Modulation(self.of_blocks[step : step + 1], self.of_norm[step : step + 1])
 
 
 class TimeEmbedder(nn.Module):
@@ -112,16 +127,16 @@ class TimeEmbedder(nn.Module):
 
 
 class TimeModulation(nn.Module):
-    """Flow time [B] → modulation of every block [B, 6, D] and the embedding itself [B, 1, D]."""
+    """Flow times [B] → the modulation of every block, and the embedding itself for the norm behind them."""
 
     def __init__(self, dim: int):
         super().__init__()
         self.emb = nn.ModuleDict({"timestep_embedder": TimeEmbedder(dim)})
         self.linear = nn.Linear(dim, 6 * dim)
 
-    def forward(self, times: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, times: Tensor) -> Modulation:
         embedded = self.emb["timestep_embedder"](times)
-        return self.linear(F.silu(embedded)).unflatten(-1, (6, -1)), embedded[:, None]
+        return Modulation(self.linear(F.silu(embedded)).unflatten(-1, (6, -1)), embedded[:, None])
 
 
 class VelocityEstimator(nn.Module):
@@ -144,7 +159,11 @@ class VelocityEstimator(nn.Module):
         self.proj_out = ConvProjection(dim_2, out_channels)
 
     def forward(self, inputs: Tensor, times: Tensor) -> Tensor:
-        return self.velocity(self.convolve(inputs), times)
+        return self.velocity(self.convolve(inputs), self.modulate(times))
+
+    def modulate(self, times: Tensor) -> tuple[Modulation, Modulation]:
+        """Return what the flow times [B] do to the blocks of both stages."""
+        return self.adaln_single(times), self.adaln_single_2(times)
 
     def convolve(self, inputs: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
         """Convolve the input channels from `first` on for both stages: [B, T, n] → their shares [B, D, T], [B, 2D, T].
@@ -153,23 +172,21 @@ class VelocityEstimator(nn.Module):
         """
         return self.proj_in.convolve(inputs, first), self.connection_proj.convolve(inputs, first)
 
-    def velocity(self, convolved: tuple[Tensor, Tensor], times: Tensor) -> Tensor:
-        """Convolved inputs [B, D, T] and [B, 2D, T] at flow times [B] → velocity [B, T, out_channels]."""
-        into_first, into_second = convolved
+    def velocity(self, convolved: tuple[Tensor, Tensor], modulations: tuple[Modulation, Modulation]) -> Tensor:
+        """Convolved inputs [B, D, T] and [B, 2D, T], modulated → velocity [B, T, out_channels]."""
+        (into_first, into_second), (first, second) = convolved, modulations
         x = self.proj_in.project(into_first)
-        x = self.run_stage(x, times, self.adaln_single, self.transformer_blocks, self.scale_shift_table)
+        x = self.run_stage(x, first, self.transformer_blocks, self.scale_shift_table)
         x = self.connection_proj.project(into_second + self.connection_proj.convolve(x, self.in_channels))
-        x = self.run_stage(x, times, self.adaln_single_2, self.transformer_blocks_2, self.scale_shift_table_2)
+        x = self.run_stage(x, second, self.transformer_blocks_2, self.scale_shift_table_2)
         return self.proj_out(x)
 
-    def run_stage(
-        self, x: Tensor, times: Tensor, adaln: TimeModulation, blocks: nn.ModuleList, scale_shift_table: Tensor
-    ) -> Tensor:
+    def run_stage(self, x: Tensor, modulated: Modulation, blocks: nn.ModuleList, scale_shift_table: Tensor) -> Tensor:
         """Modulated blocks, then a modulated layer norm: [B, T, D] → [B, T, D]."""
-        modulation, embedded = adaln(times)
+        modulation, embedded = modulated
         frequencies = inverse_frequencies(x.shape[-1] // self.num_heads, ROTARY_BASE)
         rope = rope_table(frequencies, x.shape[1], x.device)
         for block in blocks:
             x = block(x, modulation, rope)
         shift, scale = (scale_shift_table + embedded).chunk(2, dim=1)
-        return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+        return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale)
