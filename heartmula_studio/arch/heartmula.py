@@ -119,13 +119,15 @@ class HeartMuLa(nn.Module):
         offsets = torch.arange(self.config.audio_num_codebooks, device=codes.device) * self.config.audio_vocab_size
         return self.audio_embeddings(codes + offsets)
 
-    def embed(
-        self, tokens: Tensor, mask: Tensor, muq_positions: Tensor | None = None, unconditional: Tensor | None = None
-    ) -> Tensor:
+    def embed_frame(self, codes: Tensor) -> Tensor:
+        """Turn frames of codes into backbone inputs, as `embed` does: [..., K] → [..., D]."""
+        return self.embed_frames(codes).sum(dim=-2)
+
+    def embed(self, tokens: Tensor, mask: Tensor, muq_positions: Tensor, unconditional: Tensor | None = None) -> Tensor:
         """Turn a token matrix into backbone inputs.
 
         tokens, mask: [B, S, K+1], text in the last column; a position's input is the sum of its unmasked columns.
-        muq_positions: [B], the slot replaced by the projection of an empty reference; None for audio frames alone.
+        muq_positions: [B], the slot replaced by the projection of an empty reference.
         unconditional: [B] bool, rows whose text and reference are replaced by the unconditional embedding.
         Returns [B, S, D].
         """
@@ -138,8 +140,6 @@ class HeartMuLa(nn.Module):
         audio = self.embed_frames(tokens[..., :-1]) * mask[..., :-1, None]
         # Autocast adds up in float32 on a GPU, and all layers would have that to cast.
         x = audio.sum(dim=2, dtype=audio.dtype) + text * mask[..., -1:]
-        if muq_positions is None:
-            return x
         is_reference = torch.arange(x.shape[1], device=x.device) == muq_positions[:, None]
         return torch.where(is_reference[..., None], reference[:, None].type_as(x), x)
 

@@ -74,22 +74,22 @@ class CachedLayer:
         normed: `x` after this layer's first norm. Returns the new `x` after `next_norm`.
         """
         queries = self._rope_and_update_kv_cache(self._qkv(*normed), positions, cache)
-        attended = self._output(self._attend(queries, positions, cache))
-        normed = self._add_rms_norm(x, attended, self._layer.mlp_norm)
-        return self._add_rms_norm(x, self._down(self._silu_and_mul(self._gate_up(*normed))), next_norm)
+        attended = self._attend(queries, positions, cache)
+        normed = self._add_rms_norm(x, self._output, attended, self._layer.mlp_norm)
+        return self._add_rms_norm(x, self._down, self._silu_and_mul(self._gate_up(*normed)), next_norm)
 
-    def _add_rms_norm(self, x: Tensor, y: DeferredLinear, norm: RMSNorm) -> DeferredRMSNorm:
-        """Add `y` to `x` in place; return the normed sum."""
+    def _add_rms_norm(self, x: Tensor, linear: FusedLinear, into: Tensor, norm: RMSNorm) -> DeferredRMSNorm:
+        """Add what a linear layer makes of `into` to `x` in place; return the normed sum."""
         if self._has_kernels:
-            return triton_kernels.fused_add_rms_norm(x, y, norm.scale, norm.eps)
-        return DeferredRMSNorm(norm(x.add_(y.materialize())))
+            return triton_kernels.fused_add_rms_norm(x, linear(into), norm.scale, norm.eps)
+        return DeferredRMSNorm(rms_norm(linear.add_to(x, into), norm))
 
     def _silu_and_mul(self, gate_up: DeferredLinear) -> Tensor:
         """SwiGLU's `silu(gate) * up`."""
         if self._has_kernels:
             return triton_kernels.silu_and_mul(gate_up)
         gate, up = gate_up.materialize().chunk(2, dim=-1)
-        return F.silu(gate) * up
+        return F.silu(gate).mul_(up)
 
     def _rope_and_update_kv_cache(self, qkv: DeferredLinear, positions: DecodePositions, cache: Tensor) -> Tensor:
         """Return the queries [R, kv heads, T · group, head_dim]: those that share a key head side by side."""
@@ -98,14 +98,16 @@ class CachedLayer:
             return triton_kernels.rope_and_update_kv_cache(
                 qkv, self._rope_table, positions.index, cache, flavor.num_heads
             )
-        heads = qkv.materialize().contiguous().view(*positions.index.shape, -1, flavor.head_dim)
-        queries, new = apply_rope(heads, positions.rope).split((flavor.num_heads, 2 * flavor.num_kv_heads), dim=2)
-        cache[:, positions.batch_index, :, positions.index] = new.unflatten(2, (2, -1))
-        return queries.unflatten(2, (flavor.num_kv_heads, -1)).transpose(1, 2).flatten(2, 3)
+        (rows, steps), kv_heads = positions.index.shape, flavor.num_kv_heads
+        heads = qkv.materialize().contiguous().view(rows, steps, -1, flavor.head_dim)
+        queries, new = rotate(heads, positions.rope).split_with_sizes((flavor.num_heads, 2 * kv_heads), dim=2)
+        cache[:, positions.batch_index, :, positions.index] = new.view(rows, steps, 2, kv_heads, -1)
+        queries = queries.view(rows, steps, kv_heads, -1, flavor.head_dim)
+        return queries.transpose(1, 2).reshape(rows, kv_heads, -1, flavor.head_dim)
 
     def _attend(self, queries: Tensor, positions: DecodePositions, cache: Tensor) -> Tensor:
         """[R, kv heads, T · group, head_dim] → [R·T, heads · head_dim]"""
-        keys, values = cache[:, :, :, : positions.kv_length]
+        keys, values = cache[:, :, :, : positions.kv_length].unbind()
         if positions.mask is None:
             # PyTorch's attention with a mask gives all keys of a head to one block of the GPU: over 3,000 positions
             # it is four times as slow as over 500, and this 1.3 times.
@@ -113,7 +115,9 @@ class CachedLayer:
             attended = weights @ values
         else:
             attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=positions.mask)
-        return attended.unflatten(2, (positions.index.shape[1], -1)).transpose(1, 2).flatten(0, 1).flatten(1)
+        rows, steps = positions.index.shape
+        by_step = attended.reshape(rows, self._flavor.num_kv_heads, steps, -1).transpose(1, 2)
+        return by_step.reshape(rows * steps, self._flavor.embed_dim)
 
 
 class CachedTransformer:
@@ -145,15 +149,19 @@ class CachedTransformer:
 
         index: positions [R, T] int64, all below `kv_length`, up to which attention reads the cache.
         """
-        positions = self._decode_positions(index, cache, kv_length)
+        return self.decode(x, self.decode_positions(index, cache, kv_length), cache)
+
+    def decode(self, x: Tensor, positions: DecodePositions, cache: KVCache) -> Tensor:
+        """The same at positions that are prepared once for many calls."""
         stream = x.flatten(0, 1).clone()
-        normed = DeferredRMSNorm(self._norms[0](stream))
+        normed = DeferredRMSNorm(rms_norm(stream, self._norms[0]))
         for layer, layer_cache, next_norm in zip(self._layers, cache.tensor, self._norms[1:], strict=True):
             self.before_layer()
             normed = layer(stream, normed, positions, layer_cache, next_norm)
         return normed.materialize().view_as(x)
 
-    def _decode_positions(self, index: Tensor, cache: KVCache, kv_length: int) -> DecodePositions:
+    def decode_positions(self, index: Tensor, cache: KVCache, kv_length: int) -> DecodePositions:
+        """Prepare positions [R, T] int64 for `decode`."""
         flavor, has_kernels = self.flavor, is_triton_available(index.device)
         is_decode_step = index.shape[1] <= MAX_DECODE_STEPS
         group = flavor.num_heads // flavor.num_kv_heads
@@ -167,6 +175,19 @@ class CachedTransformer:
         rope = self._rope_table[index][:, :, None].expand(-1, -1, num_rotated + self.flavor.num_kv_heads, -1).clone()
         rope[:, :, num_rotated:] = 1
         return rope
+
+
+def rms_norm(x: Tensor, norm: RMSNorm) -> Tensor:
+    """Call a norm without what a module does around it: there are dozens in a frame."""
+    return torch.rms_norm(x, x.shape[-1:], norm.scale, norm.eps)
+
+
+def rotate(heads: Tensor, rope: Tensor) -> Tensor:
+    """`apply_rope`, which may overwrite `heads`."""
+    if heads.dtype != torch.float32:
+        return apply_rope(heads, rope)
+    torch.view_as_complex(heads.view(*heads.shape[:-1], -1, 2)).mul_(rope)
+    return heads
 
 
 def causal_mask(index: Tensor, kv_length: int, group: int, dtype: torch.dtype) -> Tensor:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from heartmula_studio.arch.heartmula import HeartMuLa
 from heartmula_studio.dataset.prompt import Prompt
-from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer
+from heartmula_studio.generate.decoding.cached_transformer import CachedTransformer, DecodePositions
 
 KV_LENGTH_STEP = 512
 """On a GPU, attention reads a multiple of this many cache entries (41 s of song): one CUDA graph for each."""
@@ -59,13 +58,10 @@ class FrameDecoder:
         num_codebooks = model.config.audio_num_codebooks
         self._cache = network.backbone.new_cache(num_rows, round_up_kv_length(num_positions))
         self._depth_cache = network.decoder.new_cache(num_rows, num_codebooks)
-        self._depth_positions = torch.arange(num_codebooks, device=weight.device).expand(num_rows, -1)
+        self._depth_positions = self._positions_in_frame(num_rows, num_codebooks, weight.device)
         self._positions = torch.zeros(num_rows, 1, dtype=torch.int64, device=weight.device)
         self._unconditional = torch.arange(num_rows, device=weight.device) >= num_songs
         self.cfg_scale = torch.ones(num_songs, 1, device=weight.device)
-        # A frame's position holds codes in the first K columns and no text in the last.
-        self._frame_mask = torch.ones(num_rows, 1, num_codebooks + 1, dtype=torch.bool, device=weight.device)
-        self._frame_mask[..., -1] = False
         self.last_hidden = weight.new_zeros(num_rows, width)
         self.length = 0  # positions of the longest song
 
@@ -96,24 +92,28 @@ class FrameDecoder:
         """Choose the next frame's codes [N, K], codebook by codebook, each conditioned on those before it."""
         model, num_codebooks = self.network.model, self.network.model.config.audio_num_codebooks
         codes = [choose(0, model.codebook0_head(self.last_hidden))]
-        inputs, start = self.last_hidden[:, None], 0
+        inputs = self.last_hidden[:, None]
         for k in range(1, num_codebooks):
             previous = model.embed_code(k - 1, self._for_all_rows(codes[-1]))[:, None]
             inputs = torch.cat([inputs, previous], dim=1) if k == 1 else previous
-            positions = self._depth_positions[:, start : k + 1]
-            depth = self.network.decoder(model.projection(inputs), positions, self._depth_cache, num_codebooks)
+            positions = self._depth_positions[k - 1]
+            depth = self.network.decoder.decode(model.projection(inputs), positions, self._depth_cache)
             codes.append(choose(k, depth[:, -1] @ self.network.depth_head[k - 1]))
-            start = k + 1
         return torch.stack(codes, dim=1)
 
     def append_frame(self, codes: Tensor, kv_length: int | None = None) -> None:
         """Run the frame `codes` [N, K] through the backbone; `kv_length` overrides the one derived from `length`."""
-        tokens = pad(self._for_all_rows(codes), (0, 1))[:, None]
-        x = self.network.model.embed(tokens, self._frame_mask, None, self._unconditional)
+        x = self._for_all_rows(self.network.model.embed_frame(codes))[:, None]
         hidden = self.network.backbone(x, self._positions, self._cache, kv_length or self.kv_length)
         self.last_hidden.copy_(hidden[:, 0])
         self._positions += 1
         self.length += 1
+
+    def _positions_in_frame(self, num_rows: int, num_codebooks: int, device: torch.device) -> list[DecodePositions]:
+        """Those of each step of the depth decoder, the first of which takes the hidden state as well."""
+        index = torch.arange(num_codebooks, device=device).expand(num_rows, -1)
+        steps = (index[:, :2], *index[:, 2:].split(1, dim=1))
+        return [self.network.decoder.decode_positions(step, self._depth_cache, num_codebooks) for step in steps]
 
     def _kv_length_of(self, num_positions: int) -> int:
         return round_up_kv_length(num_positions) if self.last_hidden.is_cuda else num_positions
@@ -129,7 +129,7 @@ class FrameDecoder:
 
     def _for_all_rows(self, of_songs: Tensor) -> Tensor:
         """[N, …] → [R, …]: the unconditional rows get what the conditional ones get."""
-        return of_songs if len(self.last_hidden) == self.num_songs else torch.cat((of_songs, of_songs))
+        return of_songs if self.last_hidden.shape[0] == self.num_songs else torch.cat((of_songs, of_songs))
 
 
 def round_up_kv_length(num_positions: int) -> int:

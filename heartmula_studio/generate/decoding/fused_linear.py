@@ -147,6 +147,12 @@ class FusedLinear:
         """[N, in] → the outputs [N, out] of all layers, deferred."""
         return DeferredLinear(linear(x, self._weight), self._up, self._dora_scale, mean_square)
 
+    def add_to(self, total: Tensor, x: Tensor) -> Tensor:
+        """Add the outputs for `x` [N, in] to `total` [N, out] in place; return it."""
+        if self._rank:
+            return total.add_(self(x).materialize())
+        return total.addmm_(x, self._weight.T)
+
 
 def allocate(num_outputs: int, rank: int, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return zeros [outputs + rank, in] and [outputs, rank], of the dtype and on the device of `weight` [..., in].

@@ -20,11 +20,12 @@ def apply_cfg(logits: Tensor, cfg_scale: Tensor) -> Tensor:
     `logits` [R, V]: those of N songs and, where guidance is on, the N unconditional ones behind them; `cfg_scale`
     [N, 1]. Returns [N, V].
     """
-    assert len(logits) in (len(cfg_scale), 2 * len(cfg_scale)), (logits.shape, cfg_scale.shape)
-    if len(logits) == len(cfg_scale):
+    num_rows, num_songs = logits.shape[0], cfg_scale.shape[0]
+    assert num_rows in (num_songs, 2 * num_songs), (logits.shape, cfg_scale.shape)
+    if num_rows == num_songs:
         return logits
     conditional, unconditional = logits.chunk(2)
-    return unconditional + (conditional - unconditional) * cfg_scale
+    return torch.addcmul(unconditional, conditional - unconditional, cfg_scale)
 
 
 def valid_token_mask(vocab_size: int, vocabulary: AudioVocabulary, device: torch.device) -> Tensor:

@@ -86,11 +86,11 @@ def test_cancellation_is_noticed_before_the_next_frame(generate):
 
 def test_cancellation_is_noticed_inside_a_frame(golden_heartmula, generate):
     """A frame of the largest model takes a CPU more than a second; its layers do not."""
-    layers = []
-    golden_heartmula.decoder.layers[0].mlp_norm.register_forward_hook(lambda *_: layers.append(1))
+    steps = []
+    golden_heartmula.projection.register_forward_hook(lambda *_: steps.append(1))
     with pytest.raises(CancelledError):
-        generate(cancelled=lambda: len(layers) == 17)  # three frames of seven steps each would be 21
-    assert len(layers) == 17
+        generate(cancelled=lambda: len(steps) == 17)  # three frames of seven steps each would be 21
+    assert len(steps) == 17
 
 
 @pytest.mark.usefixtures("wants_to_end")
