@@ -24,8 +24,9 @@ def num_cores(device: torch.device) -> int:
 class ReadAhead(Generic[Item]):
     """Items that a thread makes ahead of whoever reads them; any thread may read. An error is raised in all of them."""
 
-    def __init__(self, items: Iterator[Item]):
-        self._items = items
+    def __init__(self, items: Iterator[Item], num_threads: int = 1):
+        """num_threads: of PyTorch's, while an item is made."""
+        self._items, self._num_threads = items, num_threads
         self._made: SimpleQueue[Item | BaseException] = SimpleQueue()
         self._is_left = threading.Event()
         self._thread = threading.Thread(target=self._make, name="ahead", daemon=True)
@@ -49,6 +50,7 @@ class ReadAhead(Generic[Item]):
         self._thread.join()
 
     def _make(self) -> None:
+        torch.set_num_threads(self._num_threads)
         try:
             for item in self._items:
                 self._made.put(item)
@@ -65,12 +67,13 @@ def read_ahead(items: Iterator[Item], cores: int) -> Iterator[Iterator[Item]]:
     if cores == 1:
         yield items
         return
-    ahead = ReadAhead(items)
+    ahead = ReadAhead(items, cores - 1)  # as many as there are cores would wait for whoever turns codes into sound
     ahead.start()
     try:
         yield ahead
     finally:
         ahead.stop()
+        torch.set_num_threads(cores)  # as in `each_done`
 
 
 def each_done(
