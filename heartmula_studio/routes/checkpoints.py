@@ -45,7 +45,7 @@ class Compared(BaseModel):
 @router.get("", response_model=list[CheckpointAnswer], responses=documented_list())
 async def list_checkpoints(request: Request, page: PageDep) -> Response:
     """All trained styles, oldest first."""
-    return await at_once(lambda: LISTING.respond(studio_of(request).checkpoints.records(), page))
+    return await LISTING.respond_soon(lambda: studio_of(request).checkpoints.records(), page)
 
 
 @router.post(

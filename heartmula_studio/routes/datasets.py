@@ -78,7 +78,7 @@ Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=
 @router.get("", response_model=list[DatasetAnswer], responses=documented_list())
 async def list_datasets(request: Request, page: PageDep) -> Response:
     """All datasets, oldest first."""
-    return await at_once(lambda: LISTING.respond(studio_of(request).datasets.records(), page))
+    return await LISTING.respond_soon(lambda: studio_of(request).datasets.records(), page)
 
 
 @router.post("", status_code=201, responses=documented())

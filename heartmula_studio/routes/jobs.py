@@ -33,7 +33,7 @@ def create_job(body: NewJob, studio: StudioDep) -> JobAnswer:
 @router.get("", response_model=list[JobAnswer], responses=documented_list())
 async def list_jobs(request: Request, page: PageDep) -> Response:
     """All jobs, oldest first."""
-    return await at_once(lambda: LISTING.respond(studio_of(request).jobs.records(), page))
+    return await LISTING.respond_soon(lambda: studio_of(request).jobs.records(), page)
 
 
 @router.get("/{id}", response_model=JobAnswer, responses=documented(404))

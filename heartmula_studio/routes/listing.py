@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.memory_only import NotInMemoryError, leave_memory, memory_only
 from heartmula_studio.routes.failures import Responses, documented
+from heartmula_studio.routes.shared_work import SharedWork
 from heartmula_studio.services.dataset_answers import Answer
 
 MAX_LIMIT = 1000
@@ -28,6 +29,7 @@ HEADERS: dict[str, dict[str, Any]] = {
 
 
 T = TypeVar("T")
+_Part = tuple[bytes, dict[str, str]]  # the JSON of some records, and its headers
 
 
 async def at_once(work: Callable[[], T]) -> T:
@@ -94,7 +96,7 @@ class _Pages:
     """What came of a list, whole or in parts, as long as the list is the same."""
 
     records: Sequence[Listed]
-    texts: dict[tuple[int | None, tuple[str, str] | None], tuple[bytes, dict[str, str]]]
+    texts: dict[tuple[int | None, tuple[str, str] | None], _Part]
 
 
 class Listing:
@@ -107,6 +109,7 @@ class Listing:
         self._answer = answer
         self._texts: dict[str, _Text] = {}
         self._pages = _Pages((), {})
+        self._shared = SharedWork[_Part]()
 
     def respond_one(self, record: Listed) -> Response:
         return Response(self._text(record).json, media_type=JSON)
@@ -116,12 +119,25 @@ class Listing:
 
         known: all there are, where `records` are some of them.
         """
-        body, headers = self._kept_page(records, page) if known is None else self._page(records, page, known)
-        if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in page.etag.split(",")):
-            return Response(status_code=304, headers=headers)
-        return Response(body, media_type=JSON, headers=headers)
+        return _response(self._kept_page(records, page) if known is None else self._page(records, page, known), page)
 
-    def _kept_page(self, records: Sequence[Listed], page: Page) -> tuple[bytes, dict[str, str]]:
+    async def respond_soon(self, records: Callable[[], Sequence[Listed]], page: Page) -> Response:
+        """Answer with the wanted part of `records()`: at once where memory holds it.
+
+        Else one thread makes it for all who ask meanwhile: were there fifty, each would wait for the work of all.
+        """
+
+        def part() -> _Part:
+            return self._kept_page(records(), page)
+
+        try:
+            with memory_only():
+                found = part()
+        except NotInMemoryError:
+            found = await self._shared.run((page.limit, page.after), part)
+        return _response(found, page)
+
+    def _kept_page(self, records: Sequence[Listed], page: Page) -> _Part:
         pages, wanted = self._pages, (page.limit, page.after)
         if pages.records is not records:
             self._pages = pages = _Pages(records, {})
@@ -134,7 +150,7 @@ class Listing:
             pages.texts[wanted] = kept
         return kept
 
-    def _page(self, records: Sequence[Listed], page: Page, known: Sequence[Listed]) -> tuple[bytes, dict[str, str]]:
+    def _page(self, records: Sequence[Listed], page: Page, known: Sequence[Listed]) -> _Part:
         wanted, has_more = _part(records, page)
         texts = [self._text(record) for record in wanted]
         self._forget_all_but(known)
@@ -171,6 +187,13 @@ class KeptAnswer(Generic[T]):
         if kept is None or kept[0] != value:
             self._kept = kept = value, self._adapter.dump_json(value)
         return Response(kept[1], media_type=JSON)
+
+
+def _response(part: _Part, page: Page) -> Response:
+    body, headers = part
+    if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in page.etag.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=JSON, headers=headers)
 
 
 def _part(records: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], bool]:
