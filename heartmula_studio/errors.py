@@ -147,6 +147,10 @@ class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
 
 
+class PeerLostError(TrainingError):
+    """Another process of the same training is gone."""
+
+
 class StorageError(StudioError):
     """A file could not be written whole, or not be read."""
 

@@ -44,6 +44,7 @@ CONSOLE = {
     "heartmula-studio train /srv/codes --out RUN --epochs 1": "what it calls is run by finetune/test_catalogue.py",
     "heartmula-studio catalogue /srv/music /srv/codes --workers 8": "what it calls is run by dataset/test_catalogue.py",
     "heartmula-studio catalogue /srv/music /srv/codes --ray 10.0.0.1:6379": CLUSTER,
+    "python -m heartmula_studio.services.training.ray_cluster.spread RUN --ray 10.0.0.1:6379 --processes 4": CLUSTER,
     "accelerate launch --num_machines 2 --machine_rank 0 --main_process_ip 10.0.0.1 --main_process_port 29500 "
     "--num_processes 4 -m heartmula_studio.finetune /srv/studio/jobs/ID": "two are run by finetune/test_nodes.py",
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
@@ -14,6 +15,8 @@ from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.run_folder import RunFolder
 
 T = TypeVar("T")
+
+GLOO = "third_party/gloo"  # the place in its code that each of its errors names
 
 
 def in_every_process(action: Callable[[], T]) -> T:
@@ -30,6 +33,11 @@ def in_every_process(action: Callable[[], T]) -> T:
         if found is not None:
             raise type(found)(f"In process {number}: {found.message}", found.hint)
     return result
+
+
+def is_peer_lost(error: Exception) -> bool:
+    """Whether another process of the run can no longer be talked to. Gloo, on CPUs, has no class of its own for it."""
+    return isinstance(error, torch.distributed.DistError) or GLOO in str(error)
 
 
 def require_one_process(config: TrainConfig, num_processes: int) -> None:

@@ -9,8 +9,15 @@ from accelerate.utils import get_int_from_env, parse_flag_from_env
 from safetensors import SafetensorError
 
 from heartmula_studio.arch.out_of_memory import is_out_of_memory
-from heartmula_studio.errors import InvalidInputError, NotFoundError, StorageError, StudioError, TrainingError
-from heartmula_studio.finetune.agreement import in_every_process, sole_run
+from heartmula_studio.errors import (
+    InvalidInputError,
+    NotFoundError,
+    PeerLostError,
+    StorageError,
+    StudioError,
+    TrainingError,
+)
+from heartmula_studio.finetune.agreement import in_every_process, is_peer_lost, sole_run
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.environment import full_float32, ignored_notes, require_none_refused, take_variables
 from heartmula_studio.finetune.previews import Listener
@@ -75,7 +82,7 @@ def train_alone(
         raise
     except Exception as error:
         # Perhaps in this process only: it must exit, for the launcher to end those that wait for it.
-        if is_out_of_memory(error) or isinstance(error, (OSError, SafetensorError)):
+        if is_out_of_memory(error) or is_peer_lost(error) or isinstance(error, (OSError, SafetensorError)):
             failure = as_studio_error(error, folder)
             log.fail(failure)
             raise failure from error
@@ -90,6 +97,11 @@ def as_studio_error(error: Exception, folder: RunFolder) -> StudioError:
             "The device has too little memory for this run.",
             "Turn on gradient_checkpointing and start the job again. Lower batch_size or max_window_sec, "
             "mixed_precision bf16, base_dtype bfloat16 or method lora save more, but need a new job folder.",
+        )
+    if is_peer_lost(error):
+        return PeerLostError(
+            "Another process of this run has ended, or cannot be reached any more.",
+            "See what it said, where it ran; then start the job again: it goes on from its last saved state.",
         )
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:

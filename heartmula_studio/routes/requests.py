@@ -12,7 +12,7 @@ from heartmula_studio.generate.decode_settings import DECODE, DecodeSettings
 from heartmula_studio.generate.merge_settings import MERGE
 from heartmula_studio.generate.request import MAX_TAKES, SONG, SongRequest
 from heartmula_studio.services.songs.prefixes import Continuation
-from heartmula_studio.services.training.turns import TURN
+from heartmula_studio.services.training.placement import PLACEMENT
 from heartmula_studio.store.records import (
     Ending,
     Method,
@@ -46,7 +46,7 @@ def field_of(setting: Setting, default: Any) -> tuple[Any, Any]:
     )
 
 
-TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in (FREE | TURN).items()} | {
+TRAINING_FIELDS = {name: field_of(setting, None) for name, setting in (FREE | PLACEMENT).items()} | {
     old: (FREE[new].annotation | None, Field(None, deprecated=f"Say {new}.")) for old, new in RENAMED.items()
 }
 MERGE_FIELDS = {name: field_of(setting, setting.default) for name, setting in MERGE.items()}

@@ -104,6 +104,7 @@ class JobAnswer(Answer):
     queue_position: Count | None = None
     nodes_lost: Count = 0
     catalogue: str = ""
+    processes: Count = 1
 
 
 class CheckpointAnswer(Answer):

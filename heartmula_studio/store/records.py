@@ -181,7 +181,7 @@ class Job(Record):
     `catalogue` has no dataset: `dataset_id` is empty, and `dataset_name` the catalogue's.
 
     `executor` is where it runs, or ran last; `nodes_lost` counts the machines that it was moved on from since a person
-    queued it. `queue_position` is 1 for the one that starts next.
+    queued it. `queue_position` is 1 for the one that starts next, `processes` what it is spread over.
     """
 
     id: str
@@ -221,6 +221,7 @@ class Job(Record):
     queue_position: Count | None = None  # 1 starts next
     nodes_lost: Count = 0
     catalogue: str = ""
+    processes: Count = 1
 
 
 @dataclass(frozen=True)

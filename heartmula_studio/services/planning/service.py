@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.training.parent import with_parent
-from heartmula_studio.services.training.turns import TURN
+from heartmula_studio.services.training.placement import PLACEMENT
 from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import Method
 from heartmula_studio.store.store import Store
@@ -29,7 +29,7 @@ class PlanningService:
     def estimate(self, dataset_id: str, method: Method = "lora", **settings: Any) -> Estimate:
         """Say what `JobQueue.start` would start: steps, time, memory and disk, and what stands in its way.
 
-        Nothing is started; `priority` and `owner` do not matter. Raises as `JobQueue.start`, but counts too few songs
+        Nothing is started; its placement does not matter. Raises as `JobQueue.start`, but counts too few songs
         among the problems.
         """
         from heartmula_studio.services.planning.presets import advice_on
@@ -56,7 +56,7 @@ class PlanningService:
         from heartmula_studio.services.planning.estimate import Estimator
 
         refuse_training()
-        settings = {name: value for name, value in settings.items() if name not in TURN}
+        settings = {name: value for name, value in settings.items() if name not in PLACEMENT}
         dataset, runtime = self._store.datasets.get(dataset_id), self._runtime.get()
         config = runtime.train_config(method, with_parent(self._store, runtime, method, settings))
         estimator = Estimator(self._store, runtime, self._accelerate_config)

@@ -77,7 +77,7 @@ def is_alike(job: Job, config: TrainConfig, device: str) -> bool:
     """Tell whether a job's speed says something about that of another one."""
     settings = config.to_dict()
     same = all(job.config.get(name) == settings[name] for name in SAME_SPEED)
-    return same and device_key(job.device) == device_key(device)
+    return same and job.processes == 1 and device_key(job.device) == device_key(device)
 
 
 def measure(store: Store, job: Job, base: BaseFolder, num_processes: int) -> Measured | None:

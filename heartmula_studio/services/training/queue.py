@@ -7,7 +7,7 @@ changes the queue happens under its lock.
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import QUEUE_LOCK
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.catalogues import Catalogues
-from heartmula_studio.services.owners import CALLER, refuse_too_many
+from heartmula_studio.services.owners import refuse_too_many
 from heartmula_studio.services.training import progress
 from heartmula_studio.services.training.executor import Executor
 from heartmula_studio.services.training.job_folder import JobFolder
@@ -34,8 +34,9 @@ from heartmula_studio.services.training.outcome import (
     unsettled,
 )
 from heartmula_studio.services.training.parent import with_parent
+from heartmula_studio.services.training.placement import Placement, take_placement
 from heartmula_studio.services.training.snapshot import Source, find_source, snapshot
-from heartmula_studio.services.training.turns import TURN, Turn, in_turn
+from heartmula_studio.services.training.turns import in_turn
 from heartmula_studio.services.zero_gpu import refuse_training
 from heartmula_studio.store.records import UNDER_WAY, Dataset, Failure, Job, Method
 from heartmula_studio.store.store import Store
@@ -46,7 +47,7 @@ if TYPE_CHECKING:  # it brings torch, which a server that only lists jobs can do
 
 RESUMABLE = ("interrupted", "failed", "cancelled")
 
-FIRST_COME, NO_CATALOGUES = Turn(), Catalogues(None)
+NO_CATALOGUES = Catalogues(None)
 
 _log = logging.getLogger(__name__)
 
@@ -87,26 +88,17 @@ class JobQueue:
 
     # --- what a person asks for ------------------------------------------------------------------------------------
 
-    def start(
-        self,
-        dataset_id: str = "",
-        method: Method = "lora",
-        priority: int = 0,
-        owner: str = "",
-        catalogue: str = "",
-        **settings: Any,
-    ) -> Job:
+    def start(self, dataset_id: str = "", method: Method = "lora", catalogue: str = "", **settings: Any) -> Job:
         """Queue a training run with the trainer's own settings; those of the LoRA are called `lora_rank` and so on.
 
         It learns from a dataset, or from the catalogue of that name.
 
-        Jobs of a higher `priority` go first; the owners of those that have the same one take turns. Whoever has a token
-        of their own is the owner.
+        Beside them, `settings` may hold those of a `Placement`: `priority`, `owner`, `processes`.
         Raises InvalidInputError for too few songs ("3 of 5"), or a setting outside what is allowed, NotFoundError.
         """
-        turn = Turn(priority=priority, owner=CALLER.get() or owner)
+        placement = take_placement(settings)
         settings = with_parent(self._store, self._runtime.get(), method, settings)
-        return self._queue(dataset_id, catalogue, self._runtime.get().train_config(method, settings), turn)
+        return self._queue(dataset_id, catalogue, self._runtime.get().train_config(method, settings), placement)
 
     def clone(self, id: str, /, **changes: Any) -> Job:
         """Queue the same job again, with other settings where `changes` says so."""
@@ -114,12 +106,11 @@ class JobQueue:
 
         job, runtime = self.get(id), self._runtime.get()
         dataset_id, method = changes.pop("dataset_id", job.dataset_id), changes.pop("method", job.method)
-        turn = Turn(**{name: changes.pop(name, getattr(job, name)) for name in TURN})
-        turn = replace(turn, owner=CALLER.get() or turn.owner)
+        placement = take_placement(changes, job)
         config = TrainConfig.from_dict(job.config)
         changes = with_parent(self._store, runtime, method, {"start_from": config.start_from} | changes)
         catalogue = changes.pop("catalogue", "" if dataset_id else job.catalogue)
-        return self._queue(dataset_id, catalogue, runtime.changed_config(config, method, changes), turn)
+        return self._queue(dataset_id, catalogue, runtime.changed_config(config, method, changes), placement)
 
     def submit(
         self,
@@ -128,7 +119,7 @@ class JobQueue:
         device: str,
         base_name: str,
         checkpoint_name: str | None = None,
-        turn: Turn = FIRST_COME,
+        placement: Placement | None = None,
     ) -> Job:
         """Queue a job on a dataset as it is now, or on a catalogue. `base_name` is "nano" or a base's absolute folder.
 
@@ -138,7 +129,7 @@ class JobQueue:
         songs = snapshot(self._store, source, checkpoint_name)
         config = replace(config, base_model=base_name, dataset=songs.catalogue or "dataset")
         job = new_job(self._store.jobs.new_id(), source, config, device)
-        job = replace(job, executor=self._current.name, priority=turn.priority, owner=turn.owner)
+        job = replace(job, executor=self._current.name, **asdict(placement or Placement()))
 
         def fill(path: Path) -> None:
             folder = JobFolder(path)
@@ -244,14 +235,15 @@ class JobQueue:
 
         return progress.follow(self._folder(id).metrics, status, after, stop or threading.Event())
 
-    def _queue(self, dataset_id: str, catalogue: str, config: "TrainConfig", turn: Turn) -> Job:
+    def _queue(self, dataset_id: str, catalogue: str, config: "TrainConfig", placement: Placement) -> Job:
         refuse_training()
+        placement.require_executor(self._current.name)
         runtime = self._runtime.get()
         with self._store.lock(QUEUE_LOCK):  # or the dataset could go in this moment
             source = find_source(self._store, self._catalogues, dataset_id, catalogue)
             under_way = (job for job in self._store.jobs.list() if job.status in UNDER_WAY)
             refuse_too_many("job", under_way, 1, self._max_jobs_per_user)
-            return self.submit(source, config, str(runtime.device), runtime.base_name, turn=turn)
+            return self.submit(source, config, str(runtime.device), runtime.base_name, placement=placement)
 
     # --- the scheduler ---------------------------------------------------------------------------------------------
 

@@ -2,41 +2,9 @@
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Annotated
 
-from pydantic import Field
-from pydantic.dataclasses import dataclass
-
-from heartmula_studio.definition import Definition, settings_of
 from heartmula_studio.services.owners import round_robin
-from heartmula_studio.store.field_types import MAX_OWNER_CHARS, MAX_PRIORITY
 from heartmula_studio.store.records import Job
-
-
-@dataclass(frozen=True)
-class Turn(Definition):
-    """How urgent a job is, and whom it is for. Raises InvalidInputError outside what is allowed."""
-
-    priority: Annotated[
-        int,
-        Field(
-            ge=-MAX_PRIORITY,
-            le=MAX_PRIORITY,
-            description="Jobs with a higher priority start first; 0 if left out.",
-            examples=[0],
-        ),
-    ] = 0
-    owner: Annotated[
-        str,
-        Field(
-            max_length=MAX_OWNER_CHARS,
-            description="The person the job is for. Among jobs of the same priority, owners take turns.",
-            examples=["maria"],
-        ),
-    ] = ""
-
-
-TURN = settings_of(Turn)
 
 
 def in_turn(waiting: Iterable[Job], jobs: Iterable[Job]) -> list[Job]:

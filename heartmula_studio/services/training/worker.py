@@ -1,8 +1,9 @@
 """`python -m heartmula_studio.services.training.worker JOB_FOLDER`: the process of one training job.
 
 It turns the job's songs into the dataset, where that is not done yet, then trains in the same folder: itself on a CPU,
-as another program in its place on a GPU, or by `accelerate launch` where a person's own configuration says what to
-start. It knows nothing of the server that started it, and outlives it. Exit codes as in `heartmula_studio.errors`.
+as another program in its place on a GPU, by `accelerate launch` where a person's own configuration says what to start,
+or by Ray Train where it is asked for several processes on a cluster. It knows nothing of the server that started it,
+and outlives it. Exit codes as in `heartmula_studio.errors`.
 """
 
 import argparse
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             TrainingError(f"{type(error).__name__}: {error}", "This is a bug in the program; please report it."),
         )
         raise
+    if options.processes > 1:
+        return become(spread_command(folder.path, options.ray_address, options.processes, options.memory), {})
     environment = training_environment(options.device, options.accelerate_config)
     if trains_itself(options.device, options.accelerate_config):
         os.environ.update(environment)
@@ -89,6 +92,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, mps, cuda, cuda:<number>, xpu or xpu:<number>")
     parser.add_argument("--max-song-sec", type=float, default=1200.0, help="longest song allowed, in seconds")
     parser.add_argument("--accelerate-config", type=Path, help="a file made by `accelerate config`")
+    parser.add_argument("--ray-address", help="host:port of the cluster that several processes are started on")
+    parser.add_argument("--processes", type=int, default=1, help="that train together on that cluster")
+    parser.add_argument("--memory", type=int, default=0, help="bytes to ask the cluster for, for each of them")
     parser.add_argument("--parent-pid", type=int, help="the process that this one is not to outlive")
     return parser.parse_args(arguments)
 
@@ -107,6 +113,12 @@ def command(
     if parent_pid is not None:
         options += ["--parent-pid", str(parent_pid)]
     return [sys.executable, "-m", "heartmula_studio.services.training.worker", str(job_dir), *options]
+
+
+def spread_command(job_dir: Path, ray_address: str, processes: int, memory_bytes: int) -> list[str]:
+    """Return the command line that trains in several processes on a Ray cluster."""
+    options = ["--ray", ray_address, "--processes", str(processes), "--memory", str(memory_bytes)]
+    return [sys.executable, "-m", "heartmula_studio.services.training.ray_cluster.spread", str(job_dir), *options]
 
 
 def trains_itself(device: str, accelerate_config: Path | None) -> bool:

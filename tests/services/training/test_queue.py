@@ -73,6 +73,12 @@ def test_a_style_is_not_trained_further_with_another_rank(store, dataset, queue,
     assert not queue.list()
 
 
+def test_several_processes_want_a_cluster(store, dataset, queue):
+    with pytest.raises(InvalidInputError, match="processes is 2, but trainings of this server run on its own machine"):
+        queue.start(dataset.id, processes=2)
+    assert not queue.list()
+
+
 def test_too_few_songs_are_counted_and_leave_no_job(store, queue):
     dataset = song_dataset(store, SONGS[:3])
     with pytest.raises(InvalidInputError, match="3 of 5"):

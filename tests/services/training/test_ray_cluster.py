@@ -1,6 +1,7 @@
 """Jobs on a Ray cluster: over REST, through the loss of a node, to the same checkpoint as without it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,9 +18,11 @@ from safetensors.torch import load_file
 
 from heartmula_studio.dataset.catalogue import Catalogue
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.services.training.ray_cluster.executor import Need, cluster_of
+from heartmula_studio.finetune.job import train
+from heartmula_studio.services.training.ray_cluster.executor import Need, cluster_of, what_is_lacking
 from heartmula_studio.services.training.ray_cluster.gpus import gpu_share
 from heartmula_studio.settings import Settings
+from tests.finetune.training_jobs import read_metrics
 from tests.ray_cluster import Cluster, running_cluster
 from tests.recordings import SONGS
 from tests.studio_server import ROOT, Server, running_server
@@ -42,6 +45,17 @@ def test_what_a_job_needs_is_compared_with_what_is_free():
     assert str(need) == "0.5 GPU, 1 core and 0.0 GB"
     assert need.fits({"CPU": 4, "GPU": 0.5, "memory": 1})
     assert not need.fits({"CPU": 4, "memory": 1})
+    assert [need.count_in({"CPU": cores, "GPU": 2}) for cores in (1, 8)] == [1, 4]
+    assert Need(CPU=1, GPU=0, memory=5).count_in({"CPU": 4, "memory": 12}) == 2
+    assert need.times(3) == Need(CPU=3, GPU=1.5, memory=0)
+
+
+def test_several_processes_wait_for_room_for_all_of_them():
+    nodes, need = [{"resources": {"CPU": 2, "memory": GIB}}] * 2, Need(CPU=1, GPU=0, memory=0)
+    assert what_is_lacking(need, 4, nodes, {"CPU": 4, "memory": GIB}) is None
+    assert "4 cores" in what_is_lacking(need, 4, nodes, {"CPU": 3, "memory": GIB})
+    assert "room for 4 of 5 processes" in what_is_lacking(need, 5, nodes, {"CPU": 4, "memory": GIB})
+    assert "which none of 2 has" in what_is_lacking(Need(CPU=1, GPU=1, memory=0), 1, nodes, {"CPU": 4})
 
 
 @pytest.mark.parametrize(
@@ -90,11 +104,12 @@ class Client:
         assert response.is_success, response.text
         return response.json()
 
-    def start_job(self) -> str:
+    def start_job(self, **others) -> str:
         dataset = self.call("POST", "/training/datasets", json={"name": "Mine"})["id"]
         for song in SONGS[:5]:
             self.call("POST", f"/training/datasets/{dataset}/audio", files={"file": (song.name, song.read_bytes())})
         settings = {"max_steps": STEPS, "epochs": STEPS, "max_window_sec": 2.0, "state_every_steps": 2}
+        settings |= others
         return self.call("POST", "/training/jobs", json={"dataset_id": dataset, **settings})["id"]
 
     def wait_for(self, id: str, is_reached: Callable[[dict], bool]) -> dict:
@@ -148,6 +163,39 @@ def test_a_job_goes_on_elsewhere_when_its_node_is_lost_and_comes_out_the_same(cl
     pid = client.worker_pid(third)
     assert client.call("POST", f"/training/jobs/{third}/cancel", json={"save": False})["status"] == "cancelled"
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_one_training_over_two_nodes_is_that_of_one_process_though_a_node_is_lost(cluster, server, tmp_path):
+    client = Client(server)
+    while len(cluster.workers) < 2:
+        cluster.add_worker()
+    together = client.start_job(processes=2, batch_size=1)
+    client.wait_for(together, lambda job: job["step"] >= 5)
+    node = next(node for node in cluster.workers if not node.runs(client.worker_pid(together)))
+    node.kill()
+    cluster.add_worker()
+    done = client.wait_for_end(together)
+    assert (done["status"], done["step"], done["processes"]) == ("completed", STEPS, 2)
+    alone = run_alone(server.data_dir / "jobs" / together, tmp_path / "alone")
+    expected = [line["loss"] for line in read_metrics(alone, "step")]
+    assert client.losses(together) == pytest.approx(expected, abs=1e-5)
+
+    stopped = client.call("POST", f"/training/jobs/{together}/clone")["id"]
+    client.wait_for(stopped, lambda job: job["step"] >= 2)
+    client.call("POST", f"/training/jobs/{stopped}/cancel", json={"save": True})
+    assert "saved at step" in client.wait_for_end(stopped)["message"]
+
+
+def run_alone(job: Path, folder: Path) -> Path:
+    """Train what two processes trained in this one, with the same global batch."""
+    folder.mkdir()
+    shutil.copytree(job / "dataset", folder / "dataset")
+    config = json.loads((job / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"gradient_accumulation_steps": 2, "ladder_rungs": 0}))
+    train(folder)
+    return folder
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.services.training.turns import Turn, in_turn
+from heartmula_studio.services.training.placement import Placement
+from heartmula_studio.services.training.turns import in_turn
 from heartmula_studio.store.records import Job
 
 JOB = Job("", "d1", "Mine", "lora", 1, 1e-4, 8, "nano", "cpu", {}, "2026-01-01T00:00:00+00:00")
@@ -54,4 +55,4 @@ def test_twenty_jobs_of_three_owners_begin_fairly():
 @pytest.mark.parametrize(("priority", "owner"), [(11, ""), (-11, ""), (0, "o" * 101)])
 def test_what_is_outside_the_limits_is_refused(priority, owner):
     with pytest.raises(InvalidInputError):
-        Turn(priority=priority, owner=owner)
+        Placement(priority=priority, owner=owner)

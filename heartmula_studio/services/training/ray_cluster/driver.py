@@ -58,7 +58,7 @@ class Driver:
         return {"nodes": nodes, "free": ray.available_resources()}
 
     def start(self, name: str, resources: Mapping[str, float], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Have a runner started as soon as the resources are free."""
+        """Have a runner started as soon as the resources are free; one that needs none, on a node for trainings."""
         runner = ray.remote(WorkerRunner).options(
             name=name,
             lifetime="detached",
@@ -66,6 +66,7 @@ class Driver:
             num_cpus=resources["CPU"],
             num_gpus=resources["GPU"],
             memory=resources["memory"],
+            scheduling_strategy="DEFAULT" if resources["CPU"] else largest_node(),
         )
         runner.remote(**arguments)
         return {}
@@ -119,6 +120,13 @@ class Driver:
         if not isinstance(asked, int) and ray.wait([asked], timeout=0)[0]:
             self._gpu_bytes[id] = asked = ray.get(asked)
         return asked if isinstance(asked, int) else None
+
+
+def largest_node() -> NodeAffinitySchedulingStrategy:
+    """The node with the most cores, rather than a head that was given none."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    most = max(nodes, key=lambda node: node["Resources"].get("CPU", 0.0))
+    return NodeAffinitySchedulingStrategy(most["NodeID"], soft=True)
 
 
 def main(address: str, requests: TextIO, answers: TextIO) -> int:

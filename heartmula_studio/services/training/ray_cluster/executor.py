@@ -32,6 +32,14 @@ class Need:
     def fits(self, free: Mapping[str, float]) -> bool:
         return all(amount <= free.get(name, 0) for name, amount in asdict(self).items())
 
+    def count_in(self, resources: Mapping[str, float]) -> int:
+        """Count how many times a node has it."""
+        asked = {name: amount for name, amount in asdict(self).items() if amount}
+        return int(min(resources.get(name, 0) // amount for name, amount in asked.items()))
+
+    def times(self, count: int) -> "Need":
+        return Need(self.CPU * count, self.GPU * count, self.memory * count)
+
     def __str__(self) -> str:
         gpu = f"{self.GPU:g} GPU, " if self.GPU else ""
         return f"{gpu}{self.CPU:g} {'core' if self.CPU == 1 else 'cores'} and {self.memory / GB:.1f} GB"
@@ -61,9 +69,7 @@ class RayExecutor:
         if any(node["gpu_bytes"] is None for node in nodes):
             return "Waits for the nodes of the cluster to say what GPUs they have."
         need = self._needs[job.id] = need_of(job, folder, nodes)
-        if not any(need.fits(node["resources"]) for node in nodes):
-            return f"Waits for a node to join the cluster: it needs {need}, which none of {len(nodes)} has."
-        return None if need.fits(cluster["free"]) else f"Waits for {need} to be free on the cluster."
+        return what_is_lacking(need, job.processes, nodes, cluster["free"])
 
     def device_of(self, job: Job) -> str:
         return "cuda" if self._needs[job.id].GPU else "cpu"
@@ -72,11 +78,17 @@ class RayExecutor:
         """Where the cluster is lost in this moment, the job is queued again: nothing of it lives."""
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         arguments = {"job_dir": str(folder.path.resolve()), "device": job.device, "max_song_sec": self._max_song_sec}
+        need = self._needs.pop(job.id)
+        if job.processes > 1:
+            # Ray Train asks for what its processes need; the songs are tokenized on a processor before.
+            given = {"ray-address": self._link.address, "processes": job.processes, "memory": need.memory}
+            spread = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+            arguments, need = arguments | {"device": "cpu", "spread": spread}, Need(0.0, 0.0, 0)
         with suppress(ClusterError):
             self._link.call(
                 "start",
                 name=runner_name(job),
-                resources=asdict(self._needs.pop(job.id)),
+                resources=asdict(need),
                 arguments=arguments | {"environment": environment},
             )
 
@@ -132,6 +144,19 @@ def cluster_of(settings: Settings) -> RayExecutor | None:
     return RayExecutor(settings.ray_address, settings.max_song_sec)
 
 
+def what_is_lacking(
+    need: Need, processes: int, nodes: Sequence[Mapping[str, Any]], free: Mapping[str, float]
+) -> str | None:
+    """Say what processes of this need wait for; None where there is room for all of them."""
+    rooms = sum(need.count_in(node["resources"]) for node in nodes)
+    if not rooms:
+        return f"Waits for a node to join the cluster: it needs {need}, which none of {len(nodes)} has."
+    if rooms < processes:
+        return f"Waits for more nodes to join the cluster: it has room for {rooms} of {processes} processes."
+    needed = need.times(processes)
+    return None if needed.fits(free) else f"Waits for {needed} to be free on the cluster."
+
+
 def runner_name(job: Job) -> str:
     """Name what runs this attempt at a job."""
     return f"{job.id} {job.started_at}"
@@ -140,11 +165,12 @@ def runner_name(job: Job) -> str:
 def need_of(job: Job, folder: JobFolder, nodes: Sequence[Mapping[str, Any]]) -> Need:
     """Return what to ask the cluster for: a share of a GPU where any node has one, memory by the estimate.
 
-    As many cores as OMP_NUM_THREADS says, one where it says nothing. Raises as `training_need`.
+    As many cores as OMP_NUM_THREADS says, one where it says nothing. Of several processes, that of each, which has a
+    GPU to itself. Raises as `training_need`.
     """
     cores = float(os.environ.get("OMP_NUM_THREADS") or 1)
     gpus = [node["gpu_bytes"] for node in nodes if node["resources"].get("GPU")]
     if not gpus:
         return Need(cores, 0.0, training_need(job.config, folder.path, "cpu"))
     on_gpu = training_need(job.config, folder.path, job.device if device_kind(job.device) == "cuda" else "cuda")
-    return Need(cores, gpu_share(on_gpu, min(gpus)), 0)
+    return Need(cores, gpu_share(on_gpu, min(gpus)) if job.processes == 1 else 1.0, 0)

@@ -3,7 +3,7 @@
 import os
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import Popen
 
@@ -16,9 +16,17 @@ from heartmula_studio.services.training.worker import command
 class WorkerRunner:
     """Runs one worker as its child, and ends with it: what it holds of the node is free at that moment."""
 
-    def __init__(self, job_dir: str, device: str, max_song_sec: float, environment: Mapping[str, str]):
-        """environment: variables of the server that are to hold here, too."""
+    def __init__(
+        self,
+        job_dir: str,
+        device: str,
+        max_song_sec: float,
+        environment: Mapping[str, str],
+        spread: Sequence[str] = (),
+    ):
+        """environment: variables of the server that are to hold here, too. spread: the worker's options for that."""
         os.environ.update(environment)
+        self._spread = spread
         self._folder, self._refusal = JobFolder(Path(job_dir)), ""
         threading.Thread(target=self._run, args=[device, max_song_sec], daemon=True).start()
 
@@ -47,4 +55,4 @@ class WorkerRunner:
                 "The data folder must be one that the server and all nodes share, at the same path.",
             )
         line = command(self._folder.path, device, max_song_sec, parent_pid=os.getpid())
-        return start_worker(self._folder, line)
+        return start_worker(self._folder, [*line, *self._spread])
