@@ -86,11 +86,12 @@ class FlowMatching(nn.Module):
         fixed = self._convolve_fixed(known, condition, is_guided=guidance > 1.0)
         times = torch.linspace(0, 1, num_steps + 1, device=noise.device, dtype=noise.dtype)
         first, second = self.estimator.modulate(times[:-1])
-        x = noise
+        new = noise[:, num_known:]
         for number, (t, step) in enumerate(zip(times[:-1], times.diff(), strict=True)):
-            x = torch.cat((renoise(known, noise, t)[:, :num_known], x[:, num_known:]), dim=1)
-            x = x + step * self._guided_velocity(x, fixed, (first.at(number), second.at(number)), guidance)
-        return torch.cat((known[:, :num_known], x[:, num_known:]), dim=1)
+            x = torch.cat((renoise(known, noise, t)[:, :num_known], new), dim=1)
+            modulations = first.at(number), second.at(number)
+            new = new + step * self._guided_velocity(x, fixed, modulations, guidance, num_known)
+        return torch.cat((known[:, :num_known], new), dim=1)
 
     def _convolve_fixed(self, known: Tensor, condition: Tensor, is_guided: bool) -> list[Tensor]:
         """Convolve what is the same in all steps, first without the condition where there is guidance.
@@ -103,13 +104,18 @@ class FlowMatching(nn.Module):
         return [share.unflatten(0, (len(conditions), -1)) for share in shares]
 
     def _guided_velocity(
-        self, x: Tensor, fixed: Sequence[Tensor], modulations: tuple[Modulation, Modulation], guidance: float
+        self,
+        x: Tensor,
+        fixed: Sequence[Tensor],
+        modulations: tuple[Modulation, Modulation],
+        guidance: float,
+        start: int,
     ) -> Tensor:
-        """Velocity of x [B, T, C] at a time; with guidance, pushed away from the one without a condition."""
+        """Velocity of x [B, T, C] at a time, from step `start` on; guidance leads away from no condition."""
         into_first, into_second = (
             (share + rest).flatten(0, 1) for share, rest in zip(self.estimator.convolve(x), fixed, strict=True)
         )
-        velocities = self.estimator.velocity((into_first, into_second), modulations)
+        velocities = self.estimator.velocity((into_first, into_second), modulations, start)
         if len(velocities) == len(x):
             return velocities
         without, with_condition = velocities.chunk(2)

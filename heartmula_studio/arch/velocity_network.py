@@ -43,9 +43,12 @@ class SelfAttention(nn.Module):
         self.v_proj = Float32Linear(dim, dim)
         self.o_proj = Float32Linear(dim, dim)
 
-    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
-        q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        q, k, v = (heads.transpose(1, 2) for heads in (apply_rope(q, rope[:, None]), apply_rope(k, rope[:, None]), v))
+    def forward(self, x: Tensor, rope: Tensor, start: int = 0) -> Tensor:
+        """[B, T, D] → [B, T - start, D]: the steps from `start` on attend, and all are attended to."""
+        inputs = ((self.q_proj, x[:, start:]), (self.k_proj, x), (self.v_proj, x))
+        q, k, v = (proj(each).unflatten(-1, (-1, self.head_dim)) for proj, each in inputs)
+        q, k = apply_rope(q, rope[start:, None]), apply_rope(k, rope[:, None])
+        q, k, v = (heads.transpose(1, 2) for heads in (q, k, v))
         attended = F.scaled_dot_product_attention(q, k, v)
         return self.o_proj(attended.transpose(1, 2).flatten(-2))
 
@@ -73,10 +76,12 @@ class ModulatedBlock(nn.Module):
         self.mlp = GatedMLP(dim)
         self.scale_shift_table = nn.Parameter(torch.randn(6, dim).mul_(dim**-0.5))
 
-    def forward(self, x: Tensor, modulation: Tensor, rope: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor, rope: Tensor, start: int = 0) -> Tensor:
+        """[B, T, D] → [B, T - start, D]: the steps from `start` on."""
         modulation = self.scale_shift_table + modulation
         shift_attn, scale_attn, gate_attn, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=1)
-        x = torch.addcmul(x, gate_attn, self.attn(torch.addcmul(shift_attn, self.attn_norm(x), 1 + scale_attn), rope))
+        attended = self.attn(torch.addcmul(shift_attn, self.attn_norm(x), 1 + scale_attn), rope, start)
+        x = torch.addcmul(x[:, start:], gate_attn, attended)
         return torch.addcmul(x, gate_mlp, self.mlp(torch.addcmul(shift_mlp, self.mlp_norm(x), 1 + scale_mlp)))
 
 
@@ -172,21 +177,27 @@ class VelocityEstimator(nn.Module):
         """
         return self.proj_in.convolve(inputs, first), self.connection_proj.convolve(inputs, first)
 
-    def velocity(self, convolved: tuple[Tensor, Tensor], modulations: tuple[Modulation, Modulation]) -> Tensor:
-        """Convolved inputs [B, D, T] and [B, 2D, T], modulated → velocity [B, T, out_channels]."""
+    def velocity(
+        self, convolved: tuple[Tensor, Tensor], modulations: tuple[Modulation, Modulation], start: int = 0
+    ) -> Tensor:
+        """Convolved inputs [B, D, T] and [B, 2D, T] → the velocity of the steps from `start` on, [B, T - start, C]."""
         (into_first, into_second), (first, second) = convolved, modulations
         x = self.proj_in.project(into_first)
         x = self.run_stage(x, first, self.transformer_blocks, self.scale_shift_table)
         x = self.connection_proj.project(into_second + self.connection_proj.convolve(x, self.in_channels))
-        x = self.run_stage(x, second, self.transformer_blocks_2, self.scale_shift_table_2)
-        return self.proj_out(x)
+        beside = min(start, 1)  # the last convolution takes in the step before
+        x = self.run_stage(x, second, self.transformer_blocks_2, self.scale_shift_table_2, start - beside)
+        return self.proj_out(x)[:, beside:]
 
-    def run_stage(self, x: Tensor, modulated: Modulation, blocks: nn.ModuleList, scale_shift_table: Tensor) -> Tensor:
-        """Modulated blocks, then a modulated layer norm: [B, T, D] → [B, T, D]."""
+    def run_stage(
+        self, x: Tensor, modulated: Modulation, blocks: nn.ModuleList, scale_shift_table: Tensor, start: int = 0
+    ) -> Tensor:
+        """Modulated blocks, then a modulated layer norm: [B, T, D] → the steps from `start` on, [B, T - start, D]."""
         modulation, embedded = modulated
         frequencies = inverse_frequencies(x.shape[-1] // self.num_heads, ROTARY_BASE)
         rope = rope_table(frequencies, x.shape[1], x.device)
-        for block in blocks:
+        for block in blocks[:-1]:
             x = block(x, modulation, rope)
+        x = blocks[-1](x, modulation, rope, start)
         shift, scale = (scale_shift_table + embedded).chunk(2, dim=1)
         return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale)

@@ -100,3 +100,12 @@ def test_mel_encoder_gives_one_feature_a_frame():
     with torch.no_grad():
         features = encoder(torch.randn(1, 2, encoder.window_samples) * 0.1)
     assert features.shape == (1, 372, 64)
+
+
+@torch.no_grad()
+def test_the_velocity_of_the_last_steps_is_that_of_all(golden_heartcodec, golden):
+    estimator, inputs = golden_heartcodec.flow_matching.estimator, golden["codec.estimator.x"]
+    convolved, modulations = estimator.convolve(inputs), estimator.modulate(golden["codec.estimator.t"])
+    whole = estimator.velocity(convolved, modulations)
+    for start in (0, 1, 5):
+        torch.testing.assert_close(estimator.velocity(convolved, modulations, start), whole[:, start:])
