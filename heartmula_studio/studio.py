@@ -16,6 +16,7 @@ from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.library.catalogues import Catalogues
 from heartmula_studio.services.library.checkpoints import CheckpointService
+from heartmula_studio.services.library.checks import CheckService
 from heartmula_studio.services.library.datasets import DatasetService
 from heartmula_studio.services.library.hub_service import HubService
 from heartmula_studio.services.library.imports import ImportService
@@ -70,6 +71,7 @@ class Studio:
             catalogues=self.catalogues,
         )  # fmt: skip
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
+        self.checks = CheckService(store, devices, self._runtime, self.datasets.exchange)
         self.imports = ImportService(store, settings.max_import_bytes, self.datasets.exchange)
         self.checkpoints = CheckpointService(store, self._runtime, engine)
         self.songs = SongService(
@@ -114,6 +116,7 @@ class Studio:
 
     def close(self) -> None:
         """Stop what runs in this process; training goes on in its own."""
+        self.checks.close()
         self.datasets.close()
         self.imports.close()
         self.models.close()

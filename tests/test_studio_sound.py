@@ -9,9 +9,9 @@ import soundfile
 from heartmula_studio.cli.datasets import print_sound
 from heartmula_studio.errors import NotFoundError
 from heartmula_studio.store.views import LengthCount
-from heartmula_studio.ui.tracks import check_sound
+from heartmula_studio.ui.checks import report_html
 from tests.recordings import SONGS
-from tests.still_studio import settings_for, still_studio
+from tests.still_studio import filled, settings_for, still_studio, wait_until
 
 RATE_HZ = 44100
 
@@ -57,7 +57,7 @@ EXPECTED = {
 
 
 def test_what_is_wrong_with_each_recording_is_said(studio, dataset, capsys):
-    report = studio.datasets.check_sound(dataset.id)
+    report = studio.checks.check_sound(dataset.id)
     tracks = report.tracks
     assert report.lengths == (LengthCount(0.0, 10.0, 7),)
     assert [track.filename for track in tracks] == list(EXPECTED)
@@ -72,13 +72,17 @@ def test_what_is_wrong_with_each_recording_is_said(studio, dataset, capsys):
     assert all(warning in printed for track in tracks for warning in track.warnings)
 
 
-def test_the_page_shows_progress_and_then_the_warnings_first(studio, dataset):
-    *steps, (last, stop) = check_sound(studio, dataset.id)
-    assert [html.count("progressbar") for html, _ in steps] == [1] * 8
-    assert "1 of 7 are fine" in last
-    assert "0:00 to 0:10" in last
-    assert last.index("b copy.mp3") < last.index("g fine.flac")
-    assert stop["visible"] is False
+def test_what_was_found_so_far_is_told_and_shown_with_the_warnings_first(studio, dataset):
+    *steps, last = studio.checks.one_by_one(dataset.id, "sound")
+    assert [(step.status, step.done, step.total) for step in steps] == [("running", done, 7) for done in range(7)]
+    assert [len(step.report.tracks) for step in steps] == list(range(7))
+    assert [report_html(step).count("progressbar") for step in steps] == [1] * 7
+    assert (last.done, last.progress, last.report.tracks[-1].filename) == (7, 100, "g fine.flac")
+    ended = studio.checks.get(dataset.id, "sound")
+    assert (ended.status, ended.report) == ("completed", last.report)
+    shown = report_html(ended)
+    assert ("progressbar" in shown, "1 of 7 are fine" in shown, "0:00 to 0:10" in shown) == (False, True, True)
+    assert shown.index("b copy.mp3") < shown.index("g fine.flac")
 
 
 def test_a_song_that_was_damaged_since_is_named(studio, dataset):
@@ -86,7 +90,7 @@ def test_a_song_that_was_damaged_since_is_named(studio, dataset):
     content = path.read_bytes()
     try:
         path.write_bytes(content[: len(content) // 2])
-        (damaged,) = [t for t in studio.datasets.check_sound(dataset.id).tracks if t.filename == "c mono.flac"]
+        (damaged,) = [t for t in studio.checks.check_sound(dataset.id).tracks if t.filename == "c mono.flac"]
     finally:
         path.write_bytes(content)
     assert damaged.loudness_lufs is None
@@ -95,4 +99,25 @@ def test_a_song_that_was_damaged_since_is_named(studio, dataset):
 
 def test_a_dataset_that_is_not_there(studio):
     with pytest.raises(NotFoundError):
-        studio.datasets.check_sound("nothing")
+        studio.checks.check_sound("nothing")
+
+
+def test_a_check_is_stopped_within_a_song(studio, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(size=(60 * RATE_HZ, 2)) / 10, RATE_HZ)
+    dataset = filled(studio, 1, [tmp_path / "long.wav"])
+    studio.checks.start(dataset.id, "sound")
+    wait_until(lambda: studio.checks.get(dataset.id, "sound").track != "")
+    studio.checks.cancel(dataset.id, "sound")
+    wait_until(lambda: studio.checks.get(dataset.id, "sound").status != "running")
+    ended = studio.checks.get(dataset.id, "sound")
+    assert (ended.status, ended.report.tracks, ended.report.lengths[0].tracks) == ("cancelled", (), 1)
+
+
+def test_a_song_that_is_removed_meanwhile_is_left_out(studio):
+    dataset = filled(studio, 3)
+    names = [track.filename for track in dataset.audio_files]
+    steps = studio.checks.one_by_one(dataset.id, "sound")
+    next(steps)
+    studio.datasets.remove_audio(dataset.id, names[1])
+    *_, last = steps
+    assert [track.filename for track in last.report.tracks] == [names[0], names[2]]

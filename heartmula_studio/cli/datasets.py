@@ -7,6 +7,8 @@ from dataclasses import replace
 from textwrap import indent
 from typing import TYPE_CHECKING, get_args
 
+from tqdm import tqdm
+
 from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.codec.clean_settings import CLEAN, CleanSettings
 from heartmula_studio.dataset.prompt import split_tags
@@ -15,11 +17,10 @@ from heartmula_studio.files.wording import counted
 from heartmula_studio.lyrics.decoding import read_lyrics_file
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
-from heartmula_studio.store.songs import length_histogram
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.task_views import AnalysisKind
 from heartmula_studio.store.track_changes import TrackChange
-from heartmula_studio.store.views import ImportedDataset, TrackCleaning
+from heartmula_studio.store.views import ImportedDataset, SoundReport, TrackCleaning, TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 
 if TYPE_CHECKING:  # it brings torch
@@ -114,19 +115,35 @@ def cleaning_line(track: TrackCleaning) -> str:
 
 
 def print_losses(studio: Studio, arguments: Namespace) -> None:
-    losses = studio.datasets.track_losses(arguments.id)
+    losses = TrackLosses(())
+    with progress_bar("Measuring", "song") as report:
+        for state in studio.checks.one_by_one(arguments.id, "lyrics"):
+            assert isinstance(state.report, TrackLosses), state
+            losses = state.report
+            report(state.done, state.total)
     for track in losses.tracks:
         print(f"{track.loss:7.4f}  {track.filename}")
     print(losses.explanation)
 
 
 def print_sound(studio: Studio, arguments: Namespace) -> None:
-    for track in studio.datasets.measure_sound(arguments.id):
-        loudness = "quiet" if track.loudness_lufs is None else f"{track.loudness_lufs:5.1f}"
-        print(f"{loudness} LUFS  {track.filename}", *(f"\n    {warning}" for warning in track.warnings), sep="")
-    for kind in length_histogram(studio.datasets.get(arguments.id)):
+    """Print each track as soon as it is measured, above the bar."""
+    sound = SoundReport(())
+    with progress_bar("Listening", "song") as report:
+        for state in studio.checks.one_by_one(arguments.id, "sound"):
+            assert isinstance(state.report, SoundReport), state
+            sound = state.report
+            report(state.done, state.total)
+            for track in sound.tracks[-1:]:
+                tqdm.write(sound_lines(track))
+    for kind in sound.lengths:
         to = "more" if kind.to_sec is None else f"{kind.to_sec:g}"
         print(f"{kind.tracks:5} songs of {kind.from_sec:g} to {to} s")
+
+
+def sound_lines(track: TrackSound) -> str:
+    loudness = "quiet" if track.loudness_lufs is None else f"{track.loudness_lufs:5.1f}"
+    return "\n    ".join((f"{loudness} LUFS  {track.filename}", *track.warnings))
 
 
 def print_prompts(studio: Studio, arguments: Namespace) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from heartmula_studio.codec.audio_file import AudioSource, as_stereo, empty
+from heartmula_studio.codec.control import Cancelled, check_cancelled
 from heartmula_studio.codec.loudness import LoudnessMeter
 from heartmula_studio.codec.resample import regroup
 
@@ -44,8 +45,8 @@ class Sound:
     fingerprint: np.ndarray
 
 
-def measure_sound(path: Path) -> Sound:
-    """Measure a whole recording. Raises a subclass of AudioError."""
+def measure_sound(path: Path, cancelled: Cancelled | None = None) -> Sound:
+    """Measure a whole recording. Raises a subclass of AudioError, and CancelledError as soon as `cancelled` says so."""
     source = AudioSource.find(path)
     blocks = source.decode()
     first = next(blocks, None)
@@ -54,6 +55,7 @@ def measure_sound(path: Path) -> Sound:
     meter = _SoundMeter(first.sample_rate_hz, len(first.speakers))
     stereo = (as_stereo(block) for block in chain((first,), blocks))
     for piece in regroup(stereo, meter.frame_samples * FRAMES_PER_SEC):
+        check_cancelled(cancelled)
         meter.add(piece)
     return meter.finish()
 

@@ -33,7 +33,7 @@ from heartmula_studio.services.dataset_answers import (
     ImportedDatasetAnswer,
     ProposalReportAnswer,
 )
-from heartmula_studio.store.task_views import Analysis, AnalysisKind, CleaningTask
+from heartmula_studio.store.task_views import Analysis, AnalysisKind, CheckKind, CheckTask, CleaningTask
 from heartmula_studio.store.track_pages import TrackFilter, TrackKind, TrackOrder
 from heartmula_studio.store.views import CleaningReport, SoundReport, TrackLosses, Validation
 
@@ -73,6 +73,7 @@ Named = Annotated[
     tuple[str, ...], Query(description="As the dataset lists it; may be repeated. Left out, all.", examples=[["a.mp3"]])
 ]
 Kind = Annotated[AnalysisKind, Path(description="What is looked for.", examples=["tempo_and_key"])]
+Check = Annotated[CheckKind, Path(description="What is measured: `lyrics` finds wrong ones.", examples=["sound"])]
 
 
 @router.get("", response_model=list[DatasetAnswer], responses=documented_list())
@@ -171,14 +172,43 @@ def preprocess_dataset(id: Id, studio: StudioDep) -> DatasetAnswer:
 
 @router.get("/{id}/losses", responses=documented(404, 409))
 def track_losses(id: Id, studio: StudioDep) -> TrackLosses:
-    """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
-    return studio.datasets.track_losses(id)
+    """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high.
+
+    The answer comes when all are measured; the check `lyrics` does the same in the background, says how far it is, and
+    cancels this one, too.
+    """
+    return studio.checks.track_losses(id)
 
 
-@router.get("/{id}/sound", responses=documented(404))
+@router.get("/{id}/sound", responses=documented(404, 409))
 def check_sound(id: Id, studio: StudioDep) -> SoundReport:
-    """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in other formats, track by track."""
-    return studio.datasets.check_sound(id)
+    """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in other formats, track by track.
+
+    The answer comes when all are measured; the check `sound` does the same in the background, says how far it is, and
+    cancels this one, too.
+    """
+    return studio.checks.check_sound(id)
+
+
+@router.post("/{id}/checks/{kind}", status_code=202, responses=documented(404, 409))
+def start_check(id: Id, kind: Check, studio: StudioDep) -> CheckTask:
+    """Measure all songs in the background: how they sound, or how unlikely the base model finds them with their words.
+
+    Nothing changes. For `lyrics` the songs have to be tokenized.
+    """
+    return studio.checks.start(id, kind)
+
+
+@router.get("/{id}/checks/{kind}", responses=documented(404))
+def get_check(id: Id, kind: Check, studio: StudioDep) -> CheckTask:
+    """How far a check is, which song is at hand, and what was found so far, as `sound` or `losses` report it."""
+    return studio.checks.get(id, kind)
+
+
+@router.post("/{id}/checks/{kind}/cancel", responses=documented(404, 409))
+def cancel_check(id: Id, kind: Check, studio: StudioDep) -> CheckTask:
+    """Stop a check within moments; what it has found stays."""
+    return studio.checks.cancel(id, kind)
 
 
 @router.post("/{id}/cleaning", responses=documented(404, 409))

@@ -5,9 +5,10 @@ from typing import Literal
 
 from heartmula_studio.store.field_types import Percent
 from heartmula_studio.store.records import Failure
-from heartmula_studio.store.views import SkippedItem, TrackCleaning
+from heartmula_studio.store.views import SkippedItem, SoundReport, TrackCleaning, TrackLosses
 
 AnalysisKind = Literal["tempo_and_key", "lyrics", "tags"]
+CheckKind = Literal["sound", "lyrics"]
 TaskStatus = Literal["idle", "running", "completed", "cancelled", "failed"]
 
 
@@ -33,6 +34,15 @@ class Analysis(Task):
     _: KW_ONLY
     kind: AnalysisKind
     skipped: tuple[SkippedItem, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckTask(Task):
+    """How far it is to measure a dataset's tracks, and in `report` what was found of those that are done."""
+
+    _: KW_ONLY
+    kind: CheckKind
+    report: SoundReport | TrackLosses
 
 
 @dataclass(frozen=True)

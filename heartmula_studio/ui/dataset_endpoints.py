@@ -7,7 +7,7 @@ import gradio as gr
 
 from heartmula_studio.codec.clean_settings import CleanSettings
 from heartmula_studio.store.records import ProposalStatus
-from heartmula_studio.store.task_views import AnalysisKind
+from heartmula_studio.store.task_views import AnalysisKind, CheckKind
 from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui.endpoint_calls import call, in_thread
@@ -19,7 +19,7 @@ class DatasetEndpoints:
     """One method an endpoint; its signature and docstring are what a client sees."""
 
     def __init__(self, studio: Studio):
-        self._datasets, self._imports = studio.datasets, studio.imports
+        self._datasets, self._imports, self._checks = studio.datasets, studio.imports, studio.checks
 
     async def list_datasets(self) -> list[dict]:
         """All datasets with their songs, oldest first."""
@@ -179,11 +179,23 @@ class DatasetEndpoints:
 
     async def track_losses(self, dataset_id: str) -> dict:
         """The base model's own loss on each track, the highest first: where lyrics or tags are wrong, it is high."""
-        return await call(self._datasets.track_losses, dataset_id)
+        return await call(self._checks.track_losses, dataset_id)
 
     async def check_sound(self, dataset_id: str) -> dict:
         """Loudness, silence at both ends, clipping, phase, DC offset and duplicates in any format, track by track."""
-        return await call(self._datasets.check_sound, dataset_id)
+        return await call(self._checks.check_sound, dataset_id)
+
+    async def start_check(self, dataset_id: str, kind: CheckKind = "sound") -> dict:
+        """Do what `check_sound` or, for "lyrics", `track_losses` does in the background; nothing changes."""
+        return await call(self._checks.start, dataset_id, kind)
+
+    async def get_check(self, dataset_id: str, kind: CheckKind = "sound") -> dict:
+        """How far a check is, and in `report` what was found so far."""
+        return await call(self._checks.get, dataset_id, kind)
+
+    async def cancel_check(self, dataset_id: str, kind: CheckKind = "sound") -> dict:
+        """Stop a check within moments; what it has found stays."""
+        return await call(self._checks.cancel, dataset_id, kind)
 
     async def preview_prompt(self, dataset_id: str, filename: str) -> dict:
         """The tags and lyrics that a training would read of a song, window by window, and the lines left out."""

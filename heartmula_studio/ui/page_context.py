@@ -1,26 +1,23 @@
 """Selection, navigation and errors that the tabs of the page share."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError, StudioError
 from heartmula_studio.files.public_text import public
-from heartmula_studio.files.wording import counted
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import Changes
 from heartmula_studio.ui.players import Players
 from heartmula_studio.ui.quiet import QUIET, follow_key
 
 # Every server knows it: what a browser remembers must outlive a restart, and it is no secret.
 STORAGE_SECRET = "heartmula-studio"
-Result = TypeVar("Result")
 
 
 def keyed(key: str) -> dict:
@@ -101,17 +98,6 @@ def user_errors(shown: Callable[[str], str] = escape) -> Iterator[None]:
 def in_words(code: str) -> str:
     """ "not_found" → "Not found"."""
     return escape(code.replace("_", " ").capitalize())
-
-
-def shown_as_found(
-    results: Iterable[Result], total: int, found: list[Result], shown: Callable[[Sequence[Result]], str]
-) -> Iterator[tuple[str, dict]]:
-    """Add what is found of each of `total` songs to `found`; yield progress and all so far, with a stop button."""
-    yield html.progress(0, f"0 of {counted(total, 'song')}"), gr.update(visible=True)
-    for result in results:
-        found.append(result)
-        progress = html.progress(100 * len(found) / total, f"{len(found)} of {counted(total, 'song')}")
-        yield progress + shown(found), gr.update(visible=True)
 
 
 def comma_separated(text: str) -> list[str]:

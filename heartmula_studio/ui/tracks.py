@@ -1,6 +1,6 @@
-"""The tracks of the selected dataset: upload, tokenizing, what is found of them, and their table."""
+"""The tracks of the selected dataset: upload, tokenizing, and what else stands above their table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +12,11 @@ from heartmula_studio.files.wording import counted
 from heartmula_studio.lyrics.checking import LYRICS_SUFFIXES
 from heartmula_studio.lyrics.decoding import read_lyrics_file
 from heartmula_studio.store.records import Dataset
-from heartmula_studio.store.songs import length_histogram
-from heartmula_studio.store.views import LengthCount, TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, find_dataset, shown_as_found, user_errors
+from heartmula_studio.ui.checks import CheckButtons, build_checks
+from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
 from heartmula_studio.ui.proposals import build_proposals
 from heartmula_studio.ui.quiet import QUIET
 from heartmula_studio.ui.track_table import build_track_table
@@ -39,25 +38,16 @@ def build_tracks(context: PageContext) -> None:
             report = gr.HTML(elem_classes=["announced"])
             with gr.Row(elem_classes=["actions"]):
                 tokenize = gr.Button("Prepare now (tokenize)", min_width=140)
-                check = gr.Button("Find wrong lyrics", min_width=140)
-                listen = gr.Button("Check the sound", min_width=140)
-                stop = gr.Button("Stop checking", visible=False, min_width=140)
+                checks = CheckButtons.build()
                 train = gr.Button("Train on these songs", variant="primary", min_width=140)
             build_proposals(context)
-            status, losses, sound = gr.HTML(), gr.HTML(), gr.HTML()
+            status = gr.HTML()
+            build_checks(context, checks)
         build_track_table(context)
     gr.on(
         on_change(context.changes.datasets, dataset_id), partial(overview, studio), dataset_id,
-        outputs=[heading, panel, status, check, train], **QUIET,
+        outputs=[heading, panel, status, checks.lyrics, train], **QUIET,
     )  # fmt: skip
-    check.click(
-        partial(find_wrong_lyrics, studio), dataset_id, losses, show_progress_on=[losses], api_visibility="private"
-    )
-    listening = listen.click(partial(check_sound, studio), dataset_id, [sound, stop], **QUIET)
-    stop.click(lambda: ("", gr.update(visible=False)), outputs=[sound, stop], cancels=[listening], **QUIET)
-    dataset_id.change(
-        lambda: ("", "", gr.update(visible=False)), outputs=[losses, sound, stop], cancels=[listening], **QUIET
-    )
     uploaded = drop.upload(
         partial(upload, studio), [dataset_id, drop], [report, reported], concurrency_limit=None, **QUIET
     )
@@ -148,52 +138,6 @@ def upload_report(added: int, refused: list[str]) -> str:
     were = "was" if len(refused) == 1 else "were"
     rejected = html.notice("warning", f"{counted(len(refused), 'file')} {were} refused.") if refused else ""
     return accepted + rejected + html.lines("error", refused)
-
-
-def find_wrong_lyrics(studio: Studio, id: str) -> str:
-    """Measure how unlikely the base finds each track with its words."""
-    with user_errors():
-        return losses_html(studio.datasets.track_losses(id))
-
-
-def losses_html(losses: TrackLosses) -> str:
-    """Return the tracks with their losses, the highest first."""
-    rows = (
-        html.bar(track.filename, f"{track.loss:.4f}", track.loss / losses.tracks[0].loss) for track in losses.tracks
-    )
-    return f'<h3>The most unlikely first</h3><p class="hint">{html.escape(losses.explanation)}</p>{"".join(rows)}'
-
-
-def check_sound(studio: Studio, id: str) -> Iterator[tuple[str, dict]]:
-    """Measure the recordings one by one; yield progress, and what was found so far."""
-    found: list[TrackSound] = []
-    with user_errors():
-        dataset = studio.datasets.get(id)
-        yield from shown_as_found(studio.datasets.measure_sound(id), len(dataset.audio_files), found, sound_html)
-    yield sound_html(found) + lengths_html(length_histogram(dataset)), gr.update(visible=False)
-
-
-def sound_html(tracks: Sequence[TrackSound]) -> str:
-    """Return each track with its loudness, and what is to be said of it; those with warnings first."""
-    rows = []
-    for track in sorted(tracks, key=lambda track: not track.warnings):
-        loudness = "not measured" if track.loudness_lufs is None else f"{track.loudness_lufs:.1f} LUFS"
-        rows.append(html.bar(track.filename, loudness, 0) + html.lines("warning", track.warnings))
-    clean = sum(not track.warnings for track in tracks)
-    return f'<h3>How the songs sound</h3><p class="hint">{clean} of {len(tracks)} are fine.</p>{"".join(rows)}'
-
-
-def lengths_html(lengths: Sequence[LengthCount]) -> str:
-    """Return a bar for each kind of length with its number of songs."""
-    most = max((kind.tracks for kind in lengths), default=1)
-    bars = (html.bar(length_range(kind), str(kind.tracks), kind.tracks / most) for kind in lengths)
-    return f"<h3>How long the songs are</h3>{''.join(bars)}"
-
-
-def length_range(kind: LengthCount) -> str:
-    if kind.to_sec is None:
-        return f"{html.duration(kind.from_sec)} and more"
-    return f"{html.duration(kind.from_sec)} to {html.duration(kind.to_sec)}"
 
 
 def start_tokenizing(studio: Studio, id: str) -> None:

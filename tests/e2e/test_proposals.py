@@ -33,3 +33,20 @@ def test_a_proposed_tag_counts_only_while_it_is_ticked(page, studio):
     page.get_by_role("button", name="Undo all decisions").click()
     expect(tick).not_to_be_checked()
     expect(tags).to_have_value("")
+
+
+@pytest.mark.long
+def test_what_a_check_finds_is_shown_with_its_dataset_alone(page, studio):
+    open_page(page, studio)
+    create_dataset(page, "Checked", "techno")
+    drop_files(page, CLIPS[:1])
+    page.get_by_role("button", name="Check the sound").click()
+    report = page.get_by_role("heading", name="How the songs sound")
+    expect(report).to_be_visible()
+    expect(page.get_by_role("heading", name="How long the songs are")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop checking")).to_be_hidden()
+    create_dataset(page, "Another", "techno")
+    expect(report).to_be_hidden()
+    drop_files(page, CLIPS[:1])
+    page.get_by_role("button", name="Check the sound").click()
+    expect(report).to_be_visible()

@@ -46,6 +46,8 @@ DELETE /training/datasets/{id}/audio/{filename}/cleaning · DELETE /training/dat
 POST /training/datasets/{id}/cleaning/start · GET /training/datasets/{id}/cleaning
 POST /training/datasets/{id}/cleaning/cancel · POST /training/imports · GET /training/imports
 GET /training/imports/{id} · POST /training/imports/{id}/cancel
+POST /training/datasets/{id}/checks/{kind} · GET /training/datasets/{id}/checks/{kind}
+POST /training/datasets/{id}/checks/{kind}/cancel
 """
 
 

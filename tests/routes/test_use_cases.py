@@ -97,6 +97,24 @@ def test_many_songs_are_edited_at_once_all_or_none(client, example):
     client.put(f"{path}/tracks", json={"tracks": undone}).raise_for_status()
 
 
+def test_songs_are_checked_in_the_background(client, example):
+    path, length = f"/training/datasets/{example['id']}", len(example["audio_files"])
+    check = f"{path}/checks/sound"
+    begun = client.post(check)
+    assert (begun.status_code, begun.json()["kind"], begun.json()["total"]) == (202, "sound", length)
+    ended = wait_for(client, check)
+    assert (ended["status"], ended["done"], ended["report"]) == (
+        "completed",
+        length,
+        client.get(f"{path}/sound").json(),
+    )
+    failure(client.post(f"{check}/cancel"), 409, "conflict")
+    idle = client.get(f"{path}/checks/lyrics").json()
+    assert (idle["status"], idle["report"]["tracks"], "explanation" in idle["report"]) == ("idle", [], True)
+    failure(client.post(f"{path}/checks/tempo"), 422, "invalid_input")
+    failure(client.get("/training/datasets/none/checks/sound"), 404, "not_found")
+
+
 def test_songs_are_cleaned_and_given_back(client, example):
     path, name = f"/training/datasets/{example['id']}", example["audio_files"][0]["filename"]
     one, before = f"{path}/audio/{name}", client.get(path).json()["audio_files"]

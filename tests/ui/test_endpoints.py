@@ -180,6 +180,14 @@ def test_songs_are_cleaned_and_given_back(client, dataset):
     assert client.predict(dataset["id"], [name], api_name="/discard_originals") == [restored]
 
 
+def test_songs_are_checked_in_the_background(client, dataset):
+    assert client.predict(dataset["id"], api_name="/start_check")["total"] == len(dataset["audio_files"])
+    task = ended(lambda: client.predict(dataset["id"], api_name="/get_check"))
+    assert (task["status"], task["report"]) == ("completed", client.predict(dataset["id"], api_name="/check_sound"))
+    with pytest.raises(AppError, match="Nothing is running"):
+        client.predict(dataset["id"], api_name="/cancel_check")
+
+
 def test_lyrics_are_looked_for_by_a_model_that_has_to_be_there(client, dataset):
     with pytest.raises(AppError, match="HeartTranscriptor"):
         client.predict(dataset["id"], "lyrics", api_name="/start_analysis")

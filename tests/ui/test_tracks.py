@@ -5,7 +5,8 @@ import re
 import gradio as gr
 
 from heartmula_studio.store.views import TrackLoss, TrackLosses
-from heartmula_studio.ui.tracks import losses_html, reset_for, upload
+from heartmula_studio.ui.checks import losses_html
+from heartmula_studio.ui.tracks import reset_for, upload
 from tests.recordings import SONGS
 from tests.still_studio import filled, settings_for, still_studio
 

@@ -14,7 +14,7 @@ from heartmula_studio.services.training.queue import JobQueue
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.records import AudioFile, Dataset
-from heartmula_studio.store.songs import find_song, length_histogram, validation
+from heartmula_studio.store.songs import find_song, validation
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.task_views import Analysis, AnalysisKind, CleaningTask
 from heartmula_studio.store.track_changes import TrackChange
@@ -23,11 +23,8 @@ from heartmula_studio.store.views import (
     PromptPreview,
     ProposalReport,
     RoundTripFile,
-    SoundReport,
     TrackCleaning,
-    TrackLosses,
     TrackProposals,
-    TrackSound,
     Validation,
 )
 
@@ -36,12 +33,10 @@ if TYPE_CHECKING:  # they bring torch
 
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.services.library.analyses import Analyses
-    from heartmula_studio.services.library.caption_check import CaptionCheck
     from heartmula_studio.services.library.cleaning import TrackCleaner
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
     from heartmula_studio.services.library.dataset_tokenizer import DatasetTokenizer
     from heartmula_studio.services.library.round_trip_preview import RoundTripPreview
-    from heartmula_studio.services.library.sound_check import SoundCheck
     from heartmula_studio.services.library.uploads import UploadService
 
 
@@ -57,8 +52,6 @@ class DatasetService:
         self._exchange = Lazy(self._make_exchange)
         self._tokenizer = Lazy(self._make_tokenizer)
         self._round_trips = Lazy(self._make_round_trips, of=runtime)
-        self._caption_check = Lazy(self._make_caption_check, of=runtime)
-        self._sound_check = Lazy(self._make_sound_check)
         self._analyses = Lazy(self._make_analyses)
         self._cleaner = Lazy(self._make_cleaner)
 
@@ -209,24 +202,6 @@ class DatasetService:
         """
         return self._round_trips.get().preview_round_trip(id, filename)
 
-    def track_losses(self, id: str) -> TrackLosses:
-        """Measure the base model's loss on each track, the highest first: wrong lyrics and tags stand out.
-
-        Raises ConflictError for songs that are not tokenized, and while the device has no room; and as
-        `CaptionCheck.measure`.
-        """
-        tracks = self._exchange.get().as_hf_dataset(id)
-        return TrackLosses(tuple(self._caption_check.get().measure(id, tracks)))
-
-    def check_sound(self, id: str) -> SoundReport:
-        """Measure each recording, and say what a person should cut, export again or leave out. Changes nothing."""
-        tracks = tuple(self.measure_sound(id))
-        return SoundReport(tracks, length_histogram(self._datasets.get(id)))
-
-    def measure_sound(self, id: str) -> Iterator[TrackSound]:
-        """Yield the tracks of `check_sound` one by one."""
-        yield from self._sound_check.get().measure(id)
-
     def preview_prompt(self, id: str, filename: str) -> PromptPreview:
         """Show the tags and lyrics that a training would read of a track, window by window. Raises NotFoundError."""
         from heartmula_studio.services.library.prompt_preview import preview_prompt  # it brings torch
@@ -352,11 +327,6 @@ class DatasetService:
 
         return RoundTripPreview(self._store, self._devices, self._runtime.get(), self._closing)
 
-    def _make_sound_check(self) -> "SoundCheck":
-        from heartmula_studio.services.library.sound_check import SoundCheck
-
-        return SoundCheck(self._datasets, self._closing)
-
     def _make_analyses(self) -> "Analyses":
         from heartmula_studio.services.library.analyses import Analyses
         from heartmula_studio.services.library.analyzers import analyzer_makers
@@ -368,11 +338,6 @@ class DatasetService:
         from heartmula_studio.services.library.cleaning import TrackCleaner
 
         return TrackCleaner(self._store, self._jobs, self._closing)
-
-    def _make_caption_check(self) -> "CaptionCheck":
-        from heartmula_studio.services.library.caption_check import CaptionCheck
-
-        return CaptionCheck(self._store, self._devices, self._runtime.get(), self._closing)
 
     def records(self) -> tuple[Dataset, ...]:
         """All datasets, oldest first; the same tuple for as long as nothing changes. Raises StorageError."""

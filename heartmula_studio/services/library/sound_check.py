@@ -1,14 +1,14 @@
 """Looking over a dataset's recordings before they are learnt from: what to cut, export again or leave out."""
 
 import math
-import threading
 from collections.abc import Iterator
 
-from heartmula_studio.codec.control import check_cancelled
 from heartmula_studio.codec.sound_check import SILENCE_DB, Sound, likeness, measure_sound
-from heartmula_studio.errors import AudioError
+from heartmula_studio.errors import AudioError, NotFoundError
 from heartmula_studio.files.public_text import public
+from heartmula_studio.services.tasks import RunningTask
 from heartmula_studio.store.datasets import Datasets
+from heartmula_studio.store.task_views import CheckTask
 from heartmula_studio.store.views import TrackSound
 
 MAX_SILENCE_SEC = 2.0
@@ -18,34 +18,36 @@ QUIET_LUFS = -35.0
 SAME_LIKENESS, SAME_LENGTH_SEC, SAME_LENGTH_SHARE = 0.7, 3.0, 0.02
 
 
-class SoundCheck:
-    """Any thread may measure any dataset."""
+def measure_tracks(datasets: Datasets, id: str, task: RunningTask[CheckTask]) -> Iterator[TrackSound]:
+    """Yield what is to be said of each recording of a dataset; one that is removed meanwhile is left out.
 
-    def __init__(self, datasets: Datasets, closing: threading.Event):
-        """Once `closing` is set, it stops before the next recording."""
-        self._datasets, self._closing = datasets, closing
-
-    def measure(self, id: str) -> Iterator[TrackSound]:
-        """Yield what is to be said of each recording. Raises NotFoundError, and CancelledError when it closes."""
-        earlier: list[tuple[str, Sound]] = []
-        for track in self._datasets.get(id).audio_files:
-            check_cancelled(self._closing.is_set)
-            try:
-                sound = measure_sound(self._datasets.audio_path(id, track.filename))
-            except AudioError as error:
-                yield TrackSound(track.filename, None, None, 0.0, 0.0, None, (public(error.message),))
-                continue
+    Raises NotFoundError, and CancelledError within moments where the task is to stop.
+    """
+    earlier: list[tuple[str, Sound]] = []
+    for track in datasets.get(id).audio_files:
+        task.begin(track.filename)
+        try:
+            sound = measure_sound(datasets.audio_path(id, track.filename), task.is_cancelled)
+        except AudioError as error:
+            yield TrackSound(track.filename, None, None, 0.0, 0.0, None, (public(error.message),))
+        except NotFoundError:
+            datasets.get(id)
+        else:
             same_as = next((name for name, other in earlier if _are_same(sound, other)), None)
             earlier.append((track.filename, sound))
-            yield TrackSound(
-                filename=track.filename,
-                loudness_lufs=None if sound.loudness_lufs is None else round(sound.loudness_lufs, 1),
-                peak_db=round(20 * math.log10(sound.peak), 1) if sound.peak > 0 else None,
-                silence_before_sec=sound.silence_before_sec,
-                silence_after_sec=sound.silence_after_sec,
-                same_as=same_as,
-                warnings=tuple(_warnings(sound, same_as)),
-            )
+            yield _reported(track.filename, sound, same_as)
+
+
+def _reported(filename: str, sound: Sound, same_as: str | None) -> TrackSound:
+    return TrackSound(
+        filename=filename,
+        loudness_lufs=None if sound.loudness_lufs is None else round(sound.loudness_lufs, 1),
+        peak_db=round(20 * math.log10(sound.peak), 1) if sound.peak > 0 else None,
+        silence_before_sec=sound.silence_before_sec,
+        silence_after_sec=sound.silence_after_sec,
+        same_as=same_as,
+        warnings=tuple(_warnings(sound, same_as)),
+    )
 
 
 def _are_same(one: Sound, other: Sound) -> bool:
