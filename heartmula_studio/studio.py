@@ -79,7 +79,7 @@ class Studio:
         )
         self.ladder = LadderService(store, self.checkpoints, self.songs)
         self.auditions = AuditionService(store, self.ladder)
-        self.hub = HubService(store, self._runtime, self.datasets.exchange)
+        self.hub = HubService(store, self._runtime, self.datasets.exchange, self.imports)
         self.tags = TagService(store)
         self.models = ModelService(store, settings, self._choose_base_again)
         self.planning = PlanningService(store, self._runtime, settings.accelerate_config)

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import huggingface_hub.constants as hub
 
-from tests.hub_repo import Repo, file_entry, is_large, oid_of
+from tests.hub_repo import LFS_SUFFIXES, Repo, file_entry, is_large, oid_of
 
 TOKEN = "hf_stand_in_token_of_the_tests"
 USER = "musician"
@@ -41,8 +41,8 @@ class HubEndpoint:
 
     quota_bytes: what all uploads may hold together. cut_after: downloads break off after so many bytes of a file, once
     each; the client keeps of that whole blocks of `constants.DOWNLOAD_CHUNK_SIZE`. hold: a step of an upload ("create",
-    "preupload", "batch", "upload", "commit") at which the answer is withheld: `reached` is set, and the client can be
-    killed there.
+    "preupload", "batch", "upload", "commit"), or "download", at which the answer is withheld: `reached` is set, and the
+    client can be killed there.
     """
 
     def __init__(self, url: str):
@@ -262,6 +262,8 @@ class _Handler(BaseHTTPRequestHandler):
         commit = self._commit_of(repo, revision)
         if path not in repo.commits[commit]:
             raise RefusalError(404, "Entry not found", "EntryNotFound")
+        if self.command == "GET" and path.endswith(LFS_SUFFIXES):
+            self.hub.wait_if_held("download")
         data = repo.commits[commit][path]
         headers = {"ETag": f'"{oid_of(path, data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         first = int(match[1]) if (match := re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0

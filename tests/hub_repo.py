@@ -63,7 +63,7 @@ class Repo:
             "cardData": card,
             "lastModified": "2026-11-29T00:00:00.000Z",
             "createdAt": "2026-11-29T00:00:00.000Z",
-            "siblings": [{"rfilename": name} for name in self.commits[commit]],
+            "siblings": [{"rfilename": name, "size": len(data)} for name, data in self.commits[commit].items()],
         }
 
 

@@ -1,11 +1,11 @@
 """The studio's datasets from a shell: listed, taken in and out."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from textwrap import indent
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from tqdm import tqdm
 
@@ -15,6 +15,7 @@ from heartmula_studio.dataset.prompt import split_tags
 from heartmula_studio.errors import InvalidInputError
 from heartmula_studio.files.wording import counted
 from heartmula_studio.lyrics.decoding import read_lyrics_file
+from heartmula_studio.services.library.import_steps import DownloadStep, ImportStep
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.records import Proposal
 from heartmula_studio.store.store import Store
@@ -22,9 +23,6 @@ from heartmula_studio.store.task_views import AnalysisKind
 from heartmula_studio.store.track_changes import TrackChange
 from heartmula_studio.store.views import ImportedDataset, SoundReport, TrackCleaning, TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
-
-if TYPE_CHECKING:  # it brings torch
-    from heartmula_studio.services.library.dataset_import import ImportSteps
 
 
 @contextmanager
@@ -52,20 +50,24 @@ def list_datasets(studio: Studio, _: Namespace) -> None:
 def import_dataset(studio: Studio, arguments: Namespace) -> None:
     styles = split_tags(arguments.styles)
     steps = studio.imports.local_one_by_one(arguments.source, arguments.name, styles, arguments.split)
-    taken = with_progress(steps)
+    print_imported(with_progress(steps))
+
+
+def print_imported(taken: ImportedDataset) -> None:
     for item in taken.skipped:
         print(f"Left out: {item.name}: {item.reason}")
     print(f"{taken.id}: {counted(len(taken.audio_files), 'song')}, {len(taken.skipped)} left out")
 
 
-def with_progress(steps: "ImportSteps") -> ImportedDataset:
+def with_progress(steps: Iterable[DownloadStep | ImportStep | ImportedDataset]) -> ImportedDataset:
     """Show a bar for the songs as they come in; where it is stopped, nothing has come in."""
     with progress_bar("Importing", "song") as report:
         for step in steps:
             if isinstance(step, ImportedDataset):
                 report(len(step.audio_files), len(step.audio_files))
                 return step
-            report(step.done, step.total)
+            if isinstance(step, ImportStep):
+                report(step.done, step.total)
     raise AssertionError("an import ends with a dataset")
 
 

@@ -1,11 +1,14 @@
 """The Hugging Face Hub from a shell: found, shown, taken in, published."""
 
 from argparse import Namespace
+from contextlib import closing
+from itertools import chain
 
-from heartmula_studio.cli.datasets import still_studio
+from heartmula_studio.cli.datasets import print_imported, still_studio, with_progress
+from heartmula_studio.cli.progress import progress_bar
 from heartmula_studio.dataset.prompt import split_tags
-from heartmula_studio.files.wording import counted
-from heartmula_studio.store.views import RepoKind
+from heartmula_studio.services.library.import_steps import DownloadStep, PullSteps
+from heartmula_studio.store.views import ImportedDataset, RepoKind
 from heartmula_studio.studio import Studio
 
 
@@ -29,13 +32,23 @@ def show(studio: Studio, arguments: Namespace) -> None:
 def pull(studio: Studio, arguments: Namespace) -> None:
     repo, styles = (arguments.repo_id, arguments.revision, arguments.name), split_tags(arguments.styles)
     if arguments.dataset:
-        taken = studio.hub.pull_dataset(*repo, styles)
-        print(f"{taken.id}: {counted(len(taken.audio_files), 'song')}, {len(taken.skipped)} left out")
+        with closing(studio.imports.pull_one_by_one(*repo, styles)) as steps:
+            print_imported(with_download(steps))
         return
     style = studio.hub.pull_style(*repo, styles, arguments.which, arguments.alpha)
     for warning in style.warnings:
         print(f"Note: {warning}")
     print(f"{style.id}: {style.name}, revision {style.origin['revision']}")
+
+
+def with_download(steps: PullSteps) -> ImportedDataset:
+    """Show a bar for the download, and then one for the songs; where it is stopped, nothing has come in."""
+    with progress_bar("Downloading", "B") as report:
+        for step in steps:
+            if not isinstance(step, DownloadStep):
+                break
+            report(step.done_bytes, step.total_bytes)
+    return with_progress(chain((step,), steps))
 
 
 def push(studio: Studio, arguments: Namespace) -> None:

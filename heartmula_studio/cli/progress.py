@@ -23,8 +23,8 @@ from heartmula_studio.generate.takes import SongOutput
 
 @contextmanager
 def progress_bar(label: str, unit: str) -> Iterator[Progress]:
-    """Yield a callback that shows (done, total) as a bar on standard error."""
-    with tqdm(desc=label, unit=unit, dynamic_ncols=True) as bar:
+    """Yield a callback that shows (done, total) as a bar on standard error; bytes ("B") in kB, MB and so on."""
+    with tqdm(desc=label, unit=unit, unit_scale=unit == "B", dynamic_ncols=True) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = total

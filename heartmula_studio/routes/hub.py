@@ -14,6 +14,7 @@ from heartmula_studio.services.answers import (
     PublishedAnswer,
 )
 from heartmula_studio.services.dataset_answers import ImportedDatasetAnswer
+from heartmula_studio.store.task_views import ImportTask
 from heartmula_studio.store.views import RepoKind
 
 router = APIRouter(prefix="/hub", tags=["hub"], dependencies=WITH_TOKEN)
@@ -72,10 +73,23 @@ def pull_style(body: StylePull, studio: StudioDep) -> CheckpointAnswer:
     return CheckpointAnswer.of(studio.hub.pull_style(**body.model_dump()))
 
 
-@router.post("/datasets/pull", status_code=201, responses=documented(403, 404, 502, 503))
+@router.post("/datasets/pull", status_code=201, responses=documented(403, 404, 409, 502, 503))
 def pull_dataset(body: DatasetPull, studio: StudioDep) -> ImportedDatasetAnswer:
-    """Make a dataset of one on the Hub; `skipped` says what could not be used."""
+    """Make a dataset of one on the Hub; `skipped` says what could not be used.
+
+    The answer comes when all is there; `pull/start` does the same in the background. This one, too, is listed by
+    `GET /training/imports`, and can be cancelled.
+    """
     return ImportedDatasetAnswer.of(studio.hub.pull_dataset(**body.model_dump()))
+
+
+@router.post("/datasets/pull/start", status_code=202, responses=documented(403, 404, 409, 502, 503))
+def start_pull(body: DatasetPull, studio: StudioDep) -> ImportTask:
+    """Make a dataset of one on the Hub in the background.
+
+    `GET /training/imports/{id}` says how far its download is, then its songs, and `cancel` stops it.
+    """
+    return studio.hub.start_pull(**body.model_dump())
 
 
 @router.post("/styles/{id}/push", status_code=201, responses=documented(403, 404, 409, 502, 503))

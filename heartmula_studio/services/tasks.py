@@ -38,10 +38,14 @@ class RunningTask(Generic[State]):
     def cancel(self) -> None:
         self._cancelled.set()
 
-    def begin(self, track: str) -> None:
-        """Go on to the next track. Raises CancelledError where it is to stop."""
+    def check(self) -> None:
+        """Raises CancelledError where it is to stop."""
         if self.is_cancelled():
             raise CancelledError(*STOPPED)
+
+    def begin(self, track: str) -> None:
+        """Go on to the next track. Raises CancelledError where it is to stop."""
+        self.check()
         self.change(track=track)
 
     def note_progress(self, done: int, total: int) -> None:

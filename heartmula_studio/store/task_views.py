@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-from heartmula_studio.store.field_types import Percent
+from heartmula_studio.store.field_types import Count, Percent
 from heartmula_studio.store.records import Failure
 from heartmula_studio.store.views import SkippedItem, SoundReport, TrackCleaning, TrackLosses
 
@@ -57,11 +57,15 @@ class CleaningTask(Task):
 class ImportTask(Task):
     """How far an import is that is called `name`. `total` is known once it is unpacked, and may be more than come in.
 
+    `repo_id` is where it comes from on the Hub; until all of that is here, `progress` is that of its `download_bytes`.
     `dataset_id` is what it has become, at the end; `skipped` is what was left out of it, and why.
     """
 
     _: KW_ONLY
     id: str
     name: str
+    repo_id: str = ""
+    downloaded_bytes: Count = 0
+    download_bytes: Count = 0
     dataset_id: str | None = None
     skipped: tuple[SkippedItem, ...] = ()

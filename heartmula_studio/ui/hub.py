@@ -1,18 +1,19 @@
 """The Hugging Face Hub on the page: styles to take in, and styles and datasets to publish."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from heartmula_studio.errors import InvalidInputError, NotFoundError
-from heartmula_studio.files.wording import counted
-from heartmula_studio.store.views import HUB_LICENSES, HubRepo, Published, RepoKind, SkippedItem
+from heartmula_studio.store.views import HUB_LICENSES, HubRepo, Published, RepoKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
+from heartmula_studio.ui.changes import on_change
 from heartmula_studio.ui.files import SAVE_FILE, served_stream
 from heartmula_studio.ui.folded import FOLDED
+from heartmula_studio.ui.import_progress import import_html, running_import, states, stop_import
 from heartmula_studio.ui.page_context import PageContext, comma_separated, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
@@ -26,7 +27,6 @@ FORMATS = (
 )
 NOUNS: dict[RepoKind, str] = {"model": "Style", "dataset": "Dataset"}
 PANELS: dict[RepoKind, list[str]] = {"model": [], "dataset": ["glass"]}  # styles stand in a panel of the tab
-SKIPPED_SHOWN = 50
 LOGIN = "The studio's machine has to be logged in there: `hf auth login`, or HF_TOKEN."
 
 
@@ -43,17 +43,36 @@ def build_on_hub(context: PageContext, kind: RepoKind) -> None:
         card = gr.HTML()
         name = gr.Textbox(label="Name here", placeholder="its own", max_lines=1)
         styles = gr.Textbox(label="Styles here", placeholder="its own", info="Separated by commas.", max_lines=1)
-        take = gr.Button("Import it", variant="primary")
+        with gr.Row():
+            take = gr.Button("Import it", variant="primary")
+            stop = gr.Button("Stop importing", visible=False)
     search.click(partial(found_repos, studio, kind), words, found, show_progress_on=[card], api_visibility="private")
     found.input(None, found, repo, js="id => id", **QUIET)  # before anyone presses the next button
     look.click(
         partial(card_of, studio, kind), [repo, revision], card, show_progress_on=[card], api_visibility="private"
     )
-    pulled = take.click(
-        partial(pull_style if kind == "model" else pull_dataset, studio), [repo, revision, name, styles],
-        [card, context.dataset_id], show_progress_on=[card], api_visibility="private",
-    )  # fmt: skip
-    context.refresh_after(pulled)
+    fields = [repo, revision, name, styles]
+    if kind == "model":
+        pulled = take.click(
+            partial(pull_style, studio), fields, card, show_progress_on=[card], api_visibility="private"
+        )
+        context.refresh_after(pulled)
+    else:
+        build_pull(context, fields, take, stop, card)
+
+
+def build_pull(
+    context: PageContext, fields: list[gr.Textbox], take: gr.Button, stop: gr.Button, report: gr.HTML
+) -> None:
+    """Build the import of a dataset, which goes on without the page."""
+    studio = context.studio
+    followed, own = gr.State(""), gr.State("")
+    take.click(partial(start_pull, studio), fields, [followed, own], show_progress_on=[report],
+               api_visibility="private")  # fmt: skip
+    gr.on(on_change(context.changes.datasets), partial(running_import, studio, True), followed, followed, **QUIET)
+    ended = followed.change(partial(follow, studio), [followed, own], [report, stop, context.dataset_id], **QUIET)
+    stop.click(partial(stop_import, studio), followed, **QUIET)
+    context.refresh_after(ended)
 
 
 def build_style_export(studio: Studio, exporting: gr.State, download: gr.DownloadButton) -> None:
@@ -133,33 +152,27 @@ def card_html(repo: HubRepo) -> str:
     return html.card(repo.id, [], facts) + f'<pre class="hint" dir="auto">{html.escape(repo.card)}</pre>'
 
 
-def pull_style(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> tuple[str, Any]:
-    """Take in a style; return what is said of it, and the selected dataset as it is."""
+def start_pull(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> tuple[str, str]:
+    """Begin to make a dataset of one on the Hub; return the import's id, twice."""
+    with user_errors():
+        id = studio.hub.start_pull(named(repo_id), revision, name, comma_separated(styles)).id
+    return id, id
+
+
+async def follow(studio: Studio, id: str, own: str) -> AsyncIterator[tuple]:
+    """Yield how far an import is, and the button that stops it; at last a report, and the dataset if it is `own`."""
+    async for task in states(studio, id):
+        is_here = task.status == "completed" and own == id
+        yield import_html(task), gr.update(visible=task.status == "running"), task.dataset_id if is_here else gr.skip()
+
+
+def pull_style(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> str:
+    """Take in a style; return what is said of it."""
     with user_errors():
         taken = studio.hub.pull_style(named(repo_id), revision, name, comma_separated(styles))
     for warning in taken.warnings:
         gr.Warning(html.escape(warning), title="Imported")
-    said = html.notice("success", f"“{taken.name}” is here, from revision {taken.origin.get('revision', '')[:12]}.")
-    return said, gr.skip()
-
-
-def pull_dataset(studio: Studio, repo_id: str | None, revision: str, name: str, styles: str) -> tuple[str, str]:
-    """Make a dataset of one on the Hub; return what was left out of it, and select it."""
-    with user_errors():
-        taken = studio.hub.pull_dataset(named(repo_id), revision, name, comma_separated(styles))
-    return taken_report(taken.name, len(taken.audio_files), taken.skipped), taken.id
-
-
-def taken_report(name: str, songs: int, skipped: Sequence[SkippedItem]) -> str:
-    """Return HTML: how many songs were imported, and what was left out and why."""
-    imported = html.notice("success", f"“{name}” has {counted(songs, 'song')}.")
-    if not skipped:
-        return imported
-    left_out = [f"{item.name}: {item.reason}" for item in skipped[:SKIPPED_SHOWN]]
-    more = len(skipped) - len(left_out)
-    left_out += [f"… and {more} more"] if more else []
-    count = f"{len(skipped)} {'thing was' if len(skipped) == 1 else 'things were'} left out or unclear."
-    return imported + html.notice("warning", count) + html.lines("warning", left_out)
+    return html.notice("success", f"“{taken.name}” is here, from revision {taken.origin.get('revision', '')[:12]}.")
 
 
 def published(

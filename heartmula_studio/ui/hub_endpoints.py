@@ -49,6 +49,12 @@ class HubEndpoints:
         """Make a dataset of one on the Hub; `skipped` says what could not be used."""
         return await call(self._hub.pull_dataset, repo_id, revision, name, styles or [], split)
 
+    async def start_pull(
+        self, repo_id: str, revision: str = "", name: str = "", styles: list[str] | None = None, split: str = ""
+    ) -> dict:
+        """Do what `pull_dataset` does in the background; `get_import` says how far it is, by the id of this."""
+        return await call(self._hub.start_pull, repo_id, revision, name, styles or [], split)
+
     async def push_dataset(
         self,
         dataset_id: str,

@@ -47,7 +47,7 @@ POST /training/datasets/{id}/cleaning/start · GET /training/datasets/{id}/clean
 POST /training/datasets/{id}/cleaning/cancel · POST /training/imports · GET /training/imports
 GET /training/imports/{id} · POST /training/imports/{id}/cancel
 POST /training/datasets/{id}/checks/{kind} · GET /training/datasets/{id}/checks/{kind}
-POST /training/datasets/{id}/checks/{kind}/cancel
+POST /training/datasets/{id}/checks/{kind}/cancel · POST /hub/datasets/pull/start
 """
 
 

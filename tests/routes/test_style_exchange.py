@@ -83,6 +83,7 @@ def test_the_hub_without_a_connection_is_said(client):
         client.get("/hub/repos/someone/night"),
         client.post("/hub/styles/pull", json={"repo_id": "someone/night"}),
         client.post("/hub/datasets/pull", json={"repo_id": "someone/songs"}),
+        client.post("/hub/datasets/pull/start", json={"repo_id": "someone/songs"}),
     ):
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "hub_unreachable")
     assert client.post("/hub/styles/pull", json={"repo_id": "../../etc"}).status_code == 422

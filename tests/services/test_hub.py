@@ -1,5 +1,6 @@
 """Styles and datasets to the Hub and back, by the real client, against a stand-in that keeps the wire format."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -8,8 +9,10 @@ import subprocess
 import sys
 
 import datasets as _  # noqa: F401  # it reads its environment once
+import gradio as gr
 import pytest
 
+from heartmula_studio.cli.hub import with_download
 from heartmula_studio.errors import (
     ConflictError,
     HubAccessError,
@@ -24,13 +27,16 @@ from heartmula_studio.files.hashing import file_sha256
 from heartmula_studio.finetune.previews import preview_file
 from heartmula_studio.generate.style import provenance_sha256
 from heartmula_studio.services.library.hub import explained
+from heartmula_studio.services.library.import_steps import DownloadStep, ImportStep
 from heartmula_studio.services.training.job_folder import JobFolder
 from heartmula_studio.store.records import StyleChoice
+from heartmula_studio.store.task_views import ImportTask
 from heartmula_studio.studio import Studio
+from heartmula_studio.ui.hub import follow, start_pull
 from tests.hub_endpoint import TOKEN, HubEndpoint, hub_endpoint
 from tests.ladders import LAST_STEP, make_ladder
 from tests.recordings import SONGS
-from tests.still_studio import NANO, settings_for, still_studio, zipped_adapter
+from tests.still_studio import NANO, settings_for, still_studio, wait_until, zipped_adapter
 
 REPO = "musician/night-drive"
 META = {
@@ -244,6 +250,94 @@ def test_a_dataset_goes_there_and_comes_back(hub, studio):
         ("calm",),
         studio.datasets.get(dataset.id).audio_files[0].sha256,
     )
+
+
+@pytest.fixture
+def songs(hub) -> str:
+    """A dataset of three songs on the Hub."""
+    hub.add(
+        "musician/songs", {"README.md": b"# Songs\n"} | {song.name: song.read_bytes() for song in SONGS[:3]}, "dataset"
+    )
+    return "musician/songs"
+
+
+def hub_bytes(hub: HubEndpoint, repo_id: str) -> int:
+    return sum(map(len, hub.repos["dataset", repo_id].files.values()))
+
+
+def ended(studio: Studio, id: str) -> ImportTask:
+    wait_until(lambda: studio.imports.get(id).status != "running")
+    return studio.imports.get(id)
+
+
+def test_a_dataset_is_pulled_in_the_background(hub, studio, songs):
+    task = studio.hub.start_pull(songs, styles=["techno"])
+    assert (task.status, task.name, task.repo_id) == ("running", songs, songs)
+    done = ended(studio, task.id)
+    assert (done.status, done.name, done.done, done.total, done.progress) == ("completed", "songs", 3, 3, 100)
+    assert done.download_bytes == done.downloaded_bytes == hub_bytes(hub, songs)
+    assert [item.name for item in done.skipped] == ["README.md"]
+    assert studio.datasets.get(done.dataset_id).styles == ("techno",)
+    assert done in studio.imports.list()
+    studio.datasets.delete(done.dataset_id)
+
+
+def test_the_download_is_counted_and_then_the_songs(hub, studio, songs):
+    steps = [*studio.imports.pull_one_by_one(songs)]
+    downloads = [step for step in steps if isinstance(step, DownloadStep)]
+    counted = [step.done_bytes for step in downloads]
+    assert (counted[0], counted) == (0, sorted(counted))
+    assert {step.total_bytes for step in downloads} == {hub_bytes(hub, songs)}
+    assert [(step.filename, step.done) for step in steps if isinstance(step, ImportStep)] == [
+        (song.name, done) for done, song in enumerate(SONGS[:3])
+    ]
+    again = next(studio.imports.pull_one_by_one(songs))
+    assert again.done_bytes == again.total_bytes
+    studio.datasets.delete(steps[-1].id)
+
+
+def test_a_download_that_is_stopped_leaves_no_dataset(hub, studio, songs):
+    before = studio.datasets.list()
+    hub.hold = "download"
+    task = studio.hub.start_pull(songs)
+    assert hub.reached.wait(120)
+    with pytest.raises(ConflictError, match="musician/songs is being imported"):
+        studio.hub.start_pull(songs)
+    studio.imports.cancel(task.id)
+    stopped = ended(studio, task.id)  # although the Hub says nothing
+    assert (stopped.status, stopped.dataset_id) == ("cancelled", None)
+    hub.hold = None
+    hub.released.set()
+    assert studio.datasets.list() == before
+    assert not any(studio.settings.data_dir.glob(".tmp-*"))
+
+
+def test_what_the_hub_refuses_is_said_before_a_pull_begins(hub, studio):
+    hub.add("someone/gated", {"README.md": b"x"}, "dataset", private=True)
+    hub.token = "another"
+    with pytest.raises(NotFoundError, match="no someone/gated on the Hub, or it is private"):
+        studio.hub.start_pull("someone/gated")
+    with pytest.raises(InvalidInputError, match="not the name of a repository"):
+        studio.hub.start_pull("gated")
+    assert {task.status for task in studio.imports.list()} <= {"completed", "cancelled", "failed"}
+
+
+def test_the_shell_shows_the_download_and_the_songs(hub, studio, songs, capsys):
+    taken = with_download(studio.imports.pull_one_by_one(songs))
+    shown = capsys.readouterr().err
+    assert "Downloading: 100%" in shown
+    assert "3/3" in shown
+    studio.datasets.delete(taken.id)
+
+
+def test_the_page_follows_a_pull_to_its_end(hub, studio, songs):
+    async def shown() -> list[tuple]:
+        return [step async for step in follow(studio, *start_pull(studio, songs, "", "Mine", ""))]
+
+    *steps, (report, stop, dataset_id) = asyncio.run(shown())
+    assert {(step[1]["visible"], step[2] == gr.skip()) for step in steps} <= {(True, True)}
+    assert ("“Mine” has 3 songs" in report, stop["visible"]) == (True, False)
+    studio.datasets.delete(dataset_id)
 
 
 SCRIPT = """

@@ -9,7 +9,8 @@ import pytest
 
 from heartmula_studio.store.task_views import ImportTask
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.dataset_exchange import follow, import_progress, running_import, start_import, stop_import
+from heartmula_studio.ui.dataset_exchange import follow, start_import
+from heartmula_studio.ui.import_progress import import_html, running_import, stop_import
 from tests.recordings import SONGS
 from tests.still_studio import settings_for, still_studio
 
@@ -43,9 +44,9 @@ def test_an_import_tells_how_far_it_is_and_ends_with_a_report(studio, archive):
 
 
 def test_what_is_in_a_file_is_shown_as_text():
-    shown = import_progress(ImportTask("running", 1, 4, 25.0, "<i> a.ogg", id="x", name="y"))
+    shown = import_html(ImportTask("running", 1, 4, 25.0, "<i> a.ogg", id="x", name="y"))
     assert ("1 of 4 songs. &lt;i&gt; a.ogg" in shown, 'aria-valuenow="25"' in shown) == (True, True)
-    assert "&lt;b&gt; is being opened" in import_progress(ImportTask("running", id="x", name="<b>"))
+    assert "&lt;b&gt; is being opened" in import_html(ImportTask("running", id="x", name="<b>"))
 
 
 def test_an_import_that_is_stopped_leaves_nothing_but_its_file(studio, archive):
@@ -61,12 +62,12 @@ def test_an_import_that_is_stopped_leaves_nothing_but_its_file(studio, archive):
 
 def test_another_page_shows_the_import_and_opens_nothing(studio, archive):
     id, _ = start_import(studio, str(archive), "", "")
-    found = running_import(studio, "")
+    found = running_import(studio, False, "")
     assert found in (id, gr.skip())  # the latter where it was that quick
     *_, (report, _, dataset_id, file, sent) = asyncio.run(shown(studio, id, None))
     assert "has 3 songs" in report
     assert (dataset_id, file, sent) == (gr.skip(), gr.skip(), [])
-    assert running_import(studio, id) == gr.skip()
+    assert running_import(studio, False, id) == gr.skip()
 
 
 def test_an_import_that_fails_says_why_and_keeps_the_file(studio, tmp_path):

@@ -211,6 +211,12 @@ def test_a_dataset_goes_out_and_comes_in(client, dataset):
         client.predict(task["id"], api_name="/cancel_import")
 
 
+def test_a_dataset_on_the_hub_is_named_as_it_is_there(client):
+    for call in ("/pull_dataset", "/start_pull"):
+        with pytest.raises(AppError, match="not the name of a repository"):
+            client.predict("songs", api_name=call)
+
+
 def test_a_stopped_job_is_resumed_cloned_and_deleted(client, seen, dataset):
     job = client.predict(seen[-1]["id"], {"epochs": 400}, api_name="/clone_job")
     stopped = client.predict(job["id"], save=False, api_name="/stop_job")

@@ -25,17 +25,17 @@ from heartmula_studio.files.atomic import replaced_file
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.services.library.dataset_import import (
     DatasetImporter,
-    ImportSteps,
     create_example_dataset,
     download_dataset,
 )
+from heartmula_studio.services.library.hub_download import download
+from heartmula_studio.services.library.import_steps import ImportSteps, PullSteps
 from heartmula_studio.settings import Settings
 from heartmula_studio.store.archives import Pipe
 from heartmula_studio.store.names import safe_filename
 from heartmula_studio.store.records import AudioFile, Dataset
 from heartmula_studio.store.songs import stem_of
 from heartmula_studio.store.store import Store
-from heartmula_studio.store.views import ImportedDataset
 
 WRITERS = {
     "folder": (".zip", write_zip),
@@ -124,11 +124,23 @@ class DatasetExchange:
         name = name or (_stem(path.name) if os.path.isfile(path) else os.path.basename(os.path.abspath(path)))
         return self._importer().take_one_by_one(found, str(source), name, styles, split, is_local)
 
-    def import_folder(
-        self, folder: Path, called: str, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> ImportedDataset:
-        """Make a dataset of a folder that somebody else filled: its tables can name no other file of this machine."""
-        return self._importer().take(folder, called, name or called, styles, split)
+    def pull_one_by_one(
+        self,
+        repo_id: str,
+        revision: str = "",
+        name: str = "",
+        styles: Sequence[str] = (),
+        split: str = "",
+        cancelled: Cancelled | None = None,
+    ) -> PullSteps:
+        """Make a dataset of one on the Hub, which can name no file of this machine.
+
+        Yields how much of it has come, at first before anything does, then as `DatasetImporter.take_one_by_one`.
+        Raises as that and `download`.
+        """
+        folder = yield from download("dataset", repo_id, revision or None)
+        name = name or repo_id.partition("/")[2]
+        yield from self._importer().take_one_by_one(folder, repo_id, name, styles, split, False, cancelled)
 
     def create_example_dataset(self) -> Dataset:
         return create_example_dataset(self._store, self._limits)

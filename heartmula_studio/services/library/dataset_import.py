@@ -1,8 +1,7 @@
 """Whole datasets on their way in: all at once, so that nobody sees half of one."""
 
 import dataclasses
-from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -25,6 +24,7 @@ from heartmula_studio.errors import (
     UploadTooLargeError,
 )
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.services.library.import_steps import ImportStep, ImportSteps
 from heartmula_studio.services.library.uploads import UploadService
 from heartmula_studio.store.datasets import Datasets
 from heartmula_studio.store.names import MAX_TAG_CHARS, MAX_TAGS, clean_line
@@ -36,19 +36,6 @@ MAX_SKIPPED = 10_000
 EXAMPLES = "Example clips"
 
 
-@dataclasses.dataclass(frozen=True)
-class ImportStep:
-    """A song that is about to come in, and how many there are: before it, and in all, as far as can be told."""
-
-    filename: str
-    done: int
-    total: int
-
-
-ImportSteps = Generator[ImportStep | ImportedDataset, None, None]
-"""The songs of an import, each before it is read, and at last the dataset."""
-
-
 class DatasetImporter:
     """Turns folders, archives, tables and saved datasets into datasets, of at most `max_bytes` each."""
 
@@ -56,19 +43,6 @@ class DatasetImporter:
         self._store, self._limits, self._max_bytes = store, limits, max_bytes
         self._cancelled: Cancelled | None = None
         self._skipped: list[SkippedItem] = []
-
-    def take(
-        self, source: Path, called: str, name: str, styles: Sequence[str], split: str, is_local: bool = False
-    ) -> ImportedDataset:
-        """Make a dataset of all songs in `source`, or in one split of it; a song twice comes in once.
-
-        called: what its owner calls it. is_local: its tables may name files anywhere on this machine.
-        Raises NotFoundError, InvalidInputError, AudioError for a song that cannot be learnt from,
-        UploadTooLargeError, StorageError; nothing came in then.
-        """
-        taken = deque(self.take_one_by_one(source, called, name, styles, split, is_local), maxlen=1).pop()
-        assert isinstance(taken, ImportedDataset), taken
-        return taken
 
     def take_one_by_one(
         self,
@@ -80,9 +54,12 @@ class DatasetImporter:
         is_local: bool = False,
         cancelled: Cancelled | None = None,
     ) -> ImportSteps:
-        """Yield each song before it is read, and at last the dataset, which is listed only then.
+        """Yield each song of `source`, or of one split of it, before it is read; at last the dataset of all of them.
 
-        Nothing comes in where nobody reads on. Raises as `take`, and CancelledError as soon as `cancelled` says so.
+        It is listed only then: nothing comes in where nobody reads on. A song twice comes in once.
+        called: what its owner calls it. is_local: its tables may name files anywhere on this machine.
+        Raises NotFoundError, InvalidInputError, AudioError for a song that cannot be learnt from,
+        UploadTooLargeError, StorageError, and CancelledError as soon as `cancelled` says so.
         """
         self._cancelled = cancelled
         with self._store.scratch() as scratch, disk_explained(Path(called)):

@@ -71,7 +71,7 @@ def look_at(kind: RepoKind, repo_id: str, revision: str | None = None) -> HubRep
     """A repository's card and files before anything is fetched. Raises HubError, NotFoundError, InvalidInputError."""
     require_repo_id(repo_id)
     with hub_errors(repo_id):
-        info = HfApi().repo_info(repo_id, repo_type=kind, revision=_checked(revision))
+        info = HfApi().repo_info(repo_id, repo_type=kind, revision=checked_revision(revision))
         assert isinstance(info, ModelInfo | DatasetInfo), type(info)
         card = ""
         if any(file.rfilename == CARD for file in info.siblings or ()):
@@ -87,7 +87,7 @@ def fetch(kind: RepoKind, repo_id: str, revision: str | None, patterns: list[str
     """
     require_repo_id(repo_id)
     with hub_errors(repo_id):
-        sha = HfApi().repo_info(repo_id, repo_type=kind, revision=_checked(revision)).sha
+        sha = HfApi().repo_info(repo_id, repo_type=kind, revision=checked_revision(revision)).sha
         assert sha is not None
         return Path(snapshot_download(repo_id, repo_type=kind, revision=sha, allow_patterns=patterns)), sha
 
@@ -133,7 +133,8 @@ def _is_empty(api: HfApi, kind: RepoKind, repo_id: str) -> bool:
     return set(api.list_repo_files(repo_id, repo_type=kind)) <= {".gitattributes"}
 
 
-def _checked(revision: str | None) -> str | None:
+def checked_revision(revision: str | None) -> str | None:
+    """Raises InvalidInputError for what is no revision; an empty one is the newest."""
     if revision and not _REVISION.fullmatch(revision):
         raise InvalidInputError(f"{revision[:100]!r} is not a revision.", "Give a commit's hash, a branch or a tag.")
     return revision or None

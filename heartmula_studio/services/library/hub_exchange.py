@@ -25,7 +25,7 @@ from heartmula_studio.services.library.style_provenance import style_provenance,
 from heartmula_studio.store.records import Checkpoint, Dataset
 from heartmula_studio.store.store import Store
 from heartmula_studio.store.style_files import ADAPTER_CONFIG, META, MODEL_CONFIG
-from heartmula_studio.store.views import HUB_LICENSES, ImportedDataset, Published
+from heartmula_studio.store.views import HUB_LICENSES, Published
 
 PATHS = ("base_model", "dataset", "start_from")
 """Settings that name places on this machine, which nobody else has."""
@@ -78,13 +78,6 @@ class HubExchange:
             self._datasets.export_to_folder(id, folder)
             (folder / hub.CARD).write_text(dataset_card(record, license), encoding="utf-8")
             return hub.push_folder("dataset", folder, repo_id, private, update, f"{record.name}, by HeartMuLa Studio")
-
-    def pull_dataset(
-        self, repo_id: str, revision: str | None, name: str, styles: Sequence[str], split: str
-    ) -> ImportedDataset:
-        """Make a dataset of one on the Hub. Raises as `DatasetExchange.import_upload`, HubError."""
-        folder, _ = hub.fetch("dataset", repo_id, revision, None)
-        return self._datasets.import_folder(folder, repo_id, name or repo_id.partition("/")[2], styles, split)
 
     def _write_style(self, folder: Path, record: Checkpoint, license: str, repo_id: str) -> None:
         source = self._store.checkpoints.folder(record.id)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from heartmula_studio.services.lazy import Lazy
+from heartmula_studio.services.library.imports import ImportService
 from heartmula_studio.store.records import Checkpoint
 from heartmula_studio.store.store import Store
+from heartmula_studio.store.task_views import ImportTask
 from heartmula_studio.store.views import HubRepo, ImportedDataset, Published, RepoKind
 
 if TYPE_CHECKING:  # they bring torch
@@ -17,8 +19,14 @@ if TYPE_CHECKING:  # they bring torch
 class HubService:
     """Any thread may call any method. Methods raise StudioError and leave nothing half-done here."""
 
-    def __init__(self, store: Store, runtime: "Lazy[Runtime]", datasets: "Callable[[], DatasetExchange]"):
-        self._store, self._runtime, self._datasets = store, runtime, datasets
+    def __init__(
+        self,
+        store: Store,
+        runtime: "Lazy[Runtime]",
+        datasets: "Callable[[], DatasetExchange]",
+        imports: ImportService,
+    ):
+        self._store, self._runtime, self._datasets, self._imports = store, runtime, datasets, imports
         self._exchange = Lazy(self._make_exchange, of=runtime)
 
     def find(self, kind: RepoKind = "model", words: str = "") -> list[HubRepo]:
@@ -57,8 +65,14 @@ class HubService:
     def pull_dataset(
         self, repo_id: str, revision: str = "", name: str = "", styles: Sequence[str] = (), split: str = ""
     ) -> ImportedDataset:
-        """Make a dataset of one on the Hub. Raises as `DatasetService.import_upload`, HubError."""
-        return self._exchange.get().pull_dataset(repo_id, revision or None, name, styles, split)
+        """Make a dataset of one on the Hub. Raises as `ImportService.pull`."""
+        return self._imports.pull(repo_id, revision, name, styles, split)
+
+    def start_pull(
+        self, repo_id: str, revision: str = "", name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportTask:
+        """Do what `pull_dataset` does in the background, as an import. Raises as `ImportService.start_pull`."""
+        return self._imports.start_pull(repo_id, revision, name, styles, split)
 
     def push_dataset(
         self, id: str, repo_id: str, license: str = "other", private: bool = True, confirm_rights: bool = False,

@@ -3,6 +3,7 @@
 What is stopped, or killed, leaves nothing.
 """
 
+import hashlib
 import os
 import shutil
 import threading
@@ -10,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heartmula_studio.errors import NotFoundError
+from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.files.disk import disk_explained
+from heartmula_studio.services.library.import_steps import DownloadStep, ImportStep, ImportSteps, PullSteps
 from heartmula_studio.services.tasks import RunningTask, Tasks
 from heartmula_studio.store.incoming import Incoming
 from heartmula_studio.store.names import clean_line, safe_filename
@@ -24,7 +27,6 @@ from heartmula_studio.store.views import ImportedDataset
 
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.services.library.dataset_exchange import DatasetExchange
-    from heartmula_studio.services.library.dataset_import import ImportSteps
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class _Import:
 
     task: RunningTask[ImportTask]
     path: Path
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """An import from the Hub that has begun."""
+
+    task: RunningTask[ImportTask]
+    steps: Iterator[DownloadStep | ImportStep | ImportedDataset]
 
 
 class ImportService:
@@ -53,7 +63,7 @@ class ImportService:
     ) -> ImportedDataset:
         """Make a dataset of an archive or a table that anybody may have sent: it can name no file of this machine.
 
-        Raises as `DatasetImporter.take`, and CancelledError. `list` shows it meanwhile, and `cancel` stops it.
+        Raises as `DatasetImporter.take_one_by_one`. `list` shows it meanwhile, and `cancel` stops it.
         """
         with self._running(name or filename) as task:
             return self._import(task, Path(path), filename, name, styles, split)
@@ -78,9 +88,36 @@ class ImportService:
 
     def local_one_by_one(
         self, source: str | Path, name: str = "", styles: Sequence[str] = (), split: str = ""
-    ) -> "ImportSteps":
+    ) -> ImportSteps:
         """Yield the songs of `run_local`, each before it is read, and at last the dataset."""
         return self._exchange().import_local_one_by_one(source, name, styles, split)
+
+    def pull(
+        self, repo_id: str, revision: str = "", name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportedDataset:
+        """Make a dataset of one on the Hub, of its newest commit where no revision is given.
+
+        Raises as `run`, NotFoundError, HubError, and ConflictError while the same is being pulled. `list` shows it
+        meanwhile, and `cancel` stops it; what has been downloaded stays in the Hub's cache.
+        """
+        with self._pulling(repo_id, revision, name, styles, split) as begun:
+            return self._take(begun.task, begun.steps)
+
+    def start_pull(
+        self, repo_id: str, revision: str = "", name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> ImportTask:
+        """Do what `pull` does in a thread of its own, once the Hub has said what there is to download."""
+
+        def take(begun: _Pull) -> None:
+            self._take(begun.task, begun.steps)
+
+        return self._tasks.start(lambda: self._pulling(repo_id, revision, name, styles, split), take).task.state
+
+    def pull_one_by_one(
+        self, repo_id: str, revision: str = "", name: str = "", styles: Sequence[str] = (), split: str = ""
+    ) -> PullSteps:
+        """Yield how far the download of `pull` is, then its songs, each before it is read, and at last the dataset."""
+        return self._exchange().pull_one_by_one(repo_id, revision, name, styles, split)
 
     def get(self, id: str) -> ImportTask:
         """Say how far an import is, or was when it ended. Raises NotFoundError for one that this server has not run."""
@@ -113,9 +150,21 @@ class ImportService:
                     _link_or_copy(source, path)
             yield _Import(task, path)
 
-    def _running(self, name: str) -> AbstractContextManager[RunningTask[ImportTask]]:
+    @contextmanager
+    def _pulling(self, repo_id: str, revision: str, name: str, styles: Sequence[str], split: str) -> Iterator[_Pull]:
+        self._store.remove_abandoned()
+        same = hashlib.sha256("\n".join((repo_id, revision, split)).encode()).hexdigest()
+        with self._store.attempt(f"pull-{same}") as is_free:
+            if not is_free:
+                raise ConflictError(f"{clean_line(repo_id)} is being imported.", "Wait until it is here, or cancel it.")
+            with self._running(name or repo_id, repo_id) as task:
+                steps = self._exchange().pull_one_by_one(repo_id, revision, name, styles, split, task.is_cancelled)
+                with closing(steps):
+                    yield _Pull(task, chain((next(steps),), steps))
+
+    def _running(self, name: str, repo_id: str = "") -> AbstractContextManager[RunningTask[ImportTask]]:
         id = self._store.datasets.new_id()
-        return self._tasks.running(_lock_name(id), ImportTask(id=id, name=clean_line(name)))
+        return self._tasks.running(_lock_name(id), ImportTask(id=id, name=clean_line(name), repo_id=repo_id))
 
     def _import(
         self, task: RunningTask[ImportTask], path: Path, filename: str, name: str, styles: Sequence[str], split: str
@@ -123,11 +172,21 @@ class ImportService:
         exchange = self._exchange()
         steps = exchange.import_upload_one_by_one(path, filename, name, styles, split, task.is_cancelled)
         with closing(steps):
-            for step in steps:
-                if isinstance(step, ImportedDataset):
-                    count = len(step.audio_files)
-                    task.change(name=step.name, done=count, total=count, dataset_id=step.id, skipped=step.skipped)
-                    return step
+            return self._take(task, steps)
+
+    def _take(
+        self, task: RunningTask[ImportTask], steps: Iterator[DownloadStep | ImportStep | ImportedDataset]
+    ) -> ImportedDataset:
+        for step in steps:
+            if isinstance(step, ImportedDataset):
+                count = len(step.audio_files)
+                task.change(name=step.name, done=count, total=count, dataset_id=step.id, skipped=step.skipped)
+                return step
+            if isinstance(step, DownloadStep):
+                task.check()
+                share = step.done_bytes / max(step.total_bytes, 1)
+                task.change(share, downloaded_bytes=step.done_bytes, download_bytes=step.total_bytes)
+            else:
                 task.change(done=step.done, total=step.total)
                 task.begin(step.filename)
         raise AssertionError("an import ends with a dataset")
