@@ -50,6 +50,17 @@ def test_what_a_job_needs_is_compared_with_what_is_free():
     assert need.times(3) == Need(CPU=3, GPU=1.5, memory=0)
 
 
+@pytest.mark.parametrize(("processes", "said"), [("2", "no run in"), ("0", "--processes is 0")])
+def test_what_cannot_be_spread_is_refused_before_the_cluster_is_asked(tmp_path, capsys, processes, said):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'heartmula-studio[ray]'")
+    from heartmula_studio.services.training.ray_cluster.spread import main
+
+    if processes == "0":
+        (tmp_path / "config.json").write_text("{}")
+    assert main([str(tmp_path), "--ray", "127.0.0.1:1", "--processes", processes]) == InvalidInputError.exit_code
+    assert said in capsys.readouterr().err
+
+
 def test_several_processes_wait_for_room_for_all_of_them():
     nodes, need = [{"resources": {"CPU": 2, "memory": GIB}}] * 2, Need(CPU=1, GPU=0, memory=0)
     assert what_is_lacking(need, 4, nodes, {"CPU": 4, "memory": GIB}) is None

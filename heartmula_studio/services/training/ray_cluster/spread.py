@@ -28,6 +28,8 @@ from heartmula_studio.errors import (
     CancelledError,
     ClusterError,
     ConflictError,
+    InvalidInputError,
+    NotFoundError,
     StudioError,
     TrainingError,
 )
@@ -35,6 +37,7 @@ from heartmula_studio.files.file_lock import is_locked
 from heartmula_studio.finetune.events import DoneEvent, FailedEvent, StoppedEvent, drop_ending, last_event
 from heartmula_studio.finetune.run_folder import RunFolder
 from heartmula_studio.services.ray_address import require_listener
+from heartmula_studio.services.training.placement import MAX_PROCESSES
 
 MOST_RESTARTS = 10  # as a job that is moved from node to node
 END_SEC = 60.0  # in which the processes of an attempt that was killed end
@@ -44,12 +47,18 @@ PEER_LOST = "peer_lost"  # the code of a PeerLostError
 
 @dataclass(frozen=True)
 class SpreadRun:
-    """A run, and what each of its processes needs."""
+    """A run, and what each of its processes needs. Raises NotFoundError without a run, InvalidInputError."""
 
     folder: RunFolder
     address: str
     processes: int
     memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.folder.config.is_file():
+            raise NotFoundError(f"There is no run in {self.folder.path}.", "Give a folder with config.json.")
+        if not 1 <= self.processes <= MAX_PROCESSES:
+            raise InvalidInputError(f"--processes is {self.processes}.", f"Allowed: 1 to {MAX_PROCESSES}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
