@@ -24,7 +24,12 @@ def memory_only() -> Iterator[None]:
         _thread.must_not_wait = False
 
 
+def must_not_wait() -> bool:
+    """Tell whether this thread may only take what is at hand."""
+    return getattr(_thread, "must_not_wait", False)
+
+
 def leave_memory() -> None:
     """Raises NotInMemoryError where this thread must not wait."""
-    if getattr(_thread, "must_not_wait", False):
+    if must_not_wait():
         raise NotInMemoryError

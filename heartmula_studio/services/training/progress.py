@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from heartmula_studio.errors import InvalidInputError, NotFoundError
 from heartmula_studio.files.jsonl import lines_after
 from heartmula_studio.files.kept_file import Stamp, stamp_of
-from heartmula_studio.files.memory_only import leave_memory
+from heartmula_studio.files.memory_only import leave_memory, must_not_wait
 from heartmula_studio.files.public_text import public
 from heartmula_studio.files.regular_file import NotRegularFileError, open_regular
 from heartmula_studio.finetune.events import (
@@ -53,22 +54,34 @@ def with_progress(job: Job, folder: JobFolder) -> Job:
 
 
 class LiveProgress:
-    """Jobs that run, as `with_progress` gives them, read again when their workers have written something."""
+    """Jobs that run, as `with_progress` gives them, read again when their workers have written something.
+
+    Who must not wait has it read `FOLLOW_SEC` after the last time, and gets what is known until then: a step may take
+    less than reading it does.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Job, list[Stamp | None], Job]] = {}
+        self._read_next = 0.0
 
     def of(self, job: Job, folder: JobFolder) -> Job:
         """Return the job with its progress, the same object for as long as that is the same."""
         stamps = [stamp_at(path) for path in (folder.metrics, folder.preprocess, folder.dataset, folder.stop)]
         kept = self._kept.get(job.id)
-        if kept is None or kept[0] is not job or kept[1] != stamps:
+        if kept is None or kept[0] is not job or (kept[1] != stamps and not self._is_too_soon()):
             leave_memory()
             kept = job, stamps, with_progress(job, folder)
             if len(self._kept) >= MAX_KEPT_JOBS:
                 self._kept.clear()
             self._kept[job.id] = kept
         return kept[2]
+
+    def _is_too_soon(self) -> bool:
+        now = time.monotonic()
+        if must_not_wait() and now < self._read_next:
+            return True
+        self._read_next = now + FOLLOW_SEC
+        return False
 
 
 def stamp_at(path: Path) -> Stamp | None:

@@ -6,7 +6,13 @@ import threading
 import pytest
 
 from heartmula_studio.errors import InvalidInputError
-from heartmula_studio.services.training.progress import follow, read_text
+from heartmula_studio.files.memory_only import NotInMemoryError, memory_only
+from heartmula_studio.services.training import progress
+from heartmula_studio.services.training.job_folder import JobFolder
+from heartmula_studio.services.training.progress import LiveProgress, follow, read_text
+from heartmula_studio.store.records import Job, utc_now
+
+JOB = Job("a", "d1", "Mine", "lora", 1, 1e-4, 8, "nano", "cpu", {}, utc_now(), status="running")
 
 
 def test_no_character_of_a_log_is_cut_in_two(tmp_path):
@@ -62,3 +68,24 @@ def test_following_ends_when_asked_to(metrics):
         if len(seen) == 4:
             stop.set()
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize(("pause_sec", "is_known"), [(1000.0, True), (0.0, False)])
+def test_who_must_not_wait_gets_what_was_read_a_moment_ago(tmp_path, monkeypatch, pause_sec, is_known):
+    monkeypatch.setattr(progress, "FOLLOW_SEC", pause_sec)
+    live, folder = LiveProgress(), JobFolder(tmp_path)
+    folder.dataset.mkdir()
+
+    def asked() -> Job | None:
+        try:
+            with memory_only():
+                return live.of(JOB, folder)
+        except NotInMemoryError:
+            return None
+
+    before = live.of(JOB, folder)
+    folder.stop.touch()
+    assert asked() is None, "the first who asks has it read"
+    assert asked() is (before if is_known else None)
+    assert live.of(JOB, folder).message == "Saving, then stopping after this step."
+    assert asked() is live.of(JOB, folder)
