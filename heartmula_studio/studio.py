@@ -23,6 +23,7 @@ from heartmula_studio.services.library.imports import ImportService
 from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
+from heartmula_studio.services.songs.local_engine import LocalEngine
 from heartmula_studio.services.songs.service import SongService
 from heartmula_studio.services.surroundings import Surroundings
 from heartmula_studio.services.training.auditions import AuditionService
@@ -37,6 +38,7 @@ from heartmula_studio.store.views import Health
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.services.songs.active_engine import ActiveEngine
+    from heartmula_studio.services.songs.song_styles import SongStyles
 
 FORGOTTEN = (
     "This Space has no persistent storage: songs, trainings and styles go with its next restart. Download what is to "
@@ -63,7 +65,7 @@ class Studio:
         self._warming, self._is_warm = threading.Lock(), False
         self._found: Surroundings | None = None
         self._of_runtime = Derived(Surroundings.of)
-        engine = Lazy(self._make_engine)
+        styles = Lazy(self._make_styles)
         local = LocalExecutor(devices, settings.max_song_sec, settings.accelerate_config)
         self.catalogues = Catalogues(settings.catalogues_dir)
         self.jobs = JobQueue(
@@ -73,9 +75,10 @@ class Studio:
         self.datasets = DatasetService(store, settings, devices, self._runtime, self.jobs)
         self.checks = CheckService(store, devices, self._runtime, self.datasets.exchange)
         self.imports = ImportService(store, settings.max_import_bytes, self.datasets.exchange)
-        self.checkpoints = CheckpointService(store, self._runtime, engine)
+        self.checkpoints = CheckpointService(store, self._runtime, styles)
+        engine = self._make_local_engine(devices, styles)
         self.songs = SongService(
-            store, devices, self._runtime, engine, settings.idle_engine_sec, settings.max_songs_per_user
+            store, self._runtime, styles, engine, settings.idle_engine_sec, settings.max_songs_per_user
         )
         self.ladder = LadderService(store, self.checkpoints, self.songs)
         self.auditions = AuditionService(store, self.ladder)
@@ -190,7 +193,15 @@ class Studio:
         self._device = str(runtime.device)
         return runtime
 
-    def _make_engine(self) -> "ActiveEngine":
-        from heartmula_studio.services.songs.active_engine import ActiveEngine
+    def _make_styles(self) -> "SongStyles":
+        from heartmula_studio.services.songs.song_styles import SongStyles
 
-        return ActiveEngine(self.store, self._runtime)
+        return SongStyles(self.store, self._runtime)
+
+    def _make_local_engine(self, devices: Devices, styles: "Lazy[SongStyles]") -> LocalEngine:
+        def active_engine() -> "ActiveEngine":
+            from heartmula_studio.services.songs.active_engine import ActiveEngine
+
+            return ActiveEngine(self._runtime, styles.get())
+
+        return LocalEngine(self.store, devices, self._runtime, Lazy(active_engine))

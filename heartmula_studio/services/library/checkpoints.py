@@ -17,7 +17,7 @@ from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.runtime import Runtime
-    from heartmula_studio.services.songs.active_engine import ActiveEngine
+    from heartmula_studio.services.songs.song_styles import SongStyles
 
 STRENGTHS = ("strength", "attention_strength", "mlp_strength")
 _log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 class CheckpointService:
     """Any thread may call any method. Methods raise StudioError and leave nothing half-done."""
 
-    def __init__(self, store: Store, runtime: "Lazy[Runtime]", engine: "Lazy[ActiveEngine]"):
-        self._store, self._runtime, self._engine = store, runtime, engine
+    def __init__(self, store: Store, runtime: "Lazy[Runtime]", styles: "Lazy[SongStyles]"):
+        self._store, self._runtime, self._styles = store, runtime, styles
         self._records = Derived(with_activity)
 
     def get(self, id: str) -> Checkpoint:
@@ -49,7 +49,7 @@ class CheckpointService:
         """
         if not styles:
             raise InvalidInputError("No style was given.", "Name one or more, or deactivate those that are active.")
-        self._engine.get().choose(styles)
+        self._styles.get().choose(styles)
         return [self.get(style.id) for style in styles]
 
     def deactivate(self, id: str) -> Checkpoint:

@@ -1,69 +1,27 @@
-"""The engine of one server, loaded when the first song is asked for, in the style each song is to be made in.
-
-Which style is active is kept in the store, so it survives a restart and holds for every server on the folder. A song
-may ask for another one; that changes nothing for the next.
-"""
+"""The engine of one server, loaded when the first song is asked for, in the style each song is to be made in."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from heartmula_studio.arch.device import free_memory
 from heartmula_studio.codec.codec import Codec
-from heartmula_studio.errors import CheckpointError, CheckpointMissingError, InvalidInputError, NotFoundError
-from heartmula_studio.generate.base_model import describe_base
 from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.receipt import Receipt
-from heartmula_studio.generate.replay_styles import find_styles
 from heartmula_studio.generate.runtime import Runtime
-from heartmula_studio.generate.strength import Strength, check_strength
-from heartmula_studio.generate.style import StyleFolder, check_fit, check_values, require_mixable
 from heartmula_studio.services.lazy import Lazy
-from heartmula_studio.services.library.checkpoint_import import called
-from heartmula_studio.services.library.style_provenance import style_provenance
-from heartmula_studio.store.records import ACTIVE_STYLE, BASE_STYLE, Generation, StyleChoice
-from heartmula_studio.store.store import Store
-
-DEFAULT_STRENGTH = 1.0
-NO_LONGER_ACTIVE = "The style is no longer active: songs are made by the base until another one is activated."
+from heartmula_studio.services.songs.song_styles import SongStyles, StylesAt
+from heartmula_studio.store.records import Generation
 
 
 class ActiveEngine:
     """Any thread may call any method."""
 
-    def __init__(self, store: Store, runtime: Lazy[Runtime]):
-        self._store, self._runtime = store, runtime
+    def __init__(self, runtime: Lazy[Runtime], styles: SongStyles):
+        self._runtime, self._styles = runtime, styles
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._loaded: Runtime | None = None
-
-    def choose(self, styles: Sequence[StyleChoice]) -> None:
-        """Make every song from now on in these styles, once it is seen that they can be applied to the base.
-
-        A full checkpoint's values are not read again: training and imports have.
-        Raises NotFoundError, InvalidInputError for styles that cannot be mixed, and CheckpointError where one is
-        damaged or of another base.
-        """
-        self._check(styles, with_values=True)
-        self._store.checkpoints.set_active_styles(styles)
-
-    def check(self, style: str, strength: float | None, styles: Sequence[StyleChoice] = ()) -> None:
-        """Look whether a song can be asked for in a style ("active", "base", a checkpoint's id), or in a mix of styles.
-
-        Loads nothing. Raises NotFoundError, InvalidInputError, and CheckpointError where one is damaged or of another
-        base.
-        """
-        if styles:
-            self._check(styles)
-        elif style not in (ACTIVE_STYLE, BASE_STYLE):
-            self._check([one(style, strength)])
-        elif strength is not None:
-            raise InvalidInputError(
-                f"A strength of {strength} was given for the style {style!r}.",
-                "It can only be given with a checkpoint's id.",
-            )
 
     @contextmanager
     def in_style_of(self, song: Generation) -> Iterator[Engine]:
@@ -74,18 +32,10 @@ class ActiveEngine:
         """
         with self._lock:
             engine = self._load()
-            wanted = self._wanted(song)
-            if not wanted:
-                engine.deactivate()
-                yield engine
-                return
-            with ExitStack() as names:
-                folders = [names.enter_context(self._for_song(choice.id)) for choice in wanted]
-                for choice in wanted:
-                    style_provenance(self._store, engine.base, choice.id)
-                self._make_way(engine, folders)
-                with self._taken_back(wanted, song.style):
-                    self._put_on(engine, folders, [strength_of(choice) for choice in wanted])
+            with self._styles.of(song) as styles:
+                make_way(engine, styles)
+                with self._styles.taken_back(song, styles):
+                    put_on(engine, styles)
                     yield engine
 
     @contextmanager
@@ -110,14 +60,6 @@ class ActiveEngine:
             self._engine = self._loaded = None
             free_memory()
 
-    def styles_of(self, receipt: Receipt) -> tuple[StyleChoice, ...]:
-        """Return the styles that a song was made in, each at its strength. Raises CannotReplayError."""
-        folders = [self._store.checkpoints.folder(checkpoint.id) for checkpoint in self._store.checkpoints.list()]
-        found = find_styles(receipt, self._runtime.get().base, folders)
-        return tuple(
-            StyleChoice(folder.name, strength.overall, strength.attention, strength.mlp) for folder, strength in found
-        )
-
     def _load(self) -> Engine:
         """The engine on the base of now; that of an earlier one goes first, so that both need not fit."""
         runtime = self._runtime.get()
@@ -126,74 +68,17 @@ class ActiveEngine:
             self._engine, self._loaded = Engine.load(runtime.base_name, str(runtime.device)), runtime
         return self._engine
 
-    def _check(self, styles: Sequence[StyleChoice], with_values: bool = False) -> None:
-        """Raise what speaks against these styles at once; a full checkpoint's values are never read here."""
-        folders = []
-        for choice in styles:
-            with self._by_name(choice.id) as folder:
-                style = self._check_checkpoint(folder, strength_of(choice))
-                if with_values and style.adapter:
-                    check_values(style)
-                folders.append(style)
-        require_mixable(folders)
 
-    def _check_checkpoint(self, folder: Path, strength: Strength) -> StyleFolder:
-        style = check_fit(folder, describe_base(self._runtime.get().base))
-        check_strength(strength, style.method)
-        return style
-
-    @contextmanager
-    def _by_name(self, checkpoint_id: str) -> Iterator[Path]:
-        """Yield a checkpoint's folder, which errors speak of by its name. Raises NotFoundError."""
-        folder = self._store.checkpoints.folder(checkpoint_id)
-        with called(folder, self._store.checkpoints.get(checkpoint_id).name):
-            yield folder
-
-    def _wanted(self, song: Generation) -> tuple[StyleChoice, ...]:
-        if song.style == ACTIVE_STYLE:
-            return self._store.checkpoints.active_styles()
-        if song.style == BASE_STYLE:
-            return ()
-        return song.styles or (one(song.style, song.style_strength),)
-
-    def _for_song(self, checkpoint_id: str) -> AbstractContextManager[Path]:
-        """As `_by_name`, of a style that was there when the song was asked for."""
-        try:
-            self._store.checkpoints.folder(checkpoint_id)
-        except NotFoundError as error:
-            message = f"The style {checkpoint_id} was deleted before the song was made."
-            raise CheckpointMissingError(message, "Ask for the song in another style.") from error
-        return self._by_name(checkpoint_id)
-
-    def _make_way(self, engine: Engine, folders: Sequence[Path]) -> None:
-        """Take other styles off. What is wrong with the base then is not the fault of those that come."""
-        if engine.active and folders_of(engine) != list(folders):
-            engine.deactivate()
-
-    def _put_on(self, engine: Engine, folders: Sequence[Path], strengths: Sequence[Strength]) -> None:
-        if engine.active:
-            engine.set_strengths(strengths)
-        else:
-            engine.activate_mix(list(zip(folders, strengths, strict=True)))
-
-    @contextmanager
-    def _taken_back(self, wanted: Sequence[StyleChoice], style: str) -> Iterator[None]:
-        """Choose the base where the chosen styles make the block fail."""
-        try:
-            yield
-        except CheckpointError as error:
-            if style != ACTIVE_STYLE or not self._store.checkpoints.withdraw(wanted[0].id):
-                raise
-            raise type(error)(error.message, f"{error.hint} {NO_LONGER_ACTIVE}".strip()) from error
+def make_way(engine: Engine, styles: StylesAt) -> None:
+    """Take other styles off. What is wrong with the base then is not the fault of those that come."""
+    worn = [active.style.folder.path for active in engine.active_styles]
+    if not styles or worn and worn != [folder for folder, _ in styles]:
+        engine.deactivate()
 
 
-def folders_of(engine: Engine) -> list[Path]:
-    return [active.style.folder.path for active in engine.active_styles]
-
-
-def one(id: str, strength: float | None) -> StyleChoice:
-    return StyleChoice(id, DEFAULT_STRENGTH if strength is None else strength)
-
-
-def strength_of(choice: StyleChoice) -> Strength:
-    return Strength(choice.strength, choice.attention_strength, choice.mlp_strength)
+def put_on(engine: Engine, styles: StylesAt) -> None:
+    """Have an engine sing in styles that nothing is in the way of. Raises as `Engine.activate_mix`."""
+    if engine.active:
+        engine.set_strengths([strength for _, strength in styles])
+    elif styles:
+        engine.activate_mix(styles)

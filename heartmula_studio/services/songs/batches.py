@@ -1,5 +1,6 @@
 """Which songs that wait are made side by side: a batch of them takes hardly longer than one. Pure."""
 
+import math
 from collections.abc import Sequence
 
 from heartmula_studio.generate.request import MAX_TAKES
@@ -8,17 +9,19 @@ from heartmula_studio.store.records import Generation
 MAX_BATCH = MAX_TAKES  # as many as memory is known to suffice for
 
 
-def batch_of(waiting: Sequence[Generation]) -> list[Generation]:
+def batch_of(waiting: Sequence[Generation], num_free: int = 1) -> list[Generation]:
     """Return the songs to make next, the shortest first, given all that wait in their order.
 
     They are the first one, and either its takes or those that can be made beside it. No longer one joins in, so that
-    songs which have to wait for another batch wait hardly longer for it.
+    songs which have to wait for another batch wait hardly longer for it. Where `num_free` batches could begin now,
+    they share alike songs evenly.
     """
     first = waiting[0]
     if first.take_of is not None:
         return [song for song in waiting if song.take_of == first.take_of]
     alike = [first, *(song for song in waiting[1:] if joins(song, first))]
-    return sorted(alike[:MAX_BATCH], key=length)
+    share = math.ceil(len(alike) / num_free)
+    return sorted(alike[: min(share, MAX_BATCH)], key=length)
 
 
 def joins(song: Generation, first: Generation) -> bool:

@@ -1,8 +1,8 @@
-"""How the songs of a queue are made: by the engine in their style, or by the codec from codes that are there."""
+"""How the songs of a queue are made: what an engine is asked for, and what becomes of its answers."""
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,12 +12,11 @@ from heartmula_studio.errors import ConflictError, NotFoundError
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.live import live_sound
 from heartmula_studio.services.songs.prefixes import Prefixes
-from heartmula_studio.store.records import BASE_STYLE, Generation, utc_now
+from heartmula_studio.services.songs.song_engine import Composition, Redecoding, SongEngine
+from heartmula_studio.store.records import Generation
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
-    from heartmula_studio.codec.codec import Codec
-    from heartmula_studio.generate.engine import Engine
     from heartmula_studio.generate.request import SongRequest
     from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.generate.song_writer import GeneratedSong
@@ -30,106 +29,88 @@ COMPOSING_PERCENT = 95.0  # most codes are sound by then
 
 
 class SongMaker:
-    """Makes one song at a time.
+    """Has an engine make the songs of a queue, and keeps their files, their sound so far and their progress."""
 
-    engine_in: yields the engine in the style of a song; codec_alone: the codec, with or without an engine. Both may
-    raise StudioError. let_go: frees the memory of the engine, which the next song loads again.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        runtime: "Lazy[Runtime]",
-        engine_in: "Callable[[Generation], AbstractContextManager[Engine]]",
-        codec_alone: "Callable[[], AbstractContextManager[Codec]]",
-        let_go: Callable[[], None],
-    ):
-        self._store, self._runtime = store, runtime
-        self._engine_in, self._codec_alone, self._prefixes = engine_in, codec_alone, Prefixes(store)
-        self._let_go = let_go
-        self.loaded_base = ""
-
-    def load(self) -> None:
-        """Load the engine with what its first song needs. Raises StudioError."""
-        with self._engine_in(Generation("", {}, "wav", utc_now(), style=BASE_STYLE)):
-            self.loaded_base = self._runtime.get().base_name
+    def __init__(self, store: Store, runtime: "Lazy[Runtime]", engine: SongEngine):
+        self._store, self._runtime, self._engine = store, runtime, engine
+        self._prefixes = Prefixes(store)
 
     def make(
         self, songs: Sequence[Generation], stopper: Callable[[Sequence[str]], Cancelled], finished: Finished
     ) -> None:
-        """Write the files of a song, or of several takes side by side, and their progress into their records.
+        """Write the files of a song, or of several that are made side by side, and their progress into their records.
 
         `finished` is told of each that is done, and not of those that were cancelled by themselves. Raises StudioError.
         """
         report = Reporter(self._store, songs)
-        must_stop = stopper([song.id for song in songs])
         if songs[0].decoded_from:
-            finished(songs[0], self._decode(songs[0], songs[0].decoded_from, report, must_stop))
+            self._decode(songs[0], songs[0].decoded_from, report, stopper, finished)
         else:
-            self._compose(songs, report, must_stop, stopper, finished)
-
-    def let_go(self) -> None:
-        """Free the memory of what songs are made with."""
-        self.loaded_base = ""
-        self._let_go()
+            self._compose(songs, report, stopper, finished)
 
     def _compose(
         self,
         songs: Sequence[Generation],
         report: "Reporter",
-        must_stop: Cancelled,
         stopper: Callable[[Sequence[str]], Cancelled],
         finished: Finished,
     ) -> None:
         from heartmula_studio.generate.decode_settings import DecodeSettings
 
-        with self._engine_in(songs[0]) as engine:
-            self.loaded_base = self._runtime.get().base_name
-            requests, first = requests_for(songs)
-            outputs: list[SongOutput | None] = [None] * len(requests)
-            for number, song in enumerate(songs, start=first):
-                outputs[number] = self._output(song, engine.codec.sample_rate_hz, stopper([song.id]))
-            engine.make_takes(
-                requests,
-                outputs,
-                report.composing,
-                must_stop,
-                report.sounding,
-                DecodeSettings(**songs[0].decoding),
-                lambda number, made: finished(songs[number - first], made),
-                self._prefixes.load(songs[0].id),
-            )
+        requests, first = requests_for(songs)
+        outputs: list[SongOutput | None] = [None] * len(requests)
+        for number, song in enumerate(songs, start=first):
+            outputs[number] = self._output(song, stopper)
+        work = Composition(
+            requests,
+            outputs,
+            DecodeSettings(**songs[0].decoding),
+            self._prefixes.load(songs[0].id),
+            report.composing,
+            report.sounding,
+            stopper([song.id for song in songs]),
+            lambda number, made: finished(songs[number - first], made),
+            report.say,
+        )
+        self._engine.compose(songs[0], work)
 
-    def _output(self, song: Generation, sample_rate_hz: int, cancelled: Cancelled) -> "SongOutput":
+    def _output(self, song: Generation, stopper: Callable[[Sequence[str]], Cancelled]) -> "SongOutput":
+        from heartmula_studio.arch.checkpoints import read_heartcodec_config
         from heartmula_studio.generate.takes import SongOutput
 
-        live = partial(live_sound, self._store.generations.folder(song.id), sample_rate_hz)
-        return SongOutput(self._store.generations.song_path(song.id), live, cancelled, song.tried)
+        rate_hz = read_heartcodec_config(self._runtime.get().base.codec).sample_rate
+        live = partial(live_sound, self._store.generations.folder(song.id), rate_hz)
+        return SongOutput(self._store.generations.song_path(song.id), live, stopper([song.id]), song.tried)
 
-    def _decode(self, song: Generation, source_id: str, report: "Reporter", must_stop: Cancelled) -> "GeneratedSong":
+    def _decode(
+        self,
+        song: Generation,
+        source_id: str,
+        report: "Reporter",
+        stopper: Callable[[Sequence[str]], Cancelled],
+        finished: Finished,
+    ) -> None:
         from heartmula_studio.generate.decode_settings import DecodeSettings
         from heartmula_studio.generate.receipt import Receipt, codes_path
         from heartmula_studio.generate.request import SongRequest
         from heartmula_studio.generate.song_codes import SongCodes
-        from heartmula_studio.generate.sounding import redecode
 
         try:
             source = self._store.generations.get(source_id)
             codes = SongCodes.load(codes_path(self._store.generations.song_path(source_id)))
         except NotFoundError as error:
             raise ConflictError("The song that it is decoded from was deleted.", "Make it again.") from error
-        folder = self._store.generations.folder(song.id)
-        with self._codec_alone() as codec, live_sound(folder, codec.sample_rate_hz) as listener:
-            return redecode(
-                codec,
-                codes,
-                replace(Receipt.from_dict(source.receipt), request=SongRequest.stored(song.request)),
-                DecodeSettings(**song.decoding),
-                self._store.generations.song_path(song.id),
-                report.decoding,
-                must_stop,
-                listener,
-            )
+        work = Redecoding(
+            codes,
+            replace(Receipt.from_dict(source.receipt), request=SongRequest.stored(song.request)),
+            DecodeSettings(**song.decoding),
+            self._output(song, stopper),
+            report.decoding,
+            stopper([song.id]),
+            lambda _, made: finished(song, made),
+            report.say,
+        )
+        self._engine.decode(work)
 
 
 def requests_for(songs: Sequence[Generation]) -> "tuple[list[SongRequest], int]":
@@ -167,6 +148,11 @@ class Reporter:
         """Of what is composed so far."""
         percent = self._composed * (COMPOSING_PERCENT + (100 - COMPOSING_PERCENT) * done / total)
         self._tell_all(percent, f"Turning tokens into sound: {done} of {total}.")
+
+    def say(self, message: str) -> None:
+        """Put a message beside the progress so far."""
+        for id, percent in self._percents.items():
+            self._tell(id, percent, message)
 
     def decoding(self, done: int, total: int) -> None:
         self._tell_all(100 * done / total, f"Turning tokens into sound: {done} of {total}.")

@@ -1,4 +1,4 @@
-"""Songs that were asked for, made by a thread of the server: those that are alike side by side, see `batches`.
+"""Songs that were asked for, made by threads of the server, one for each batch that its engine can make at once.
 
 The server holds a file in the folder of each of its songs, from the request to the end. One that nobody holds belongs
 to a server that is gone: it is made here if it still waited, and has failed if it was being made.
@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,14 +27,13 @@ from heartmula_studio.errors import (
 )
 from heartmula_studio.files.disk import disk_explained
 from heartmula_studio.files.file_lock import is_locked, try_lock
-from heartmula_studio.services.devices import QUEUE_LOCK, Devices
-from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.owners import CALLER, refuse_too_many, round_robin
 from heartmula_studio.services.songs.batches import batch_of
 from heartmula_studio.services.songs.line import placed
 from heartmula_studio.services.songs.live import forget
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Fill
+from heartmula_studio.services.songs.song_engine import SongEngine
 from heartmula_studio.services.songs.song_records import (
     begun,
     cancelled,
@@ -51,7 +51,6 @@ from heartmula_studio.store.records import UNDER_WAY, Failure, Generation, utc_n
 from heartmula_studio.store.store import Store
 
 if TYPE_CHECKING:  # they bring torch
-    from heartmula_studio.generate.runtime import Runtime
     from heartmula_studio.generate.song_writer import GeneratedSong
 
 OWNER, CANCEL = ".owner", ".cancel"
@@ -72,47 +71,49 @@ class OwnedSong:
 
 
 class GenerationQueue:
-    """First come, first served. Any thread may call any method.
-
-    `runtime` says on which device songs are made: whether a model can be loaded there is weighed up before it is.
-    """
+    """First come, first served. Any thread may call any method."""
 
     def __init__(
         self,
         store: Store,
-        devices: Devices,
-        runtime: "Lazy[Runtime]",
+        engine: SongEngine,
         maker: SongMaker,
         idle_sec: float,
         max_songs_per_user: int | None = None,
     ):
-        """idle_sec: without a song, until the maker lets go of its models. max_songs_per_user: not over."""
-        self._store, self._devices, self._runtime, self._maker = store, devices, runtime, maker
+        """idle_sec: without a song, until the engine lets go of its models. max_songs_per_user: not over."""
+        self._store, self._engine, self._maker = store, engine, maker
         self._idle_sec, self._max_songs_per_user = idle_sec, max_songs_per_user
         self._last_turns: dict[str, str] = {}  # of each owner
         self._owned: deque[OwnedSong] = deque()
-        self._lock = threading.Lock()
+        self._at_work: dict[str, Sequence[OwnedSong]] = {}  # batches that were taken from the line, by their first song
+        self._lock, self._choosing = threading.Lock(), threading.Lock()
         self._make_on_gpu = on_zero_gpu(self._make_here)
         self._work, self._expected = threading.Event(), threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="songs", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name="songs", daemon=True) for _ in range(engine.num_batches)
+        ]
 
     def open(self) -> None:
         """Make songs in the background from now on."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Stop the song that is being made; those that wait are made by the next server."""
+        """Stop the songs that are being made; those that wait are made by the next server."""
         self._closing.set()
         self._work.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
         while self._owned:
             self._owned.popleft().owner.close()
+        self._engine.close()
 
     def prepare(self) -> None:
         """Load the model in the background where the device is free, so that the first song is heard sooner."""
-        if not self._maker.loaded_base and not is_zero_gpu():
+        if not self._engine.is_loaded and not is_zero_gpu():
             self._expected.set()
             self._work.set()
 
@@ -177,49 +178,86 @@ class GenerationQueue:
                 with owner:
                     self._change(song.id, lambda song: failed(song, STOPPED))
 
-    # --- the thread ------------------------------------------------------------------------------------------------
+    # --- the threads -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._closing.is_set():
             if not self._work.wait(self._idle_sec):
-                self._maker.let_go()
+                self._rest()
                 self._work.wait()
             self._work.clear()
-            while self._owned and not self._closing.is_set():
-                self._take(self._next_batch())
+            if self._closing.is_set():
+                self._work.set()  # for the other threads
+                break
+            while batch := self._next_batch():
+                self._take(batch)
                 self._tell_places()
             if self._expected.is_set() and not self._closing.is_set():
                 self._expected.clear()
                 self._load_early()
 
+    def _rest(self) -> None:
+        """Give back the memory of the engine, unless it makes songs for another thread."""
+        with self._choosing:
+            if not self._at_work:
+                self._engine.let_go()
+
     def _load_early(self) -> None:
         try:
-            with ExitStack() as device_lease:
-                if not self._maker.loaded_base and self._enter(device_lease, utc_now()) is None:
-                    self._maker.load()
+            with ExitStack() as lease:
+                if not self._engine.is_loaded and self._engine.enter(lease, utc_now()) is None:
+                    self._engine.load()
         except Exception:  # the first song will tell of it
             _log.exception("The model cannot be loaded before it is needed")
 
-    def _next_batch(self) -> list[OwnedSong]:
-        """Return the songs in line that are made next, side by side: the first one among them."""
-        self._closing.wait(GATHER_SEC)  # requests that come at once are one batch
+    def _next_batch(self) -> Sequence[OwnedSong]:
+        """Take from the line the songs that are made next, side by side: the first one among them; none where all are.
+
+        Where more wait, the other threads are woken.
+        """
+        with self._choosing:
+            if not self._left():
+                return []
+            self._closing.wait(GATHER_SEC)  # requests that come at once are one batch
+            if self._closing.is_set() or not (batch := self._choose()):
+                return []
+            with self._lock:
+                self._at_work[batch[0].id] = batch
+        if self._left():
+            self._work.set()
+        return batch
+
+    def _choose(self) -> list[OwnedSong]:
         by_id, waiting = self._in_line()
         gone = by_id.keys() - {song.id for song in waiting}
         if gone:  # cancelled, or the record cannot be read
             return [by_id[id] for id in gone]
-        batch = batch_of(waiting)
+        if not waiting:
+            return []
+        batch = batch_of(waiting, len(self._threads) - len(self._at_work))
         self._last_turns |= {song.owner: utc_now() for song in batch}
         return [by_id[song.id] for song in batch]
 
-    def _in_line(self) -> tuple[dict[str, OwnedSong], list[Generation]]:
-        """Return the first of those that this server has to make, and the records of those that wait, in turn."""
+    def _left(self) -> dict[str, OwnedSong]:
+        """Return the first of those that this server has to make and no thread has taken."""
+        taken = self._taken()
         with self._lock:
-            owned = {song.id: song for song in list(self._owned)[:MAX_LOOKED_AT]}
-        return owned, round_robin(self._queued(list(owned)), self._last_turns)
+            left = (owned for owned in self._owned if owned.id not in taken)
+            return {owned.id: owned for owned in islice(left, MAX_LOOKED_AT)}
+
+    def _taken(self) -> list[str]:
+        with self._lock:
+            return [owned.id for batch in self._at_work.values() for owned in batch]
+
+    def _in_line(self) -> tuple[dict[str, OwnedSong], list[Generation]]:
+        """Return what `_left` does, and the records of those of them that wait, in turn."""
+        left = self._left()
+        return left, round_robin(self._queued(list(left)), self._last_turns)
 
     def _tell_places(self) -> dict[str, Generation]:
         """Write into the records of those that wait where they stand in line; return these records."""
-        _, waiting = self._in_line()
+        _, left = self._in_line()
+        waiting = [*self._queued(self._taken()), *left]  # some were taken and still wait for a place
         songs = {song.id: song for song in placed(waiting, self._store.generations.records(), datetime.now(UTC))}
         try:
             for before in waiting:
@@ -242,6 +280,8 @@ class GenerationQueue:
                 with self._lock:
                     self._owned.remove(owned)
                 owned.owner.close()
+        with self._lock:
+            del self._at_work[batch[0].id]
 
     def _queue_next_take(self, id: str) -> None:
         """Go on with a song's takes where they are made until one ends by itself, and this one is over and did not."""
@@ -253,9 +293,10 @@ class GenerationQueue:
         if not (waiting := self._queued(ids)):
             return
         try:
-            with ExitStack() as device_lease:
-                self._wait_for_device(waiting, device_lease)
+            with ExitStack() as lease:
+                self._wait_for_place(waiting, lease)
                 begun_songs = [self._change(song.id, begun) for song in self._queued(ids)]
+                self._tell_places()
                 if running := [song for song in begun_songs if song.status == "running"]:
                     self._make_on_gpu(running)
             self._end(ids, self._cut_short)
@@ -301,30 +342,20 @@ class GenerationQueue:
             with suppress(NotFoundError):
                 self._change(id, lambda song: change(song) if song.status in UNDER_WAY else song)
 
-    def _wait_for_device(self, songs: Sequence[Generation], device_lease: ExitStack) -> None:
-        """Enter `device_lease` with the device marked as used. Raises CancelledError."""
+    def _wait_for_place(self, songs: Sequence[Generation], lease: ExitStack) -> None:
+        """Take a place at the engine until `lease` ends. Raises CancelledError."""
         ids, since, said = [song.id for song in songs], songs[0].created_at, ""
         must_stop = self._stopper(ids)
         with ExitStack() as waiting:
-            while reason := self._enter(device_lease, since):
+            while reason := self._engine.enter(lease, since):
                 if not said:
-                    waiting.enter_context(self._devices.wanted(str(self._runtime.get().device), since))
+                    waiting.enter_context(self._engine.wanted(since))
                 if reason != said:
                     said = reason
                     self._end(ids, partial(with_message, reason))
                 if must_stop():
                     raise CancelledError("The song was stopped while it waited.")
                 time.sleep(POLL_SEC)
-
-    def _enter(self, device_lease: ExitStack, since: str) -> str | None:
-        runtime = self._runtime.get()
-        device = str(runtime.device)
-        with self._store.lock(QUEUE_LOCK):  # a job that starts in this moment would see the device as free
-            is_loaded = self._maker.loaded_base == runtime.base_name
-            reason = self._devices.may_generate(device, runtime.base_name, since, is_loaded)
-            if reason is None:
-                device_lease.enter_context(self._devices.generating(device))
-            return reason
 
     def _stopper(self, ids: Sequence[str]) -> Callable[[], bool]:
         """Tell whether to stop, as all of these songs are cancelled, or the server closes.

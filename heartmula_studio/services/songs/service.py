@@ -10,7 +10,6 @@ from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.receipt import Receipt, codes_path
 from heartmula_studio.generate.replay import decode_settings, requests_of
 from heartmula_studio.generate.request import SongRequest, new_seed, takes_of
-from heartmula_studio.services.devices import Devices
 from heartmula_studio.services.lazy import Lazy
 from heartmula_studio.services.songs.files import SongFiles
 from heartmula_studio.services.songs.history import SongQuery
@@ -18,6 +17,7 @@ from heartmula_studio.services.songs.live import SongStreams
 from heartmula_studio.services.songs.making import SongMaker
 from heartmula_studio.services.songs.prefixes import Continuation, Prefixes, at_frame, kept_beside
 from heartmula_studio.services.songs.queue import GenerationQueue
+from heartmula_studio.services.songs.song_engine import SongEngine
 from heartmula_studio.services.songs.until_end import in_turn
 from heartmula_studio.store.generations import checked_format
 from heartmula_studio.store.names import checked_name
@@ -37,7 +37,7 @@ from heartmula_studio.store.store import Store
 if TYPE_CHECKING:  # they bring torch
     from heartmula_studio.generate.kept_codes import KeptCodes
     from heartmula_studio.generate.runtime import Runtime
-    from heartmula_studio.services.songs.active_engine import ActiveEngine
+    from heartmula_studio.services.songs.song_styles import SongStyles
 
 
 class SongService:
@@ -46,23 +46,18 @@ class SongService:
     def __init__(
         self,
         store: Store,
-        devices: Devices,
         runtime: "Lazy[Runtime]",
-        engine: "Lazy[ActiveEngine]",
+        styles: "Lazy[SongStyles]",
+        engine: SongEngine,
         idle_engine_sec: float,
         max_songs_per_user: int,
     ):
         """idle_engine_sec: without a song, until the engine leaves the memory. max_songs_per_user: not over."""
-        self._store, self._engine = store, engine
-        maker = SongMaker(
-            store,
-            runtime,
-            lambda song: engine.get().in_style_of(song),
-            lambda: engine.get().codec_alone(),
-            self._let_go_of_engine,
-        )
+        self._store, self._styles = store, styles
         self._streams, self._prefixes, self._files = SongStreams(store), Prefixes(store), SongFiles(store)
-        self._queue = GenerationQueue(store, devices, runtime, maker, idle_engine_sec, max_songs_per_user)
+        self._queue = GenerationQueue(
+            store, engine, SongMaker(store, runtime, engine), idle_engine_sec, max_songs_per_user
+        )
 
     def open(self) -> None:
         """Make songs in the background from now on."""
@@ -117,7 +112,7 @@ class SongService:
             require_alone(style, strength)
             style = MIX_STYLE
         requests = takes_of(request, count)
-        self._engine.get().check(style, strength, styles)
+        self._styles.get().check(style, strength, styles)
         if until_end:
             first = self._new_song(request, format, style, strength, styles)
             return self._queue.submit([in_turn(first, count)])
@@ -162,7 +157,7 @@ class SongService:
     ) -> tuple[Generation, Generation]:
         """Queue one song twice: made by the base alone, and in a style; both or none. Raises as `generate`."""
         self._store.checkpoints.folder(checkpoint_id)
-        self._engine.get().check(checkpoint_id, strength)
+        self._styles.get().check(checkpoint_id, strength)
         wanted = self._new_song(request, format, BASE_STYLE), self._new_song(request, format, checkpoint_id, strength)
         base, styled = self._queue.submit(wanted)
         return base, styled
@@ -172,9 +167,9 @@ class SongService:
 
         Raises CannotReplayError where its base, codec or styles are not here, and as `generate`.
         """
-        styles = self._engine.get().styles_of(receipt)
+        styles = self._styles.get().styles_of(receipt)
         style = MIX_STYLE if styles else BASE_STYLE
-        self._engine.get().check(style, None, styles)
+        self._styles.get().check(style, None, styles)
         song = self._new_song(receipt.request, format, style, None, styles)
         decoding = asdict(decode_settings(receipt))
         requests_of(receipt)  # what it tells of takes is refused at once
@@ -309,16 +304,12 @@ class SongService:
             raise ConflictError("The song is being made.", "Cancel it first.")
         self._store.generations.delete(id)
 
-    def _let_go_of_engine(self) -> None:
-        if engine := self._engine.made:
-            engine.let_go()
-
     def _go_on(
         self, kept: "KeptCodes", to_sec: float | None, name: str, request: SongRequest, wishes: Continuation
     ) -> Generation:
         from_sec, end_sec = kept.prefix_sec, None if to_sec is None else at_frame(to_sec)
         request = wishes.changed(request, from_sec, None if end_sec is None else at_frame(end_sec + kept.suffix_sec))
-        self._engine.get().check(wishes.style, wishes.strength)
+        self._styles.get().check(wishes.style, wishes.strength)
         song = self._new_song(request, wishes.format, wishes.style, wishes.strength)
         song = replace(song, continues=name, from_sec=from_sec, to_sec=end_sec)
         [queued] = self._queue.submit([song], kept_beside(song, kept))

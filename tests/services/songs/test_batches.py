@@ -48,6 +48,15 @@ def test_what_differs_waits_without_holding_up_those_behind_it(other):
     assert batch(song("a"), song("b", **other), song("c")) == "ac"
 
 
+@pytest.mark.parametrize(("num_free", "expected"), [(1, "abcde"), (2, "abc"), (3, "ab"), (9, "a")])
+def test_alike_songs_are_shared_by_the_batches_that_could_begin(num_free, expected):
+    assert "".join(one.id for one in batch_of([song(id) for id in "abcde"], num_free)) == expected
+
+
+def test_takes_are_not_shared():
+    assert len(batch_of([song(id, take_of="a") for id in "ab"], 2)) == 2
+
+
 def test_takes_go_together_and_alone():
     assert batch(song("a", take_of="a"), song("b"), song("c", take_of="a")) == "ac"
 
