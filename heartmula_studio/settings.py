@@ -102,6 +102,7 @@ class Settings:
         BeforeValidator(_or_none),
         Field(description="host:port of the cluster's head node, or nothing"),
     ]
+    song_replicas: Annotated[int, Field(ge=0, le=1000)]  # of the engine, on that cluster; 0: the server makes songs
     host: Annotated[
         Text, Field(description="an address or name of this machine: 127.0.0.1 for itself only, 0.0.0.0 for all others")
     ]

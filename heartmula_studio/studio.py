@@ -24,6 +24,7 @@ from heartmula_studio.services.library.models import ModelService
 from heartmula_studio.services.library.tags import TagService
 from heartmula_studio.services.planning.service import PlanningService
 from heartmula_studio.services.songs.local_engine import LocalEngine
+from heartmula_studio.services.songs.replicas.engine import replicas_of
 from heartmula_studio.services.songs.service import SongService
 from heartmula_studio.services.surroundings import Surroundings
 from heartmula_studio.services.training.auditions import AuditionService
@@ -76,7 +77,7 @@ class Studio:
         self.checks = CheckService(store, devices, self._runtime, self.datasets.exchange)
         self.imports = ImportService(store, settings.max_import_bytes, self.datasets.exchange)
         self.checkpoints = CheckpointService(store, self._runtime, styles)
-        engine = self._make_local_engine(devices, styles)
+        engine = replicas_of(settings, self._runtime, styles) or self._make_local_engine(devices, styles)
         self.songs = SongService(
             store, self._runtime, styles, engine, settings.idle_engine_sec, settings.max_songs_per_user
         )

@@ -39,7 +39,8 @@ LONG_FILES = (
     "test_recovery.py",
     "test_recovery_of_exchange.py",
     "services/training/test_workers.py",
-    "services/training/test_ray_cluster.py",
+    "services/training/test_ray_cluster.py",  # with all that share its cluster
+    "services/songs/test_replicas.py",
     "finetune/test_nodes.py",
     "finetune/test_processes.py",
     "finetune/test_sharding.py",
@@ -115,6 +116,7 @@ LONG = pytest.mark.skip(reason="one of the longest tests; HEARTMULA_LONG_TESTS=1
 TOGETHER = {
     "server": ("routes/", "ui/test_endpoints.py", "test_readme.py"),
     "browser": ("e2e/",),
+    "cluster": ("services/training/test_ray_cluster.py", "services/songs/test_replicas.py"),
 }
 APART = ("e2e/test_every_field.py", "e2e/test_quick_start.py", "e2e/test_survival.py", "e2e/test_behind_a_proxy.py")
 

@@ -23,6 +23,7 @@ NOT_RUN = {
 }
 INSTALLS = "loads gigabytes from the net; test_packaging.py installs the wheel beside these libraries"
 CLUSTER = "services/training/test_ray_cluster.py has a cluster of its own"
+REPLICAS = "services/songs/test_replicas.py has replicas on a cluster of its own"
 CONSOLE = {
     "uv venv --python 3.12 && uv pip install -r requirements.txt": INSTALLS,
     "uv run --no-project python app.py": "starts what test_app.py starts",
@@ -40,6 +41,9 @@ CONSOLE = {
     "ray start --address=10.0.0.1:6379 --disable-usage-stats": CLUSTER,
     "HEARTMULA_EXECUTOR=ray HEARTMULA_RAY_ADDRESS=10.0.0.1:6379 HEARTMULA_DATA_DIR=/srv/studio "
     "heartmula-studio serve": CLUSTER,
+    "pip install 'heartmula-studio[serve]'": INSTALLS,
+    "HEARTMULA_SONG_REPLICAS=4 HEARTMULA_RAY_ADDRESS=10.0.0.1:6379 HEARTMULA_DATA_DIR=/srv/studio "
+    "heartmula-studio serve": REPLICAS,
     "accelerate launch -m heartmula_studio.finetune RUN": "what it calls is run by finetune/test_launch.py",
     "heartmula-studio train /srv/codes --out RUN --epochs 1": "what it calls is run by finetune/test_catalogue.py",
     "heartmula-studio catalogue /srv/music /srv/codes --workers 8": "what it calls is run by dataset/test_catalogue.py",

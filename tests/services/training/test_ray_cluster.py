@@ -23,7 +23,6 @@ from heartmula_studio.services.training.ray_cluster.executor import Need, cluste
 from heartmula_studio.services.training.ray_cluster.gpus import gpu_share
 from heartmula_studio.settings import Settings
 from tests.finetune.training_jobs import read_metrics
-from tests.ray_cluster import Cluster, running_cluster
 from tests.recordings import SONGS
 from tests.studio_server import ROOT, Server, running_server
 
@@ -87,13 +86,6 @@ def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
     with pytest.raises(InvalidInputError, match=r"pip install 'heartmula-studio\[ray\]'"):
         cluster_of(Settings.load({"HEARTMULA_EXECUTOR": "ray"}))
     assert cluster_of(Settings.load({})) is None
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'heartmula-studio[ray]'")
-    with running_cluster(2) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ KILL_SEC = 20.0
 class Driver:
     """Answers requests by their name. None of them waits for the cluster, but for `kill`."""
 
+    calls: tuple[str, ...] = ("cluster", "start", "state", "kill", "end")
+
     def __init__(self, address: str):
         """Raises OSError."""
         require_listener(address)
@@ -39,14 +41,10 @@ class Driver:
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         arguments = {name: value for name, value in request.items() if name != "call"}
-        calls: dict[str, Callable[..., dict[str, Any]]] = {
-            "cluster": self.cluster,
-            "start": self.start,
-            "state": self.state,
-            "kill": self.kill,
-            "end": self.end,
-        }
-        return calls[request["call"]](**arguments)
+        if request["call"] not in self.calls:
+            raise ValueError(f"Nobody answers {request['call']!r}.")
+        answer: dict[str, Any] = getattr(self, request["call"])(**arguments)
+        return answer
 
     def cluster(self) -> dict[str, Any]:
         """Return what the nodes have, the memory of each one's smallest GPU (None: not known yet), and what is free."""
@@ -100,6 +98,9 @@ class Driver:
             ray.kill(runner)
         return {}
 
+    def close(self) -> None:
+        """The server is gone. Runners go on."""
+
     def _runner(self, name: str) -> "ActorHandle | None":
         try:
             return ray.get_actor(name, NAMESPACE)
@@ -129,13 +130,22 @@ def largest_node() -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(most["NodeID"], soft=True)
 
 
-def main(address: str, requests: TextIO, answers: TextIO) -> int:
+def own_pipes() -> tuple[TextIO, TextIO]:
+    """Return where requests come from and answers go to; whatever Ray prints must not be taken for an answer."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return sys.stdin, answers
+
+
+def run(address: str, requests: TextIO, answers: TextIO, make_driver: Callable[[str], Driver]) -> int:
+    """Connect to a cluster, and answer requests until there are no more; return the exit code."""
+
     def say(answer: Mapping[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
     try:
-        driver = Driver(address)
+        driver = make_driver(address)
     except (OSError, ValueError, RuntimeError, RayError) as error:
         say({"error": str(error)})
         return 1
@@ -145,10 +155,9 @@ def main(address: str, requests: TextIO, answers: TextIO) -> int:
             say(driver.answer(json.loads(line)))
         except (RayError, ConnectionError, ValueError, RuntimeError) as error:
             say({"error": str(error)})
+    driver.close()
     return 0
 
 
 if __name__ == "__main__":
-    own_output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever Ray prints must not be taken for an answer
-    sys.exit(main(sys.argv[1], sys.stdin, own_output))
+    sys.exit(run(sys.argv[1], *own_pipes(), Driver))

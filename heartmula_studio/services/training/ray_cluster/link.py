@@ -21,8 +21,9 @@ HINT = "See that `ray status --address` finds it from this machine, and that HEA
 class RayLink:
     """Asks a cluster at an address (host:port). Used by one thread at a time."""
 
-    def __init__(self, address: str):
-        self.address = address
+    def __init__(self, address: str, driver: str = DRIVER):
+        """driver: the module that is run as the process."""
+        self.address, self._driver = address, driver
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str] = queue.Queue()
         self._is_connected = False
@@ -59,7 +60,7 @@ class RayLink:
     def _start(self) -> "subprocess.Popen[str]":
         self._started, self._answers = time.monotonic(), queue.Queue()
         process = subprocess.Popen(
-            [sys.executable, "-m", DRIVER, self.address],
+            [sys.executable, "-m", self._driver, self.address],
             cwd=IMPORT_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
