@@ -135,9 +135,9 @@ def print_sound(studio: Studio, arguments: Namespace) -> None:
         for state in studio.checks.one_by_one(arguments.id, "sound"):
             assert isinstance(state.report, SoundReport), state
             sound = state.report
-            report(state.done, state.total)
             for track in sound.tracks[-1:]:
                 tqdm.write(sound_lines(track))
+            report(state.done, state.total)
     for kind in sound.lengths:
         to = "more" if kind.to_sec is None else f"{kind.to_sec:g}"
         print(f"{kind.tracks:5} songs of {kind.from_sec:g} to {to} s")

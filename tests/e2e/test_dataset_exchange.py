@@ -1,5 +1,6 @@
 """A dataset comes in as a zip and goes out again, on the page."""
 
+import re
 import zipfile
 
 import pytest
@@ -31,3 +32,23 @@ def test_a_dataset_comes_in_and_goes_out(page, studio, tmp_path):
     with zipfile.ZipFile(download.value.path()) as archive:
         assert set(archive.namelist()) == {"a.ogg", "metadata.jsonl"}
         assert b'"rights": "own"' in archive.read("metadata.jsonl")
+
+
+@pytest.mark.long
+def test_a_dataset_from_the_hub_is_stopped_and_taken_in(page, studio, hub):
+    hub.add("musician/songs", {song.name: song.read_bytes() for song in SONGS[:2]}, "dataset")
+    hub.hold = "download"
+    open_page(page, studio)
+    go_to(page, "Dataset")
+    page.get_by_role("button", name="Datasets on the Hugging Face Hub").click()
+    page.get_by_label("Dataset on the Hub").fill("musician/songs")
+    take = page.get_by_role("button", name="Import it").locator("visible=true")
+    take.click()
+    expect(page.get_by_text(re.compile("0 .?B of .* of musician/songs"))).to_be_visible()
+    page.get_by_role("button", name="Stop importing").locator("visible=true").click()
+    expect(page.get_by_text("Stopped. Nothing was imported.")).to_be_visible()
+    hub.hold = None
+    hub.released.set()
+    take.click()
+    expect(page.get_by_text("“songs” has 2 songs.")).to_be_visible()
+    expect(page.get_by_role("heading", name="songs", exact=True).last).to_be_visible()
