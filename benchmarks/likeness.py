@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 Losses = Mapping[tuple[str, int], float]
 """Each loss by its kind and step."""
 
@@ -22,6 +24,16 @@ def agrees(new: Any, old: Any) -> bool:
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(agrees, new, old))
     return new == old
+
+
+def up_to_a_step(new: bytes, old: bytes) -> str:
+    """Compare 16-bit samples: SAME, how many are off by one, as rounding makes a few, or DIFFERENT and by how much."""
+    if len(new) != len(old):
+        return f"{DIFFERENT}: {len(new)} bytes instead of {len(old)}"
+    off = np.abs(np.frombuffer(new, np.int16).astype(np.int32) - np.frombuffer(old, np.int16))
+    if not off.any():
+        return SAME
+    return f"{off.astype(bool).mean():.1e} of the samples off by one" if off.max() == 1 else f"{DIFFERENT}: {off.max()}"
 
 
 def up_to_rounding(new: Losses, old: Losses) -> str:
