@@ -2,8 +2,8 @@
 
 `python -m benchmarks.same_as_before OLD NEW`: both train nano on the bundled clips and make songs, through the shell;
 then the server of NEW opens a data folder of OLD's, resumes its jobs and activates its adapters. Losses may differ by
-rounding, and samples by one step, and it is said by how much; all else is to be the same bit for bit. Exits with 1 where
-anything differs more.
+rounding, and samples by one step, and it is said by how much; all else is to be the same bit for bit. Exits with 1
+where anything differs more.
 """
 
 import argparse
