@@ -126,8 +126,9 @@ APART = ("e2e/test_every_field.py", "e2e/test_quick_start.py", "e2e/test_surviva
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers more than there are cores: tests with a browser or a server wait for them half of the time.
 
-    Fewer where there is no memory for them. No more than there are cores where those are left out: each loads PyTorch and Gradio, which takes long. No workers
-    where only files are named: they take longer to begin than most files take to run.
+    Fewer where there is no memory for them, and no more than there are cores where those are left out: each loads
+    PyTorch and Gradio, which takes long. No workers where only files are named: they take longer to begin than most
+    files take to run.
     """
     if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
         return 0

@@ -14,7 +14,7 @@ from heartmula_studio.store.task_views import CheckKind, CheckTask
 from heartmula_studio.store.views import LengthCount, TrackLosses, TrackSound
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
-from heartmula_studio.ui.page_context import PageContext, user_errors
+from heartmula_studio.ui.page_context import PageContext, follow_choice, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
 KINDS: tuple[CheckKind, ...] = ("lyrics", "sound")
@@ -45,10 +45,7 @@ def build_checks(context: PageContext, buttons: CheckButtons) -> None:
         started = button.click(partial(start, studio, kind), dataset_id, **QUIET)
         following.append(started.success(partial(follow, studio, (kind,)), dataset_id, shown, **QUIET))
     buttons.stop.click(partial(stop_checking, studio), dataset_id, **QUIET)
-    # Else what is found of the dataset before would still be shown here.
-    cleared = dataset_id.change(cleared_reports, outputs=shown, cancels=following, **QUIET)
-    resumed = cleared.then(partial(follow, studio, ()), dataset_id, shown, **QUIET)
-    dataset_id.change(None, cancels=[resumed], **QUIET)
+    follow_choice(dataset_id, partial(follow, studio, ()), cleared_reports, shown, following)
 
 
 def cleared_reports() -> tuple[str, str, dict]:

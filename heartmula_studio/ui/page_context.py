@@ -1,6 +1,6 @@
 """Selection, navigation and errors that the tabs of the page share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -51,6 +51,22 @@ class PageContext:
     def refresh_after(self, event: gr.events.Dependency) -> gr.events.Dependency:
         """Update the whole page at once when an event has ended."""
         return self.changes.after(self.studio, event)
+
+
+def follow_choice(
+    choice: gr.State,
+    follow: Callable[[str], Any],
+    clear: Callable[[], Any],
+    outputs: Sequence[gr.blocks.Block],
+    following: Sequence[gr.events.Dependency],
+) -> None:
+    """Clear `outputs` when another record is chosen, and go on with what `follow`, a generator, says of that one.
+
+    following: events that follow the record before; what these yield would still be shown.
+    """
+    cleared = choice.change(clear, outputs=outputs, cancels=list(following), **QUIET)
+    followed = cleared.then(follow, choice, outputs, **QUIET)
+    choice.change(None, cancels=[followed], **QUIET)
 
 
 def remembered_choice(key: str) -> gr.State:

@@ -15,7 +15,7 @@ from heartmula_studio.store.task_views import Analysis, AnalysisKind
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, find_dataset, user_errors
+from heartmula_studio.ui.page_context import PageContext, find_dataset, follow_choice, user_errors
 from heartmula_studio.ui.quiet import QUIET
 
 HINT = "Nothing proposed is trained on until you accept it: tick it in the track's row, or accept all."
@@ -46,18 +46,23 @@ def build_proposals(context: PageContext) -> None:
         reject = gr.Button("Reject the rest", visible=False, min_width=140)
         reopen = gr.Button("Undo all decisions", visible=False, min_width=140)
     report = gr.HTML()
-    follow_it = partial(follow, studio)
+    outputs, follow_it, following = [report, stop], partial(follow, studio), []
     for kind, find in finders.items():
         started = find.click(partial(start, studio, kind), [dataset_id, voice], report, **QUIET)
-        context.refresh_after(started.success(follow_it, dataset_id, [report, stop], **QUIET))
+        following.append(started.success(follow_it, dataset_id, outputs, **QUIET))
+        context.refresh_after(following[-1])
     stop.click(partial(stop_listening, studio), dataset_id, **QUIET)
-    dataset_id.change(follow_it, dataset_id, [report, stop], trigger_mode="always_last", **QUIET)
+    follow_choice(dataset_id, follow_it, cleared_report, outputs, following)
     for button, status in ((accept, "accepted"), (reject, "rejected"), (reopen, "open")):
         context.refresh_after(button.click(partial(decide_all, studio, status), dataset_id, report, **QUIET))
     gr.on(
         on_change(context.changes.datasets, dataset_id), partial(possible_decisions, studio), dataset_id,
         outputs=[accept, reject, reopen], **QUIET,
     )  # fmt: skip
+
+
+def cleared_report() -> tuple[str, dict]:
+    return "", gr.update(visible=False)
 
 
 def start(studio: Studio, kind: AnalysisKind, id: str, voice: str) -> str:
@@ -84,7 +89,7 @@ async def follow(studio: Studio, id: str) -> AsyncIterator[tuple[str, dict]]:
             return
         yield "".join(map(progress_html, running)), gr.update(visible=True)
         await asyncio.sleep(POLL_SEC)
-    yield "", gr.update(visible=False)
+    yield cleared_report()
 
 
 def find_analyses(studio: Studio, id: str) -> tuple[Dataset, list[Analysis]] | None:
