@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-MAX_WORKERS = 4
-WORKER_BYTES = 4 << 30  # with the servers, browsers and trainings that its tests start
+MAX_WORKERS = 4  # each holds a gigabyte or two
 # What takes longest, the longest first: it begins before all else, so that no worker is still at one of these when the
 # rest have nothing left to do. `-m "not slow"` leaves these out, all tests with a browser, and all with a server.
 LONG_FILES = (
@@ -124,17 +123,14 @@ APART = ("e2e/test_every_field.py", "e2e/test_quick_start.py", "e2e/test_surviva
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers more than there are cores: tests with a browser or a server wait for them half of the time.
+    """One worker more than there are cores: tests with a browser or a server wait for them half of the time.
 
-    Fewer where there is no memory for them, and no more than there are cores where those are left out: each loads
-    PyTorch and Gradio, which takes long. No workers where only files are named: they take longer to begin than most
-    files take to run.
+    No more than there are cores where those are left out: each loads PyTorch and Gradio, which takes long. No workers
+    where only files are named: they take longer to begin than most files take to run.
     """
     if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
         return 0
-    if config.option.markexpr == "not slow":
-        return min(psutil.cpu_count(), MAX_WORKERS)
-    return max(1, min(psutil.cpu_count() + 2, psutil.virtual_memory().total // WORKER_BYTES, MAX_WORKERS))
+    return min(psutil.cpu_count() + (config.option.markexpr != "not slow"), MAX_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)
