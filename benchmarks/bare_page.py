@@ -5,7 +5,6 @@ FILE holds {kind of component: how many}. Prints its address as soon as it liste
 
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -16,13 +15,15 @@ import uvicorn
 from fastapi import FastAPI
 from gradio.utils import component_or_layout_class
 
+from heartmula_studio.server import listening_socket
+
 MAIN_BUTTON = "Generate"
 
 
 def main() -> None:
     page = page_of(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     app = gr.mount_gradio_app(FastAPI(), page, path="/", ssr_mode=False)
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+    with listening_socket("127.0.0.1", 0) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 

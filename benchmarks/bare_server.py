@@ -4,7 +4,6 @@ FOLDER holds `paths.json`, {path with its query: name of the file with its body}
 """
 
 import json
-import socket
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+
+from heartmula_studio.server import listening_socket
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
         bodies[path][query.encode()] = (folder / name).read_bytes()
     for path, by_query in bodies.items():
         app.get(path)(returning(by_query))
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+    with listening_socket("127.0.0.1", 0) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 

@@ -1,5 +1,6 @@
 """`python app.py`: options, protection, signals, and the page beside REST."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from gradio_client import Client
 
+from heartmula_studio.server import listening_socket
 from tests.studio_server import ROOT, environment, running_server
 
 TOKEN = "correct-horse"
@@ -44,6 +46,26 @@ def test_other_machines_are_not_served_without_a_token(tmp_path, variables):
     assert "HEARTMULA_TOKEN" in done.stderr
     assert "--allow-anonymous" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_a_connection_holds_no_part_of_an_answer_back():
+    """The answers of a connection that is kept came 40 ms late, each of them."""
+    is_sent_at_once = []
+
+    async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        is_sent_at_once.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0)
+        writer.close()
+
+    async def connect() -> None:
+        with listening_socket("127.0.0.1", 0) as listener:
+            async with await asyncio.start_server(note, sock=listener):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                await reader.read()
+                writer.close()
+
+    asyncio.run(connect())
+    assert is_sent_at_once == [True]
 
 
 def test_a_busy_port_is_named(tmp_path):
