@@ -80,6 +80,7 @@ LONG_FILES = (
     "codec/test_tagger.py",
     "codec/test_audio_writer.py",
     "services/songs/test_queue.py",
+    "services/songs/test_places.py",
     "store/test_processes.py",
     "generate/test_engine.py",
     "generate/test_engine_refusals.py",

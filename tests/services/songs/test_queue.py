@@ -1,152 +1,22 @@
 """Songs in line. A made-up engine stands in where only the order and the record matter."""
 
 import dataclasses
-import secrets
 import threading
 import time
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 
 import pytest
 import soundfile
 
-from heartmula_studio.errors import (
-    CancelledError,
-    CheckpointMissingError,
-    ConflictError,
-    OutOfMemoryError,
-    StorageError,
-)
+from heartmula_studio.errors import CheckpointMissingError, ConflictError, StorageError
 from heartmula_studio.generate.engine import Engine
-from heartmula_studio.generate.request import SongRequest
-from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.services import devices as devices_module
-from heartmula_studio.services.devices import Devices
-from heartmula_studio.services.lazy import Lazy
-from heartmula_studio.services.songs.local_engine import LocalEngine
-from heartmula_studio.services.songs.making import SongMaker
-from heartmula_studio.services.songs.queue import GenerationQueue
 from heartmula_studio.services.songs.until_end import in_turn
-from heartmula_studio.store.records import BASE_STYLE, Generation, utc_now
+from heartmula_studio.store.records import BASE_STYLE
 from heartmula_studio.ui.song_view import song_badges, song_status
-from tests.generate.test_replay import RECEIPT
-from tests.services.studio_folder import BUNDLED, submit
+from tests.services.songs.made_up_engine import OTHER, REQUEST, song_of, wait_for
+from tests.services.studio_folder import submit
 from tests.still_studio import wait_until
-
-REQUEST = SongRequest("arcade", duration_sec=1.5, seed=4)
-OTHER = dataclasses.replace(REQUEST, topk=20)  # it is not made beside the first
-
-
-def song_of(request: SongRequest, format: str = "wav") -> Generation:
-    return Generation(secrets.token_hex(6), dataclasses.asdict(request), format, utc_now())
-
-
-def no_codec():
-    raise AssertionError("these songs are composed")
-
-
-class MadeUpEngine:
-    """Makes songs of no sound, once `go` is set; notes what it was asked for."""
-
-    def __init__(self):
-        self.go, self.asked, self.begun = threading.Event(), [], threading.Event()
-        self.let_go = threading.Event()
-
-    codec = SimpleNamespace(sample_rate_hz=24_000)
-
-    def make_takes(self, requests, outputs, progress, cancelled, decode_progress, decoding, finished, kept):
-        self.asked.append([request.seed for request in requests])
-        self.begun.set()
-        progress(1, 2)
-        while not self.go.wait(0.02):
-            if cancelled():
-                raise CancelledError("Stopped.")
-        for number, (request, output) in enumerate(zip(requests, outputs, strict=True)):
-            if request.tags == "too much":
-                raise OutOfMemoryError("No memory.", "Ask for less.")
-            if request.tags == "fault":
-                raise KeyError("fault")
-            if output.cancelled():
-                continue
-            decode_progress(1, 2)
-            output.path.write_bytes(b"song")
-            receipt = dataclasses.replace(RECEIPT, request=request, duration_sec=1.5, ended=request.seed % 4 == 0)
-            finished(number, GeneratedSong(output.path, receipt, is_audible=request.tags != "silence"))
-
-
-@pytest.fixture
-def engine():
-    return MadeUpEngine()
-
-
-@pytest.fixture
-def serve(store, engine, serve_by):
-    """serve() → a started queue, as each server has one."""
-
-    def start(engine_in=lambda song: nullcontext(engine), idle_sec=600.0):
-        active = SimpleNamespace(in_style_of=engine_in, codec_alone=no_codec, let_go=engine.let_go.set)
-        return serve_by(LocalEngine(store, Devices(store), BUNDLED, Lazy(lambda: active)), idle_sec)
-
-    return start
-
-
-@pytest.fixture
-def serve_by(store):
-    """serve_by(song_engine) → a started queue."""
-    queues = []
-
-    def start(song_engine, idle_sec=600.0):
-        queues.append(GenerationQueue(store, song_engine, SongMaker(store, BUNDLED, song_engine), idle_sec))
-        queues[-1].open()
-        queues[-1].recover()
-        return queues[-1]
-
-    yield start
-    for queue in queues:
-        queue.close()
-
-
-class TwoPlaces:
-    """A `SongEngine` of two places, at which a made-up engine makes songs."""
-
-    num_batches, is_loaded = 2, True
-
-    def __init__(self, engine):
-        self._engine, self._free = engine, threading.Semaphore(2)
-        self.decode = self.load = no_codec
-        self.wanted = nullcontext
-
-    def enter(self, lease, since):
-        if not self._free.acquire(blocking=False):
-            return "Waits for a free place."
-        lease.callback(self._free.release)
-        return None
-
-    def compose(self, song, work):
-        self._engine.make_takes(
-            work.requests,
-            work.outputs,
-            work.progress,
-            work.cancelled,
-            work.decode_progress,
-            work.decoding,
-            work.finished,
-            work.kept,
-        )
-
-    def let_go(self):
-        self._engine.let_go.set()
-
-    def close(self):
-        self.is_loaded = False
-
-
-def wait_for(store, song, *statuses, timeout_sec=60.0):
-    deadline = time.monotonic() + timeout_sec
-    while (now := store.generations.get(song.id)).status not in statuses:
-        assert time.monotonic() < deadline, now
-        time.sleep(0.02)
-    return now
 
 
 def test_a_song_that_cannot_be_heard_says_so(store, engine, serve):
@@ -188,41 +58,6 @@ def test_owners_take_turns_and_each_song_knows_its_place(store, engine, serve):
     done = [wait_for(store, song, "completed") for song in songs]
     assert engine.asked == [[4], [0], [3], [4], [1], [2]]
     assert {song.queue_position for song in done} == {None}
-
-
-def test_an_engine_of_two_places_makes_two_batches_at_once(store, engine, serve_by):
-    queue = serve_by(TwoPlaces(engine))
-    requests = [dataclasses.replace(REQUEST, seed=seed, topk=10 + seed) for seed in range(4)]
-    songs = [queue.submit([song_of(request)])[0] for request in requests]
-    for song in songs[:2]:
-        wait_for(store, song, "running")
-    wait_until(lambda: [store.generations.get(song.id).queue_position for song in songs] == [None, None, 1, 2])
-    queue.cancel(songs[0].id)
-    wait_for(store, songs[2], "running")
-    engine.go.set()
-    ended = [wait_for(store, song, "completed", "cancelled") for song in songs]
-    assert [song.status for song in ended] == ["cancelled", "completed", "completed", "completed"]
-    assert sorted(engine.asked[:2]) == [[0], [1]]
-    assert engine.asked[2:] == [[2], [3]]
-
-
-def test_an_engine_of_two_places_keeps_its_models_while_one_is_at_work(store, engine, serve_by):
-    queue = serve_by(TwoPlaces(engine), idle_sec=0.01)
-    song = queue.submit([song_of(REQUEST)])[0]
-    wait_for(store, song, "running")
-    engine.let_go.clear()
-    assert not engine.let_go.wait(0.2)
-    engine.go.set()
-    wait_for(store, song, "completed")
-    assert engine.let_go.wait(20)
-
-
-def test_a_closing_server_leaves_what_two_threads_were_about_to_make(store, engine, serve_by):
-    queue = serve_by(TwoPlaces(engine))
-    songs = [queue.submit([song_of(dataclasses.replace(REQUEST, topk=10 + seed))])[0] for seed in range(3)]
-    wait_for(store, songs[1], "running")
-    queue.close()
-    assert [store.generations.get(song.id).status for song in songs] == ["failed", "failed", "queued"]
 
 
 def test_a_record_that_cannot_be_read_holds_no_other_song_up(store, engine, serve):
