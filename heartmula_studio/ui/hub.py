@@ -43,9 +43,8 @@ def build_on_hub(context: PageContext, kind: RepoKind) -> None:
         card = gr.HTML()
         name = gr.Textbox(label="Name here", placeholder="its own", max_lines=1)
         styles = gr.Textbox(label="Styles here", placeholder="its own", info="Separated by commas.", max_lines=1)
-        with gr.Row():
+        with gr.Row() as actions:
             take = gr.Button("Import it", variant="primary")
-            stop = gr.Button("Stop importing", visible=False)
     search.click(partial(found_repos, studio, kind), words, found, show_progress_on=[card], api_visibility="private")
     found.input(None, found, repo, js="id => id", **QUIET)  # before anyone presses the next button
     look.click(
@@ -58,14 +57,16 @@ def build_on_hub(context: PageContext, kind: RepoKind) -> None:
         )
         context.refresh_after(pulled)
     else:
-        build_pull(context, fields, take, stop, card)
+        build_pull(context, fields, take, actions, card)
 
 
 def build_pull(
-    context: PageContext, fields: list[gr.Textbox], take: gr.Button, stop: gr.Button, report: gr.HTML
+    context: PageContext, fields: list[gr.Textbox], take: gr.Button, actions: gr.Row, report: gr.HTML
 ) -> None:
-    """Build the import of a dataset, which goes on without the page."""
+    """Build the import of a dataset, which goes on without the page, and what stops it beside the button."""
     studio = context.studio
+    with actions:
+        stop = gr.Button("Stop importing", visible=False)
     followed, own = gr.State(""), gr.State("")
     take.click(partial(start_pull, studio), fields, [followed, own], show_progress_on=[report],
                api_visibility="private")  # fmt: skip

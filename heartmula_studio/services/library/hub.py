@@ -80,16 +80,16 @@ def look_at(kind: RepoKind, repo_id: str, revision: str | None = None) -> HubRep
         return _repo(info, card)
 
 
-def fetch(kind: RepoKind, repo_id: str, revision: str | None, patterns: list[str] | None) -> tuple[Path, str]:
-    """Download a repository into the Hub's cache; return its folder and the commit it was pinned to.
+def fetch_style(repo_id: str, revision: str | None) -> tuple[Path, str]:
+    """Download a style into the Hub's cache; return its folder and the commit it was pinned to.
 
     What was fetched before is not fetched again, and an interrupted download goes on. Raises as `look_at`.
     """
     require_repo_id(repo_id)
     with hub_errors(repo_id):
-        sha = HfApi().repo_info(repo_id, repo_type=kind, revision=checked_revision(revision)).sha
+        sha = HfApi().repo_info(repo_id, repo_type="model", revision=checked_revision(revision)).sha
         assert sha is not None
-        return Path(snapshot_download(repo_id, repo_type=kind, revision=sha, allow_patterns=patterns)), sha
+        return Path(snapshot_download(repo_id, repo_type="model", revision=sha, allow_patterns=STYLE_PATTERNS)), sha
 
 
 def push_folder(kind: RepoKind, folder: Path, repo_id: str, private: bool, update: bool, message: str) -> Published:

@@ -59,7 +59,7 @@ class HubExchange:
 
     def pull_style(self, repo_id: str, revision: str | None, wanted: ImportRequest) -> Checkpoint:
         """Take in a style from the Hub, pinned to a commit that its record names. Raises as `import_checkpoint`."""
-        folder, sha = hub.fetch("model", repo_id, revision, hub.STYLE_PATTERNS)
+        folder, sha = hub.fetch_style(repo_id, revision)
         wanted = wanted if wanted.name.strip() else replace(wanted, name=repo_id.partition("/")[2])
         origin = {"hub": repo_id, "revision": sha}
         return import_checkpoint(self._store, self._base, folder, repo_id, wanted, origin)
