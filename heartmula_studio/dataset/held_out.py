@@ -4,9 +4,9 @@ Another mastering, file format or cut of one recording shares its codes at some 
 one style aside.
 """
 
-import math
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from torch import Tensor
@@ -17,9 +17,11 @@ from heartmula_studio.dataset.windows import held_out_order, num_held_out
 # Of 630 pairs of songs in nano's codes, the most alike agreed in .31 of the frames; in the codes of a recording 30 to
 # 55 ms later, the median is .54, the least .37.
 SAME_RECORDING = 0.35
-MIN_OVERLAP_SEC = 10.0
-BUCKETS = 64  # that codes are put into: what they are called is all the same
+MIN_OVERLAP_FRAMES = round(10 * FRAME_RATE_HZ)
+MOST_CODES = 2**16
 COMPARED_CODEBOOKS = 2
+LEAST_HITS, LEAST_HIT_SHARE = 3, 0.015  # at one delay; where `SAME_RECORDING` of two codes agree, .043 of keys do
+MOST_PLACES = 5_000  # a key that is found at more, as that of silence, tells nothing
 LARGEST_SHARE = 1 / 3  # of the songs that are held out where all songs come in versions
 VERSION_WORDS = re.compile(
     r"\b(live|remix|mix|version|edit|instrumental|acoustic|demo|remaster(ed)?|karaoke|cover|mono|stereo)\b"
@@ -33,12 +35,12 @@ def split_tracks(codes: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
     They are taken as `split_songs` takes them, but for songs with other versions. Where all have some, all versions of
     one song are held out, if they are not too many.
     """
-    names = list(codes)
+    names, versions = list(codes), _Versions(codes)
     wanted, held_out, families = num_held_out(len(names)), set[str](), list[set[str]]()
     for name in held_out_order(names):
         if len(held_out) == wanted:
             break
-        family = {name, *versions_among(name, codes)}
+        family = {name, *versions.of(name)}
         families.append(family)
         if len(family) == 1:
             held_out |= family
@@ -48,36 +50,63 @@ def split_tracks(codes: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in held_out], [name for name in names if name in held_out]
 
 
-def versions_among(name: str, codes: Mapping[str, Tensor]) -> list[str]:
-    """Return the other songs that are the same one as `name`, by their titles or their codes."""
-    title = base_title(name)
-    return [
-        other
-        for other in codes
-        if other != name and (base_title(other) == title or agreement(codes[name], codes[other]) > SAME_RECORDING)
-    ]
+class _Versions:
+    """Tells which songs are the same one, by their titles or their codes.
 
-
-def agreement(one: Tensor, other: Tensor) -> float:
-    """Return the share of equal codes of two songs [K, T] at the delay where they agree most.
-
-    It is 0 for songs that do not overlap for ten seconds.
+    Comparing every song with every other takes hours for thousands. So songs are compared that have codes in common at
+    one delay, which an index of all places of all codes tells at once.
     """
-    num_frames, num_others = one.shape[1], other.shape[1]
-    length = 1 << math.ceil(math.log2(num_frames + num_others))
-    equal = np.fft.irfft((_spectra(one, length) * _spectra(other, length).conj()).sum(0), length)
-    delays = np.arange(length)
-    delays = np.where(delays < num_frames, delays, delays - length)
-    overlap = np.minimum(num_frames, num_others + delays) - np.maximum(0, delays)
-    is_long = overlap >= MIN_OVERLAP_SEC * FRAME_RATE_HZ
-    return float((equal[is_long] / overlap[is_long]).max(initial=0.0)) / COMPARED_CODEBOOKS
+
+    def __init__(self, codes: Mapping[str, Tensor]):
+        self._codes, self._names = codes, list(codes)
+        self._titles = defaultdict[str, set[str]](set)
+        for name in codes:
+            self._titles[base_title(name)].add(name)
+        keys = [_keys(codes[name]) for name in self._names]
+        self._lengths = np.array([len(own) for own in keys])
+        together = np.concatenate([*keys, np.zeros(0, np.int64)])
+        order = np.argsort(together, kind="stable")
+        self._keys = together[order]
+        self._songs = np.repeat(np.arange(len(keys)), self._lengths)[order]
+        self._places = np.concatenate([*map(np.arange, self._lengths), np.zeros(0, np.int64)])[order]
+
+    def of(self, name: str) -> set[str]:
+        """Return the other songs that are the same one as `name`."""
+        heard = {
+            other
+            for other, delay in self._candidates(name)
+            if agreement(self._codes[name], self._codes[other], delay) > SAME_RECORDING
+        }
+        return (self._titles[base_title(name)] | heard) - {name}
+
+    def _candidates(self, name: str) -> Iterator[tuple[str, int]]:
+        """Yield songs and how many frames later than `name` they begin, if they are the same."""
+        own = _keys(self._codes[name])
+        first, last = (np.searchsorted(self._keys, own, side) for side in ("left", "right"))
+        counts = np.where(last - first <= MOST_PLACES, last - first, 0)
+        found = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        delays = np.repeat(np.arange(len(own)), counts) - self._places[found]
+        wide = 2 * len(self._keys)
+        told, hits = np.unique(self._songs[found] * wide + delays + len(self._keys), return_counts=True)
+        songs, delays = told // wide, told % wide - len(self._keys)
+        overlap = np.minimum(len(own), self._lengths[songs] + delays) - np.maximum(0, delays)
+        is_like = (overlap >= MIN_OVERLAP_FRAMES) & (hits >= np.maximum(LEAST_HITS, LEAST_HIT_SHARE * overlap))
+        for number, delay in zip(songs[is_like], delays[is_like], strict=True):
+            yield self._names[number], int(delay)
 
 
-def _spectra(codes: Tensor, length: int) -> np.ndarray:
-    """Return spectra over time of where each code of the first codebooks sounds, [2 · 64, length / 2 + 1]."""
-    values = codes[:COMPARED_CODEBOOKS].numpy() % BUCKETS
-    sounds = values[:, None] == np.arange(BUCKETS)[:, None]
-    return np.fft.rfft(sounds.reshape(-1, codes.shape[1]).astype(np.float32), length)
+def _keys(codes: Tensor) -> np.ndarray:
+    """One number for each frame of codes [K, T] but the last: its first two codes, and the next frame's first."""
+    first, second = (codes[min(row, len(codes) - 1)].numpy().astype(np.int64) for row in range(2))
+    keys: np.ndarray = (first[:-1] * MOST_CODES + second[:-1]) * MOST_CODES + first[1:]
+    return keys
+
+
+def agreement(one: Tensor, other: Tensor, delay: int) -> float:
+    """Return the share of equal codes of two songs [K, T] that overlap, the other one `delay` frames later."""
+    codes, later = one[:COMPARED_CODEBOOKS, max(0, delay) :], other[:COMPARED_CODEBOOKS, max(0, -delay) :]
+    overlap = min(codes.shape[1], later.shape[1])
+    return (codes[:, :overlap] == later[:, :overlap]).float().mean().item()
 
 
 def base_title(name: str) -> str:
