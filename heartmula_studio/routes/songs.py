@@ -14,7 +14,15 @@ from heartmula_studio.generate.receipt import Receipt
 from heartmula_studio.routes.audio import AUDIO_RESPONSES, audio_answer
 from heartmula_studio.routes.dependencies import WITH_TOKEN, Id, StudioDep, studio_of
 from heartmula_studio.routes.failures import Responses, documented, documented_beside_files
-from heartmula_studio.routes.listing import Listing, Page, PageDep, at_once, documented_list
+from heartmula_studio.routes.listing import (
+    Listing,
+    Page,
+    PageDep,
+    WithoutQuery,
+    at_once,
+    documented_list,
+    known_etag,
+)
 from heartmula_studio.routes.multipart import documented_form, streamed_form
 from heartmula_studio.routes.requests import (
     Continuing,
@@ -101,6 +109,14 @@ def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
     """Queue a song that is made as a receipt says; its `replay` then tells whether it is the same, bit for bit."""
     receipt = Receipt.from_dict(body.receipt) if body.song_id is None else studio.songs.receipt(body.song_id)
     return SongAnswer.of(studio.songs.replay(receipt, body.format))
+
+
+async def list_all_generations(request: Request) -> Response:
+    page = Page(etag=known_etag(request))
+    return await at_once(lambda: _listed(studio_of(request).songs.records(), page, ALL_SONGS))
+
+
+router.add_api_route("", list_all_generations, route_class_override=WithoutQuery, include_in_schema=False)
 
 
 @router.get("", response_model=list[SongAnswer], responses=documented_songs())

@@ -41,7 +41,10 @@ def call(tmp_path):
 PROTECTED = {"HEARTMULA_TOKEN": TOKEN, "HEARTMULA_HOST": "0.0.0.0"}
 
 
-@pytest.mark.parametrize("path", ["/training/datasets", "/training", "/generate/music", "/styles", "/health/x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/training/datasets", "/training", "/generate/music", "/generate", "/generate?limit=1", "/styles", "/health/x"],
+)
 @pytest.mark.parametrize("sent", [None, "", TOKEN, "Bearer", "Bearer ", f"Basic {TOKEN}", "Bearer correct-hors"])
 def test_without_the_token_nothing_is_answered(call, path, sent):
     answer = call(PROTECTED, "GET", path, headers={} if sent is None else {"Authorization": sent})

@@ -45,3 +45,13 @@ def test_another_order_has_places_alone(client, ids):
     assert page(client, sort="newest", start=1) == (ids[::-1][1:3], None)
     refused = client.get("/generate", params=PAGED | {"start": 1, "cursor": "a~b"})
     assert refused.json()["error"]["code"] == "invalid_input"
+
+
+def test_without_a_query_all_songs_come_as_with_its_defaults(client, ids):
+    plain, asked = client.get("/generate"), client.get("/generate", params={"sort": "oldest", "search": ""})
+    assert plain.json() == asked.json()
+    assert {song["id"] for song in plain.json()} >= set(ids)
+    assert {name: plain.headers[name] for name in ("ETag", "X-Total-Count")} == {
+        name: asked.headers[name] for name in ("ETag", "X-Total-Count")
+    }
+    assert client.get("/generate", headers={"If-None-Match": plain.headers["ETag"]}).status_code == 304
