@@ -60,8 +60,8 @@ class Bench:
 
     def sound_rows(self, seconds: float) -> Iterator[tuple[str, str]]:
         codec = Codec.load(self.base, self.device)
-        flow = codec.heartcodec.config.flow
-        codes = torch.randint(0, flow.codebook_size, (flow.num_quantizers, frames_of(seconds)))
+        config = codec.heartcodec.config
+        codes = torch.randint(0, config.codebook_size, (config.num_quantizers, frames_of(seconds)))
         yield "tokens to sound, 10 steps", real_time(seconds, self.seconds(lambda: list(codec.decode(codes))))
         encoder = codec.heartcodec.encoder
         window = 0.1 * torch.randn(1, 2, encoder.window_samples, device=self.device)

@@ -225,9 +225,9 @@ def golden_heartmula():
 
 @pytest.fixture(scope="session")
 def golden_heartcodec():
-    from heartmula_studio.arch.checkpoints import load_heartcodec
+    from heartmula_studio.arch.checkpoints import load_codec_network
 
-    return load_heartcodec(GOLDEN / "heartcodec")
+    return load_codec_network(GOLDEN / "heartcodec")
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 
+from heartmula_studio.arch.codec_network import CodecNetwork
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartcodec import HeartCodec, HeartCodecConfig
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
@@ -28,6 +29,8 @@ from heartmula_studio.arch.official import (
 from heartmula_studio.arch.pairing import require_encoder_of_codec
 from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors, unwrapped
+from heartmula_studio.arch.tone_codec import DECODER as TONES
+from heartmula_studio.arch.tone_codec import ToneCodec, ToneCodecConfig
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.files.json_file import config_errors_name, read_json_object
@@ -38,7 +41,7 @@ ENCODER_PREFIX = "encoder."
 DECODER_PREFIX = "decoder."
 """In front of every decoder tensor's name in codecs that newer versions of heartlib have saved."""
 
-DECODER_NAMES = (DECODER_PREFIX, "flow_matching.", "scalar_model.")
+DECODER_NAMES = (DECODER_PREFIX, "flow_matching.", "scalar_model.", "vq_embed.", "level_network.")
 TOKENIZER_FOLDER = "HeartMuLaGen"
 HUB_CACHE = "models--"
 NESTED_FOLDER = "HeartMuLa"
@@ -221,9 +224,16 @@ def read_heartmula_config(folder: Path) -> HeartMuLaConfig:
     return HeartMuLaConfig.from_dict(read_config(folder, MODEL_REPO), folder / "config.json")
 
 
-def read_heartcodec_config(folder: Path) -> HeartCodecConfig:
+def read_codec_config(folder: Path) -> HeartCodecConfig | ToneCodecConfig:
     """Errors as `read_heartmula_config`."""
-    return HeartCodecConfig.from_dict(read_config(folder, CODEC_REPO), folder / "config.json")
+    values, path = read_config(folder, CODEC_REPO), folder / "config.json"
+    decoder = values.get("decoder")
+    if decoder == TONES:
+        return ToneCodecConfig.from_dict(values, path)
+    with config_errors_name(path):
+        if isinstance(decoder, str):
+            raise ValueError(f"its decoder {decoder!r} is unknown; known is {TONES!r}")
+    return HeartCodecConfig.from_dict(values, path)
 
 
 def weight_files(folder: Path, repo: str, stem: str = "model") -> list[Path]:
@@ -248,11 +258,11 @@ def open_heartmula(folder: Path) -> StoredNetwork[HeartMuLa]:
     return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), unwrapped))
 
 
-def open_decoder(folder: Path) -> StoredNetwork[HeartCodec]:
+def open_decoder(folder: Path) -> StoredNetwork[CodecNetwork]:
     """The same for the codec without its encoder."""
-    config = read_heartcodec_config(folder)
+    config = read_codec_config(folder)
     with config_errors_name(folder / "config.json"), torch.device("meta"):
-        codec = HeartCodec(config)
+        codec = ToneCodec(config) if isinstance(config, ToneCodecConfig) else HeartCodec(config)
     return StoredNetwork(codec, folder, decoder_tensors(folder))
 
 
@@ -309,9 +319,9 @@ def load_heartmula(
     return stored.module.eval()
 
 
-def load_heartcodec(
+def load_codec_network(
     codec_folder: str | Path, encoder_folder: str | Path | None = None, device: str | torch.device = "cpu"
-) -> HeartCodec:
+) -> CodecNetwork:
     """Load the codec's decoder and, if a folder is given, its encoder. Always float32, eval mode.
 
     Raises as `open_decoder` and `open_encoder`.

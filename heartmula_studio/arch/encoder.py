@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from heartmula_studio.arch.feature_extractors import SAMPLE_RATE_HZ, TAIL_SAMPLES, FeatureExtractors
 from heartmula_studio.arch.frames import samples_per_window
-from heartmula_studio.arch.query_encoder import FusionQueryEncoder, WindowEncoder
+from heartmula_studio.arch.query_encoder import FusionQueryEncoder, QueryEncoder
 
 
-class HeartCodecEncoder(WindowEncoder):
+class HeartCodecEncoder(QueryEncoder):
     """Windows are 29.76 s at 24 kHz; forward adds the tail of zeros the extractors expect."""
 
     sample_rate_hz = SAMPLE_RATE_HZ

@@ -5,8 +5,9 @@ from typing import Any
 
 from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.arch.query_encoder import WindowEncoder
+from heartmula_studio.arch.tone_encoder import ToneEncoder
 
-OFFICIAL, LIGHT = "vqv12", "mel-v2"
+OFFICIAL, LIGHT, TONES = "vqv12", "mel-v2", "tones-v1"
 
 
 def build_encoder(config: Mapping[str, Any]) -> WindowEncoder:
@@ -14,9 +15,11 @@ def build_encoder(config: Mapping[str, Any]) -> WindowEncoder:
     version = config.get("version", OFFICIAL)
     if version == LIGHT:
         return MelEncoder(config)
+    if version == TONES:
+        return ToneEncoder(config)
     if version == OFFICIAL:
         # Loaded only here: transformers takes seconds, and small bases need none of it.
         from heartmula_studio.arch.encoder import HeartCodecEncoder
 
         return HeartCodecEncoder(config)
-    raise ValueError(f"its version {version!r} is unknown; known are {OFFICIAL}, {LIGHT}")
+    raise ValueError(f"its version {version!r} is unknown; known are {OFFICIAL}, {LIGHT}, {TONES}")

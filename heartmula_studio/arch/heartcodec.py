@@ -8,16 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from heartmula_studio.arch.codec_network import CHANNELS, CodecNetwork, FlowSteps
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
-from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES
+from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.scalar_codec import ScalarCodec, ScalarCodecConfig
 from heartmula_studio.files.json_file import config_errors_name, dataclass_from_json
 
 LATENT_RATE_HZ = FRAME_RATE_HZ * LATENTS_PER_FRAME
-CHANNELS = 2
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,31 @@ class HeartCodecConfig:
     def samples_per_frame(self) -> int:
         return self.samples_per_latent * LATENTS_PER_FRAME
 
+    @property
+    def feature_dim(self) -> int:
+        return self.flow.dim
 
-class HeartCodec(nn.Module):
-    """Decoder and, where its checkpoint is there, encoder. Float32 with TF32 off, eval mode."""
+    @property
+    def num_quantizers(self) -> int:
+        return self.flow.num_quantizers
+
+    @property
+    def codebook_size(self) -> int:
+        return self.flow.codebook_size
+
+    @property
+    def guidance(self) -> float:
+        return self.flow.guidance
+
+    @property
+    def is_heard_soon(self) -> bool:
+        return min(self.flow.window_frames) < WINDOW_FRAMES
+
+
+class HeartCodec(CodecNetwork):
+    """The official codec: flow matching makes latents, and an SQ codec sound of them."""
+
+    config: HeartCodecConfig
 
     def __init__(self, config: HeartCodecConfig, encoder_config: Mapping[str, Any] | None = None):
         super().__init__()
@@ -64,14 +87,14 @@ class HeartCodec(nn.Module):
         self.scalar_model = ScalarCodec(config.scalar)
         self.encoder = None if encoder_config is None else build_encoder(encoder_config)
 
-    def encode_window(self, waveform: Tensor) -> Tensor:
-        """[B, 2, encoder.window_samples] at the encoder's rate → features [B, 372, dim]."""
-        assert self.encoder is not None, "this codec was loaded without its encoder"
-        return self.encoder(waveform)
+    @property
+    def quantiser(self) -> ResidualQuantiser:
+        return self.flow_matching.vq_embed
 
-    def quantize(self, features: Tensor) -> Tensor:
-        """Features [B, T, dim] → codes [B, K, T]."""
-        return self.flow_matching.vq_embed.encode(features).transpose(1, 2)
+    def decode_window(self, codes: Tensor, start: int, past: Tensor | None, steps: FlowSteps) -> tuple[Tensor, Tensor]:
+        noise = steps.noise((len(codes), codes.shape[2] * LATENTS_PER_FRAME, self.config.flow.out_channels))
+        latents = self.flow_matching.decode(codes, noise.to(codes.device), past, steps.num_steps, steps.guidance)
+        return self.decode_latents(latents), latents
 
     def encode_latents(self, waveform: Tensor) -> Tensor:
         """[B, 2, T] → latents [B, T / samples_per_latent, C], left channel first."""

@@ -8,12 +8,12 @@ import torchaudio
 from torch import Tensor, nn
 
 from heartmula_studio.arch.frames import samples_per_window
-from heartmula_studio.arch.query_encoder import QueryTransformer, WindowEncoder
+from heartmula_studio.arch.query_encoder import QueryEncoder, QueryTransformer
 
 MEL_PER_LATENT = 2  # the mel runs at 50 Hz
 
 
-class MelEncoder(WindowEncoder):
+class MelEncoder(QueryEncoder):
     """Log-mel of both channels at 50 Hz, convolutions down to 25 Hz, then the query transformer.
 
     What a query gathers from the whole window is added to a linear map of the mel spectrogram at its own place: without

@@ -107,10 +107,19 @@ class QueryTransformer(nn.Module):
 
 
 class WindowEncoder(nn.Module):
-    """A window [B, 2, window_samples] → features [B, 372, feature_width], gathered by a query transformer."""
+    """A window [B, 2, window_samples] → features [B, 372, feature_width]."""
 
     sample_rate_hz: int
     window_samples: int
+
+    @property
+    def feature_width(self) -> int:
+        raise NotImplementedError
+
+
+class QueryEncoder(WindowEncoder):
+    """A window encoder whose features are gathered by a query transformer."""
+
     query: QueryTransformer
 
     @property

@@ -1,23 +1,22 @@
 """Audio file → tokens → waveform, window by window: memory does not grow with the song."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from heartmula_studio.arch.checkpoints import BaseFolder, download_hint, encoder_target, load_heartcodec
-from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES, frames_of
-from heartmula_studio.arch.heartcodec import HeartCodec
+from heartmula_studio.arch.checkpoints import BaseFolder, download_hint, encoder_target, load_codec_network
+from heartmula_studio.arch.codec_network import CodecNetwork, FlowSteps, Noise
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frames_of
 from heartmula_studio.arch.official import ENCODER_FOLDER, ENCODER_REPO
 from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.ending import EndingMeter
 from heartmula_studio.codec.identity import codebook_id
-from heartmula_studio.codec.joining import FrameBuffer, code_windows, crossfade, cut, num_windows
+from heartmula_studio.codec.joining import CodeWindow, FrameBuffer, code_windows, crossfade, cut, num_windows
 from heartmula_studio.codec.resample import regroup, without_first
 from heartmula_studio.codec.tokens import Tokens
 from heartmula_studio.codec.track_version import TrackVersion, VersionCodes
@@ -26,23 +25,21 @@ from heartmula_studio.files.hashing import file_sha256
 
 VERSION_STEP_HZ = 300
 """What usual sampling rates have in common: resampling between rates that share less takes several times as long."""
-Noise = Callable[[tuple[int, ...]], Tensor]
-"""Draws the starting point of one window: shape → float32 tensor on the CPU."""
 
 
 class Codec:
     """A loaded HeartCodec, the name of its codebook, and where its encoder belongs, should there be none."""
 
-    def __init__(self, heartcodec: HeartCodec, codec_id: str, encoder_folder: Path = Path(ENCODER_FOLDER)):
+    def __init__(self, heartcodec: CodecNetwork, codec_id: str, encoder_folder: Path = Path(ENCODER_FOLDER)):
         self.heartcodec = heartcodec
         self.codec_id = codec_id
         self.encoder_folder = encoder_folder
 
     @classmethod
     def load(cls, base: BaseFolder, device: str | torch.device = "cpu") -> "Codec":
-        """Raises the CheckpointErrors of `load_heartcodec`. Without an encoder folder the codec only decodes."""
-        heartcodec = load_heartcodec(base.codec, base.encoder, device)
-        codec_id = codebook_id(heartcodec.flow_matching.vq_embed)
+        """Raises the CheckpointErrors of `load_codec_network`. Without an encoder folder the codec only decodes."""
+        heartcodec = load_codec_network(base.codec, base.encoder, device)
+        codec_id = codebook_id(heartcodec.quantiser)
         return cls(heartcodec, codec_id, base.encoder or encoder_target(base.codec))
 
     @property
@@ -52,7 +49,7 @@ class Codec:
     @property
     def guidance(self) -> float:
         """The guidance of flow matching that suits it."""
-        return self.heartcodec.config.flow.guidance
+        return self.heartcodec.config.guidance
 
     @property
     def device(self) -> torch.device:
@@ -61,7 +58,7 @@ class Codec:
     @property
     def is_heard_soon(self) -> bool:
         """Whether it was trained on short windows, so that a song may begin with these (see `window_lengths`)."""
-        return min(self.heartcodec.config.flow.window_frames) < WINDOW_FRAMES
+        return self.heartcodec.config.is_heard_soon
 
     def encode_file(
         self,
@@ -151,7 +148,7 @@ class Codec:
     def decode_frames(
         self,
         pieces: Iterable[Tensor],
-        steps: "FlowSteps",
+        steps: FlowSteps,
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         is_growing: bool = False,
@@ -167,7 +164,7 @@ class Codec:
 
     def check_codes(self, codes: Tensor) -> None:
         """Raise InvalidInputError unless codes [K, T] are of this codec."""
-        config = self.heartcodec.config.flow
+        config = self.heartcodec.config
         assert codes.ndim == 2, codes.shape
         if codes.shape[0] != config.num_quantizers or codes.shape[1] == 0:
             raise InvalidInputError(
@@ -184,40 +181,30 @@ class Codec:
     def _decode_windows(
         self,
         frames: FrameBuffer,
-        steps: "FlowSteps",
+        steps: FlowSteps,
         progress: Progress | None,
         cancelled: Cancelled | None,
         is_growing: bool,
     ) -> Iterator[tuple[Tensor, int]]:
         """Yield each window's waveform [2, n], and how many samples the next one overlaps it, whose latents go on."""
-        context = None
+        past = None
         for done, window in enumerate(code_windows(frames, is_growing), start=1):
-            latents, waveform = self._decode_window(window.codes.long(), steps, context, cancelled)
-            context = latents[:, -window.overlap_frames * LATENTS_PER_FRAME :]
+            waveform, latents = self._decode_window(window, steps, past, cancelled)
+            past = latents[:, -window.overlap_frames * LATENTS_PER_FRAME :]
             if progress is not None:
                 progress(done, num_windows(frames.num_frames, is_growing))
             yield waveform, window.overlap_frames * self.heartcodec.config.samples_per_frame
 
     @torch.no_grad()
     def _decode_window(
-        self, codes: Tensor, steps: "FlowSteps", context: Tensor | None, cancelled: Cancelled | None
+        self, window: CodeWindow, steps: FlowSteps, past: Tensor | None, cancelled: Cancelled | None
     ) -> tuple[Tensor, Tensor]:
-        """Codes [K, n] → latents [1, 2n, C] on the device and waveform [2, samples] on the CPU."""
+        """Waveform [2, samples] on the CPU, and latents [1, 2n, C] on the device. `past` as `decode_window`."""
         check_cancelled(cancelled)
-        noise = steps.noise((1, codes.shape[1] * LATENTS_PER_FRAME, self.heartcodec.config.flow.out_channels))
-        codes, noise = codes[None].to(self.device), noise.to(self.device)
+        codes = window.codes.long()[None].to(self.device)
         with full_precision(), stoppable(self.heartcodec, cancelled):
-            latents = self.heartcodec.flow_matching.decode(codes, noise, context, steps.num_steps, steps.guidance)
-            return latents, self.heartcodec.decode_latents(latents)[0].cpu()
-
-
-@dataclass(frozen=True)
-class FlowSteps:
-    """How flow matching goes from noise to latents; `noise` is drawn anew for each window."""
-
-    num_steps: int
-    guidance: float
-    noise: Noise
+            waveform, latents = self.heartcodec.decode_window(codes, window.start, past, steps)
+            return waveform[0].cpu(), latents
 
 
 def seeded_noise(seed: int) -> Noise:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from heartmula_studio.arch.checkpoints import decoder_tensors
 from heartmula_studio.arch.stored_weights import read_tensors
 
-QUANTISER = "flow_matching.vq_embed."
+QUANTISER = "vq_embed."
+"""How the names of its tensors begin, which in the official codec follows on `flow_matching.`."""
+
 FLAG = "initted"
 """Says whether a codebook is in use. Files hold it as a number or a truth value, and as a scalar or a list of one."""
 
@@ -21,8 +23,9 @@ def codebook_id(quantiser: nn.Module) -> str:
 
 
 def stored_codebook_id(codec_folder: Path) -> str:
-    """The same for a codec on disk, of which only the quantiser is read. Raises as `load_heartcodec`."""
-    stored = {name: place for name, place in decoder_tensors(codec_folder).items() if name.startswith(QUANTISER)}
+    """The same for a codec on disk, of which only the quantiser is read. Raises as `load_codec_network`."""
+    named = {name.removeprefix("flow_matching."): place for name, place in decoder_tensors(codec_folder).items()}
+    stored = {name: place for name, place in named.items() if name.startswith(QUANTISER)}
     return digest_of(
         {name.removeprefix(QUANTISER): tensor for name, tensor in read_tensors(stored, "cpu", torch.float32)}
     )

@@ -16,9 +16,13 @@ SHORTEST_WINDOW_FRAMES = 32
 
 @dataclass(frozen=True)
 class CodeWindow:
-    """Codes [K, n], and how many frames the next window, if there is one, begins before the end of this one."""
+    """Codes [K, n] from frame `start` of a song on.
+
+    The next window, if there is one, begins `overlap_frames` before the end of this one.
+    """
 
     codes: Tensor
+    start: int
     overlap_frames: int
 
 
@@ -83,7 +87,7 @@ def code_windows(frames: FrameBuffer, is_growing: bool = False) -> Iterator[Code
     for length in window_lengths(is_growing):
         if not frames.reaches(start + length) and is_growing:
             length = max(frames.num_frames - start, SHORTEST_WINDOW_FRAMES)
-        yield CodeWindow(frames.window(start, length), overlap_frames(length))
+        yield CodeWindow(frames.window(start, length), start, overlap_frames(length))
         if not frames.reaches(start + length + 1):
             return
         start += length - overlap_frames(length)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from heartmula_studio.arch.checkpoints import (
     BaseFolder,
     find_base,
-    read_heartcodec_config,
+    read_codec_config,
     read_heartmula_config,
     root_of,
 )
@@ -131,7 +131,7 @@ def load(
     root = root_of(folder.base(config.base_model))
     base = find_base(folder.base(config.base_model))
     audio_eos_id = SpecialTokens.load(base.gen_config).audio_eos_id
-    require_codec_of_model(read_heartmula_config(base.model), read_heartcodec_config(base.codec), audio_eos_id)
+    require_codec_of_model(read_heartmula_config(base.model), read_codec_config(base.codec), audio_eos_id)
     network = load_network(base, config, device, parent_folder(folder, config, base))
     sizes = unwrap_base(network).config
     dataset = folder.path / config.dataset

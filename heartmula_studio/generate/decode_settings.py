@@ -13,6 +13,7 @@ from heartmula_studio.generate.request import MAX_EXACT_INTEGER
 class DecodeSettings(Definition):
     """Settings of the codec's flow matching: the same codes with the same settings give the same sound.
 
+    A codec without flow matching, as the bundled one, sounds the same whatever these are, but for its windows.
     Raises InvalidInputError when a value is outside what is allowed.
     """
 

@@ -59,7 +59,7 @@ class Engine:
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
         self._cfg_scale = read_cfg_scale(base.gen_config)
         require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
-        ids = AudioVocabulary(codec.heartcodec.config.flow.codebook_size, self._layout.special.audio_eos_id)
+        ids = AudioVocabulary(codec.heartcodec.config.codebook_size, self._layout.special.audio_eos_id)
         self._generator = CodeGenerator(model, ids)
         self._offloader = ModelOffloader(model, codec.heartcodec, offloads, self._generator.release)
         self._adaptable = AdaptableModel(model, base)

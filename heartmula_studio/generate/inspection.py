@@ -20,7 +20,7 @@ from heartmula_studio.arch.checkpoints import (
     open_decoder,
     open_encoder,
     open_heartmula,
-    read_heartcodec_config,
+    read_codec_config,
     read_heartmula_config,
     require_part,
     survey_base,
@@ -150,7 +150,7 @@ def inspect_pairing(base: BaseFolder) -> PartReport:
     """Whether the parts, each of which loads, belong together."""
     error: CheckpointError | None = None
     try:
-        codec = read_heartcodec_config(base.codec)
+        codec = read_codec_config(base.codec)
         if base.encoder:
             require_encoder_of_codec(open_encoder(base.encoder).module.encoder.feature_width, codec)
         end_id = SpecialTokens.load(base.gen_config).audio_eos_id

@@ -7,7 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from heartmula_studio.codec.codec import Codec, FlowSteps, seeded_noise
+from heartmula_studio.arch.codec_network import FlowSteps
+from heartmula_studio.codec.codec import Codec, seeded_noise
 from heartmula_studio.codec.control import Cancelled, Progress
 from heartmula_studio.errors import CheckpointMismatchError
 from heartmula_studio.generate.decode_settings import DecodeSettings

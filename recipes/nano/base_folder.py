@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +12,12 @@ from torch import Tensor, nn
 from heartmula_studio.arch.checkpoints import load_heartmula, save_model
 from heartmula_studio.arch.flow_matching import FlowMatching
 from heartmula_studio.arch.heartcodec import HeartCodec
-from heartmula_studio.arch.heartmula import HeartMuLa
+from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.mel_encoder import MelEncoder
+from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from recipes.nano.codeword_start import start_from_codewords
 from recipes.nano.manifest import read_manifest
-from recipes.nano.sizes import CODEC, ENCODER, FLOW, GEN_CONFIG, MODEL
+from recipes.nano.sizes import CODEC, ENCODER, FLOW
 from recipes.nano.text_tokenizer import train_text_tokenizer
 
 MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano", "HeartCodec-nano-encoder"
@@ -50,17 +53,19 @@ def part_of(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def write_untrained_model(work: Path, base: Path) -> None:
+def write_untrained_model(
+    work: Path, base: Path, config: HeartMuLaConfig, gen_config: Mapping[str, Any], quantiser: ResidualQuantiser
+) -> None:
     """Write the text tokenizer, `gen_config.json` and a language model that has seen no music yet."""
     base.mkdir(parents=True, exist_ok=True)
     records = read_manifest(work / "manifest.jsonl")
     train_text_tokenizer((", ".join(record["tags"]) for record in records), base / "tokenizer.json")
-    (base / "gen_config.json").write_text(json.dumps(GEN_CONFIG, indent=1) + "\n", encoding="utf-8")
+    (base / "gen_config.json").write_text(json.dumps(gen_config, indent=1) + "\n", encoding="utf-8")
     torch.manual_seed(0)
-    model = HeartMuLa(MODEL)
+    model = HeartMuLa(config)
     model.initialise()
-    start_from_codewords(model, load_tokenizer(work)[1].vq_embed)
-    save_model(model, MODEL.to_dict(), base / MODEL_FOLDER)
+    start_from_codewords(model, quantiser)
+    save_model(model, config.to_dict(), base / MODEL_FOLDER)
 
 
 def write_trained_model(model_folder: Path, words: Path, base: Path, dtype: torch.dtype | None = None) -> None:

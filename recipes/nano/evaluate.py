@@ -41,7 +41,7 @@ def main() -> None:
     codes = [codec.encode_file(arguments.work / record["file"]).codes for record in records]
     print(json.dumps({"pieces": len(records), **codec_figures(codec, excerpts, codes)}), flush=True)
     pairs = [(record["tags"], code) for record, code in zip(records, codes, strict=True) if record["lm"]]
-    print(json.dumps(model_figures(base, pairs, codec.heartcodec.config.flow.codebook_size)))
+    print(json.dumps(model_figures(base, pairs, codec.heartcodec.config.codebook_size)))
 
 
 def read_excerpt(path: Path) -> Tensor:

@@ -42,23 +42,11 @@ class Version:
 
     @property
     def song_name(self) -> str:
-        """The name with a number behind it that makes its hash begin as the original's does.
-
-        `dataset.windows.split_songs` holds out the first tenth in the order of hashes: only the piece at its end can
-        have versions on both sides.
-        """
-        wanted = hash_begins(self.record["id"].split(VERSION_MARK)[0])
-        names = (self.name if number == 0 else f"{self.name}.{number}" for number in count())
-        return next(name for name in names if hash_begins(name) == wanted)
+        return held_out_alike(self.name, self.record["id"])
 
     @property
     def tags(self) -> list[str]:
-        """The tempo class changes with the speed where the title tells the tempo; elsewhere it is left out."""
-        if self.speed == AS_WRITTEN:
-            return self.record["tags"]
-        told = re.search(r"(\d+) bpm$", self.record["title"])
-        tempo = [tempo_class(int(told[1]) * self.speed)] if told else []
-        return [word for tag in self.record["tags"] for word in (tempo if tag in TEMPO_CLASSES else [tag])]
+        return tags_at(self.record, float(self.speed))
 
     @contextmanager
     def audio_file(self, work: Path) -> Iterator[Path]:
@@ -73,9 +61,35 @@ class Version:
             yield path
 
 
+def held_out_alike(name: str, piece: str) -> str:
+    """The name of a version with a number behind it that makes its hash begin as that of the piece's id does.
+
+    `dataset.windows.split_songs` holds out the first tenth in the order of hashes: only the piece at its end can have
+    versions on both sides.
+    """
+    wanted = hash_begins(piece.split(VERSION_MARK)[0])
+    names = (name if number == 0 else f"{name}.{number}" for number in count())
+    return next(name for name in names if hash_begins(name) == wanted)
+
+
 def hash_begins(name: str) -> str:
     """The first twelve bits, as hexadecimal digits: 4096 places, for a few hundred pieces."""
     return hashlib.sha256(name.encode()).hexdigest()[:3]
+
+
+def tags_at(record: dict, speed: float) -> list[str]:
+    """A piece's tags; the tempo class changes with the speed where the title tells the tempo, else it is left out."""
+    if speed == 1:
+        return record["tags"]
+    bpm = told_bpm(record)
+    tempo = [] if bpm is None else [tempo_class(bpm * speed)]
+    return [word for tag in record["tags"] for word in (tempo if tag in TEMPO_CLASSES else [tag])]
+
+
+def told_bpm(record: dict) -> int | None:
+    """The tempo in a piece's title, if it is there."""
+    told = re.search(r"(\d+) bpm$", record["title"])
+    return int(told[1]) if told else None
 
 
 def tokens_of(version: Version, work: Path, codec: Codec) -> Tokens:

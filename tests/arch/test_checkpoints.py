@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from heartmula_studio.arch.checkpoints import find_base, load_heartcodec, load_heartmula, save_model, write_model
+from heartmula_studio.arch.checkpoints import find_base, load_codec_network, load_heartmula, save_model, write_model
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointMismatchError, CheckpointMissingError
@@ -180,7 +180,7 @@ def test_senseless_codec_config_is_refused(tmp_path, changes):
     folder = shutil.copytree(GOLDEN / "heartcodec", tmp_path / "codec")
     change_config(folder / "config.json", **changes)
     with pytest.raises(CheckpointMismatchError, match=str(folder / "config.json")):
-        load_heartcodec(folder)
+        load_codec_network(folder)
 
 
 MEL = {"version": "mel-v2", "sample_rate": 24_000, "n_fft": 512, "n_mels": 16, "mean": 0, "std": 1, "floor": 1e-4}
@@ -200,7 +200,7 @@ MEL = {"version": "mel-v2", "sample_rate": 24_000, "n_fft": 512, "n_mels": 16, "
 def test_senseless_encoder_config_is_refused(tmp_path, config):
     (tmp_path / "encoder_config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointMismatchError, match=str(tmp_path / "encoder_config.json")):
-        load_heartcodec(GOLDEN / "heartcodec", tmp_path)
+        load_codec_network(GOLDEN / "heartcodec", tmp_path)
 
 
 def test_tensor_of_another_shape_is_named(model_folder):
@@ -224,10 +224,10 @@ def test_missing_and_surplus_tensors_are_named(model_folder, change):
 
 def test_codec_names_may_carry_the_decoder_prefix(tmp_path):
     folder = shutil.copytree(GOLDEN / "heartcodec", tmp_path / "codec")
-    plain = load_heartcodec(folder).state_dict()
+    plain = load_codec_network(folder).state_dict()
     path = folder / "model.safetensors"
     save_file({f"decoder.{name}": tensor for name, tensor in load_file(path).items()}, path)
-    prefixed = load_heartcodec(folder).state_dict()
+    prefixed = load_codec_network(folder).state_dict()
     assert all(torch.equal(plain[name], prefixed[name]) for name in plain)
 
 
@@ -262,7 +262,7 @@ def encoder_folder(tmp_path_factory) -> Path:
 
 
 def test_encoder_loads_from_the_official_file_names(encoder_folder):
-    codec = load_heartcodec(GOLDEN / "heartcodec", encoder_folder)
+    codec = load_codec_network(GOLDEN / "heartcodec", encoder_folder)
     stored = load_file(encoder_folder / "encoder.safetensors")
     assert all(torch.equal(stored[f"encoder.{name}"], t) for name, t in codec.encoder.state_dict().items())
     assert not codec.training
@@ -276,7 +276,7 @@ def test_encoder_is_loaded_strictly(encoder_folder, tmp_path):
     del state["encoder.query.cls_token"]
     save_file(state, path)
     with pytest.raises(CheckpointMismatchError, match=r"query\.cls_token"):
-        load_heartcodec(GOLDEN / "heartcodec", folder)
+        load_codec_network(GOLDEN / "heartcodec", folder)
 
 
 MEASURE_PEAK = """

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from heartmula_studio.arch.checkpoints import BaseFolder, load_heartcodec
+from heartmula_studio.arch.checkpoints import BaseFolder, load_codec_network
 from heartmula_studio.arch.encoder import HeartCodecEncoder
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.codec.codec import Codec, seeded_noise
@@ -24,7 +24,7 @@ SAMPLES_PER_FRAME = 3840
 def encoding_codec():
     """The reduced encoder and the quantiser of the golden encoder case, behind the golden decoder's file code."""
     case = json.loads((GOLDEN / "encoder_case.json").read_text())
-    heartcodec = load_heartcodec(GOLDEN / "heartcodec")
+    heartcodec = load_codec_network(GOLDEN / "heartcodec")
     encoder = HeartCodecEncoder({"feature_extractors": case["feature_extractors"], "query": case["query"]})
     assert len(encoder.state_dict()) == case["n_tensors"]
     heartcodec.encoder = fill.fill_deterministic_(encoder, "encoder.").eval()

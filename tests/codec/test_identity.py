@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from heartmula_studio.arch.checkpoints import load_heartcodec
+from heartmula_studio.arch.checkpoints import load_codec_network
 from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.identity import codebook_id, stored_codebook_id
@@ -50,7 +50,7 @@ def golden_sound(golden, golden_heartcodec, short_windows) -> torch.Tensor:
 def test_flags_of_shape_one_change_neither_name_nor_sound(tmp_path, golden, golden_heartcodec, golden_sound, dtype):
     """P: the Hub's HeartCodec keeps its eight `initted` flags as lists of one, and could not be loaded."""
     Network.read(GOLDEN / "heartcodec").with_flags((1,), dtype).write(tmp_path)
-    loaded = load_heartcodec(tmp_path)
+    loaded = load_codec_network(tmp_path)
     assert codebook_id(loaded.flow_matching.vq_embed) == codebook_id(golden_heartcodec.flow_matching.vq_embed)
     assert stored_codebook_id(tmp_path) == stored_codebook_id(GOLDEN / "heartcodec")
     assert torch.equal(sound_of(loaded, golden), golden_sound)
@@ -61,4 +61,4 @@ def test_a_list_of_several_is_no_flag(tmp_path):
     flags = {name: torch.ones(3) for name in network.tensors if name.endswith("initted")}
     Network({**network.tensors, **flags}, network.config).write(tmp_path)
     with pytest.raises(CheckpointMismatchError, match=r"initted as F32 \[3\]"):
-        load_heartcodec(tmp_path)
+        load_codec_network(tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from heartmula_studio.arch.checkpoints import load_heartcodec
+from heartmula_studio.arch.checkpoints import load_codec_network
 from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.codec.audio_file import probe, read_blocks
 from heartmula_studio.codec.codec import Codec
@@ -28,7 +28,7 @@ ENCODER = {
 
 @pytest.fixture(scope="module")
 def codec():
-    heartcodec = load_heartcodec(GOLDEN / "heartcodec")
+    heartcodec = load_codec_network(GOLDEN / "heartcodec")
     torch.manual_seed(0)
     heartcodec.encoder = MelEncoder(ENCODER).eval()
     return Codec(heartcodec, "small")

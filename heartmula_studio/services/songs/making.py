@@ -75,10 +75,10 @@ class SongMaker:
         self._engine.compose(songs[0], work)
 
     def _output(self, song: Generation, stopper: Callable[[Sequence[str]], Cancelled]) -> "SongOutput":
-        from heartmula_studio.arch.checkpoints import read_heartcodec_config
+        from heartmula_studio.arch.checkpoints import read_codec_config
         from heartmula_studio.generate.takes import SongOutput
 
-        rate_hz = read_heartcodec_config(self._runtime.get().base.codec).sample_rate
+        rate_hz = read_codec_config(self._runtime.get().base.codec).sample_rate
         live = partial(live_sound, self._store.generations.folder(song.id), rate_hz)
         return SongOutput(self._store.generations.song_path(song.id), live, stopper([song.id]), song.tried)
 

@@ -1,0 +1,101 @@
+"""Train the network that tells levels from codes.
+
+    torchrun --nproc-per-node 2 -m recipes.nano.tones.train_levels --work DIR
+
+Writes DIR/level_network.pt. It runs on a GPU where there is one, as a single process.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
+from heartmula_studio.arch.tone_codec import LevelNetwork
+from heartmula_studio.files.atomic import replaced_file
+from recipes.nano.tones.base_folder import load_tokenizer
+from recipes.nano.tones.level_pool import LevelPool
+from recipes.nano.tones.sizes import TONES
+from recipes.nano.training import join_processes, run_training, training_device
+
+CROPS_PER_STEP, CROP_FRAMES = 14, 96
+MEASURED_CROPS = 400
+LEARNING_RATE = 1.5e-3
+AMPLITUDE_WEIGHT = 0.5
+LOUDEST_LOG = 2.0  # what is told to be louder is wrong, and its amplitude would count for everything
+RIDGE = 1e-3
+LEAST_GAIN, MOST_GAIN = 0.5, 3.0
+
+
+@torch.no_grad()
+def start_as_linear(network: LevelNetwork, told: Tensor, levels: Tensor) -> None:
+    """Let each frame tell its own levels as well as a linear map can, and the frames around add nothing.
+
+    told: [B, T, dim], what codes tell of levels [B, num_levels, 4 T].
+    """
+    wanted = logs_of(levels, network).unflatten(-1, (-1, LEVELS_PER_FRAME)).transpose(1, 2).flatten(2).flatten(0, 1)
+    known = torch.cat((told.flatten(0, 1), wanted.new_ones(len(wanted), 1)), dim=1).double()
+    ridge = RIDGE * len(known) * torch.eye(known.shape[1]).to(known)
+    weights = torch.linalg.solve(known.T @ known + ridge, known.T @ wanted.double())
+    network.own_frame.weight.copy_(weights[:-1].T)
+    network.own_frame.bias.copy_(weights[-1])
+    nn.init.zeros_(network.leave.weight)
+    nn.init.zeros_(network.leave.bias)
+
+
+def losses(network: LevelNetwork, told: Tensor, levels: Tensor) -> dict[str, Tensor]:
+    """Of logarithms, so that quiet tones count, and of amplitudes, so that loud ones come out loud."""
+    logs = network.logs(told)
+    log_loss = (logs - logs_of(levels, network)).abs().mean()
+    tones = levels[:, : TONES.num_tones]
+    amplitudes = logs[:, : TONES.num_tones].clamp_max(LOUDEST_LOG).exp() - network.floor
+    errors, powers = (amplitudes - tones).square().mean((1, 2)), tones.square().mean((1, 2))
+    amplitude_loss = (errors / powers.clamp_min(1e-6)).mean()
+    return {"loss": log_loss + AMPLITUDE_WEIGHT * amplitude_loss, "logs": log_loss, "amplitudes": amplitude_loss}
+
+
+@torch.no_grad()
+def set_gain(network: LevelNetwork, told: Tensor, levels: Tensor) -> None:
+    """Let what is told be as loud on average as what was heard."""
+    network.gain.fill_(1.0)
+    power = network(told).square().mean((0, 2))
+    gain = (levels.square().mean((0, 2)) / power.clamp_min(1e-12)).sqrt()
+    network.gain.copy_(gain.clamp(LEAST_GAIN, MOST_GAIN))
+
+
+def logs_of(levels: Tensor, network: LevelNetwork) -> Tensor:
+    return (levels + network.floor).log()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1600)
+    arguments = parser.parse_args()
+    rank, device = join_processes(), training_device()
+    pool, (encoder, codec) = LevelPool(arguments.work), load_tokenizer(arguments.work)
+    network = codec.level_network.requires_grad_(True).train()
+
+    @torch.no_grad()
+    def batch(count: int, seed: int) -> tuple[Tensor, Tensor]:
+        """What codes tell of some levels, and the levels."""
+        levels = pool.crops(count, CROP_FRAMES, torch.Generator().manual_seed(seed)).to(device)
+        return codec.quantiser.decode(codec.quantiser.encode(encoder.features(levels))), levels
+
+    for module in (encoder, codec):
+        module.to(device)
+    start_as_linear(network, *batch(MEASURED_CROPS, 0))
+
+    def loss_of(step: int) -> dict[str, Tensor]:
+        return losses(network, *batch(CROPS_PER_STEP, 2 * step + rank + 1))
+
+    run_training(network, loss_of, arguments.steps, LEARNING_RATE, arguments.work / "levels.pt")
+    set_gain(network, *batch(MEASURED_CROPS, 0))
+    if rank == 0:
+        with replaced_file(arguments.work / "level_network.pt") as temporary:
+            torch.save({"model": network.state_dict()}, temporary)
+
+
+if __name__ == "__main__":
+    main()

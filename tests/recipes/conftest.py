@@ -1,0 +1,38 @@
+"""What trainings of bundled bases are tried on."""
+
+import sys
+
+import pytest
+import torch
+
+from heartmula_studio.arch.checkpoints import ASSETS
+from recipes.nano.audio import read_stereo, write_flac
+from recipes.nano.manifest import write_manifest
+
+CLIPS = sorted((ASSETS / "clips").glob("*/*.ogg"))[:4]
+
+
+@pytest.fixture
+def work(tmp_path):
+    """What `recipes.nano.prepare` leaves behind, but four clips instead of hours, each twice as long as it was."""
+    (tmp_path / "audio").mkdir()
+    records = []
+    for number, clip in enumerate(CLIPS):
+        file, sound = f"audio/{clip.stem}.flac", read_stereo(clip)
+        write_flac(torch.cat((sound, sound), dim=1), tmp_path / file)
+        split = "train" if number else "held_out"
+        record = {"id": clip.stem, "file": file, "title": clip.stem, "tags": ["techno", "fast"], "lm": True}
+        records.append(record | {"split": split})
+    write_manifest(records, tmp_path / "manifest.jsonl")
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch, work):
+    """run(module, "--steps", "2") runs it as its command line would."""
+
+    def run_module(module, *options: str) -> None:
+        monkeypatch.setattr(sys, "argv", [module.__name__, "--work", str(work), *options])
+        module.main()
+
+    return run_module

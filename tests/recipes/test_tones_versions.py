@@ -1,0 +1,90 @@
+"""What the base of tones learns from: levels of pieces, in other keys and at other tempi."""
+
+import math
+
+import pytest
+import torch
+
+from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
+from heartmula_studio.dataset.windows import split_songs
+from recipes.nano.audio import SAMPLE_RATE_HZ, write_flac
+from recipes.nano.manifest import write_manifest
+from recipes.nano.tones.level_pool import LevelPool
+from recipes.nano.tones.levels import at_speed, levels_of, transposed
+from recipes.nano.tones.sizes import TONES
+from recipes.nano.tones.versions import SEMITONES, Version, even_speeds, versions_of
+
+COMPOSED = {"id": "waltz", "title": "Waltz in C major, 120 bpm", "tags": ["waltz", "medium", "instrumental"]}
+RECORDED = {"id": "song", "title": "A song", "tags": ["rock", "medium"]}
+TONE = {"id": "tone", "file": "tone.flac", "title": "A tone", "split": "train"}
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A folder that holds a second of A4, and 50 ms more."""
+    second = torch.arange(round(1.05 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    write_flac(0.5 * torch.sin(2 * math.pi * 440 * second).expand(2, -1), tmp_path / "tone.flac")
+    write_manifest([TONE], tmp_path / "manifest.jsonl")
+    return tmp_path
+
+
+class TestLevels:
+    def test_a_piece_is_heard_once_in_whole_frames(self, work):
+        heard = levels_of(TONE, work)
+        assert heard.shape == (TONES.num_levels, 13 * LEVELS_PER_FRAME)
+        assert heard.mean(1).argmax() == 69 - TONES.lowest_note
+        (work / "tone.flac").unlink()
+        assert torch.equal(levels_of(TONE, work), heard)
+
+    def test_another_key_moves_tones_and_leaves_noises(self):
+        levels = torch.arange(float(TONES.num_levels))[:, None].expand(-1, 4)
+        higher, lower = transposed(levels, 2)[:, 0].tolist(), transposed(levels, -1)[:, 0].tolist()
+        assert higher[:4] == [0, 0, 0, 1]
+        assert lower[:3] == [1, 2, 3]
+        assert higher[TONES.num_tones :] == lower[TONES.num_tones :] == levels[TONES.num_tones :, 0].tolist()
+
+    def test_another_speed_is_longer_or_shorter_by_whole_frames(self):
+        levels = torch.linspace(0, 1, 100 * LEVELS_PER_FRAME).expand(TONES.num_levels, -1)
+        faster = at_speed(levels, 1.25)
+        assert faster.shape[1] == 80 * LEVELS_PER_FRAME
+        assert torch.equal(faster[:, [0, -1]], levels[:, [0, -1]])
+
+    def test_crops_are_stretches_of_pieces_that_silence_follows(self, work):
+        crops = LevelPool(work).crops(5, 20, torch.Generator().manual_seed(0))
+        assert crops.shape == (5, TONES.num_levels, 20 * LEVELS_PER_FRAME)
+        assert crops[..., 13 * LEVELS_PER_FRAME :].abs().max() == 0
+        torch.testing.assert_close(crops[0, :, : 13 * LEVELS_PER_FRAME], levels_of(TONE, work))
+
+
+class TestVersions:
+    def test_a_recording_keeps_its_tempo_in_some_keys(self):
+        versions = list(versions_of(RECORDED))
+        assert [version.semitones for version in versions] == list(SEMITONES)
+        assert (versions[0].speed, versions[0].tags) == (1.0, ["rock", "medium"])
+
+    def test_beats_of_composed_pieces_fill_whole_frames(self):
+        frames = [60 * 12.5 / (120 * version.speed) for version in versions_of(COMPOSED)]
+        assert frames == pytest.approx([6, 7, 6, 7, 6])
+
+    def test_the_smaller_change_of_tempo_comes_first(self):
+        assert even_speeds(150) == pytest.approx((1.0, 125 / 150))
+
+    def test_the_tempo_class_follows_the_speed_where_the_title_tells_the_tempo(self):
+        assert Version(COMPOSED, 0, 1.25).tags == ["waltz", "fast", "instrumental"]
+        assert Version(COMPOSED, 0, 0.7).tags == ["waltz", "slow", "instrumental"]
+
+    def test_a_tempo_class_that_may_be_wrong_is_left_out(self):
+        assert Version(RECORDED, 0, 0.94).tags == ["rock"]
+
+    def test_the_trainer_holds_out_all_versions_of_a_piece_or_none(self):
+        ids = [f"song{number}{mark}" for number in range(20) for mark in ("", "--v2")]
+        names = {version.song_name for id in ids for version in versions_of(RECORDED | {"id": id})}
+        assert len(names) == 200
+        learnt, held_out = ({name.split("--")[0] for name in part} for part in split_songs(sorted(names)))
+        assert len(learnt & held_out) <= 1
+        assert len(held_out) in (2, 3)
+
+    def test_levels_are_those_of_the_piece_in_its_key_and_at_its_speed(self, work):
+        levels = Version(TONE, 2, 1.3).levels(work)
+        assert levels.shape == (TONES.num_levels, 10 * LEVELS_PER_FRAME)
+        assert levels.mean(1).argmax() == 71 - TONES.lowest_note
