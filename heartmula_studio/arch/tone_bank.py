@@ -97,18 +97,21 @@ def tone_levels(waveform: Tensor, config: ToneConfig) -> Tensor:
 
 
 def _tones(waveform: Tensor, config: ToneConfig, num_samples: int, first: int, last: int) -> Tensor:
-    window = torch.hann_window(num_samples, device=waveform.device)
-    spectrum, a_sample_later = _two_spectra(waveform, window, _bins_of(config, num_samples, first, last), config)
-    turns = torch.angle(a_sample_later * spectrum.conj()) / (2 * math.pi)
+    window = torch.hann_window(num_samples, dtype=torch.float64)
+    bins = _bins_of(config, num_samples, first, last)
+    real, imaginary, later_real, later_imaginary = _two_spectra(waveform, window, bins, config)
+    turned_real = later_real * real + later_imaginary * imaginary
+    turned_imaginary = later_imaginary * real - later_real * imaginary
+    turns = torch.atan2(turned_imaginary, turned_real) / (2 * math.pi)
     hertz = (turns % 1.0) * config.sample_rate
     note = (69 + 12 * (hertz.clamp_min(1.0) / 440).log2()).round().long()
     is_heard = (note >= first) & (note <= last)
-    power = torch.where(is_heard, spectrum.real.square() + spectrum.imag.square(), 0.0)
+    power = torch.where(is_heard, real.square() + imaginary.square(), 0.0)
     place = (note - first).clamp(0, last - first)
     sums = power.new_zeros(len(power), power.shape[1], last - first + 1).scatter_add_(2, place, power).mT
     # A tone of amplitude 1 has this power in all of its bins.
-    of_one = num_samples * window.square().sum() / 4
-    return (sums / of_one / _share_inside(window, waveform, config.hop_samples)).sqrt()
+    of_one = num_samples * window.square().sum().item() / 4
+    return (sums / of_one / _share_inside(window.to(waveform), waveform, config.hop_samples)).sqrt()
 
 
 def _bins_of(config: ToneConfig, num_samples: int, first: int, last: int) -> Tensor:
@@ -117,16 +120,17 @@ def _bins_of(config: ToneConfig, num_samples: int, first: int, last: int) -> Ten
     return torch.arange(max(0, math.floor(lowest) - BINS_BESIDE), math.ceil(highest) + BINS_BESIDE + 1)
 
 
-def _two_spectra(waveform: Tensor, window: Tensor, bins: Tensor, config: ToneConfig) -> tuple[Tensor, Tensor]:
-    """Some bins of short-time spectra of [B, T], and of those a sample later: complex [B, L, bins]."""
+def _two_spectra(waveform: Tensor, window: Tensor, bins: Tensor, config: ToneConfig) -> tuple[Tensor, ...]:
+    """Some bins of short-time spectra of [B, T], and of those a sample later, each as real and imaginary [B, L, bins].
+
+    In real numbers, and waves are made on the CPU: not every device has complex ones, or float64.
+    """
     length = len(window)
-    turns = torch.arange(length, dtype=torch.float64)[:, None] * bins / length % 1
-    wave = window[:, None] * torch.polar(torch.ones_like(turns), -2 * math.pi * turns).to(waveform.device)
-    both = torch.cat((F.pad(wave, (0, 0, 0, 1)), F.pad(wave, (0, 0, 1, 0))), dim=1)
+    angles = 2 * math.pi * (torch.arange(length, dtype=torch.float64)[:, None] * bins / length % 1)
+    now = window[:, None] * torch.cat((angles.cos(), -angles.sin()), dim=1)
+    both = torch.cat((F.pad(now, (0, 0, 0, 1)), F.pad(now, (0, 0, 1, 0))), dim=1)
     frames = F.pad(waveform, (length // 2, length // 2 + 1)).unfold(-1, length + 1, config.hop_samples)
-    parts = frames @ torch.cat((both.real, both.imag), dim=1).to(waveform)
-    spectrum, later = torch.complex(*parts.chunk(2, dim=-1)).chunk(2, dim=-1)
-    return spectrum, later
+    return (frames @ both.to(waveform)).chunk(4, dim=-1)
 
 
 def _noise(waveform: Tensor, config: ToneConfig) -> Tensor:
@@ -154,23 +158,22 @@ class ToneBank(nn.Module):
     """Levels → sound. It has no weights."""
 
     waves: Tensor
-    hertz: Tensor
     noise: Tensor
-    phases: Tensor
 
     def __init__(self, config: ToneConfig):
         super().__init__()
         self.config = config
         with torch.device("cpu"):
-            self.register_buffer("hertz", config.tones_hz(), persistent=False)
+            # These stay there: they want float64, which not every device has.
+            self._hertz = config.tones_hz()
+            self._phases = self._phases_of_tones()
             self.register_buffer("waves", self._waves(), persistent=False)
             self.register_buffer("noise", self._noise(), persistent=False)
-            self.register_buffer("phases", self._phases(), persistent=False)
 
     def _waves(self) -> Tensor:
         """Cosine and sine of each tone within a hop, fading out and fading in: [4 · num_tones, hop_samples]."""
         hop = self.config.hop_samples
-        angles = 2 * math.pi * self.hertz[:, None] * torch.arange(hop) / self.config.sample_rate
+        angles = 2 * math.pi * self._hertz[:, None] * torch.arange(hop) / self.config.sample_rate
         # Where phases wander, what fades out and what fades in add up to less than one of them.
         unlike = 2 * math.pi * self._spread()
         power = (2 + torch.sinc(unlike / math.pi).square()) / 3
@@ -180,7 +183,7 @@ class ToneBank(nn.Module):
 
     def _spread(self) -> Tensor:
         """How far the phase of each tone wanders to both sides, in turns, [num_tones]."""
-        octaves = (self.hertz / self.config.wanders_from_hz).log2().clamp_min(0)
+        octaves = (self._hertz / self.config.wanders_from_hz).log2().clamp_min(0)
         return (octaves * self.config.wander_per_octave).clamp_max(0.5)
 
     def _noise(self) -> Tensor:
@@ -193,7 +196,7 @@ class ToneBank(nn.Module):
         bands = torch.fft.irfft(spectrum * is_inside, num_samples)
         return (bands / bands.std(dim=-1, keepdim=True)).unflatten(-1, (-1, self.config.hop_samples))
 
-    def _phases(self) -> Tensor:
+    def _phases_of_tones(self) -> Tensor:
         """Where each tone is ahead of an oscillator that began with the song, in turns: [2, hops, num_tones]."""
         first = torch.arange(self.config.num_tones, dtype=torch.float64) * GOLDEN_RATIO  # all at once would click
         generator = torch.Generator().manual_seed(SEED)
@@ -210,13 +213,13 @@ class ToneBank(nn.Module):
 
     def _sound_of_tones(self, levels: Tensor, later: Tensor, start: int) -> Tensor:
         num_tones = self.config.num_tones
-        hops = torch.arange(start, start + levels.shape[-1], device=levels.device)
+        hops = torch.arange(start, start + levels.shape[-1])
         # In whole turns, so that hours into a song they are as exact as at its beginning.
-        turns = hops[:, None] * self.hertz * (self.config.hop_samples / self.config.sample_rate) % 1
+        turns = hops[:, None] * self._hertz * (self.config.hop_samples / self.config.sample_rate) % 1
         mixed = []
         for part, of_hops in ((levels, hops), (later, hops + 1)):
-            phases = turns + self.phases[:, of_hops % self.phases.shape[1]]
-            angles = (2 * math.pi * phases).to(levels.dtype)
+            phases = turns + self._phases[:, of_hops % self._phases.shape[1]]
+            angles = (2 * math.pi * phases).to(levels)
             amplitudes = part[:, :, :num_tones].transpose(-1, -2)  # [B, 2, L, num_tones]
             mixed += [amplitudes * angles.cos(), amplitudes * angles.sin()]
         return (torch.cat(mixed, dim=-1) @ self.waves).flatten(-2)

@@ -120,3 +120,8 @@ def test_noises_begin_again_after_some_seconds():
 def test_values_that_do_not_fit_together_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ToneConfig(**wrong)
+
+
+def test_what_moves_to_a_device_is_in_single_precision():
+    """Not every device has float64."""
+    assert {tensor.dtype for tensor in ToneBank(CONFIG).buffers()} == {torch.float32}
