@@ -1,5 +1,6 @@
 """What every codec's network does, whatever it makes sound with."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,15 +54,15 @@ class CodecConfig(Protocol):
         """The contents of its `config.json`."""
 
 
-class CodecNetwork(nn.Module):
+class CodecNetwork(nn.Module, ABC):
     """Decoder and, where its checkpoint is there, encoder. Float32 with TF32 off, eval mode."""
 
     config: CodecConfig
     encoder: WindowEncoder | None
 
     @property
-    def quantiser(self) -> ResidualQuantiser:
-        raise NotImplementedError
+    @abstractmethod
+    def quantiser(self) -> ResidualQuantiser: ...
 
     def encode_window(self, waveform: Tensor) -> Tensor:
         """[B, 2, encoder.window_samples] at the encoder's rate → features [B, 372, dim]."""
@@ -72,10 +73,10 @@ class CodecNetwork(nn.Module):
         """Features [B, T, dim] → codes [B, K, T]."""
         return self.quantiser.encode(features).transpose(1, 2)
 
+    @abstractmethod
     def decode_window(self, codes: Tensor, start: int, past: Tensor | None, steps: FlowSteps) -> tuple[Tensor, Tensor]:
         """Codes [B, K, n] → waveform [B, 2, samples] and latents [B, n · LATENTS_PER_FRAME, C].
 
         start: the first frame's place in the song. past: the last latents of the window before, which these frames
         begin with again.
         """
-        raise NotImplementedError

@@ -4,6 +4,8 @@
 streams.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -106,15 +108,15 @@ class QueryTransformer(nn.Module):
         return self.encoder_transformers(sequence)[:, self.interval :: self.interval + 1]
 
 
-class WindowEncoder(nn.Module):
+class WindowEncoder(nn.Module, ABC):
     """A window [B, 2, window_samples] → features [B, 372, feature_width]."""
 
     sample_rate_hz: int
     window_samples: int
 
     @property
-    def feature_width(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def feature_width(self) -> int: ...
 
 
 class QueryEncoder(WindowEncoder):

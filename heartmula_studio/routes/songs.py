@@ -112,8 +112,7 @@ def replay(body: Replaying, studio: StudioDep) -> SongAnswer:
 
 
 async def list_all_generations(request: Request) -> Response:
-    page = Page(etag=known_etag(request))
-    return await at_once(lambda: _listed(studio_of(request).songs.records(), page, ALL_SONGS))
+    return await list_generations(request, Page(etag=known_etag(request)), ALL_SONGS)
 
 
 router.add_api_route("", list_all_generations, route_class_override=WithoutQuery, include_in_schema=False)

@@ -15,6 +15,7 @@ from heartmula_studio.arch.heartcodec import HeartCodec
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
 from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
+from heartmula_studio.files.atomic import replaced_file
 from recipes.nano.codeword_start import start_from_codewords
 from recipes.nano.manifest import read_manifest
 from recipes.nano.sizes import CODEC, ENCODER, FLOW
@@ -26,6 +27,12 @@ MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano"
 def trained_state(path: Path) -> dict[str, Tensor]:
     """The network's tensors in what a training of ours keeps, on the CPU wherever it ran."""
     return torch.load(path, map_location="cpu", weights_only=True)["model"]
+
+
+def write_trained_state(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write what `trained_state` reads."""
+    with replaced_file(path) as temporary:
+        torch.save({"model": dict(state)}, temporary)
 
 
 def load_tokenizer(work: Path) -> tuple[MelEncoder, FlowMatching]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from heartmula_studio.arch.encoders import TONES as ENCODER_VERSION
 from heartmula_studio.arch.tone_bank import ToneConfig
 from heartmula_studio.arch.tone_codec import LevelConfig, ToneCodecConfig
+from heartmula_studio.arch.tone_encoder import NUM_MOVEMENTS
 from recipes.nano import sizes as nano
 
 CODEBOOK_SIZE = 128
@@ -12,7 +13,7 @@ NUM_GROUPS = 12
 
 TONES = ToneConfig(sample_rate=nano.SAMPLE_RATE)
 LEVELS = LevelConfig(
-    dim=TONES.num_levels + 3 * NUM_GROUPS,
+    dim=TONES.num_levels + NUM_MOVEMENTS * NUM_GROUPS,
     codebook_size=CODEBOOK_SIZE,
     codebook_dim=48,
     num_quantizers=nano.NUM_CODEBOOKS,

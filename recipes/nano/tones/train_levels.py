@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
 from heartmula_studio.arch.tone_codec import LevelNetwork
-from heartmula_studio.files.atomic import replaced_file
+from recipes.nano.base_folder import write_trained_state
 from recipes.nano.tones.base_folder import load_tokenizer
 from recipes.nano.tones.level_pool import LevelPool
 from recipes.nano.tones.sizes import TONES
@@ -91,10 +91,9 @@ def main() -> None:
         return losses(network, *batch(CROPS_PER_STEP, 2 * step + rank + 1))
 
     run_training(network, loss_of, arguments.steps, LEARNING_RATE, arguments.work / "levels.pt")
-    set_gain(network, *batch(MEASURED_CROPS, 0))
     if rank == 0:
-        with replaced_file(arguments.work / "level_network.pt") as temporary:
-            torch.save({"model": network.state_dict()}, temporary)
+        set_gain(network, *batch(MEASURED_CROPS, 0))
+        write_trained_state(network.state_dict(), arguments.work / "level_network.pt")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m recipes.nano.tones.train_quantiser --work DIR
 
 Writes DIR/tokenizer.pt. Nothing in it is trained by gradients: codebooks that were learnt along with what makes levels
-of them told less of the notes (see the card).
+of them told less of the notes (see `recipes/nano/README.md`).
 """
 
 import argparse
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.tone_encoder import ToneEncoder
-from heartmula_studio.files.atomic import replaced_file
+from recipes.nano.base_folder import write_trained_state
 from recipes.nano.tones.level_pool import LevelPool
 from recipes.nano.tones.sizes import ENCODER, LEVELS
 
@@ -30,8 +30,7 @@ def main() -> None:
     encoder, quantiser = learn(LevelPool(arguments.work).crops(CROPS, CROP_FRAMES, generator), generator)
     state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     state |= {f"quantiser.{name}": tensor for name, tensor in quantiser.state_dict().items()}
-    with replaced_file(arguments.work / "tokenizer.pt") as temporary:
-        torch.save({"model": state}, temporary)
+    write_trained_state(state, arguments.work / "tokenizer.pt")
 
 
 @torch.no_grad()
