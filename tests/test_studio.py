@@ -281,7 +281,7 @@ class TestJobs:
         dataset = filled(studio)
         job = studio.jobs.start(dataset.id)
         assert job.learning_rate == 1e-4
-        assert job.config["learning_rate_factor"] == 12
+        assert job.config["learning_rate_factor"] == 18
         assert studio.jobs.start(dataset.id, learning_rate=1e-5).learning_rate == 1e-5
         assert studio.jobs.start(dataset.id, "full").config["learning_rate_factor"] == 1
 

@@ -22,7 +22,7 @@ class ToneEncoder(WindowEncoder):
     """
 
     mean: Tensor
-    weights: Tensor
+    floors: Tensor
     groups: Tensor
     movements: Tensor
 
@@ -31,15 +31,14 @@ class ToneEncoder(WindowEncoder):
         self.tones = dataclass_from_json(ToneConfig, config)
         self.sample_rate_hz = self.tones.sample_rate
         self.window_samples = samples_per_window(self.sample_rate_hz)
-        self.floor, self.movement_weight = config["floor"], config["movement_weight"]
         self._num_groups = config["num_groups"]
         self.register_buffer("mean", torch.zeros(self.feature_width))
         with torch.device("cpu"):
             places = torch.arange(self.tones.num_levels) * self._num_groups // self.tones.num_levels
-            first, last = (note - self.tones.lowest_note for note in config["weighed_notes"])
-            is_weighed = (torch.arange(self.tones.num_levels) >= first) & (torch.arange(self.tones.num_levels) <= last)
             is_member = (places == torch.arange(self._num_groups)[:, None]).float()
-            self.register_buffer("weights", torch.where(is_weighed, config["note_weight"], 1.0), persistent=False)
+            floors = torch.full((self.tones.num_levels, 1), config["tone_floor"])
+            floors[self.tones.num_tones :] = config["noise_floor"]
+            self.register_buffer("floors", floors, persistent=False)
             self.register_buffer("groups", is_member / is_member.sum(1, keepdim=True), persistent=False)
             self.register_buffer("movements", cosines(), persistent=False)
 
@@ -58,9 +57,9 @@ class ToneEncoder(WindowEncoder):
 
     def with_mean(self, levels: Tensor) -> Tensor:
         """The features before their mean over music is taken off."""
-        logs = (levels + self.floor).log().unflatten(-1, (-1, LEVELS_PER_FRAME))  # [B, N, T, 4]
+        logs = (levels + self.floors).log().unflatten(-1, (-1, LEVELS_PER_FRAME))  # [B, N, T, 4]
         moving = torch.einsum("gn,bntl,ml->btgm", self.groups, logs, self.movements)
-        return torch.cat((logs.mean(-1).mT * self.weights, self.movement_weight * moving.flatten(2)), dim=-1)
+        return torch.cat((logs.mean(-1).mT, moving.flatten(2)), dim=-1)
 
 
 def cosines() -> Tensor:

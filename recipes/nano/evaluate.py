@@ -2,9 +2,8 @@
 
     python -m recipes.nano.evaluate --work DIR --base heartmula_studio/assets/nano
 
-Prints the log-mel distance of the SQ codec alone and of tokens → audio, how closely the latter follows bands and notes,
-the share of each codebook in use, and the language model's loss beside the entropy of single tokens (the unigram
-baseline).
+Prints the log-mel distance of tokens → audio, how closely it follows bands and notes, the share of each codebook in
+use, and the language model's loss beside the entropy of single tokens (the unigram baseline).
 """
 
 import argparse
@@ -53,25 +52,21 @@ def read_excerpt(path: Path) -> Tensor:
 
 @torch.no_grad()
 def codec_figures(codec: Codec, excerpts: list[Tensor], codes: list[Tensor]) -> dict:
-    heartcodec, rate = codec.heartcodec, codec.sample_rate_hz
-    frame = heartcodec.config.samples_per_frame
-    alone, through_tokens, bands, notes = [], [], [], []
+    config, rate = codec.heartcodec.config, codec.sample_rate_hz
+    frame = config.samples_per_frame
+    distances, bands, notes = [], [], []
     for excerpt, code in zip(excerpts, codes, strict=True):
         whole = excerpt[:, : excerpt.shape[1] // frame * frame]
-        rebuilt = heartcodec.decode_latents(heartcodec.encode_latents(whole[None]))[0]
-        alone.append(log_mel_distance(rebuilt, whole, rate))
         heard = torch.cat(list(codec.decode(code[:, : whole.shape[1] // frame])), dim=1)
-        through_tokens.append(log_mel_distance(heard, whole, rate))
+        distances.append(log_mel_distance(heard, whole, rate))
         bands.append(band_likeness(heard, whole))
         notes.append(note_likeness(heard, whole))
-    size = heartcodec.config.flow.codebook_size
     everything = torch.cat(codes, dim=1)
     return {
-        "sq_log_mel": mean(alone),
-        "tokens_log_mel": mean(through_tokens),
+        "tokens_log_mel": mean(distances),
         "bands_followed": mean(bands),
         "notes_followed": mean(notes),
-        "codebook_use": [round(level.unique().numel() / size, 3) for level in everything],
+        "codebook_use": [round(level.unique().numel() / config.codebook_size, 3) for level in everything],
     }
 
 

@@ -56,14 +56,14 @@ def composed_pieces(packages: Path, seeds: Sequence[int | str]) -> Iterator[Piec
             yield Piece(composition.work, partial(render, composition.midi, bank))
 
 
-def later_pieces(packages: Path) -> list[Piece]:
+def later_pieces(packages: Path, pieces_per_style: int) -> list[Piece]:
     """Composed pieces that came after the first, without those that a hash would hold out: figures stay comparable."""
     test = composed_pieces(packages, [f"test{number}" for number in range(TEST_PIECES_PER_STYLE)])
-    more = composed_pieces(packages, range(FIRST_PIECES, PIECES_PER_STYLE))
+    more = composed_pieces(packages, range(FIRST_PIECES, pieces_per_style))
     return [*test, *(piece for piece in more if piece.work.split == "train")]
 
 
-def all_pieces(packages: Path) -> list[Piece]:
+def all_pieces(packages: Path, pieces_per_style: int = PIECES_PER_STYLE) -> list[Piece]:
     """The training set in the order it is made; second versions of rendered pieces come last."""
     originals = list(scores(packages))
     return [
@@ -71,7 +71,7 @@ def all_pieces(packages: Path) -> list[Piece]:
         *rendered_pieces(originals, packages / FLUID_BANK),
         *composed_pieces(packages, range(FIRST_PIECES)),
         *rendered_pieces(vary(originals), packages / MUSESCORE_BANK),
-        *later_pieces(packages),
+        *later_pieces(packages, pieces_per_style),
     ]
 
 
@@ -108,9 +108,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder that recipes.nano.fetch filled")
     parser.add_argument("--jobs", type=int, default=1, help="pieces made at the same time")
+    parser.add_argument("--pieces-per-style", type=int, default=PIECES_PER_STYLE, help="composed ones")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    manifest = prepare(all_pieces(arguments.work / "x"), arguments.work, arguments.jobs)
+    pieces = all_pieces(arguments.work / "x", arguments.pieces_per_style)
+    manifest = prepare(pieces, arguments.work, arguments.jobs)
     hours = sum(record["duration_sec"] for record in manifest) / 3600
     print(f"{len(manifest)} pieces, {hours:.2f} hours")
 

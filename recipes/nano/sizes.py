@@ -1,61 +1,51 @@
 """The sizes of nano, in the official configs' own terms."""
 
-from heartmula_studio.arch.flow_matching import FlowMatchingConfig
-from heartmula_studio.arch.heartcodec import HeartCodecConfig
+from dataclasses import asdict
+
+from heartmula_studio.arch.encoders import TONES as ENCODER_VERSION
 from heartmula_studio.arch.heartmula import HeartMuLaConfig
 from heartmula_studio.arch.llama import LlamaFlavor
-from heartmula_studio.arch.scalar_codec import ScalarCodecConfig
+from heartmula_studio.arch.tone_bank import ToneConfig
+from heartmula_studio.arch.tone_codec import LevelConfig, ToneCodecConfig
+from heartmula_studio.arch.tone_encoder import NUM_MOVEMENTS
 
 SAMPLE_RATE = 24_000
 SAMPLES_PER_FRAME = 1920
-NUM_CODEBOOKS = 8
-CODEBOOK_SIZE = 64
-FEATURE_DIM = 128
+CODEBOOK_SIZE = 256
+MOST_COMPONENTS = 12  # of what one codebook tells of
+NUM_GROUPS = 12
 TEXT_VOCABULARY = 1024
 
-# 240 polyphase bands: everything runs at 100 Hz or below, in matrices large enough to be fast on a CPU.
-SCALAR = ScalarCodecConfig(
-    num_bands=240,
-    sample_rate=SAMPLE_RATE,
-    causal=True,
-    num_samples=1,
-    downsample_factors=(4,),
-    downsample_kernel_sizes=(8,),
-    upsample_factors=(4,),
-    upsample_kernel_sizes=(8,),
-    latent_hidden_dim=128,
-    init_channel=256,
-    res_kernel_size=3,
-)
+TONES = ToneConfig(sample_rate=SAMPLE_RATE)
+NUM_FEATURES = TONES.num_levels + NUM_MOVEMENTS * NUM_GROUPS
+TOLD_FROM_NOTES = (28, 39, 46, 53, 60, 68, 80)
+"""The first note of each register that a codebook of its own tells of; noise is in the last of them."""
 
-FLOW = FlowMatchingConfig(
-    dim=FEATURE_DIM,
+
+def registers() -> list[slice]:
+    """Which features each codebook tells of: tones from high (with noise) to low, and last how levels move."""
+    edges = [note - TONES.lowest_note for note in TOLD_FROM_NOTES] + [TONES.num_levels]
+    return [*map(slice, edges[-2::-1], edges[:0:-1]), slice(TONES.num_levels, NUM_FEATURES)]
+
+
+def num_components(register: slice) -> int:
+    """How many principal components of its features a codebook sees."""
+    return min(MOST_COMPONENTS, register.stop - register.start)
+
+
+LEVELS = LevelConfig(
+    dim=NUM_FEATURES,
     codebook_size=CODEBOOK_SIZE,
-    codebook_dim=64,
-    num_quantizers=NUM_CODEBOOKS,
-    decay=0.95,
-    threshold_ema_dead_code=1,
-    attention_head_dim=32,
-    num_attention_heads=6,
-    num_layers=2,
-    num_layers_2=1,
-    in_channels=2 * 256 + FEATURE_DIM,
-    out_channels=256,
-    window_frames=(64, 128, 372),
-    guidance=2.0,
+    codebook_dim=sum(map(num_components, registers())),
+    num_quantizers=len(registers()),
 )
-
-CODEC = HeartCodecConfig(FLOW, SCALAR)
-
+CODEC = ToneCodecConfig(LEVELS, TONES)
 ENCODER = {
-    "version": "mel-v2",
-    "sample_rate": SAMPLE_RATE,
-    "n_fft": 4096,
-    "n_mels": 160,
-    "floor": 1e-3,
-    "mean": 1.8,
-    "std": 1.5,
-    "query": {"dim": FEATURE_DIM, "num_layers": 2, "head_dim": 32, "interval": 2},
+    "version": ENCODER_VERSION,
+    **asdict(TONES),
+    "tone_floor": 4e-2,
+    "noise_floor": 5e-3,
+    "num_groups": NUM_GROUPS,
 }
 
 MODEL = HeartMuLaConfig(
@@ -64,7 +54,7 @@ MODEL = HeartMuLaConfig(
     text_vocab_size=TEXT_VOCABULARY,
     # Upstream keeps five ids behind the codes; the end of a song is the second of them.
     audio_vocab_size=CODEBOOK_SIZE + 5,
-    audio_num_codebooks=NUM_CODEBOOKS,
+    audio_num_codebooks=LEVELS.num_quantizers,
     muq_dim=512,
 )
 

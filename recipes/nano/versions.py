@@ -1,44 +1,47 @@
-"""Pieces at other speeds, pitch and tempo together as a tape plays them: more keys and tempi for the language model.
+"""Pieces in other keys and at other tempi: more of both for the language model.
 
-Versions of a piece share what precedes `--` in their names. The trainer, which holds songs out by a hash of what they
-are called, is told `song_name`, so that it holds out all versions of a piece or none.
+Tones have levels of their own, so neither costs anything, and neither changes the other. Versions of a piece share what
+precedes `--` in their names. The trainer, which holds songs out by a hash of what they are called, is told `song_name`,
+so that it holds out all versions of a piece or none.
 """
 
 import hashlib
+import math
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 
-import torchaudio.functional as F
+from torch import Tensor
 
-from heartmula_studio.codec.codec import Codec
-from heartmula_studio.codec.tokens import Tokens
-from recipes.nano.audio import read_stereo, write_flac
+from heartmula_studio.arch.frames import FRAME_RATE_HZ
+from recipes.nano.compose.style import style_of_piece
+from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
+from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
+from recipes.nano.levels import at_speed, levels_of, transposed
 from recipes.nano.manifest import VERSION_MARK
 from recipes.nano.tempo import TEMPO_CLASSES, tempo_class
 
-AS_WRITTEN = Fraction(1)
-# A semitone and a whole tone up and down, but in small numbers: resampling by them is fast.
-SPEEDS = (AS_WRITTEN, Fraction(18, 17), Fraction(17, 18), Fraction(9, 8), Fraction(8, 9))
+SEMITONES = (0, 2, -2)
+SPEEDS = (1.0, 1.06, 0.94)
+"""Of pieces whose tempo nobody knows, one for each of `SEMITONES`."""
+MOST_COMPOSED = 2  # versions of a composed piece: there are as many pieces in other keys as one likes
+FRAMES_PER_BEAT = (4, 5, 6, 7, 8, 9, 10, 12)
+STYLES = {style.id: style for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES)}
 
 
 @dataclass(frozen=True)
 class Version:
-    """A piece of the manifest as it sounds `speed` times as fast."""
+    """A piece of the manifest so many semitones higher and so many times as fast."""
 
     record: dict
-    speed: Fraction
+    semitones: int
+    speed: float
 
     @property
     def name(self) -> str:
-        if self.speed == AS_WRITTEN:
-            return self.record["id"]
-        return f"{self.record['id']}{VERSION_MARK}{self.speed.numerator}_{self.speed.denominator}"
+        return f"{self.record['id']}{VERSION_MARK}{self.semitones}_{round(1000 * self.speed)}"
 
     @property
     def song_name(self) -> str:
@@ -46,19 +49,32 @@ class Version:
 
     @property
     def tags(self) -> list[str]:
-        return tags_at(self.record, float(self.speed))
+        return tags_at(self.record, self.speed)
 
-    @contextmanager
-    def audio_file(self, work: Path) -> Iterator[Path]:
-        """The file to listen to, for as long as the context lasts."""
-        original = work / self.record["file"]
-        if self.speed == AS_WRITTEN:
-            yield original
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "version.flac"
-            write_flac(F.resample(read_stereo(original), self.speed.numerator, self.speed.denominator), path)
-            yield path
+    def levels(self, work: Path) -> Tensor:
+        """[num_levels, LEVELS_PER_FRAME · frames]"""
+        return at_speed(transposed(levels_of(self.record, work), self.semitones), self.speed)
+
+
+def versions_of(record: dict) -> Iterator[Version]:
+    """Yield a piece in some keys, a composed one at the tempo of its style at which each beat fills whole frames.
+
+    Then a pattern is the same codes wherever it comes back, and a style has one distance after which it does: that is
+    what a model learns a beat from first.
+    """
+    if record["kind"] == "composed":
+        speed = even_speed(record)
+        yield from (Version(record, semitones, speed) for semitones in SEMITONES[:MOST_COMPOSED])
+    else:
+        yield from map(Version, repeat(record), SEMITONES, SPEEDS)
+
+
+def even_speed(record: dict) -> float:
+    """How many times as fast a composed piece of the manifest is at the tempo that all pieces of its style share."""
+    style = STYLES[style_of_piece(record["id"])]
+    usual = sum(style.bpm) / 2
+    frames = min(FRAMES_PER_BEAT, key=lambda frames: abs(math.log(60 * FRAME_RATE_HZ / frames / usual)))
+    return 60 * FRAME_RATE_HZ / frames / told_bpm(record)
 
 
 def held_out_alike(name: str, piece: str) -> str:
@@ -90,12 +106,3 @@ def told_bpm(record: dict) -> int | None:
     """The tempo in a piece's title, if it is there."""
     told = re.search(r"(\d+) bpm$", record["title"])
     return int(told[1]) if told else None
-
-
-def tokens_of(version: Version, work: Path, codec: Codec) -> Tokens:
-    """The version's tokens, kept in DIR/tokens/."""
-    path = work / "tokens" / codec.codec_id / f"{version.name}.pt"
-    if not path.is_file():
-        with version.audio_file(work) as audio:
-            codec.encode_file(audio).save(path)
-    return Tokens.load(path)

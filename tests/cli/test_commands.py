@@ -147,7 +147,7 @@ def test_train_then_generate_in_the_style(trained, tmp_path):
     checkpoint = trained / "checkpoints" / "last"
     assert (checkpoint / "adapter_model.safetensors").is_file()
     config = TrainConfig.load(trained / "config.json")
-    assert config.learning_rate_factor == 12  # nano's
+    assert config.learning_rate_factor == 18  # nano's
     assert (config.lora.rank, config.lora.alpha, config.max_steps) == (4, 8, 2), "options count more than the preset"
     assert config.epochs > TrainConfig.epochs, "the preset's"
     other = shutil.copytree(checkpoint, tmp_path / "other")

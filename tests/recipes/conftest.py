@@ -21,8 +21,8 @@ def work(tmp_path):
         file, sound = f"audio/{clip.stem}.flac", read_stereo(clip)
         write_flac(torch.cat((sound, sound), dim=1), tmp_path / file)
         split = "train" if number else "held_out"
-        record = {"id": clip.stem, "file": file, "title": clip.stem, "tags": ["techno", "fast"], "lm": True}
-        records.append(record | {"split": split})
+        record = {"id": clip.stem, "file": file, "title": clip.stem, "tags": ["techno", "fast"]}
+        records.append(record | {"lm": True, "kind": "recording", "split": split})
     write_manifest(records, tmp_path / "manifest.jsonl")
     return tmp_path
 

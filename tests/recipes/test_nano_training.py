@@ -6,40 +6,32 @@ from pathlib import Path
 
 import pytest
 
-from heartmula_studio.arch.checkpoints import load_heartmula
+from heartmula_studio.arch.checkpoints import find_base, load_heartmula
+from heartmula_studio.arch.tone_codec import ToneCodec
+from heartmula_studio.codec.codec import Codec
 from heartmula_studio.finetune.job import train
-from recipes.nano import (
-    evaluate,
-    package,
-    prepare_flow,
-    prepare_model,
-    song_figures,
-    train_flow,
-    train_scalar_codec,
-    train_tokenizer,
-)
+from recipes.nano import evaluate, package, prepare_model, song_figures, train_levels, train_quantiser
 from recipes.nano.base_folder import MODEL_FOLDER
-from recipes.nano.versions import SPEEDS
 
 
 def weights_of(base: Path) -> list[list[float]]:
     return [tensor.flatten().tolist() for tensor in load_heartmula(base / MODEL_FOLDER).state_dict().values()]
 
 
-def steps_of(log) -> list[int]:
+def steps_of(log: Path) -> list[int]:
     return [json.loads(line)["step"] for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.long
 def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypatch, capsys):
-    monkeypatch.setattr(train_flow, "MEASURED_FRAMES", 800)
-    monkeypatch.setattr("recipes.nano.prepare_model.SPEEDS", SPEEDS[:2])
-    monkeypatch.setattr(train_tokenizer, "MEASURED_CROPS", 32)
+    monkeypatch.setattr("recipes.nano.versions.SEMITONES", (0, 2))
+    monkeypatch.setattr(train_quantiser, "CROPS", 40)
+    monkeypatch.setattr(train_levels, "MEASURED_CROPS", 8)
     monkeypatch.setattr("recipes.nano.training.LOG_EVERY", 1)
-    run(train_scalar_codec, "--steps", "1")
-    run(train_tokenizer, "--steps", "1")
-    run(train_tokenizer, "--steps", "2")
-    assert steps_of(work / "tokenizer.jsonl") == [0, 1]  # the second run went on where the first had stopped
+    run(train_quantiser)
+    run(train_levels, "--steps", "1")
+    run(train_levels, "--steps", "2")
+    assert steps_of(work / "levels.jsonl") == [0, 1]  # the second run went on where the first had stopped
     run(prepare_model, "--steps", "2", "--batch", "1")
     assert train(work / "model_job").step == 2
     run(package, "--out", str(work / "first"))
@@ -51,14 +43,13 @@ def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypat
     assert (work / "base" / "tokenizer.json").read_bytes() == (work / "first" / "tokenizer.json").read_bytes()
     assert weights_of(work / "base") == weights_of(work / "first")
     assert train(work / "model_job").step == 1
-    run(prepare_flow)
-    run(train_flow, "--steps", "1", "--teacher-steps", "1")
     run(package, "--out", str(work / "nano"))
+    assert isinstance(Codec.load(find_base(work / "nano")).heartcodec, ToneCodec)
     capsys.readouterr()
     run(evaluate, "--base", str(work / "nano"))
     codec, model = map(json.loads, capsys.readouterr().out.splitlines())
     assert (codec["pieces"], len(codec["codebook_use"]), len(model["model"])) == (1, 8, 8)
-    assert 0 < codec["sq_log_mel"] < codec["tokens_log_mel"]
+    assert 0 < codec["tokens_log_mel"] < 2
     monkeypatch.setattr(song_figures, "TAGS", ("techno",))
     monkeypatch.setattr(sys, "argv", ["song_figures", "--base", str(work / "nano"), "--longest", "1"])
     song_figures.main()

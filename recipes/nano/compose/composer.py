@@ -7,8 +7,9 @@ from random import Random
 import mido
 
 from recipes.nano.compose.harmony import Key
+from recipes.nano.compose.note import Note
 from recipes.nano.compose.patterns import Bar, Pattern, drums
-from recipes.nano.compose.score import Note, Part, to_midi
+from recipes.nano.compose.score import Part, to_midi
 from recipes.nano.compose.style import Layer, Style
 from recipes.nano.general_midi import instrument
 from recipes.nano.manifest import Work
@@ -91,7 +92,7 @@ def compose(style: Style, seed: int | str) -> Composition:
     midi = to_midi(tuple(arrange(style, lay_out(style, key, bpm), rng)), bpm)
     name = KEY_NAMES[key.tonic]
     work = Work(
-        id=f"composed_{style.name.replace(' ', '_').replace('-', '')}_{seed}",
+        id=style.piece_id(seed),
         title=f"{style.name.capitalize()} in {name} {style.mode}, {bpm} bpm",
         source_package="heartmula-studio",
         licence="Apache-2.0",

@@ -11,7 +11,7 @@ from itertools import takewhile
 from random import Random
 
 from recipes.nano.compose.harmony import Chord, Key
-from recipes.nano.compose.score import Note
+from recipes.nano.compose.note import Note
 from recipes.nano.general_midi import Drum
 
 BARS_PER_PHRASE = 4

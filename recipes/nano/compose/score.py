@@ -1,21 +1,14 @@
-"""Notes in beats, and the MIDI file they make."""
+"""The MIDI file that notes make."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mido
 
+from recipes.nano.compose.note import Note
 from recipes.nano.general_midi import DRUM_CHANNEL
 
 TICKS_PER_BEAT = 480
-
-
-@dataclass(frozen=True)
-class Note:
-    start_beats: float
-    length_beats: float
-    pitch: int
-    velocity: int
 
 
 @dataclass(frozen=True)

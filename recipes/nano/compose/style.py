@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from recipes.nano.compose.patterns import Pattern
 from recipes.nano.general_midi import Drum, Program
 
+PREFIX = "composed_"
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -38,3 +40,16 @@ class Style:
     beats_per_bar: int = 4
     swing: float = 0.0
     loose_beats: float = 0.012
+
+    @property
+    def id(self) -> str:
+        """The name as the ids of its pieces have it."""
+        return self.name.replace(" ", "_").replace("-", "")
+
+    def piece_id(self, seed: int | str) -> str:
+        return f"{PREFIX}{self.id}_{seed}"
+
+
+def style_of_piece(piece: str) -> str:
+    """The id of the style of a composed piece, by the piece's."""
+    return piece.removeprefix(PREFIX).rsplit("_", 1)[0]

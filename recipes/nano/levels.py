@@ -10,8 +10,7 @@ from heartmula_studio.arch.frames import samples_per_window
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME, tone_levels
 from heartmula_studio.files.atomic import replaced_file
 from recipes.nano.audio import read_stereo
-from recipes.nano.sizes import SAMPLES_PER_FRAME
-from recipes.nano.tones.sizes import TONES
+from recipes.nano.sizes import SAMPLES_PER_FRAME, TONES
 
 
 @torch.no_grad()

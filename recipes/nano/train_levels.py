@@ -1,6 +1,6 @@
 """Train the network that tells levels from codes.
 
-    torchrun --nproc-per-node 2 -m recipes.nano.tones.train_levels --work DIR
+    torchrun --nproc-per-node 2 -m recipes.nano.train_levels --work DIR
 
 Writes DIR/level_network.pt. It runs on a GPU where there is one, as a single process.
 """
@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
 from heartmula_studio.arch.tone_codec import LevelNetwork
-from recipes.nano.base_folder import write_trained_state
-from recipes.nano.tones.base_folder import load_tokenizer
-from recipes.nano.tones.level_pool import LevelPool
-from recipes.nano.tones.sizes import TONES
+from recipes.nano.base_folder import load_tokenizer, write_trained_state
+from recipes.nano.level_pool import LevelPool
+from recipes.nano.sizes import TONES
 from recipes.nano.training import join_processes, run_training, training_device
 
 CROPS_PER_STEP, CROP_FRAMES = 14, 96

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
+from recipes.nano.levels import levels_of
 from recipes.nano.manifest import read_manifest
-from recipes.nano.tones.levels import levels_of
 
 
 class LevelPool:
