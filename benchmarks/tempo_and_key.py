@@ -16,8 +16,7 @@ from benchmarks.key_finders import FINDERS
 from benchmarks.report import table
 from heartmula_studio.codec.tempo_and_key import MAJOR_NAMES, MINOR_NAMES, TempoAndKey
 from recipes.nano.compose.composer import KEY_NAMES, compose
-from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
-from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
+from recipes.nano.compose.styles import STYLES
 
 BANK = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 MAJOR_MODES = ("major", "mixolydian")
@@ -63,7 +62,7 @@ class Result:
 
 def rendered(pieces: int, bank: Path) -> Iterator[tuple[str, Path]]:
     """Yield the title of each piece, and a recording of it that is gone when the next is asked for."""
-    for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES):
+    for style in STYLES:
         for seed in range(pieces):
             composition = compose(style, seed)
             with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from heartmula_studio.arch.frames import samples_per_window
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME, tone_levels
 from heartmula_studio.files.atomic import replaced_file
 from recipes.nano.audio import read_stereo
-from recipes.nano.sizes import SAMPLES_PER_FRAME, TONES
+from recipes.nano.sizes import CODEC, TONES
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def levels_of(record: dict, work: Path) -> Tensor:
     path = work / "levels" / f"{record['id']}.pt"
     if not path.is_file():
         sound = read_stereo(work / record["file"])
-        whole = sound[:, : sound.shape[1] // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
+        whole = sound[:, : sound.shape[1] // CODEC.samples_per_frame * CODEC.samples_per_frame]
         blocks = whole.split(samples_per_window(TONES.sample_rate), dim=1)
         levels = torch.cat([tone_levels(block, TONES).square().mean(0).sqrt() for block in blocks], dim=-1)
         path.parent.mkdir(exist_ok=True)

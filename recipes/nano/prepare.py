@@ -17,8 +17,7 @@ from torch import Tensor
 
 from recipes.nano.audio import normalise, trim, write_flac
 from recipes.nano.compose.composer import compose
-from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
-from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
+from recipes.nano.compose.styles import STYLES
 from recipes.nano.freedoom import Score, scores, vary
 from recipes.nano.manifest import Work, write_manifest
 from recipes.nano.recordings import recordings
@@ -51,7 +50,7 @@ def composed_pieces(packages: Path, seeds: Sequence[int | str]) -> Iterator[Piec
     """One piece of every style, then the next of every style; every fourth round plays on the other sound bank."""
     for number, seed in enumerate(seeds):
         bank = packages / (MUSESCORE_BANK if number % 4 == 3 else FLUID_BANK)
-        for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES):
+        for style in STYLES:
             composition = compose(style, seed)
             yield Piece(composition.work, partial(render, composition.midi, bank))
 

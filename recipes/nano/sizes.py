@@ -10,7 +10,6 @@ from heartmula_studio.arch.tone_codec import LevelConfig, ToneCodecConfig
 from heartmula_studio.arch.tone_encoder import NUM_MOVEMENTS
 
 SAMPLE_RATE = 24_000
-SAMPLES_PER_FRAME = 1920
 CODEBOOK_SIZE = 256
 MOST_COMPONENTS = 12  # of what one codebook tells of
 NUM_GROUPS = 12

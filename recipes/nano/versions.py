@@ -17,8 +17,7 @@ from torch import Tensor
 
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from recipes.nano.compose.style import style_of_piece
-from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
-from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
+from recipes.nano.compose.styles import STYLES
 from recipes.nano.levels import at_speed, levels_of, transposed
 from recipes.nano.manifest import VERSION_MARK
 from recipes.nano.tempo import TEMPO_CLASSES, tempo_class
@@ -28,7 +27,7 @@ SPEEDS = (1.0, 1.06, 0.94)
 """Of pieces whose tempo nobody knows, one for each of `SEMITONES`."""
 MOST_COMPOSED = 2  # versions of a composed piece: there are as many pieces in other keys as one likes
 FRAMES_PER_BEAT = (4, 5, 6, 7, 8, 9, 10, 12)
-STYLES = {style.id: style for style in (*ACOUSTIC_STYLES, *POPULAR_STYLES)}
+STYLE_OF_ID = {style.id: style for style in STYLES}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def versions_of(record: dict) -> Iterator[Version]:
 
 def even_speed(record: dict) -> float:
     """How many times as fast a composed piece of the manifest is at the tempo that all pieces of its style share."""
-    style = STYLES[style_of_piece(record["id"])]
+    style = STYLE_OF_ID[style_of_piece(record["id"])]
     usual = sum(style.bpm) / 2
     frames = min(FRAMES_PER_BEAT, key=lambda frames: abs(math.log(60 * FRAME_RATE_HZ / frames / usual)))
     return 60 * FRAME_RATE_HZ / frames / told_bpm(record)

@@ -17,16 +17,13 @@ from recipes.nano import prepare
 from recipes.nano.audio import SAMPLE_RATE_HZ
 from recipes.nano.compose.composer import compose
 from recipes.nano.compose.harmony import Key
+from recipes.nano.compose.styles import STYLES
 from recipes.nano.compose.styles_acoustic import JAZZ_TRIO, STRING_QUARTET
-from recipes.nano.compose.styles_acoustic import STYLES as ACOUSTIC_STYLES
 from recipes.nano.compose.styles_popular import METAL_RIFF
-from recipes.nano.compose.styles_popular import STYLES as POPULAR_STYLES
 from recipes.nano.general_midi import DRUM_CHANNEL, instrument
 from recipes.nano.manifest import Work, read_manifest
 from recipes.nano.midi import change_tempo, listen, read_midi, transpose
 from recipes.nano.tempo import tempo_class
-
-STYLES = [*ACOUSTIC_STYLES, *POPULAR_STYLES]
 
 
 def make_midi(notes: list[tuple[int, int]], program: int = 24) -> bytes:

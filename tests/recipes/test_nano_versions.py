@@ -13,7 +13,7 @@ from recipes.nano.level_pool import LevelPool
 from recipes.nano.levels import at_speed, levels_of, transposed
 from recipes.nano.manifest import write_manifest
 from recipes.nano.sizes import TONES
-from recipes.nano.versions import SEMITONES, STYLES, Version, even_speed, versions_of
+from recipes.nano.versions import SEMITONES, STYLE_OF_ID, Version, even_speed, versions_of
 
 COMPOSED = {
     "id": "composed_techno_20",
@@ -75,7 +75,7 @@ class TestVersions:
             assert [version.semitones for version in versions] == [0, 2]
             assert [60 * FRAME_RATE_HZ / (bpm * version.speed) for version in versions] == pytest.approx([6, 6])
 
-    @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+    @pytest.mark.parametrize("style", STYLE_OF_ID.values(), ids=STYLE_OF_ID)
     def test_the_tempo_of_a_style_is_near_those_it_is_composed_at(self, style):
         for bpm in style.bpm:
             record = {"id": f"composed_{style.id}_test1", "title": f"A piece, {bpm} bpm", "kind": "composed"}
