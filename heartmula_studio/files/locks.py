@@ -15,6 +15,7 @@ from heartmula_studio.files.moving import is_in_use
 
 WAIT_SEC = 60.0
 POLL_SEC = 0.01
+LET_GO_SEC = 1.0  # what says that it has ended holds its lock for a moment yet
 
 _NAME = re.compile(r"[a-z0-9-]{1,100}")
 _log = logging.getLogger(__name__)
@@ -42,10 +43,13 @@ class Locks:
             lock.release()
 
     @contextmanager
-    def attempt(self, name: str) -> Iterator[bool]:
-        """Hold the lock if it is free, and tell whether it was. Raises StorageError where it cannot be opened."""
+    def attempt(self, name: str, wait_sec: float = 0.0) -> Iterator[bool]:
+        """Hold the lock if it is free within `wait_sec` seconds, and tell whether it was.
+
+        Raises StorageError where it cannot be opened.
+        """
         lock = self._lock(name)
-        if not self._acquired(lock, name, wait_sec=0):
+        if not self._acquired(lock, name, wait_sec):
             yield False
             return
         try:

@@ -92,7 +92,7 @@ class Tasks(Generic[State]):
 
         name: letters, digits and dashes. Raises ConflictError while a task of this name goes on.
         """
-        with self._store.attempt(name) as is_free:
+        with self._store.attempt_next(name) as is_free:
             if not is_free:
                 raise ConflictError(self._what_is_busy, "Wait until that is done, or cancel it.")
             task = RunningTask(replace(state, status="running"), self._closing)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heartmula_studio.files.atomic import TEMPORARY_PREFIX
 from heartmula_studio.files.disk import disk_explained
-from heartmula_studio.files.locks import WAIT_SEC, Locks
+from heartmula_studio.files.locks import LET_GO_SEC, WAIT_SEC, Locks
 from heartmula_studio.files.public_text import hide_data_folder
 from heartmula_studio.store.checkpoints import Checkpoints
 from heartmula_studio.store.collection import remove_if_old
@@ -54,6 +54,10 @@ class Store:
     def attempt(self, name: str) -> AbstractContextManager[bool]:
         """Hold a lock of this name if it is free, and tell whether it was."""
         return self._locks.attempt(name)
+
+    def attempt_next(self, name: str) -> AbstractContextManager[bool]:
+        """As `attempt`, for what may begin as soon as the one before it has said that it ended."""
+        return self._locks.attempt(name, LET_GO_SEC)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

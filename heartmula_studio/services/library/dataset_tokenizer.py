@@ -82,7 +82,7 @@ class DatasetTokenizer:
                 self._settle(dataset_id)
 
     def _begin(self, dataset_id: str, lock: ExitStack) -> None:
-        if not lock.enter_context(self._store.attempt(lock_name(dataset_id))):
+        if not lock.enter_context(self._store.attempt_next(lock_name(dataset_id))):
             raise ConflictError("This dataset is being tokenized.", "Wait until it is done.")
         self._store.datasets.set_processing(dataset_id, True)
 

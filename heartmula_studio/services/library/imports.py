@@ -154,7 +154,7 @@ class ImportService:
     def _pulling(self, repo_id: str, revision: str, name: str, styles: Sequence[str], split: str) -> Iterator[_Pull]:
         self._store.remove_abandoned()
         same = hashlib.sha256("\n".join((repo_id, revision, split)).encode()).hexdigest()
-        with self._store.attempt(f"pull-{same}") as is_free:
+        with self._store.attempt_next(f"pull-{same}") as is_free:
             if not is_free:
                 raise ConflictError(f"{clean_line(repo_id)} is being imported.", "Wait until it is here, or cancel it.")
             with self._running(name or repo_id, repo_id) as task:

@@ -200,7 +200,7 @@ class ModelService:
         return "incomplete" if any(folder.missing(plan)) else "complete"
 
     def _lock(self, name: str, lock: ExitStack) -> None:
-        if not lock.enter_context(self._store.attempt(self._lock_name(name))):
+        if not lock.enter_context(self._store.attempt_next(self._lock_name(name))):
             raise ConflictError(f"{name} is being downloaded or verified.", "Wait until that is done, or cancel it.")
 
     def _lock_name(self, name: str) -> str:
