@@ -35,6 +35,16 @@ def test_a_song_with_another_version_is_learnt_from():
     assert len(held_out_now) == 1
 
 
+def test_a_quieter_copy_is_another_version():
+    """Where each codebook tells of a register, another level changes the codes of the high ones first."""
+    codes = songs(8)
+    (held_out,) = split_songs(list(codes))[1]
+    copy, others = codes[held_out].clone(), song_row(99, 200)["codes"]
+    copy[:3], copy[3:, ::3] = others[:3], others[3:, ::3]
+    codes["a quieter copy"] = copy
+    assert {held_out, "a quieter copy"} <= set(split_tracks(codes)[0])
+
+
 def test_where_all_have_versions_one_song_is_held_out_with_all_of_them():
     codes = songs(4)
     codes |= {f"{name} (live)": codes_of.flip(1) for name, codes_of in codes.items()}
