@@ -27,10 +27,10 @@ from heartmula_studio.arch.official import (
     TOKENIZER_REPO,
 )
 from heartmula_studio.arch.pairing import require_encoder_of_codec
-from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors, unwrapped
 from heartmula_studio.arch.tone_codec import DECODER as TONES
 from heartmula_studio.arch.tone_codec import ToneCodec, ToneCodecConfig
+from heartmula_studio.arch.window_encoder import WindowEncoder
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 from heartmula_studio.files.atomic import replaced_folder
 from heartmula_studio.files.json_file import config_errors_name, read_json_object

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
+from heartmula_studio.arch.window_encoder import WindowEncoder
 
 CHANNELS = 2
 Noise = Callable[[tuple[int, ...]], Tensor]
@@ -48,7 +48,7 @@ class CodecConfig(Protocol):
 
     @property
     def is_heard_soon(self) -> bool:
-        """Whether it was trained on short windows, so that a song may begin with these."""
+        """Whether a song may begin with short windows, which are soon sound."""
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of its `config.json`."""

@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 from heartmula_studio.arch.feature_extractors import SAMPLE_RATE_HZ, TAIL_SAMPLES, FeatureExtractors
 from heartmula_studio.arch.frames import samples_per_window
-from heartmula_studio.arch.query_encoder import FusionQueryEncoder, QueryEncoder
+from heartmula_studio.arch.query_encoder import FusionQueryEncoder
+from heartmula_studio.arch.window_encoder import WindowEncoder
 
 
-class HeartCodecEncoder(QueryEncoder):
+class HeartCodecEncoder(WindowEncoder):
     """Windows are 29.76 s at 24 kHz; forward adds the tail of zeros the extractors expect."""
 
     sample_rate_hz = SAMPLE_RATE_HZ
@@ -21,6 +22,10 @@ class HeartCodecEncoder(QueryEncoder):
         super().__init__()
         self.feature_extractors = FeatureExtractors(config.get("feature_extractors", {}))
         self.query = FusionQueryEncoder(**config.get("query", {}))
+
+    @property
+    def feature_width(self) -> int:
+        return self.query.cls_token.shape[-1]
 
     def forward(self, waveform: Tensor) -> Tensor:
         """[B, 2, window_samples] → features [B, 372, dim]."""

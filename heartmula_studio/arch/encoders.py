@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from heartmula_studio.arch.mel_encoder import MelEncoder
-from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.tone_encoder import ToneEncoder
+from heartmula_studio.arch.window_encoder import WindowEncoder
 
-OFFICIAL, LIGHT, TONES = "vqv12", "mel-v2", "tones-v1"
+OFFICIAL, TONES = "vqv12", "tones-v1"
 
 
 def build_encoder(config: Mapping[str, Any]) -> WindowEncoder:
     """Build the encoder that a config's `version` names. Raises ValueError for an unknown one."""
     version = config.get("version", OFFICIAL)
-    if version == LIGHT:
-        return MelEncoder(config)
     if version == TONES:
         return ToneEncoder(config)
     if version == OFFICIAL:
@@ -22,4 +19,4 @@ def build_encoder(config: Mapping[str, Any]) -> WindowEncoder:
         from heartmula_studio.arch.encoder import HeartCodecEncoder
 
         return HeartCodecEncoder(config)
-    raise ValueError(f"its version {version!r} is unknown; known are {OFFICIAL}, {LIGHT}, {TONES}")
+    raise ValueError(f"its version {version!r} is unknown; known are {OFFICIAL} and {TONES}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from heartmula_studio.arch.frames import LATENTS_PER_FRAME, WINDOW_FRAMES
+from heartmula_studio.arch.frames import LATENTS_PER_FRAME
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.velocity_network import Modulation, VelocityEstimator
 
@@ -33,8 +33,7 @@ class FlowMatchingConfig:
     in_channels: int = 1024
     out_channels: int = 256
     norm_type: str = NORM_TYPE
-    # Ours: the lengths of windows that it was trained on, and the guidance that suits it (heartlib's for its own).
-    window_frames: tuple[int, ...] = (WINDOW_FRAMES,)
+    # Ours: what suits it (heartlib's for its own).
     guidance: float = 1.25
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from heartmula_studio.arch.codec_network import CHANNELS, CodecNetwork, FlowSteps
 from heartmula_studio.arch.encoders import build_encoder
 from heartmula_studio.arch.flow_matching import FlowMatching, FlowMatchingConfig
-from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, WINDOW_FRAMES
+from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.scalar_codec import ScalarCodec, ScalarCodecConfig
 from heartmula_studio.files.json_file import config_errors_name, dataclass_from_json
@@ -72,7 +72,7 @@ class HeartCodecConfig:
 
     @property
     def is_heard_soon(self) -> bool:
-        return min(self.flow.window_frames) < WINDOW_FRAMES
+        return False
 
 
 class HeartCodec(CodecNetwork):

@@ -1,10 +1,4 @@
-"""The query encoder: a learned query behind every two 25 Hz frames gathers them into one 12.5 Hz feature.
-
-`QueryTransformer` is the part that every `WindowEncoder` has; `FusionQueryEncoder` adds the official fusion of four
-streams.
-"""
-
-from abc import ABC, abstractmethod
+"""The query encoder: a learned query behind every two 25 Hz frames gathers them into one 12.5 Hz feature."""
 
 import torch
 import torch.nn.functional as F
@@ -92,48 +86,14 @@ class QueryBlock(nn.Module):
         return x + self.ff_scale(self.ff(x))
 
 
-class QueryTransformer(nn.Module):
-    """Features [B, T, dim] → one query per `interval` frames [B, T / interval, dim]."""
+class FusionQueryEncoder(nn.Module):
+    """Fuses the four feature streams, then gathers `interval` frames of 25 Hz in each query."""
 
     def __init__(self, dim: int = 512, num_layers: int = 6, head_dim: int = 128, interval: int = 2):
         super().__init__()
         self.interval = interval
         self.cls_token = nn.Parameter(torch.randn(1, dim))
         self.encoder_transformers = nn.Sequential(*(QueryBlock(dim, head_dim) for _ in range(num_layers)))
-
-    def gather(self, features: Tensor) -> Tensor:
-        groups = features.unflatten(1, (-1, self.interval))
-        queries = self.cls_token.expand(*groups.shape[:2], 1, -1)
-        sequence = torch.cat((groups, queries), dim=2).flatten(1, 2)
-        return self.encoder_transformers(sequence)[:, self.interval :: self.interval + 1]
-
-
-class WindowEncoder(nn.Module, ABC):
-    """A window [B, 2, window_samples] → features [B, 372, feature_width]."""
-
-    sample_rate_hz: int
-    window_samples: int
-
-    @property
-    @abstractmethod
-    def feature_width(self) -> int: ...
-
-
-class QueryEncoder(WindowEncoder):
-    """A window encoder whose features are gathered by a query transformer."""
-
-    query: QueryTransformer
-
-    @property
-    def feature_width(self) -> int:
-        return self.query.cls_token.shape[-1]
-
-
-class FusionQueryEncoder(QueryTransformer):
-    """Fuses the four official feature streams, then gathers them."""
-
-    def __init__(self, dim: int = 512, num_layers: int = 6, head_dim: int = 128, interval: int = 2):
-        super().__init__(dim, num_layers, head_dim, interval)
         self.cond_fusion_layer_acoustic = nn.Linear(2048, dim)
         self.cond_fusion_layer_semantic = nn.Linear(2048, dim)
         self.cond_fusion_layer_phone = nn.Linear(1536, dim)
@@ -147,4 +107,11 @@ class FusionQueryEncoder(QueryTransformer):
             whisper,
             self.cond_fusion_layer_phone(wavlm),
         )
-        return self.gather(self.feature_proj(torch.cat(streams, dim=-1)))
+        return self._gather(self.feature_proj(torch.cat(streams, dim=-1)))
+
+    def _gather(self, features: Tensor) -> Tensor:
+        """[B, T, dim] → one query behind every `interval` frames, [B, T / interval, dim]."""
+        groups = features.unflatten(1, (-1, self.interval))
+        queries = self.cls_token.expand(*groups.shape[:2], 1, -1)
+        sequence = torch.cat((groups, queries), dim=2).flatten(1, 2)
+        return self.encoder_transformers(sequence)[:, self.interval :: self.interval + 1]

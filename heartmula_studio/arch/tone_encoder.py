@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from heartmula_studio.arch.frames import samples_per_window
-from heartmula_studio.arch.query_encoder import WindowEncoder
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME, ToneConfig, tone_levels
+from heartmula_studio.arch.window_encoder import WindowEncoder
 from heartmula_studio.files.json_file import dataclass_from_json
 
 NUM_MOVEMENTS = LEVELS_PER_FRAME - 1

@@ -11,7 +11,7 @@ from heartmula_studio.arch.checkpoints import BaseFolder, download_hint, encoder
 from heartmula_studio.arch.codec_network import CodecNetwork, FlowSteps, Noise
 from heartmula_studio.arch.frames import FRAME_RATE_HZ, LATENTS_PER_FRAME, frames_of
 from heartmula_studio.arch.official import ENCODER_FOLDER, ENCODER_REPO
-from heartmula_studio.arch.query_encoder import WindowEncoder
+from heartmula_studio.arch.window_encoder import WindowEncoder
 from heartmula_studio.codec.audio_file import AudioLimits, AudioSource
 from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled, full_precision, stoppable
 from heartmula_studio.codec.ending import EndingMeter
@@ -57,7 +57,7 @@ class Codec:
 
     @property
     def is_heard_soon(self) -> bool:
-        """Whether it was trained on short windows, so that a song may begin with these (see `window_lengths`)."""
+        """Whether a song may begin with short windows (see `window_lengths`), which are soon sound."""
         return self.heartcodec.config.is_heard_soon
 
     def encode_file(

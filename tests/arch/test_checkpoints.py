@@ -183,7 +183,7 @@ def test_senseless_codec_config_is_refused(tmp_path, changes):
         load_codec_network(folder)
 
 
-MEL = {"version": "mel-v2", "sample_rate": 24_000, "n_fft": 512, "n_mels": 16, "mean": 0, "std": 1, "floor": 1e-4}
+TONES = {"version": "tones-v1", "tone_floor": 4e-2, "noise_floor": 5e-3}
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,9 @@ MEL = {"version": "mel-v2", "sample_rate": 24_000, "n_fft": 512, "n_mels": 16, "
         {"version": []},
         {"query": {"colour": "red"}},
         {"feature_extractors": 3},
-        MEL,
-        {**MEL, "query": {"dim": 64, "head_dim": 48}},
+        {"query": {"dim": 64, "head_dim": 48}},
+        TONES,
+        {**TONES, "num_groups": 2, "highest_note": 20},
     ],
 )
 def test_senseless_encoder_config_is_refused(tmp_path, config):

@@ -8,7 +8,6 @@ import torch
 
 from heartmula_studio.arch import velocity_network
 from heartmula_studio.arch.encoder import HeartCodecEncoder
-from heartmula_studio.arch.mel_encoder import MelEncoder
 from heartmula_studio.arch.residual_quantiser import ResidualQuantiser
 from heartmula_studio.arch.rotary import rope_table
 from heartmula_studio.arch.scalar_codec import fold_bands, unfold_bands
@@ -92,14 +91,6 @@ def test_full_size_encoder_has_the_official_tensors():
         expected[name] = (literal_eval(shape), f"torch.{dtype}")
     assert len(expected) == 1006
     assert found == expected
-
-
-def test_mel_encoder_gives_one_feature_a_frame():
-    config = {"sample_rate": 16_000, "n_fft": 512, "n_mels": 32, "mean": -4.0, "std": 2.0, "floor": 1e-4}
-    encoder = MelEncoder({**config, "query": {"dim": 64, "num_layers": 1, "head_dim": 32}}).eval()
-    with torch.no_grad():
-        features = encoder(torch.randn(1, 2, encoder.window_samples) * 0.1)
-    assert features.shape == (1, 372, 64)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heartmula_studio.arch.checkpoints import load_codec_network
-from heartmula_studio.arch.mel_encoder import MelEncoder
+from heartmula_studio.arch.tone_encoder import ToneEncoder
 from heartmula_studio.codec.audio_file import probe, read_blocks
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.codec.quality import log_mel_distance
@@ -15,22 +15,15 @@ from heartmula_studio.errors import CancelledError, InvalidInputError, Truncated
 
 pytestmark = pytest.mark.usefixtures("short_windows")
 GOLDEN = Path(__file__).parent.parent / "golden"
-ENCODER = {
-    "sample_rate": 24000,
-    "n_fft": 1024,
-    "n_mels": 64,
-    "mean": -4.0,
-    "std": 2.0,
-    "floor": 1e-4,
-    "query": {"dim": 32, "num_layers": 1, "head_dim": 32},
-}
+# 14 tones, 12 bands of noise and three movements of two groups: as many features as the golden codec's quantiser takes.
+TONES = {"lowest_note": 60, "highest_note": 73, "num_noise_bands": 12, "listened_samples": [1024], "up_to_note": [73]}
+ENCODER = {**TONES, "tone_floor": 4e-2, "noise_floor": 5e-3, "num_groups": 2}
 
 
 @pytest.fixture(scope="module")
 def codec():
     heartcodec = load_codec_network(GOLDEN / "heartcodec")
-    torch.manual_seed(0)
-    heartcodec.encoder = MelEncoder(ENCODER).eval()
+    heartcodec.encoder = ToneEncoder(ENCODER).eval()
     return Codec(heartcodec, "small")
 
 
