@@ -25,7 +25,7 @@ from heartmula_studio.codec.control import Cancelled, Progress, check_cancelled
 from heartmula_studio.dataset.prompt import Prompt, PromptLayout
 from heartmula_studio.device_name import AUTO
 from heartmula_studio.generate.adaptable_model import AdaptableModel
-from heartmula_studio.generate.base_guidance import read_cfg_scale
+from heartmula_studio.generate.base_sampling import BaseSampling
 from heartmula_studio.generate.cores import each_done, num_cores, read_ahead
 from heartmula_studio.generate.decode_settings import DecodeSettings
 from heartmula_studio.generate.decoding.generator import CodeGenerator
@@ -57,7 +57,7 @@ class Engine:
         self.codec = codec
         self.device = model.device
         self._layout = PromptLayout.load(base, model.config.audio_num_codebooks)
-        self._cfg_scale = read_cfg_scale(base.gen_config)
+        self._sampling = BaseSampling.read(base.gen_config)
         require_codec_of_model(model.config, codec.heartcodec.config, self._layout.special.audio_eos_id)
         ids = AudioVocabulary(codec.heartcodec.config.codebook_size, self._layout.special.audio_eos_id)
         self._generator = CodeGenerator(model, ids)
@@ -147,7 +147,7 @@ class Engine:
         Raises as `CodeGenerator.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
         """
         with self._exclusive(cancelled):
-            return self._generate(self._guided(requests), progress, cancelled)
+            return self._generate(list(map(self._sampling.fill_in, requests)), progress, cancelled)
 
     def decode(
         self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODING.decode_steps
@@ -207,7 +207,7 @@ class Engine:
         Raises as `make_song`, and as `require_alike` and `require_longer`.
         """
         kept.require_codec(self.codec)
-        requests, rate_hz = self._guided(requests), self.codec.sample_rate_hz
+        requests, rate_hz = list(map(self._sampling.fill_in, requests)), self.codec.sample_rate_hz
         writers = [
             SongWriter(output.path, rate_hz, request.loudness_lufs) if output else None
             for output, request in zip(outputs, requests, strict=True)
@@ -271,13 +271,6 @@ class Engine:
                 yield
         finally:
             self._lock.release()
-
-    def _guided(self, requests: Sequence[SongRequest]) -> list[SongRequest]:
-        """Give requests that leave out their guidance the one that suits the base."""
-        return [
-            replace(request, cfg_scale=self._cfg_scale) if request.cfg_scale is None else request
-            for request in requests
-        ]
 
     def _generate(
         self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None

@@ -31,7 +31,7 @@ from heartmula_studio.arch.pairing import require_codec_of_model, require_encode
 from heartmula_studio.arch.stored_weights import Difference, StoredNetwork, StoredTensor, stored_tensors
 from heartmula_studio.dataset.prompt import PromptLayout, SpecialTokens
 from heartmula_studio.errors import CheckpointError, CheckpointMissingError
-from heartmula_studio.generate.base_guidance import read_cfg_scale
+from heartmula_studio.generate.base_sampling import BaseSampling
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def inspect_texts(base: BaseFolder) -> PartReport:
         for part in ("tokenizer", "gen_config"):
             require_part(base, part)
         PromptLayout.load(base)
-        read_cfg_scale(base.gen_config)
+        BaseSampling.read(base.gen_config)
     except CheckpointError as caught:
         error = caught
     size = sum(path.stat().st_size for path in (base.tokenizer, base.gen_config) if path.is_file())

@@ -50,6 +50,6 @@ def make_prior_songs(engine: Engine) -> list[PriorSong]:
 
 
 def _made(engine: Engine, numbers: Sequence[int], attempt: int) -> list[Tensor]:
-    wanted = SongRequest(duration_sec=SONG_SEC, min_duration_sec=MIN_SONG_SEC, cfg_scale=1.0)
+    wanted = SongRequest(duration_sec=SONG_SEC, min_duration_sec=MIN_SONG_SEC, cfg_scale=1.0, temperature=1.0)
     requests = [replace(wanted, tags=TAGS[n], seed=FIRST_SEED + attempt * len(TAGS) + n) for n in numbers]
     return engine.generate_together(requests) if requests else []

@@ -19,7 +19,7 @@ MAX_EXACT_INTEGER = 2**53 - 1  # in JavaScript
 MIN_SONG_SEC, MAX_SONG_SEC = 1, 600
 OF_EARLIER_RELEASES: dict[str, Any] = {"min_duration_sec": 1.0}  # what a stored request means that does not say it
 MAX_TAKES = 8  # of one request
-OFFICIAL_CFG_SCALE = 1.5  # heartlib's
+OFFICIAL_CFG_SCALE, OFFICIAL_TEMPERATURE = 1.5, 1.0  # heartlib's
 MAX_TITLE_CHARS = 80  # of one that is made of tags or lyrics
 
 
@@ -75,7 +75,16 @@ class SongRequest(Definition):
             examples=[7],
         ),
     ] = field(default_factory=new_seed)
-    temperature: Annotated[float, Field(ge=0.01, le=5, description="Higher is more varied.", examples=[1.0])] = 1.0
+    temperature: Annotated[
+        float | None,
+        Field(
+            ge=0.01,
+            le=5,
+            description="Higher is more varied; left out, what suits the base: "
+            f"{OFFICIAL_TEMPERATURE:g} for the official model.",
+            examples=[1.0],
+        ),
+    ] = None
     topk: Annotated[
         int, Field(ge=1, le=100_000, description="Samples from this many of the most likely codes.", examples=[50])
     ] = 50
@@ -117,6 +126,11 @@ class SongRequest(Definition):
     def guidance(self) -> float:
         """The `cfg_scale`, or that of the official model where none is given."""
         return OFFICIAL_CFG_SCALE if self.cfg_scale is None else self.cfg_scale
+
+    @property
+    def sampling_temperature(self) -> float:
+        """The `temperature`, or that of the official model where none is given."""
+        return OFFICIAL_TEMPERATURE if self.temperature is None else self.temperature
 
     @property
     def max_frames(self) -> int:

@@ -38,6 +38,7 @@ from heartmula_studio.ui.style_manager import build_style_manager
 from heartmula_studio.ui.takes import build_takes
 
 POLL_SEC = 0.4
+TEMPERATURE_INFO = "Higher is more varied, from 0.01 to 5. Empty: what suits the base model."
 GUIDANCE_INFO = "How closely it follows tags and lyrics, from 1 to 10. Empty: what suits the base model."
 
 
@@ -49,7 +50,7 @@ class SongForm:
     lyrics: gr.Textbox
     duration_sec: gr.Slider
     seed: gr.Textbox
-    temperature: gr.Slider
+    temperature: gr.Textbox
     topk: gr.Number
     cfg_scale: gr.Textbox
     loudness_lufs: gr.Textbox
@@ -92,20 +93,18 @@ def build_create(context: PageContext) -> None:
             build_takes(context)
         build_style_manager(context, form.tags)
         build_history(context)
-    queued = generate.click(
+    generate.click(
         lambda takes, until_end, format, *values: queue_takes(studio, int(takes), until_end, format, values),
         [takes, until_end, format, *form.fields],
         context.song_id,
         show_progress_on=[result.status],
         api_visibility="private",
     )  # fmt: skip
-    started = start.click(
+    start.click(
         lambda track, second, *values: start_from(studio, track, second, values),
         [track, track_sec, *form.fields], context.song_id, **AS_SENT,
     )  # fmt: skip
     gr.on([form.tags.focus, form.tags.change, form.lyrics.focus], studio.songs.prepare, **QUIET)
-    context.refresh_after(queued)
-    context.refresh_after(started)
     _watch(context, form, result, actions)
 
 
@@ -137,11 +136,10 @@ def _watch(context: PageContext, form: SongForm, result: Result, actions: SongAc
         trigger_mode="always_last", concurrency_limit=None, **QUIET,
     )  # fmt: skip
     watching.then(partial(shown_title, studio), context.song_id, actions.title, **QUIET)
-    continued = actions.go_on.click(
+    actions.go_on.click(
         lambda id, second, *values: go_on(studio, id, second, values),
         [context.song_id, actions.from_sec, *form.fields], context.song_id, **QUIET,
     )  # fmt: skip
-    context.refresh_after(continued)
     result.cancel.click(lambda id: cancel(studio, id), context.song_id, **QUIET)
     actions.again.click(lambda id: settings_of(studio, id), context.song_id, form.fields, **QUIET)
 
@@ -167,7 +165,7 @@ def build_form() -> SongForm:
         random_seed = gr.Button("🎲 Random seed", min_width=110)
     random_seed.click(lambda: str(new_seed()), outputs=seed, **QUIET)
     with gr.Accordion("Advanced", open=FOLDED):
-        temperature = song_slider("temperature", "Temperature", step=0.01, render=False)
+        temperature = optional_number("Temperature", TEMPERATURE_INFO, render=False)
         topk = gr.Number(SONG["topk"].default, precision=0, label="Top-k", info=SONG["topk"].help, render=False)
         build_sampling([temperature, topk])
         cfg_scale = optional_number("Guidance (CFG)", GUIDANCE_INFO)
@@ -212,6 +210,7 @@ def request_of(values: Sequence) -> SongRequest:
     named = dict(zip(SONG, values, strict=True))
     texts = {
         "seed": parsed_seed(named["seed"]),
+        "temperature": parsed_number(named["temperature"], "temperature"),
         "cfg_scale": parsed_number(named["cfg_scale"], "guidance"),
         "loudness_lufs": parsed_number(named["loudness_lufs"], "loudness"),
     }
@@ -271,7 +270,7 @@ def form_values(song: Generation) -> list:
     request = song.request
     tags = comma_separated(request["tags"])
     prompt = [tags, request["lyrics"], request["duration_sec"], str(request["seed"])]
-    sampling = [request["temperature"], request["topk"], shown_number(request["cfg_scale"])]
+    sampling = [shown_number(request["temperature"]), request["topk"], shown_number(request["cfg_scale"])]
     loudness = shown_number(request.get("loudness_lufs"))  # songs of earlier releases have none
     shortest_sec = request.get("min_duration_sec", OF_EARLIER_RELEASES["min_duration_sec"])
     return [*prompt, *sampling, loudness, shortest_sec]

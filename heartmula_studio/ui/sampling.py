@@ -10,16 +10,16 @@ from heartmula_studio.ui.quiet import QUIET
 
 
 class Sampling(NamedTuple):
-    """Values of the settings of `SongRequest` that say how codes are drawn."""
+    """Values of the page's fields that say how codes are drawn; an empty temperature is what suits the base."""
 
-    temperature: float
+    temperature: str
     topk: int
 
 
 PRESETS = {
-    "Safe": Sampling(0.8, 30),
-    "Balanced": Sampling(SongRequest.temperature, SongRequest.topk),
-    "Adventurous": Sampling(1.2, 100),
+    "Safe": Sampling("0.8", 30),
+    "Balanced": Sampling("", SongRequest.topk),
+    "Adventurous": Sampling("1.2", 100),
 }
 HINT = "Safe stays close to what is likely; Adventurous surprises. Each sets the two fields below."
 

@@ -163,7 +163,7 @@ def test_a_song_is_made_again_by_a_receipt_from_elsewhere_and_then_one_like_it(p
     open_page(page, studio)
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     page.get_by_role("button", name="Adventurous").click()
-    expect(page.get_by_label("number input for Temperature")).to_have_value("1.2")
+    expect(page.get_by_label("Temperature")).to_have_value("1.2")
     panel = page.get_by_role("button", name="Make a song again from its receipt")
     panel.click()
     again = page.get_by_role("button", name="Make it again", exact=True)

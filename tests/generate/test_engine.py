@@ -187,7 +187,7 @@ def test_a_song_and_its_receipt(engine, save_adapter, tmp_path):
     song = engine.make_song(REQUEST, tmp_path / "song.flac", decode_progress=lambda *step: decoded.append(step))
     info = soundfile.info(song.path)
     receipt = song.receipt
-    assert receipt.request == replace(REQUEST, cfg_scale=1.5)
+    assert receipt.request == replace(REQUEST, cfg_scale=1.5, temperature=1.0)
     assert receipt.base == "HeartMuLa-golden"
     assert receipt.style.id == "style"
     assert receipt.style.sha256 == file_sha256(folder / "adapter_model.safetensors")
@@ -207,17 +207,19 @@ def test_a_song_and_its_receipt(engine, save_adapter, tmp_path):
 def test_what_a_request_leaves_out_is_what_suits_its_base(base_folder, tmp_path):
     root = shutil.copytree(base_folder, tmp_path / "base")
     for name, values in {
-        "gen_config.json": {"cfg_scale": 3.0},
+        "gen_config.json": {"cfg_scale": 3.0, "temperature": 0.5},
         "HeartCodec-golden/config.json": {"guidance": 2.0},
     }.items():
         path = root / name
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
     engine = Engine.load(root, device="cpu")
     song = engine.make_song(REQUEST, tmp_path / "song.wav")
-    assert (song.receipt.request.cfg_scale, song.receipt.decode_guidance) == (3.0, 2.0)
-    told = replace(REQUEST, cfg_scale=3.0)
+    made = song.receipt.request
+    assert (made.cfg_scale, made.temperature, song.receipt.decode_guidance) == (3.0, 0.5, 2.0)
+    told = replace(REQUEST, cfg_scale=3.0, temperature=0.5)
     assert torch.equal(engine.generate(REQUEST), engine.generate(told))
-    assert not torch.equal(engine.generate(REQUEST), engine.generate(replace(REQUEST, cfg_scale=1.5)))
+    for other in ({"cfg_scale": 1.5}, {"temperature": 1.0}):
+        assert not torch.equal(engine.generate(REQUEST), engine.generate(replace(REQUEST, **other)))
     as_told = engine.make_song(told, tmp_path / "told.wav", decoding=DecodeSettings(decode_guidance=2.0))
     assert compare(song.receipt, as_told.receipt).is_same
 

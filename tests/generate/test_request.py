@@ -10,7 +10,7 @@ from heartmula_studio.generate.request import SongRequest
 def test_defaults_are_the_published_sampling_settings():
     request = SongRequest(tags="piano")
     assert request.duration_sec == 60
-    assert (request.temperature, request.topk, request.guidance) == (1.0, 50, 1.5)
+    assert (request.sampling_temperature, request.topk, request.guidance) == (1.0, 50, 1.5)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class GraphedDecoder:
         """Begin N songs of at most `num_frames`, of which the prompts hold those before `first_frame`."""
         noise = [sampling_noise(request.seed, num_frames, self._noise.shape[-1]) for request in requests]
         self._noise[:, :num_frames] = torch.stack(noise).to(self._noise.device)
-        self._temperature.copy_(torch.tensor([request.temperature for request in requests])[:, None])
+        self._temperature.copy_(torch.tensor([request.sampling_temperature for request in requests])[:, None])
         self._min_frames.copy_(torch.tensor([frames_of(request.min_duration_sec) for request in requests]))
         self._frame_index.fill_(first_frame)
         self._is_finite.fill_(True)
