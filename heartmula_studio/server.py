@@ -138,9 +138,9 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
 
     players = Players(settings.data_dir)
     players.add_route(app, studio.songs.stream)
-    changes.add_route(app, studio)
     loading_sign.add_route(app)
     page = create_ui(studio, players)
+    changes.add_route(app, studio, page.ended_events)
 
     import gradio  # loaded by now, as `ui` loads it
     from gradio.routes import file_upload_statuses

@@ -2,7 +2,7 @@
 // sees lets go of its connection, of which a browser has six for all pages of a server.
 //
 // While somebody edits (the document's event `edited`), most changes are his own, and to redraw what they change would
-// make him wait: they are said once he pauses, or has edited for long.
+// make him wait: they are said once he pauses or presses a button, or has edited for long.
 
 const AGAIN_MS = 30_000;
 const PAUSE_MS = 2_000, LONGEST_MS = 30_000;
@@ -39,5 +39,6 @@ function tell() {
 }
 
 document.addEventListener("edited", () => { editedAt = performance.now(); });
+document.addEventListener("click", (event) => { if (event.target.closest("button")) editedAt = -PAUSE_MS; }, true);
 document.addEventListener("visibilitychange", listenForChanges);
 listenForChanges();

@@ -1,7 +1,9 @@
 """Updates of an open page: a stream that says when anything has changed, and a fingerprint of each kind of record."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Annotated, Any, Protocol
@@ -15,7 +17,7 @@ from heartmula_studio.services.derived import Derived
 from heartmula_studio.store.record import Record
 from heartmula_studio.store.records import Dataset
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.quiet import QUIET, follow_key
+from heartmula_studio.ui.quiet import QUIET
 
 ROUTE = "/changes"
 LOOK_SEC, ALIVE_SEC = 1.0, 15.0
@@ -56,10 +58,6 @@ class Changes:
         # What happens while it compares is compared once more: else it would stay unseen.
         event(partial(fingerprints, studio), outputs=self.all, trigger_mode="always_last", **QUIET)
 
-    def after(self, studio: Studio, event: gr.events.Dependency) -> gr.events.Dependency:
-        """Compare at once after an event of this page."""
-        return event.then(partial(fingerprints, studio), outputs=self.all, key=follow_key(event), **QUIET)
-
 
 class Changeable(Protocol):
     """A component with a `change` event."""
@@ -73,36 +71,64 @@ def on_change(*values: Changeable) -> list[gr.events.EventListener]:
     return [value.change for value in values]
 
 
-def add_route(app: FastAPI, studio: Studio) -> None:
+class EndedEvents:
+    """Tells the streams of all pages that an event of one has ended: what it changed is told at once."""
+
+    def __init__(self) -> None:
+        self._streams: set[asyncio.Event] = set()
+
+    def note(self) -> None:
+        for stream in self._streams:
+            stream.set()
+
+    @contextmanager
+    def noted(self) -> Iterator[asyncio.Event]:
+        """Yield what is set whenever an event has ended."""
+        self._streams.add(stream := asyncio.Event())
+        try:
+            yield stream
+        finally:
+            self._streams.remove(stream)
+
+
+def add_route(app: FastAPI, studio: Studio, events: EndedEvents) -> None:
     """Serve the stream that open pages listen to."""
 
     async def changes(since: str = "", last_event_id: Annotated[str, Header()] = "") -> StreamingResponse:
-        lines = lines_of_changes(studio, last_event_id or since)
+        lines = lines_of_changes(studio, events, last_event_id or since)
         return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
     app.add_api_route(ROUTE, changes, include_in_schema=False)
 
 
-async def lines_of_changes(studio: Studio, since: str) -> AsyncIterator[str]:
+async def lines_of_changes(studio: Studio, events: EndedEvents, since: str) -> AsyncIterator[str]:
     """Yield server-sent events: which state is `known` now, and one more whenever it is another.
 
     since: the state that the page has seen, "" for one that has seen the state of now.
     """
-    known = await run_in_threadpool(state_of, studio)
-    yield as_event(known, "known" if since in ("", known) else "message")
-    silent_sec = open_sec = 0.0
-    while True:
-        await asyncio.sleep(LOOK_SEC)
-        open_sec += LOOK_SEC
-        if open_sec >= READY_SEC:
-            studio.warm_up()
-        state, silent_sec = await run_in_threadpool(state_of, studio), silent_sec + LOOK_SEC
-        if state != known:
-            known, silent_sec = state, 0.0
-            yield as_event(known, "message")
-        elif silent_sec >= ALIVE_SEC:
-            silent_sec = 0.0
-            yield ": still here\n\n"
+    with events.noted() as has_ended:
+        known = await run_in_threadpool(state_of, studio)
+        yield as_event(known, "known" if since in ("", known) else "message")
+        opened = heard_from = time.monotonic()
+        while True:
+            await next_look(has_ended)
+            now = time.monotonic()
+            if now - opened >= READY_SEC:
+                studio.warm_up()
+            state = await run_in_threadpool(state_of, studio)
+            if state != known:
+                known, heard_from = state, now
+                yield as_event(known, "message")
+            elif now - heard_from >= ALIVE_SEC:
+                heard_from = now
+                yield ": still here\n\n"
+
+
+async def next_look(has_ended: asyncio.Event) -> None:
+    """Wait until an event of a page has ended, or for a while: not all that changes is changed by pages."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(has_ended.wait(), LOOK_SEC)
+    has_ended.clear()
 
 
 def as_event(state: str, name: str) -> str:

@@ -50,13 +50,12 @@ def _build_creation(context: PageContext) -> None:
         **QUIET,
     )
     clear_sent(created, sent, [name, styles])
-    context.refresh_after(created)
     # One main action at a time: where a dataset is open, that is to train on it.
     gr.on(
         on_change(context.changes.datasets, context.dataset_id), partial(create_button, context.studio),
         context.dataset_id, create, **QUIET,
     )  # fmt: skip
-    context.refresh_after(examples.click(lambda: create_examples(context.studio), outputs=context.dataset_id, **QUIET))
+    examples.click(lambda: create_examples(context.studio), outputs=context.dataset_id, **QUIET)
 
 
 def _build_editing(context: PageContext, editing: gr.State) -> None:
@@ -67,14 +66,13 @@ def _build_editing(context: PageContext, editing: gr.State) -> None:
             save = gr.Button("Save", variant="primary", size="sm")
             close = gr.Button("Close", size="sm")
     editing.change(lambda id: edit_form(context.studio, id), editing, [panel, name, styles], **QUIET)
-    saved = gr.on(
+    gr.on(
         [save.click, name.submit, styles.submit],
         lambda *values: save_dataset(context.studio, *values),
         [editing, name, styles],
         editing,
         **QUIET,
     )
-    context.refresh_after(saved)
     close.click(lambda: "", outputs=editing, **QUIET)
 
 
@@ -85,7 +83,7 @@ def _build_deletion(context: PageContext, deleting: gr.State) -> None:
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
     deleting.change(lambda id: deletion_warning(context.studio, id), deleting, [panel, warning], **QUIET)
-    context.refresh_after(confirm.click(lambda id: delete_dataset(context.studio, id), deleting, deleting, **QUIET))
+    confirm.click(lambda id: delete_dataset(context.studio, id), deleting, deleting, **QUIET)
     keep.click(lambda: "", outputs=deleting, **QUIET)
 
 

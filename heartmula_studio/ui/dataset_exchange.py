@@ -44,7 +44,6 @@ def build_import(context: PageContext) -> None:
     )
     stop.click(partial(stop_import, studio), followed, **QUIET)
     clear_sent(ended, sent, [name, styles])
-    context.refresh_after(ended)
 
 
 def build_export(context: PageContext) -> None:

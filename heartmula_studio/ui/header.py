@@ -31,7 +31,7 @@ def build_header(context: PageContext) -> None:
     if warning := context.studio.health().data_note:
         gr.HTML(notice("warning", warning))
     gr.on(on_change(context.changes.checkpoints), partial(active_style, context.studio), outputs=[style, off], **QUIET)
-    context.refresh_after(off.click(lambda: switch_off(context.studio), **QUIET))
+    off.click(lambda: switch_off(context.studio), **QUIET)
 
 
 def active_style(studio: Studio) -> tuple[str, dict]:

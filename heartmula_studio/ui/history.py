@@ -198,12 +198,10 @@ def _build_song(
             if song.status == "completed":
                 _build_star(context, song)
                 again = gr.Button("↻ Make again", size="sm", min_width=110, **keyed(f"replay {song.id}"))
-                replayed = again.click(lambda: replay(studio, song.id), outputs=context.song_id, key=again.key, **QUIET)
-                context.refresh_after(replayed)
+                again.click(lambda: replay(studio, song.id), outputs=context.song_id, key=again.key, **QUIET)
             if song.status not in UNDER_WAY:
                 delete = gr.Button("🗑️ Delete", size="sm", min_width=90, **keyed(f"delete {song.id}"))
-                deleted = delete.click(lambda: delete_song(studio, song.id), key=delete.key, **QUIET)
-                context.refresh_after(deleted)
+                delete.click(lambda: delete_song(studio, song.id), key=delete.key, **QUIET)
         if song.status == "completed":
             tick = gr.Checkbox(is_picked, label="Select", container=False, interactive=True, **keyed(f"pick {song.id}"))
             tick.input(lambda on, ids: with_pick(ids, song.id, on), [tick, picked], picked, key=tick.key, **QUIET)
@@ -212,8 +210,7 @@ def _build_song(
 def _build_star(context: PageContext, song: Generation) -> None:
     words = STARS[song.starred]
     star = gr.Button(words, size="sm", min_width=90, **keyed(f"history star {song.id} {song.starred}"))
-    starred = star.click(lambda: star_song(context.studio, song.id, not song.starred), key=star.key, **QUIET)
-    context.refresh_after(starred)
+    star.click(lambda: star_song(context.studio, song.id, not song.starred), key=star.key, **QUIET)
 
 
 def with_pick(ids: list[str], id: str, is_picked: bool) -> list[str]:

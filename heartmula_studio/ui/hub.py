@@ -52,10 +52,7 @@ def build_on_hub(context: PageContext, kind: RepoKind) -> None:
     )
     fields = [repo, revision, name, styles]
     if kind == "model":
-        pulled = take.click(
-            partial(pull_style, studio), fields, card, show_progress_on=[card], api_visibility="private"
-        )
-        context.refresh_after(pulled)
+        take.click(partial(pull_style, studio), fields, card, show_progress_on=[card], api_visibility="private")
     else:
         build_pull(context, fields, take, actions, card)
 
@@ -71,9 +68,8 @@ def build_pull(
     take.click(partial(start_pull, studio), fields, [followed, own], show_progress_on=[report],
                api_visibility="private")  # fmt: skip
     gr.on(on_change(context.changes.datasets), partial(running_import, studio, True), followed, followed, **QUIET)
-    ended = followed.change(partial(follow, studio), [followed, own], [report, stop, context.dataset_id], **QUIET)
+    followed.change(partial(follow, studio), [followed, own], [report, stop, context.dataset_id], **QUIET)
     stop.click(partial(stop_import, studio), followed, **QUIET)
-    context.refresh_after(ended)
 
 
 def build_style_export(studio: Studio, exporting: gr.State, download: gr.DownloadButton) -> None:

@@ -76,7 +76,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     with gr.Column(elem_classes=["glass"], visible=False) as nothing:
         gr.HTML(html.empty("📊", "No training yet", FIRST_STEP))
         to_training = gr.Button("Go to Training", variant="primary")
-    context.open_tab_after(to_training.click(lambda: None, **QUIET), "training")
+    context.open_tab_on(to_training.click, "training")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=2, min_width=280):
             _build_cards(context, shown)
@@ -95,7 +95,7 @@ def build_jobs(context: PageContext, opened: gr.events.EventListener) -> None:
     )
     _connect_buttons(context, pane, shown)
     connect_ladder(context, pane.ladder)
-    context.open_tab_after(open_models.click(lambda: None, **QUIET), "models")
+    context.open_tab_on(open_models.click, "models")
 
 
 def _build_pane(context: PageContext, shown: gr.State) -> tuple[JobPane, gr.Checkbox, gr.Button]:
@@ -147,11 +147,10 @@ def _connect_buttons(context: PageContext, pane: JobPane, shown: gr.State) -> No
         (pane.cancel, lambda id: act(studio.jobs.stop, id, save=False)),
         (pane.resume, lambda id: act(studio.jobs.resume, id)),
     ):
-        context.refresh_after(button.click(action, shown, **QUIET))
-    activated = pane.activate.click(
+        button.click(action, shown, **QUIET)
+    pane.activate.click(
         lambda id: activate(studio, id), shown, show_progress_on=[pane.notices], api_visibility="private"
     )
-    context.refresh_after(activated)
 
 
 def _build_clone(context: PageContext, opener: gr.Button, shown: gr.State) -> None:
@@ -166,13 +165,12 @@ def _build_clone(context: PageContext, opener: gr.Button, shown: gr.State) -> No
             close = gr.Button("Close", size="sm")
     fields = [epochs, learning_rate, rank]
     opener.click(lambda id: clone_form(context.studio, id), shown, [panel, *fields], **QUIET)
-    started = start.click(
+    start.click(
         lambda id, *values: clone(context.studio, id, *values),
         [shown, *fields],
         [context.job_id, panel],
         **QUIET,
     )
-    context.refresh_after(started)
     gr.on([close.click, shown.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 
@@ -185,8 +183,7 @@ def _build_deletion(context: PageContext, opener: gr.Button, shown: gr.State) ->
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
     opener.click(lambda: gr.update(visible=True), outputs=panel, **QUIET)
-    deleted = confirm.click(lambda id: delete(context.studio, id), shown, [context.job_id, panel], **QUIET)
-    context.refresh_after(deleted)
+    confirm.click(lambda id: delete(context.studio, id), shown, [context.job_id, panel], **QUIET)
     gr.on([keep.click, shown.change], lambda: gr.update(visible=False), outputs=panel, **QUIET)
 
 

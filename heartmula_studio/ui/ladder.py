@@ -55,9 +55,8 @@ def connect_ladder(context: PageContext, ladder: gr.HTML) -> None:
             what = pressed(event)
             return served_stream(*context.studio.ladder.download(what.job, what.step))["path"]
 
-    context.refresh_after(ladder.act(act, outputs=ladder, **QUIET))
+    ladder.act(act, outputs=ladder, **QUIET)
     chosen = ladder.further(train_further, outputs=[context.start_from, context.dataset_id], **QUIET)
-    context.refresh_after(chosen)
     context.open_tab_after(chosen, "training")
     ladder.download(save, outputs=download, **QUIET).success(None, download, js=SAVE_FILE, api_visibility="private")
 

@@ -23,17 +23,18 @@ INSERT = """(added) => {
   document.execCommand("insertText", false, gap + added);
   field.setSelectionRange(start + (gap + added).length, end + (gap + added).length);
 }"""
-INSERT_SECTION = f"() => ({INSERT})('[%s]\\n')"
+INSERT_SECTION = f"""element.addEventListener("click", (event) => {{
+  const button = event.target.closest("button");
+  if (button) ({INSERT})(`${{button.textContent}}\\n`);
+}});"""
 INSERT_STRUCTURE = f"(name) => ({INSERT})({json.dumps({name: marks_of(name) for name in STRUCTURES})}[name])"
 SECTIONS = ("Intro", "Verse", "Pre-Chorus", "Chorus", "Bridge", "Instrumental", "Outro")
 
 
 def build_section_marks() -> None:
     """Build a button for each section, which puts its mark where the cursor is in the lyrics."""
-    with gr.Row(elem_classes=["chips"]):
-        for section in SECTIONS:
-            button = gr.Button(f"[{section}]", size="sm", min_width=60, elem_classes=["chip"])
-            button.click(None, js=INSERT_SECTION % section, **QUIET)
+    buttons = "".join(f'<button class="chip">[{section}]</button>' for section in SECTIONS)
+    gr.HTML(f'<div class="chips">{buttons}</div>', js_on_load=INSERT_SECTION, apply_default_css=False)
 
 
 def build_lyrics_tools(lyrics: gr.Textbox, duration: gr.Slider) -> None:

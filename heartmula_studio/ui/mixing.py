@@ -82,7 +82,7 @@ def build_mixing(context: PageContext) -> None:
     overall = [row.overall for row in fields]
     chosen.change(partial(shown_rows, studio), chosen, [*rows, *overall], **AS_SENT)
     gr.on(on_change(context.changes.checkpoints), partial(mixable, studio), chosen, [panel, chosen], **AS_SENT)
-    context.refresh_after(start.click(partial(mix, studio), values, **AS_SENT))
+    start.click(partial(mix, studio), values, **AS_SENT)
 
 
 def _build_merging(context: PageContext, mixed: Sequence[gr.components.Component]) -> None:
@@ -106,7 +106,6 @@ def _build_merging(context: PageContext, mixed: Sequence[gr.components.Component
         show_progress_on=[save], api_visibility="private", preprocess=False,
     )  # fmt: skip
     clear_sent(saved, sent, [name, styles])
-    context.refresh_after(saved)
 
 
 def shown_rows(studio: Studio, ids: Sequence[str]) -> list[dict]:

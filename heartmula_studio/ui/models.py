@@ -69,11 +69,10 @@ def _build_strength(context: PageContext) -> StrengthFields:
     )
     offers.fill(offered, strengths.all)
     # The arrow keys move the slider without releasing it, so there is a button, too.
-    changed = gr.on(
+    gr.on(
         [set_it.click, strengths.overall.release], partial(set_strength, studio), strengths.all,
         show_progress_on=[panel], api_visibility="private",
     )  # fmt: skip
-    context.refresh_after(changed)
     return strengths
 
 
@@ -92,8 +91,7 @@ def _build_cards(
             with gr.Column(elem_classes=["glass"]):
                 gr.HTML(html.empty("📦", "No trained styles yet", FIRST_STEP))
                 to_training = gr.Button("Go to Training", variant="primary", **keyed("to training"))
-            opened = to_training.click(lambda: None, key=to_training.key, **QUIET)
-            context.open_tab_after(opened, "training")
+            context.open_tab_on(partial(to_training.click, key=to_training.key), "training")
         with gr.Column(elem_classes=["cards", "wide"]):
             for checkpoint in checkpoints:
                 _build_card(context, checkpoint, strengths, comparing, deleting, exporting, download)
@@ -123,12 +121,11 @@ def _build_card(
             delete = gr.Button("🗑️ Delete", size="sm", min_width=80, interactive=not is_active, **keyed(f"delete {id}"))
         if is_active:
             gr.HTML('<p class="hint">To delete it, deactivate it first.</p>')
-    activated = activate_it.click(
+    activate_it.click(
         lambda *values: activate(studio, id, *values), strengths.all,
         show_progress_on=[text], api_visibility="private", key=activate_it.key,
     )  # fmt: skip
-    context.refresh_after(activated)
-    context.refresh_after(deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET))
+    deactivate_it.click(lambda: deactivate(studio, id), key=deactivate_it.key, **QUIET)
     compare.click(lambda: id, outputs=comparing, key=compare.key, **QUIET)
     chosen = further.click(lambda: start_field(studio, id), outputs=context.start_from, key=further.key, **QUIET)
     context.open_tab_after(chosen, "training")
@@ -145,7 +142,7 @@ def _build_deletion(context: PageContext, deleting: gr.State) -> None:
             confirm = gr.Button("Delete it", variant="stop", size="sm")
             keep = gr.Button("Keep it", size="sm")
     deleting.change(lambda id: deletion_warning(context.studio, id), deleting, [panel, warning], **QUIET)
-    context.refresh_after(confirm.click(lambda id: delete(context.studio, id), deleting, deleting, **QUIET))
+    confirm.click(lambda id: delete(context.studio, id), deleting, deleting, **QUIET)
     keep.click(lambda: "", outputs=deleting, **QUIET)
 
 
@@ -190,7 +187,6 @@ def _build_import(context: PageContext) -> None:
         show_progress_on=[file], api_visibility="private",
     )  # fmt: skip
     clear_sent(imported, sent, [name, styles])
-    context.refresh_after(imported)
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------

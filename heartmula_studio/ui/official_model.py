@@ -2,66 +2,57 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import gradio as gr
 
-from heartmula_studio.arch.official import OFFICIAL_MODELS
 from heartmula_studio.files.public_text import public
 from heartmula_studio.store.views import ModelState
 from heartmula_studio.studio import Studio
 from heartmula_studio.ui import html
 from heartmula_studio.ui.changes import on_change
-from heartmula_studio.ui.page_context import PageContext, user_errors
-from heartmula_studio.ui.quiet import QUIET
+from heartmula_studio.ui.page_context import PageContext, keyed, user_errors
+from heartmula_studio.ui.quiet import QUIET, render_list
 
-DOWNLOAD = {"absent": "Download", "incomplete": "Resume the download"}
+DOWNLOAD, RESUME, STOP, VERIFY, REMOVE = "Download", "Resume the download", "Stop", "Verify", "Remove"
 
 
 def build_official_models(context: PageContext) -> None:
     gr.HTML("<h2>Official models</h2>")
-    with gr.Row(elem_classes=["cards", "narrow"]):
-        for model in OFFICIAL_MODELS:
-            with gr.Column(elem_classes=["card"], min_width=0):
-                build_model(context, model.name)
+
+    @render_list(None, on_change(context.changes.models))
+    def draw() -> None:
+        with gr.Row(elem_classes=["cards", "narrow"]):
+            for model in context.studio.models.list():
+                with gr.Column(elem_classes=["card"], min_width=0):
+                    build_model(context.studio, model)
 
 
-def build_model(context: PageContext, name: str) -> None:
-    studio = context.studio
-    shown = gr.HTML()
+def build_model(studio: Studio, model: ModelState) -> None:
+    gr.HTML(model_html(model))
     with gr.Row():
-        download = gr.Button("Download", min_width=100)
-        cancel = gr.Button("Stop", min_width=100)
-        verify = gr.Button("Verify", min_width=100)
-        remove = gr.Button("Remove", variant="stop", min_width=100)
+        for label in actions_for(model):
+            variant: Literal["stop", "secondary"] = "stop" if label == REMOVE else "secondary"
+            button = gr.Button(label, variant=variant, min_width=100, **keyed(f"{label} {model.name}"))
+            button.click(partial(act, studio, label, model.name), key=button.key, **QUIET)
+
+
+def actions_for(model: ModelState) -> list[str]:
+    """Return the labels of the buttons that there are for a model."""
+    if model.status in ("downloading", "verifying"):
+        return [STOP]
+    return {"absent": [DOWNLOAD], "incomplete": [RESUME, REMOVE], "complete": [VERIFY, REMOVE]}[model.status]
+
+
+def act(studio: Studio, label: str, name: str) -> None:
+    """Do what a button says."""
     models = studio.models
-    for button, action in ((download, models.download), (cancel, models.cancel), (verify, models.verify)):
-        context.refresh_after(button.click(partial(act, action, name), **QUIET))
-    context.refresh_after(remove.click(partial(act, models.remove, name), **QUIET))
-    gr.on(
-        on_change(context.changes.models),
-        partial(model_panel, studio, name),
-        outputs=[shown, download, cancel, verify, remove],
-        **QUIET,
-    )
-
-
-def act(action: Callable[[str], object], name: str) -> None:
+    actions: dict[str, Callable[[str], object]] = {
+        DOWNLOAD: models.download, RESUME: models.download,
+        STOP: models.cancel, VERIFY: models.verify, REMOVE: models.remove,
+    }  # fmt: skip
     with user_errors():
-        action(name)
-
-
-def model_panel(studio: Studio, name: str) -> tuple:
-    """Return the model as HTML, and which buttons there are for it."""
-    model = studio.models.get(name)
-    is_busy = model.status in ("downloading", "verifying")
-    is_begun = model.status in ("incomplete", "complete")
-    return (
-        model_html(model),
-        gr.update(visible=model.status in DOWNLOAD, value=DOWNLOAD.get(model.status, "Download")),
-        gr.update(visible=is_busy),
-        gr.update(visible=model.status == "complete"),
-        gr.update(visible=is_begun),
-    )
+        actions[label](name)
 
 
 def model_html(model: ModelState) -> str:

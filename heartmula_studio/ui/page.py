@@ -13,7 +13,7 @@ from gradio.route_utils import get_fn
 
 from heartmula_studio.services.owners import CALLER
 from heartmula_studio.studio import Studio
-from heartmula_studio.ui.changes import Changes
+from heartmula_studio.ui.changes import Changes, EndedEvents
 from heartmula_studio.ui.create import build_create
 from heartmula_studio.ui.dataset import build_dataset
 from heartmula_studio.ui.endpoints import add_endpoints
@@ -52,6 +52,7 @@ class StudioPage(gr.Blocks):
         # Each page that is open has a copy. Gradio 6.31 adds to it whenever a component that was updated gets a value,
         # and looks through it in a thread as it draws a list: such a list would not be drawn.
         self.blocks = SteadyDict(self.blocks)
+        self.ended_events = EndedEvents()
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         """Fill in the defaults of what a program leaves out: its calls outlive parameters that are added later."""
@@ -64,10 +65,16 @@ class StudioPage(gr.Blocks):
     async def call_function(
         self, block_fn: Any, processed_input: Any, iterator: Any = None, requests: Any = None, *others: Any
     ) -> Any:
-        """Call what an event calls for whoever sent it, as its request said when it was let in."""
+        """Call what an event calls for whoever sent it, as its request said when it was let in; say when it ends."""
         request = requests[0] if isinstance(requests, list) else requests
         CALLER.set(request.request.scope.get(CALLER.name, "") if request and request.request else "")
-        return await super().call_function(block_fn, processed_input, iterator, requests, *others)
+        called: dict[str, Any] = {}
+        try:
+            called = await super().call_function(block_fn, processed_input, iterator, requests, *others)
+        finally:
+            if not called.get("is_generating"):
+                self.ended_events.note()
+        return called
 
     def get_config_file(self) -> BlocksConfigDict:
         config = super().get_config_file()
@@ -83,7 +90,7 @@ class StudioPage(gr.Blocks):
         return config
 
 
-def create_ui(studio: Studio, players: Players) -> gr.Blocks:
+def create_ui(studio: Studio, players: Players) -> StudioPage:
     """Return the page with the named endpoints."""
     with StudioPage(
         title="HeartMuLa Training Studio",

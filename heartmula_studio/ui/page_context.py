@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -39,18 +40,13 @@ class PageContext:
     tabs: gr.Tabs
     start_from: gr.Dropdown  # the style to train further, under Training; "" for the base
 
-    def open_tab_after(self, event: gr.events.Dependency, tab: str) -> gr.events.Dependency:
-        """Open a tab of the Training Studio when an event has succeeded."""
-        return event.success(
-            lambda: (gr.Tabs(selected="studio"), gr.Tabs(selected=tab)),
-            outputs=[self.views, self.tabs],
-            key=follow_key(event),
-            **QUIET,
-        )
+    def open_tab_on(self, event: Callable[..., gr.events.Dependency], tab: str) -> None:
+        """Open a tab of the Training Studio at an event."""
+        event(lambda: (gr.Tabs(selected="studio"), gr.Tabs(selected=tab)), outputs=[self.views, self.tabs], **QUIET)
 
-    def refresh_after(self, event: gr.events.Dependency) -> gr.events.Dependency:
-        """Update the whole page at once when an event has ended."""
-        return self.changes.after(self.studio, event)
+    def open_tab_after(self, event: gr.events.Dependency, tab: str) -> None:
+        """Open a tab of the Training Studio when an event has succeeded."""
+        self.open_tab_on(partial(event.success, key=follow_key(event)), tab)
 
 
 def follow_choice(

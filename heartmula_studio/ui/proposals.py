@@ -50,11 +50,10 @@ def build_proposals(context: PageContext) -> None:
     for kind, find in finders.items():
         started = find.click(partial(start, studio, kind), [dataset_id, voice], report, **QUIET)
         following.append(started.success(follow_it, dataset_id, outputs, **QUIET))
-        context.refresh_after(following[-1])
     stop.click(partial(stop_listening, studio), dataset_id, **QUIET)
     follow_choice(dataset_id, follow_it, cleared_report, outputs, following)
     for button, status in ((accept, "accepted"), (reject, "rejected"), (reopen, "open")):
-        context.refresh_after(button.click(partial(decide_all, studio, status), dataset_id, report, **QUIET))
+        button.click(partial(decide_all, studio, status), dataset_id, report, **QUIET)
     gr.on(
         on_change(context.changes.datasets, dataset_id), partial(possible_decisions, studio), dataset_id,
         outputs=[accept, reject, reopen], **QUIET,

@@ -18,8 +18,7 @@ def build_replay(context: PageContext) -> None:
     with gr.Accordion("Make a song again from its receipt", open=FOLDED):
         file = gr.File(label="A song, or the .json that came with it", file_types=FILE_TYPES, height=130)
         start = gr.Button("Make it again", size="sm")
-    replayed = start.click(partial(replay_file, context.studio), file, context.song_id, **QUIET)
-    context.refresh_after(replayed)
+    start.click(partial(replay_file, context.studio), file, context.song_id, **QUIET)
 
 
 def replay(studio: Studio, id: str) -> str:

@@ -54,7 +54,7 @@ def build_song_actions(context: PageContext) -> SongActions:
     with gr.Row(elem_classes=["actions"]):
         alike = gr.Button("More like this", size="sm", min_width=110)
         again = gr.Button("Use its settings and seed", size="sm", min_width=110)
-    context.refresh_after(alike.click(partial(another_seed, context.studio), context.song_id, context.song_id, **QUIET))
+    alike.click(partial(another_seed, context.studio), context.song_id, context.song_id, **QUIET)
     with gr.Accordion("Continue this song", open=FOLDED):
         from_sec = gr.Textbox(
             label="From second",
@@ -73,8 +73,7 @@ def build_title(context: PageContext) -> gr.Textbox:
         title = gr.Textbox(label="Title", max_lines=1, max_length=MAX_NAME_CHARS, scale=3)
         save = gr.Button("Rename", min_width=90)
     presses = [save.click, title.submit]
-    renamed = gr.on(presses, partial(rename, context.studio), [context.song_id, title], **QUIET)
-    context.refresh_after(renamed)
+    gr.on(presses, partial(rename, context.studio), [context.song_id, title], **QUIET)
     return title
 
 
@@ -85,10 +84,8 @@ def build_cover(context: PageContext) -> None:
         image = gr.HTML()
         choose = gr.UploadButton("Choose a cover (JPEG or PNG)", file_types=["image"], size="sm", min_width=200)
         remove = gr.Button("Remove the cover", size="sm", min_width=140, visible=False)
-    given = choose.upload(partial(set_cover, studio), [context.song_id, choose], choose, **QUIET)
-    removed = remove.click(partial(set_cover, studio), context.song_id, choose, **QUIET)
-    for changed in (given, removed):
-        context.refresh_after(changed)
+    choose.upload(partial(set_cover, studio), [context.song_id, choose], choose, **QUIET)
+    remove.click(partial(set_cover, studio), context.song_id, choose, **QUIET)
     gr.on(
         on_change(context.changes.songs, context.song_id), partial(shown_cover, context), context.song_id,
         [image, remove], **QUIET,
@@ -137,7 +134,7 @@ def build_remaking(context: PageContext) -> None:
             to_sec = gr.Textbox(label="Part to second", info="The rest stays as it is.", max_lines=1, min_width=140)
         start = gr.Button("Remake this part with a new seed", size="sm")
     values = [context.song_id, from_sec, to_sec]
-    context.refresh_after(start.click(partial(remake_part, context.studio), values, context.song_id, **QUIET))
+    start.click(partial(remake_part, context.studio), values, context.song_id, **QUIET)
 
 
 def build_sound(context: PageContext) -> None:
@@ -149,8 +146,7 @@ def build_sound(context: PageContext) -> None:
             loudness = loudness_field("Empty: as in this song.")
         start = gr.Button("Decode again", size="sm")
     values = [context.song_id, steps, guidance, loudness]
-    decoded = start.click(partial(decode, context.studio), values, context.song_id, **QUIET)
-    context.refresh_after(decoded)
+    start.click(partial(decode, context.studio), values, context.song_id, **QUIET)
 
 
 def decode(studio: Studio, id: str, steps: int, guidance: str, loudness: str) -> str:

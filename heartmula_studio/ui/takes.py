@@ -27,10 +27,7 @@ def build_takes(context: PageContext) -> None:
                 _build_take(context, take, number, take.id == chosen)
         if any(take.starred for take in takes) and not all(take.starred for take in takes):
             keep = gr.Button("Delete the takes without a star", size="sm", **keyed(f"keep {takes[0].id}"))
-            kept = keep.click(
-                lambda: keep_starred(context.studio, chosen), outputs=context.song_id, key=keep.key, **QUIET
-            )
-            context.refresh_after(kept)
+            keep.click(lambda: keep_starred(context.studio, chosen), outputs=context.song_id, key=keep.key, **QUIET)
 
 
 def _build_take(context: PageContext, take: Generation, number: int, is_chosen: bool) -> None:
@@ -43,14 +40,12 @@ def _build_take(context: PageContext, take: Generation, number: int, is_chosen: 
             show = gr.Button("Show", size="sm", min_width=80, **keyed(f"take {take.id}"))
             show.click(lambda: take.id, outputs=context.song_id, key=show.key, **QUIET)
             star = gr.Button(STARS[take.starred], size="sm", min_width=90, **keyed(f"star {take.id} {take.starred}"))
-            starred = star.click(lambda: star_song(context.studio, take.id, not take.starred), key=star.key, **QUIET)
-            context.refresh_after(starred)
+            star.click(lambda: star_song(context.studio, take.id, not take.starred), key=star.key, **QUIET)
             if take.status not in UNDER_WAY and take.audible is False:
                 anew = gr.Button("Try another seed", size="sm", min_width=110, **keyed(f"anew {take.id}"))
-                tried = anew.click(
+                anew.click(
                     lambda: another_seed(context.studio, take.id), outputs=context.song_id, key=anew.key, **QUIET
                 )
-                context.refresh_after(tried)
 
 
 def star_song(studio: Studio, id: str, starred: bool) -> None:

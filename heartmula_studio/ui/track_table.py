@@ -20,7 +20,7 @@ def build_track_table(context: PageContext) -> None:
         on_change(context.changes.tracks, context.dataset_id),
         lambda id: table_text(context.studio, id), context.dataset_id, table, **QUIET,
     )  # fmt: skip
-    context.refresh_after(table.changed(lambda: None, **QUIET))
+    context.changes.look_at(context.studio, table.changed)
 
 
 def table_text(studio: Studio, id: str) -> str:

@@ -51,10 +51,10 @@ def build_tracks(context: PageContext) -> None:
     uploaded = drop.upload(
         partial(upload, studio), [dataset_id, drop], [report, reported], concurrency_limit=None, **QUIET
     )
-    context.refresh_after(uploaded.then(lambda: None, outputs=drop, **QUIET))
+    uploaded.then(lambda: None, outputs=drop, **QUIET)
     dataset_id.change(reset_for, [dataset_id, reported], report, **QUIET)
-    context.refresh_after(tokenize.click(lambda id: start_tokenizing(studio, id), dataset_id, **QUIET))
-    context.open_tab_after(train.click(lambda: None, **QUIET), "training")
+    tokenize.click(lambda id: start_tokenizing(studio, id), dataset_id, **QUIET)
+    context.open_tab_on(train.click, "training")
 
 
 def overview(studio: Studio, id: str) -> tuple:

@@ -68,7 +68,7 @@ def build_training(context: PageContext) -> None:
     with gr.Column(elem_classes=["glass"], visible=False) as nothing:
         gr.HTML(html.empty("⚙️", "Nothing to train on yet", FIRST_STEP))
         to_dataset = gr.Button("Go to Dataset", variant="primary")
-    context.open_tab_after(to_dataset.click(lambda: None, **QUIET), "dataset")
+    context.open_tab_on(to_dataset.click, "dataset")
     with gr.Row(visible=False) as some:
         with gr.Column(scale=3, min_width=300, elem_classes=["glass"]):
             form = _build_form(context)
@@ -87,7 +87,6 @@ def build_training(context: PageContext) -> None:
     for button, name in ((enough, BALANCED), *zip(form.presets, PRESETS, strict=True)):
         button.click(partial(preset_values, studio, name), form.inputs, form.of_a_preset, **AS_SENT)
     started = start.click(lambda *values: start_training(studio, *values), form.inputs, context.job_id, **AS_SENT)
-    context.refresh_after(started)
     context.open_tab_after(started, "jobs")
 
 

@@ -6,7 +6,8 @@ from dataclasses import fields
 import gradio as gr
 from gradio.context import LocalContext
 
-from heartmula_studio.ui.changes import Changes, fingerprints, lines_of_changes, state_of
+from heartmula_studio.ui.changes import Changes, EndedEvents, fingerprints, lines_of_changes, state_of
+from heartmula_studio.ui.quiet import follow_key
 from tests.still_studio import filled, settings_for, still_studio
 
 
@@ -45,29 +46,44 @@ def test_a_page_is_told_of_a_change_and_of_nothing_else(tmp_path, monkeypatch):
     studio = still_studio(settings_for(tmp_path / "data"))
 
     async def listen() -> list[str]:
-        stream = lines_of_changes(studio, "")
+        stream = lines_of_changes(studio, EndedEvents(), "")
         told = [await anext(stream), await anext(stream)]
         studio.datasets.create("Mine")
         while (line := await anext(stream)).startswith(":"):
             pass
-        again, elsewhere = lines_of_changes(studio, state_of(studio)), lines_of_changes(studio, "seen elsewhere")
+        again, elsewhere = (lines_of_changes(studio, EndedEvents(), seen) for seen in (state_of(studio), "elsewhere"))
         return [*told, line, await anext(again), await anext(elsewhere)]
 
     kinds = [line.partition("data:")[0].rpartition("event: ")[2].strip() for line in asyncio.run(listen())]
     assert kinds == ["known", ": still here", "message", "known", "message"]
 
 
-def test_what_follows_a_press_in_a_list_is_still_known_when_the_list_was_drawn_anew(tmp_path):
-    """Gradio forgot it: a press while the server was busy ended in KeyError, and the page was not refreshed."""
-    studio, drawn = still_studio(settings_for(tmp_path / "data")), []
+def test_a_page_is_told_at_once_of_what_an_event_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr("heartmula_studio.ui.changes.LOOK_SEC", 600)
+    studio, events = still_studio(settings_for(tmp_path / "data")), EndedEvents()
+
+    async def listen() -> str:
+        stream = lines_of_changes(studio, events, "")
+        await anext(stream)
+        told = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        studio.datasets.create("Mine")
+        events.note()
+        return await told
+
+    assert "event: message" in asyncio.run(listen())
+
+
+def test_what_follows_a_press_in_a_list_is_still_known_when_the_list_was_drawn_anew():
+    """Gradio forgot it: a press while the server was busy ended in KeyError."""
+    drawn = []
     with gr.Blocks() as page:
-        changes = Changes.build()
 
         @gr.render()
         def _():
             button = gr.Button(key="star a1b2")
             pressed = button.click(lambda: None, key=button.key)
-            drawn.append((pressed["id"], changes.after(studio, pressed)["id"]))
+            drawn.append((pressed["id"], pressed.then(lambda: None, key=follow_key(pressed))["id"]))
 
     token = LocalContext.blocks_config.set(page.default_config)
     for _ in range(2):

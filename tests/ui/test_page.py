@@ -50,7 +50,7 @@ def test_what_is_folded_is_in_the_page_from_the_start(blocks):
 def test_lists_are_drawn_one_at_a_time(blocks):
     """Two at once failed now and then with "dictionary changed size during iteration", and a list was out of date."""
     lists = [listener for listener in blocks.fns.values() if listener.renderable]
-    assert len(lists) == 5
+    assert len(lists) == 6
     assert {(listener.concurrency_id, listener.concurrency_limit) for listener in lists} == {("lists", 1)}
 
 
