@@ -113,6 +113,7 @@ class Program(IntEnum):
     VIOLA = 41
     CELLO = 42
     CONTRABASS = 43
+    PIZZICATO_STRINGS = 45
     HARP = 46
     TIMPANI = 47
     STRING_ENSEMBLE = 48

@@ -57,4 +57,11 @@ MODEL = HeartMuLaConfig(
     muq_dim=512,
 )
 
-GEN_CONFIG = {"text_bos_id": 0, "text_eos_id": 1, "audio_eos_id": CODEBOOK_SIZE + 1, "empty_id": 0, "cfg_scale": 2.5}
+GEN_CONFIG = {
+    "text_bos_id": 0,
+    "text_eos_id": 1,
+    "audio_eos_id": CODEBOOK_SIZE + 1,
+    "empty_id": 0,
+    "cfg_scale": 2.5,
+    "temperature": 0.9,
+}

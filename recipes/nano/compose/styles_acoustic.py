@@ -199,6 +199,34 @@ TANGO = Style(
         Layer(Program.CONTRABASS, grid("1.5.1.5.", 33, 100), volume=116, pan=60),
     ),
 )
+STRING_SERENADE = Style(
+    "string serenade",
+    ("classical", "chamber music", "graceful"),
+    bpm=(76, 88),
+    mode="major",
+    progressions=("I V vi iii IV I ii7 V7", "vi iii IV I IV I V7 I"),
+    layers=(
+        Layer(Program.VIOLIN, melody(("x-x-x-x-", "x---x-x-", "x-xxx-x-", "x-------"), 69), volume=84, pan=40),
+        Layer(Program.PIZZICATO_STRINGS, grid("..x...x...x...x.", 55, 92), volume=112, pan=76),
+        Layer(Program.CELLO, grid("1...5...8...5...", 36, 92), volume=104, pan=88),
+        Layer(Program.PIZZICATO_STRINGS, grid("1...5...8...5...", 36, 100), volume=116, pan=84),
+    ),
+)
+MINUET = Style(
+    "court minuet",
+    ("classical", "chamber music", "courtly"),
+    bpm=(112, 132),
+    mode="major",
+    progressions=("I V I IV I V I V", "vi ii V I IV I V7 I"),
+    beats_per_bar=3,
+    layers=(
+        Layer(Program.VIOLIN, melody(("x-x-x-", "x---x-", "x-xxx-", "x-----"), 69), volume=86, pan=36),
+        Layer(Program.HARPSICHORD, grid("..x.x.", 55, 84), volume=88, pan=60),
+        Layer(Program.VIOLA, grid("..x.x.", 55, 80), volume=84, pan=80),
+        Layer(Program.CELLO, grid("1.....|1...5.", 38, 100), volume=112, pan=92),
+        Layer(Program.PIZZICATO_STRINGS, grid("1.....|1...5.", 38, 100), volume=108, pan=92),
+    ),
+)
 STYLES = (
     PIANO_WALTZ,
     STRING_QUARTET,
@@ -213,4 +241,6 @@ STYLES = (
     HARPSICHORD,
     JAZZ_TRIO,
     TANGO,
+    STRING_SERENADE,
+    MINUET,
 )

@@ -253,6 +253,52 @@ CALYPSO = Style(
     ),
     drums={Drum.KICK: "X...x...X...x...", Drum.SNARE: "...o..x....o..x.", Drum.SHAKER: "xoxoxoxoxoxoxoxo"},
 )
+POWER_METAL = Style(
+    "power metal",
+    ("metal", "heavy", "heroic"),
+    bpm=(146, 166),
+    mode="minor",
+    progressions=("I5 VI5 III5 VII5", "VI5 VII5 I5 I5"),
+    layers=(
+        Layer(Program.DISTORTION_GUITAR, grid("1.1.1.1.1.1.1.1.", 40, 96), volume=76, pan=24),
+        Layer(Program.DISTORTION_GUITAR, grid("1.1.1.1.1.1.1.1.", 40, 92), volume=76, pan=104),
+        Layer(Program.PICKED_BASS, grid("1.1.1.1.1.1.1.1.", 28, 96)),
+        Layer(
+            Program.OVERDRIVEN_GUITAR, melody(("x-x-x-x-", "x-xxx-x-", "x---x-x-", "x-------"), 64), volume=64, enters=1
+        ),
+        Layer(Program.STRING_ENSEMBLE, grid("x-------", 57, 60), volume=64, enters=2),
+    ),
+    drums={Drum.KICK: "x.x.x.x.x.x.x.x.", Drum.SNARE: "....X.......X...", Drum.RIDE: "x...x...x...x..."},
+)
+THRASH_METAL = Style(
+    "thrash metal",
+    ("metal", "heavy", "relentless"),
+    bpm=(168, 190),
+    mode="phrygian",
+    progressions=("I5 I5 bII5 I5", "I5 VII5 bII5 I5"),
+    layers=(
+        Layer(Program.DISTORTION_GUITAR, grid("11x.11x.|11x.1.x.", 40, 98), volume=80, pan=20),
+        Layer(Program.DISTORTION_GUITAR, grid("11x.11x.|11x.1.x.", 40, 94), volume=80, pan=108),
+        Layer(Program.PICKED_BASS, grid("11111111", 28, 98)),
+    ),
+    drums={Drum.KICK: "X.x.X.x.", Drum.SNARE: "..X...X.", Drum.CLOSED_HAT: "x.x.x.x."},
+)
+DARK_PULSE = Style(
+    "dark pulse",
+    ("ambient", "dark", "hypnotic"),
+    bpm=(72, 86),
+    mode="minor",
+    progressions=("i i VI VI", "iv iv i i"),
+    layers=(
+        Layer(Program.SWEEP_PAD, grid("x-------", 45, 70), volume=60, pan=44),
+        Layer(Program.WARM_PAD, grid("1-------", 33, 80), volume=76, pan=84),
+        Layer(Program.SQUARE_BASS, grid("1...1...1...1...", 33, 96), volume=80),
+        Layer(Program.KALIMBA, grid("1.5.8.5.3.5.8.5.", 57, 80), volume=104, pan=70, enters=1),
+    ),
+    drums={Drum.KICK: "X.......X.......", Drum.SHAKER: "..o...o...o...o."},
+    drum_fill=False,
+    loose_beats=0,
+)
 STYLES = (
     TECHNO,
     HOUSE,
@@ -270,4 +316,7 @@ STYLES = (
     LOFI,
     POP_BALLAD,
     CALYPSO,
+    POWER_METAL,
+    THRASH_METAL,
+    DARK_PULSE,
 )
