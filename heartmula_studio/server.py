@@ -133,6 +133,7 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
     from heartmula_studio.routes.failures import http_failure
     from heartmula_studio.routes.uploads import Uploads, upload_router
     from heartmula_studio.ui import changes, loading_sign
+    from heartmula_studio.ui.kept_page import keep_page
     from heartmula_studio.ui.page import create_ui
     from heartmula_studio.ui.players import Players
 
@@ -164,6 +165,7 @@ def mount_page(app: "FastAPI", studio: "Studio", settings: Settings) -> None:
         footer_links=["api", "gradio"],  # without the settings, which are Gradio's, and whose picture repeats its name
         theme=Glass(),
     )
+    keep_page(app)
 
 
 def address(listener: socket.socket) -> str:
