@@ -1,32 +1,14 @@
 """Whoever sees that something has ended may begin it again, though it takes a moment to let go of its lock."""
 
 import threading
-import time
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from heartmula_studio.errors import ConflictError
 from heartmula_studio.services.tasks import Tasks
 from heartmula_studio.store.task_views import Task
 from tests.still_studio import filled, settings_for, still_studio, wait_until
-
-LETS_GO_AFTER_SEC = 0.4  # longer than `wait_until` takes to look again
-
-
-@pytest.fixture
-def slow_to_let_go(monkeypatch):
-    """Locks of what runs in a thread of its own."""
-    let_go = FileLock.release
-
-    def release(lock: FileLock, force: bool = False) -> None:
-        if Path(lock.lock_file).name.startswith(("task-", "tokenizing-")):
-            time.sleep(LETS_GO_AFTER_SEC)
-        let_go(lock, force)
-
-    monkeypatch.setattr(FileLock, "release", release)
 
 
 def test_a_task_that_has_ended_is_begun_again(store, slow_to_let_go):

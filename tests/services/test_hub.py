@@ -282,6 +282,14 @@ def test_a_dataset_is_pulled_in_the_background(hub, studio, songs):
     studio.datasets.delete(done.dataset_id)
 
 
+def test_a_dataset_that_has_come_is_pulled_again_at_once(hub, studio, songs, slow_to_let_go):
+    first = ended(studio, studio.hub.start_pull(songs).id)
+    again = ended(studio, studio.hub.start_pull(songs).id)
+    assert (first.status, again.status) == ("completed", "completed")
+    for pulled in (first, again):
+        studio.datasets.delete(pulled.dataset_id)
+
+
 def test_the_download_is_counted_and_then_the_songs(hub, studio, songs):
     steps = [*studio.imports.pull_one_by_one(songs)]
     downloads = [step for step in steps if isinstance(step, DownloadStep)]
