@@ -59,17 +59,30 @@ class Visit:
 
 
 class Traffic:
-    """What a page fetches, as the network counts it."""
+    """What a page fetches, as the network counts it; what the browser has already is not fetched."""
 
     def __init__(self, page: Page):
-        self.requests, self.num_bytes = 0, 0.0
+        self.num_bytes = 0.0
+        self._asked: set[str] = set()
+        self._had: set[str] = set()
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
-        session.on("Network.requestWillBeSent", lambda _: self._sent())
+        session.on("Network.requestWillBeSent", self._sent)
+        session.on("Network.requestServedFromCache", lambda event: self._had.add(event["requestId"]))
+        session.on("Network.responseReceived", self._answered)
         session.on("Network.loadingFinished", lambda event: self._received(event["encodedDataLength"]))
 
-    def _sent(self) -> None:
-        self.requests += 1
+    @property
+    def requests(self) -> int:
+        return len(self._asked - self._had)
+
+    def _sent(self, event: dict) -> None:
+        if event["request"]["url"].startswith("http"):
+            self._asked.add(event["requestId"])
+
+    def _answered(self, event: dict) -> None:
+        if event["response"].get("fromDiskCache"):
+            self._had.add(event["requestId"])
 
     def _received(self, num_bytes: float) -> None:
         self.num_bytes += num_bytes
