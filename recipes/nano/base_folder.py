@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from recipes.nano.sizes import CODEC, ENCODER, GEN_CONFIG, MODEL
 from recipes.nano.text_tokenizer import train_text_tokenizer
 
 MODEL_FOLDER, CODEC_FOLDER, ENCODER_FOLDER = "HeartMuLa-nano", "HeartCodec-nano", "HeartCodec-nano-encoder"
+LEVEL_NETWORK, TUNED_LEVEL_NETWORK = "level_network.pt", "tuned_level_network.pt"
 
 
 def trained_state(path: Path) -> dict[str, Tensor]:
@@ -32,19 +33,21 @@ def write_trained_state(state: Mapping[str, Tensor], path: Path) -> None:
         torch.save({"model": dict(state)}, temporary)
 
 
-def load_tokenizer(work: Path) -> tuple[ToneEncoder, ToneCodec]:
-    """The encoder, and a codec with the quantiser and, once it is trained, the network for levels; all fixed."""
+def load_tokenizer(
+    work: Path, level_networks: Sequence[str] = (TUNED_LEVEL_NETWORK, LEVEL_NETWORK)
+) -> tuple[ToneEncoder, ToneCodec]:
+    """The encoder, and a codec with the quantiser and the first network for levels that is there, if any; all fixed."""
     state = trained_state(work / "tokenizer.pt")
     encoder, codec = ToneEncoder(ENCODER), ToneCodec(CODEC)
     encoder.load_state_dict(part_of(state, "encoder."))
     codec.vq_embed.load_state_dict(part_of(state, "quantiser."))
-    if (work / "level_network.pt").is_file():
-        codec.level_network.load_state_dict(trained_state(work / "level_network.pt"))
+    if trained := [work / name for name in level_networks if (work / name).is_file()]:
+        codec.level_network.load_state_dict(trained_state(trained[0]))
     return encoder.eval(), codec.requires_grad_(False).eval()
 
 
 def write_codec(work: Path, base: Path, dtype: torch.dtype) -> None:
-    """Write codec and encoder folders from `tokenizer.pt` and, once it is trained, `level_network.pt`."""
+    """Write codec and encoder folders from `tokenizer.pt` and what is there of the network for levels."""
     encoder, codec = load_tokenizer(work)
     save_model(codec, codec.config.to_dict(), base / CODEC_FOLDER, dtype)
     save_model(nn.ModuleDict({"encoder": encoder}), ENCODER, base / ENCODER_FOLDER, dtype)

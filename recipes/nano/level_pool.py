@@ -1,7 +1,9 @@
-"""The levels of all training pieces in memory, and random crops of them."""
+"""The levels of all training pieces in memory, and random crops of them, with what they sound like."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import soundfile
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,23 +11,48 @@ from torch.nn import functional as F
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
 from recipes.nano.levels import levels_of
 from recipes.nano.manifest import read_manifest
+from recipes.nano.sizes import TONES
 
 
 class LevelPool:
-    """The pieces of one split of DIR/manifest.jsonl."""
+    """Pieces of DIR/manifest.jsonl, by default all that are learnt from."""
 
-    def __init__(self, work: Path, split: str = "train"):
-        records = [record for record in read_manifest(work / "manifest.jsonl") if record["split"] == split]
-        self._pieces = [levels_of(record, work).half() for record in records]
+    def __init__(self, work: Path, records: Sequence[dict] | None = None):
+        self._records = training_records(work) if records is None else records
+        self._work = work
+        self._pieces = [levels_of(record, work).half() for record in self._records]
         self._lengths = torch.tensor([float(piece.shape[1]) for piece in self._pieces])
 
     def crops(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """Random crops [count, num_levels, LEVELS_PER_FRAME · frames]; silence follows pieces that are shorter."""
-        length, crops = frames * LEVELS_PER_FRAME, []
+        return torch.stack([self._levels_at(*place, frames) for place in self._places(count, frames, generator)])
+
+    def crops_with_sound(self, count: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same, and both channels of their sound together, [count, samples]."""
+        places = self._places(count, frames, generator)
+        levels = torch.stack([self._levels_at(*place, frames) for place in places])
+        return levels, torch.stack([self._sound_at(*place, frames) for place in places])
+
+    def _places(self, count: int, frames: int, generator: torch.Generator) -> list[tuple[int, int]]:
+        """Draw pieces, and the frame of each at which a crop begins."""
+        places = []
         for index in torch.multinomial(self._lengths, count, replacement=True, generator=generator).tolist():
-            piece = self._pieces[index]
-            places = max(1, (piece.shape[1] - length) // LEVELS_PER_FRAME + 1)
-            start = int(torch.randint(places, (1,), generator=generator)) * LEVELS_PER_FRAME
-            crop = piece[:, start : start + length].float()
-            crops.append(F.pad(crop, (0, length - crop.shape[1])))
-        return torch.stack(crops)
+            starts = max(1, self._pieces[index].shape[1] // LEVELS_PER_FRAME - frames + 1)
+            places.append((index, int(torch.randint(starts, (1,), generator=generator))))
+        return places
+
+    def _levels_at(self, index: int, start: int, frames: int) -> Tensor:
+        length = frames * LEVELS_PER_FRAME
+        crop = self._pieces[index][:, start * LEVELS_PER_FRAME :][:, :length].float()
+        return F.pad(crop, (0, length - crop.shape[1]))
+
+    def _sound_at(self, index: int, start: int, frames: int) -> Tensor:
+        frame = LEVELS_PER_FRAME * TONES.hop_samples
+        path = self._work / self._records[index]["file"]
+        samples, _ = soundfile.read(path, frames * frame, start * frame, dtype="float32", always_2d=True)
+        sound = torch.from_numpy(samples).mean(1)
+        return F.pad(sound, (0, frames * frame - len(sound)))
+
+
+def training_records(work: Path) -> list[dict]:
+    return [record for record in read_manifest(work / "manifest.jsonl") if record["split"] == "train"]

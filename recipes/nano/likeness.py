@@ -40,5 +40,10 @@ def note_loudness(waveform: Tensor) -> Tensor:
 
 def correlation(a: Tensor, b: Tensor) -> float:
     """Of two tables [rows, frames], each row less its mean; all rows count together."""
-    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    return ((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-9)).item()
+    return correlations(a, b).item()
+
+
+def correlations(a: Tensor, b: Tensor) -> Tensor:
+    """The same of tables [..., rows, frames], which gradients go through: [...]."""
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    return (a * b).sum((-2, -1)) / (a.norm(dim=(-2, -1)) * b.norm(dim=(-2, -1))).clamp_min(1e-9)

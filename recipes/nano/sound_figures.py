@@ -1,7 +1,8 @@
-"""Figures of one waveform or two: beat, tone, level. All take stereo [2, samples] at 24 kHz."""
+"""Figures of one waveform or two: beat, tone, level. All but `chroma` take stereo [2, samples]; at 24 kHz."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchaudio.transforms import MelSpectrogram
 
 from recipes.nano.audio import SAMPLE_RATE_HZ
@@ -33,21 +34,22 @@ def beat(sound: Tensor) -> float:
 
 def chroma_likeness(heard: Tensor, original: Tensor) -> float:
     """Correlation over time of how loud the twelve pitch classes are, from 60 to 2000 Hz."""
-    return correlation(_chroma(heard), _chroma(original))
+    return correlation(chroma(heard.mean(0)), chroma(original.mean(0)))
 
 
-def _chroma(sound: Tensor) -> Tensor:
-    """[2, samples] → [12, frames]"""
+def chroma(sound: Tensor) -> Tensor:
+    """How loud the twelve pitch classes are in one channel: [..., samples] → [..., 12, frames]."""
     magnitudes = _magnitudes(sound, PITCH_FFT)
-    hertz = torch.arange(len(magnitudes)) * SAMPLE_RATE_HZ / PITCH_FFT
+    hertz = torch.arange(magnitudes.shape[-2]) * SAMPLE_RATE_HZ / PITCH_FFT
     heard = (hertz > LOWEST_PITCH_HZ) & (hertz < HIGHEST_PITCH_HZ)
     classes = (12 * (hertz[heard] / 440).log2()).round().long() % 12
-    return torch.zeros(12, magnitudes.shape[1]).index_add_(0, classes, magnitudes[heard])
+    is_of_class = F.one_hot(classes, 12).T.to(sound)
+    return is_of_class @ magnitudes[..., heard, :]
 
 
 def octave_flatness(sound: Tensor) -> list[float]:
     """Spectral flatness of each octave from 250 Hz to 4 kHz, the mean over time: 0 for pure tones, .56 for noise."""
-    power = _magnitudes(sound, TONE_FFT).square() + 1e-12
+    power = _magnitudes(sound.mean(0), TONE_FFT).square() + 1e-12
     hertz = torch.arange(len(power)) * SAMPLE_RATE_HZ / TONE_FFT
     octaves = [power[(hertz >= lowest) & (hertz < 2 * lowest)] for lowest in OCTAVES_HZ]
     return [(octave.log().mean(0).exp() / octave.mean(0)).mean().item() for octave in octaves]
@@ -63,5 +65,5 @@ def fade_db(sound: Tensor) -> float:
 
 
 def _magnitudes(sound: Tensor, num_fft: int) -> Tensor:
-    window = torch.hann_window(num_fft)
-    return torch.stft(sound.mean(0), num_fft, num_fft // 4, window=window, return_complex=True).abs()
+    window = torch.hann_window(num_fft).to(sound)
+    return torch.stft(sound, num_fft, num_fft // 4, window=window, return_complex=True).abs()

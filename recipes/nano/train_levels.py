@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
 from heartmula_studio.arch.tone_codec import LevelNetwork
-from recipes.nano.base_folder import load_tokenizer, write_trained_state
+from recipes.nano.base_folder import LEVEL_NETWORK, load_tokenizer, write_trained_state
 from recipes.nano.level_pool import LevelPool
 from recipes.nano.sizes import TONES
 from recipes.nano.training import join_processes, run_training, training_device
@@ -92,7 +92,7 @@ def main() -> None:
     run_training(network, loss_of, arguments.steps, LEARNING_RATE, arguments.work / "levels.pt")
     if rank == 0:
         set_gain(network, *batch(MEASURED_CROPS, 0))
-        write_trained_state(network.state_dict(), arguments.work / "level_network.pt")
+        write_trained_state(network.state_dict(), arguments.work / LEVEL_NETWORK)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from heartmula_studio.arch.checkpoints import find_base, load_heartmula
 from heartmula_studio.arch.tone_codec import ToneCodec
 from heartmula_studio.codec.codec import Codec
 from heartmula_studio.finetune.job import train
-from recipes.nano import evaluate, package, prepare_model, song_figures, train_levels, train_quantiser
-from recipes.nano.base_folder import MODEL_FOLDER
+from recipes.nano import evaluate, package, prepare_model, song_figures, train_levels, train_quantiser, tune_levels
+from recipes.nano.base_folder import LEVEL_NETWORK, MODEL_FOLDER, TUNED_LEVEL_NETWORK, trained_state
 
 
 def weights_of(base: Path) -> list[list[float]]:
@@ -27,11 +27,16 @@ def test_every_part_is_trained_and_together_they_make_songs(run, work, monkeypat
     monkeypatch.setattr("recipes.nano.versions.SEMITONES", (0, 2))
     monkeypatch.setattr(train_quantiser, "CROPS", 40)
     monkeypatch.setattr(train_levels, "MEASURED_CROPS", 8)
+    monkeypatch.setattr(tune_levels, "MEASURED_CROPS", 8)
     monkeypatch.setattr("recipes.nano.training.LOG_EVERY", 1)
     run(train_quantiser)
     run(train_levels, "--steps", "1")
     run(train_levels, "--steps", "2")
     assert steps_of(work / "levels.jsonl") == [0, 1]  # the second run went on where the first had stopped
+    run(tune_levels, "--steps", "1")
+    assert steps_of(work / "levels_by_ear.jsonl") == [0]
+    before, tuned = (trained_state(work / name) for name in (LEVEL_NETWORK, TUNED_LEVEL_NETWORK))
+    assert {name for name in before if not before[name].equal(tuned[name])} == set(before)
     run(prepare_model, "--steps", "2", "--batch", "1")
     assert train(work / "model_job").step == 2
     run(package, "--out", str(work / "first"))

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
-from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
+from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME, tone_levels
 from heartmula_studio.dataset.windows import split_songs
 from recipes.nano.audio import SAMPLE_RATE_HZ, write_flac
 from recipes.nano.level_pool import LevelPool
 from recipes.nano.levels import at_speed, levels_of, transposed
 from recipes.nano.manifest import write_manifest
-from recipes.nano.sizes import TONES
+from recipes.nano.sizes import CODEC, TONES
 from recipes.nano.versions import SEMITONES, STYLE_OF_ID, Version, even_speed, versions_of
 
 COMPOSED = {
@@ -60,6 +60,13 @@ class TestLevels:
         assert crops.shape == (5, TONES.num_levels, 20 * LEVELS_PER_FRAME)
         assert crops[..., 13 * LEVELS_PER_FRAME :].abs().max() == 0
         torch.testing.assert_close(crops[0, :, : 13 * LEVELS_PER_FRAME], levels_of(TONE, work))
+
+    def test_crops_come_with_what_they_sound_like(self, work):
+        levels, sounds = LevelPool(work).crops_with_sound(3, 10, torch.Generator().manual_seed(0))
+        assert sounds.shape == (3, 10 * CODEC.samples_per_frame)
+        again = tone_levels(sounds, TONES)
+        middle = slice(8, -8)  # what lies before and behind a crop sounds into its ends
+        torch.testing.assert_close(again[..., middle], levels[..., middle], atol=2e-3, rtol=0)
 
 
 class TestVersions:
