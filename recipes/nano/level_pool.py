@@ -25,13 +25,12 @@ class LevelPool:
 
     def crops(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """Random crops [count, num_levels, LEVELS_PER_FRAME · frames]; silence follows pieces that are shorter."""
-        return torch.stack([self._levels_at(*place, frames) for place in self._places(count, frames, generator)])
+        return self._levels(self._places(count, frames, generator), frames)
 
     def crops_with_sound(self, count: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The same, and both channels of their sound together, [count, samples]."""
         places = self._places(count, frames, generator)
-        levels = torch.stack([self._levels_at(*place, frames) for place in places])
-        return levels, torch.stack([self._sound_at(*place, frames) for place in places])
+        return self._levels(places, frames), torch.stack([self._sound_at(*place, frames) for place in places])
 
     def _places(self, count: int, frames: int, generator: torch.Generator) -> list[tuple[int, int]]:
         """Draw pieces, and the frame of each at which a crop begins."""
@@ -40,6 +39,9 @@ class LevelPool:
             starts = max(1, self._pieces[index].shape[1] // LEVELS_PER_FRAME - frames + 1)
             places.append((index, int(torch.randint(starts, (1,), generator=generator))))
         return places
+
+    def _levels(self, places: Sequence[tuple[int, int]], frames: int) -> Tensor:
+        return torch.stack([self._levels_at(*place, frames) for place in places])
 
     def _levels_at(self, index: int, start: int, frames: int) -> Tensor:
         length = frames * LEVELS_PER_FRAME

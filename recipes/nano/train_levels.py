@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from heartmula_studio.arch.tone_bank import LEVELS_PER_FRAME
-from heartmula_studio.arch.tone_codec import LevelNetwork
+from heartmula_studio.arch.tone_codec import LevelNetwork, ToneCodec
+from heartmula_studio.arch.tone_encoder import ToneEncoder
 from recipes.nano.base_folder import LEVEL_NETWORK, load_tokenizer, write_trained_state
 from recipes.nano.level_pool import LevelPool
 from recipes.nano.sizes import TONES
@@ -41,6 +42,12 @@ def start_as_linear(network: LevelNetwork, told: Tensor, levels: Tensor) -> None
     network.own_frame.bias.copy_(weights[-1])
     nn.init.zeros_(network.leave.weight)
     nn.init.zeros_(network.leave.bias)
+
+
+@torch.no_grad()
+def told_by_codes(encoder: ToneEncoder, codec: ToneCodec, levels: Tensor) -> Tensor:
+    """What the codes of levels [B, num_levels, 4 T] tell of them, [B, T, dim]."""
+    return codec.quantiser.decode(codec.quantiser.encode(encoder.features(levels)))
 
 
 def losses(network: LevelNetwork, told: Tensor, levels: Tensor) -> dict[str, Tensor]:
@@ -76,11 +83,10 @@ def main() -> None:
     pool, (encoder, codec) = LevelPool(arguments.work), load_tokenizer(arguments.work)
     network = codec.level_network.requires_grad_(True).train()
 
-    @torch.no_grad()
     def batch(count: int, seed: int) -> tuple[Tensor, Tensor]:
         """What codes tell of some levels, and the levels."""
         levels = pool.crops(count, CROP_FRAMES, torch.Generator().manual_seed(seed)).to(device)
-        return codec.quantiser.decode(codec.quantiser.encode(encoder.features(levels))), levels
+        return told_by_codes(encoder, codec, levels), levels
 
     for module in (encoder, codec):
         module.to(device)

@@ -20,11 +20,10 @@ from recipes.nano.base_folder import LEVEL_NETWORK, TUNED_LEVEL_NETWORK, load_to
 from recipes.nano.level_pool import LevelPool, training_records
 from recipes.nano.likeness import correlations
 from recipes.nano.sound_figures import chroma
-from recipes.nano.train_levels import losses, set_gain
+from recipes.nano.train_levels import MEASURED_CROPS, losses, set_gain, told_by_codes
 from recipes.nano.training import join_processes, run_training, training_device
 
 CROPS_PER_STEP, CROP_FRAMES = 6, 112
-MEASURED_CROPS = 400
 LEARNING_RATE = 1e-3
 CHROMA_WEIGHT = 4.0
 COMPOSED_EVERY = 5  # of the composed pieces: what people bring are recordings
@@ -63,20 +62,15 @@ def main() -> None:
     for module in (encoder, codec, before):
         module.to(device)
 
-    @torch.no_grad()
-    def told_of(levels: Tensor) -> Tensor:
-        """What codes tell of levels."""
-        return codec.quantiser.decode(codec.quantiser.encode(encoder.features(levels)))
-
     def loss_of(step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(2 * step + rank + 1)
         levels, sounds = (x.to(device) for x in pool.crops_with_sound(CROPS_PER_STEP, CROP_FRAMES, generator))
-        return losses_by_ear(codec, told_of(levels), levels, sounds)
+        return losses_by_ear(codec, told_by_codes(encoder, codec, levels), levels, sounds)
 
     run_training(network, loss_of, arguments.steps, LEARNING_RATE, arguments.work / "levels_by_ear.pt")
     if rank == 0:
         levels = pool.crops(MEASURED_CROPS, CROP_FRAMES, torch.Generator().manual_seed(0)).to(device)
-        set_gain(network, told_of(levels), levels)
+        set_gain(network, told_by_codes(encoder, codec, levels), levels)
         write_trained_state(half_way(before, network), arguments.work / TUNED_LEVEL_NETWORK)
 
 
