@@ -25,6 +25,8 @@ DECODER = "tones"
 class LevelConfig:
     """Sizes of the quantiser, and of the network that tells levels from codes; field names as in `config.json`."""
 
+    tone_floor: float  # the encoder's, whose logarithms codes tell of
+    noise_floor: float
     dim: int = 131
     codebook_size: int = 128
     codebook_dim: int = 48
@@ -91,7 +93,7 @@ class ToneCodec(CodecNetwork):
         sizes = config.levels
         self.config = config
         self.vq_embed = ResidualQuantiser(sizes.dim, sizes.codebook_size, sizes.codebook_dim, sizes.num_quantizers)
-        self.level_network = LevelNetwork(sizes, config.tones.num_levels)
+        self.level_network = LevelNetwork(sizes, config.tones)
         self.bank = ToneBank(config.tones)
         self.encoder = None
 
@@ -114,24 +116,38 @@ class LevelNetwork(nn.Module):
     """
 
     gain: Tensor
+    told_floors: Tensor
 
-    def __init__(self, config: LevelConfig, num_levels: int):
+    def __init__(self, config: LevelConfig, tones: ToneConfig):
         super().__init__()
-        width = num_levels * LEVELS_PER_FRAME
-        self.floor, self.num_levels = config.level_floor, num_levels
+        width = tones.num_levels * LEVELS_PER_FRAME
+        self.floor, self.num_levels = config.level_floor, tones.num_levels
+        with torch.device("cpu"):
+            floors = torch.full((tones.num_levels,), config.tone_floor)
+            floors[tones.num_tones :] = config.noise_floor
+            self.register_buffer("told_floors", floors, persistent=False)
         self.own_frame = nn.Linear(config.dim, width)
         self.enter = nn.Conv1d(config.dim, config.hidden_dim, config.kernel_size, padding="same")
         self.blocks = nn.Sequential(
             *(Block(config.hidden_dim, config.kernel_size, dilation) for dilation in config.dilations)
         )
         self.leave = nn.Linear(config.hidden_dim, width)
-        self.register_buffer("gain", torch.ones(num_levels))
+        self.register_buffer("gain", torch.ones(tones.num_levels))
 
     def logs(self, quantised: Tensor) -> Tensor:
         """Logarithms of level + floor before the gain, [B, num_levels, 4 T]."""
-        around = self.blocks(self.enter(quantised.mT)).mT
-        told = self.own_frame(quantised) + self.leave(around)
+        heard = self.above_floor(quantised)
+        around = self.blocks(self.enter(heard.mT)).mT
+        told = self.own_frame(heard) + self.leave(around)
         return told.unflatten(-1, (self.num_levels, LEVELS_PER_FRAME)).transpose(1, 2).flatten(2)
+
+    def above_floor(self, quantised: Tensor) -> Tensor:
+        """The levels among quantised features [B, T, dim] as logarithms above the network's own floor, 0 for silence.
+
+        The encoder's floor is higher, so that codes tell of what is loud.
+        """
+        levels = (quantised[..., : self.num_levels].exp() - self.told_floors).clamp_min(0)
+        return torch.cat(((levels / self.floor).log1p(), quantised[..., self.num_levels :]), dim=-1)
 
     def forward(self, quantised: Tensor) -> Tensor:
         return (self.logs(quantised).exp() - self.floor).clamp_min(0) * self.gain[:, None]

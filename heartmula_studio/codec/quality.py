@@ -18,14 +18,18 @@ def log_mel_distance(a: Tensor, b: Tensor, sample_rate_hz: int) -> float:
     a, b: [C, T] at the same rate; the longer one is cut. Both need at least 2048 samples.
     """
     num_samples = min(a.shape[-1], b.shape[-1])
-    assert a.shape[:-1] == b.shape[:-1], (a.shape, b.shape)
     assert num_samples >= SHORTEST_SAMPLES, num_samples
-    both = torch.stack((a[..., :num_samples], b[..., :num_samples])).float()
+    return log_mel_difference(a[..., :num_samples].float(), b[..., :num_samples].float(), sample_rate_hz).item()
+
+
+def log_mel_difference(a: Tensor, b: Tensor, sample_rate_hz: int) -> Tensor:
+    """The same of waveforms [..., T] that are as long as each other, which gradients go through: a scalar."""
+    assert a.shape == b.shape, (a.shape, b.shape)
     distances = []
     for n_fft, n_mels in RESOLUTIONS:
         to_mel = torchaudio.transforms.MelSpectrogram(
             sample_rate_hz, n_fft, hop_length=n_fft // 4, n_mels=n_mels, power=1.0
         )
-        of_a, of_b = (to_mel.to(both.device)(both) + FLOOR).log()
+        of_a, of_b = (to_mel.to(a.device)(torch.stack((a, b))) + FLOOR).log()
         distances.append((of_a - of_b).abs().mean())
-    return torch.stack(distances).mean().item()
+    return torch.stack(distances).mean()

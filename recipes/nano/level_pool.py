@@ -13,6 +13,8 @@ from recipes.nano.levels import levels_of
 from recipes.nano.manifest import read_manifest
 from recipes.nano.sizes import TONES
 
+COMPOSED_EVERY = 5  # of the composed pieces: what people bring are recordings
+
 
 class LevelPool:
     """Pieces of DIR/manifest.jsonl, by default all that are learnt from."""
@@ -28,7 +30,7 @@ class LevelPool:
         return self._levels(self._places(count, frames, generator), frames)
 
     def crops_with_sound(self, count: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The same, and both channels of their sound together, [count, samples]."""
+        """The same, and their sound, [count, 2, samples]."""
         places = self._places(count, frames, generator)
         return self._levels(places, frames), torch.stack([self._sound_at(*place, frames) for place in places])
 
@@ -52,9 +54,14 @@ class LevelPool:
         frame = LEVELS_PER_FRAME * TONES.hop_samples
         path = self._work / self._records[index]["file"]
         samples, _ = soundfile.read(path, frames * frame, start * frame, dtype="float32", always_2d=True)
-        sound = torch.from_numpy(samples).mean(1)
-        return F.pad(sound, (0, frames * frame - len(sound)))
+        return F.pad(torch.from_numpy(samples).mT, (0, frames * frame - len(samples)))
 
 
 def training_records(work: Path) -> list[dict]:
     return [record for record in read_manifest(work / "manifest.jsonl") if record["split"] == "train"]
+
+
+def heard_records(records: Sequence[dict]) -> list[dict]:
+    """All recordings and renderings, and some of the composed pieces."""
+    composed = [record for record in records if record["kind"] == "composed"]
+    return [record for record in records if record["kind"] != "composed"] + composed[::COMPOSED_EVERY]

@@ -32,18 +32,19 @@ def num_components(register: slice) -> int:
     return min(MOST_COMPONENTS, register.stop - register.start)
 
 
+FLOORS = {"tone_floor": 0.2, "noise_floor": 5e-3}
 LEVELS = LevelConfig(
     dim=NUM_FEATURES,
     codebook_size=CODEBOOK_SIZE,
     codebook_dim=sum(map(num_components, registers())),
     num_quantizers=len(registers()),
+    **FLOORS,
 )
 CODEC = ToneCodecConfig(LEVELS, TONES)
 ENCODER = {
     "version": ENCODER_VERSION,
     **asdict(TONES),
-    "tone_floor": 4e-2,
-    "noise_floor": 5e-3,
+    **FLOORS,
     "num_groups": NUM_GROUPS,
 }
 

@@ -1,4 +1,4 @@
-"""Figures of one waveform or two: beat, tone, level. All but `chroma` take stereo [2, samples]; at 24 kHz."""
+"""Figures of sounds at 24 kHz: beat, tone, level. All but `onsets` and `chroma` take stereo [2, samples]."""
 
 import torch
 from torch import Tensor
@@ -22,14 +22,20 @@ SILENCE_DB = -80.0
 
 def beat(sound: Tensor) -> float:
     """How regularly onsets come: the highest autocorrelation of their strength at 0.25 to 1.5 s; 1 for a metronome."""
-    mel = MelSpectrogram(SAMPLE_RATE_HZ, ONSET_FFT, hop_length=ONSET_HOP, n_mels=ONSET_BANDS, power=1.0)
-    bands = (mel(sound.mean(0)) + ONSET_FLOOR).log()
-    onsets = bands.diff(dim=1).relu().mean(0)
-    onsets = onsets - onsets.mean()
-    spectrum = torch.fft.rfft(onsets, 2 * len(onsets)).abs().square()
-    autocorrelation = torch.fft.irfft(spectrum)[: len(onsets)]
+    strengths = onsets(sound.mean(0))
+    strengths = strengths - strengths.mean()
+    spectrum = torch.fft.rfft(strengths, 2 * len(strengths)).abs().square()
+    autocorrelation = torch.fft.irfft(spectrum)[: len(strengths)]
     first, last = (round(seconds * ONSETS_PER_SEC) for seconds in BEAT_SEC)
     return (autocorrelation[first : last + 1].max() / autocorrelation[0].clamp_min(1e-9)).item()
+
+
+def onsets(sound: Tensor) -> Tensor:
+    """How strongly sounds set in, a hundred times a second, in one channel: [..., samples] → [..., frames]."""
+    mel = MelSpectrogram(SAMPLE_RATE_HZ, ONSET_FFT, hop_length=ONSET_HOP, n_mels=ONSET_BANDS, power=1.0).to(
+        sound.device
+    )
+    return (mel(sound) + ONSET_FLOOR).log().diff(dim=-1).relu().mean(-2)
 
 
 def chroma_likeness(heard: Tensor, original: Tensor) -> float:

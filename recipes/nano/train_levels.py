@@ -6,6 +6,7 @@ Writes DIR/level_network.pt. It runs on a GPU where there is one, as a single pr
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -29,17 +30,19 @@ LEAST_GAIN, MOST_GAIN = 0.5, 3.0
 
 
 @torch.no_grad()
-def start_as_linear(network: LevelNetwork, told: Tensor, levels: Tensor) -> None:
-    """Let each frame tell its own levels as well as a linear map can, and the frames around add nothing.
+def start_as_told(network: LevelNetwork, told: Tensor, levels: Tensor) -> None:
+    """Let each frame tell the levels that its codes tell, and movements within it as well as a linear map can.
 
-    told: [B, T, dim], what codes tell of levels [B, num_levels, 4 T].
+    told: [B, T, dim], what codes tell of levels [B, num_levels, 4 T]. The frames around add nothing.
     """
-    wanted = logs_of(levels, network).unflatten(-1, (-1, LEVELS_PER_FRAME)).transpose(1, 2).flatten(2).flatten(0, 1)
-    known = torch.cat((told.flatten(0, 1), wanted.new_ones(len(wanted), 1)), dim=1).double()
+    wanted = logs_of(levels, network).unflatten(-1, (-1, LEVELS_PER_FRAME)).transpose(1, 2)
+    moving = (wanted - wanted.mean(-1, keepdim=True)).flatten(2).flatten(0, 1).double()
+    known = told[..., network.num_levels :].flatten(0, 1).double()
     ridge = RIDGE * len(known) * torch.eye(known.shape[1]).to(known)
-    weights = torch.linalg.solve(known.T @ known + ridge, known.T @ wanted.double())
-    network.own_frame.weight.copy_(weights[:-1].T)
-    network.own_frame.bias.copy_(weights[-1])
+    weights = network.own_frame.weight
+    weights[:, : network.num_levels] = torch.eye(network.num_levels).repeat_interleave(LEVELS_PER_FRAME, dim=0)
+    weights[:, network.num_levels :] = torch.linalg.solve(known.T @ known + ridge, known.T @ moving).T
+    nn.init.constant_(network.own_frame.bias, math.log(network.floor))
     nn.init.zeros_(network.leave.weight)
     nn.init.zeros_(network.leave.bias)
 
@@ -90,7 +93,7 @@ def main() -> None:
 
     for module in (encoder, codec):
         module.to(device)
-    start_as_linear(network, *batch(MEASURED_CROPS, 0))
+    start_as_told(network, *batch(MEASURED_CROPS, 0))
 
     def loss_of(step: int) -> dict[str, Tensor]:
         return losses(network, *batch(CROPS_PER_STEP, 2 * step + rank + 1))

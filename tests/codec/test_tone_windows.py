@@ -16,7 +16,7 @@ def codec():
     """One whose network tells the levels of each frame from its codes alone."""
     torch.manual_seed(0)
     tones = ToneConfig()
-    network = ToneCodec(ToneCodecConfig(LevelConfig(tones.num_levels, 16, 8, hidden_dim=16), tones)).eval()
+    network = ToneCodec(ToneCodecConfig(LevelConfig(0.2, 5e-3, tones.num_levels, 16, 8, hidden_dim=16), tones)).eval()
     for codebook in network.quantiser.codebooks():
         torch.nn.init.normal_(codebook.embed)
     torch.nn.init.zeros_(network.level_network.leave.weight)
