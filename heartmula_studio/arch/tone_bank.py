@@ -76,6 +76,13 @@ class ToneConfig:
         lowest = 440 * 2 ** ((self.highest_note - 69) / 12)
         return lowest * (self.highest_hz / lowest) ** (torch.arange(self.num_noise_bands + 1) / self.num_noise_bands)
 
+    def floors(self, tone_floor: float, noise_floor: float) -> Tensor:
+        """The floor of each level, [num_levels], on the CPU: in networks it is a buffer that is not stored."""
+        with torch.device("cpu"):
+            return torch.cat(
+                (torch.full((self.num_tones,), tone_floor), torch.full((self.num_noise_bands,), noise_floor))
+            )
+
 
 def note_ranges(config: ToneConfig) -> Iterator[tuple[int, int, int]]:
     """Yield (samples listened to at once, first note, last note)."""

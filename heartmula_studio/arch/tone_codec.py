@@ -101,10 +101,14 @@ class ToneCodec(CodecNetwork):
     def quantiser(self) -> ResidualQuantiser:
         return self.vq_embed
 
+    def levels(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, T] → levels [B, num_levels, 4 T], the same for both channels."""
+        told: Tensor = self.level_network(self.vq_embed.decode(codes.mT))
+        return told
+
     def decode_window(self, codes: Tensor, start: int, past: Tensor | None, steps: FlowSteps) -> tuple[Tensor, Tensor]:
         """As `CodecNetwork`, without steps and without latents: the same codes at the same place sound the same."""
-        levels = self.level_network(self.vq_embed.decode(codes.transpose(1, 2)))
-        waveform = self.bank(levels[:, None].expand(-1, CHANNELS, -1, -1), start * LEVELS_PER_FRAME)
+        waveform = self.bank(self.levels(codes)[:, None].expand(-1, CHANNELS, -1, -1), start * LEVELS_PER_FRAME)
         return waveform, codes.new_zeros(len(codes), codes.shape[2] * LATENTS_PER_FRAME, 0)
 
 
@@ -122,10 +126,7 @@ class LevelNetwork(nn.Module):
         super().__init__()
         width = tones.num_levels * LEVELS_PER_FRAME
         self.floor, self.num_levels = config.level_floor, tones.num_levels
-        with torch.device("cpu"):
-            floors = torch.full((tones.num_levels,), config.tone_floor)
-            floors[tones.num_tones :] = config.noise_floor
-            self.register_buffer("told_floors", floors, persistent=False)
+        self.register_buffer("told_floors", tones.floors(config.tone_floor, config.noise_floor), persistent=False)
         self.own_frame = nn.Linear(config.dim, width)
         self.enter = nn.Conv1d(config.dim, config.hidden_dim, config.kernel_size, padding="same")
         self.blocks = nn.Sequential(

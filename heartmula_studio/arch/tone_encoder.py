@@ -36,9 +36,8 @@ class ToneEncoder(WindowEncoder):
         with torch.device("cpu"):
             places = torch.arange(self.tones.num_levels) * self._num_groups // self.tones.num_levels
             is_member = (places == torch.arange(self._num_groups)[:, None]).float()
-            floors = torch.full((self.tones.num_levels, 1), config["tone_floor"])
-            floors[self.tones.num_tones :] = config["noise_floor"]
-            self.register_buffer("floors", floors, persistent=False)
+            floors = self.tones.floors(config["tone_floor"], config["noise_floor"])
+            self.register_buffer("floors", floors[:, None], persistent=False)
             self.register_buffer("groups", is_member / is_member.sum(1, keepdim=True), persistent=False)
             self.register_buffer("movements", cosines(), persistent=False)
 

@@ -102,7 +102,7 @@ def codes_of(levels: Tensor, codec: Codec) -> Tensor:
 def levels_told(codes: Tensor, codec: Codec) -> Tensor:
     """Codes [K, T] → levels [num_levels, 4 T]"""
     assert isinstance(codec.heartcodec, ToneCodec)
-    return codec.heartcodec.level_network(codec.heartcodec.quantiser.decode(codes.mT[None]))[0]
+    return codec.heartcodec.levels(codes[None])[0]
 
 
 def carry_model_over(base: Path, versions: Iterable[Version], work: Path, codec: Codec, start: Codec) -> None:
