@@ -147,7 +147,7 @@ class Engine:
         Raises as `CodeGenerator.make`, OutOfMemoryError, and CheckpointError as `deactivate`.
         """
         with self._exclusive(cancelled):
-            return self._generate(list(map(self._sampling.fill_in, requests)), progress, cancelled)
+            return self._generate(self._filled_in(requests), progress, cancelled)
 
     def decode(
         self, codes: Tensor, seed: int, cancelled: Cancelled | None = None, num_steps: int = DECODING.decode_steps
@@ -207,20 +207,21 @@ class Engine:
         Raises as `make_song`, and as `require_alike` and `require_longer`.
         """
         kept.require_codec(self.codec)
-        requests, rate_hz = list(map(self._sampling.fill_in, requests)), self.codec.sample_rate_hz
         writers = [
-            SongWriter(output.path, rate_hz, request.loudness_lufs) if output else None
+            SongWriter(output.path, self.codec.sample_rate_hz, request.loudness_lufs) if output else None
             for output, request in zip(outputs, requests, strict=True)
         ]
         songs: list[GeneratedSong | None] = [None] * len(requests)
         wanted = [number for number, writer in enumerate(writers) if writer]
-        with self._exclusive(cancelled), self._takes(requests, progress, cancelled, kept) as takes:
-            targets = list(zip(outputs, writers, strict=True))
-            write = partial(self._write, takes, requests, targets, decoding, decode_progress, kept)
-            for number, song in each_done(write, wanted, num_cores(self.device), cancelled):
-                songs[number] = song
-                if song and finished:
-                    finished(number, song)
+        with self._exclusive(cancelled):
+            requests = self._filled_in(requests)
+            with self._takes(requests, progress, cancelled, kept) as takes:
+                targets = list(zip(outputs, writers, strict=True))
+                write = partial(self._write, takes, requests, targets, decoding, decode_progress, kept)
+                for number, song in each_done(write, wanted, num_cores(self.device), cancelled):
+                    songs[number] = song
+                    if song and finished:
+                        finished(number, song)
         return songs
 
     @contextmanager
@@ -271,6 +272,10 @@ class Engine:
                 yield
         finally:
             self._lock.release()
+
+    def _filled_in(self, requests: Sequence[SongRequest]) -> list[SongRequest]:
+        in_style = any(part > 0 for active in self._adaptable.active for part in active.strengths.parts)
+        return [self._sampling.fill_in(request, in_style) for request in requests]
 
     def _generate(
         self, requests: Sequence[SongRequest], progress: Progress | None, cancelled: Cancelled | None

@@ -43,6 +43,7 @@ def find_deb(package: str, work: Path) -> Path | None:
 
 def download(package: str, work: Path) -> Path:
     """Download one package into `work`. Nothing is left behind when the download stops half-way."""
+    work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work, prefix=".download-") as folder:
         subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
         deb = find_deb(package, Path(folder))
@@ -74,7 +75,6 @@ def main() -> None:
     missing = [command for command in COMMANDS if shutil.which(command) is None]
     if missing:
         raise NotFoundError(f"{', '.join(missing)} not found.", "Run this on Debian or Ubuntu, as in the README.")
-    work.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
         print(fetch(package, work), flush=True)
 

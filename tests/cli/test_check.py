@@ -162,6 +162,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "guidance as text": (in_config("gen_config.json", cfg_scale="2"), "tokenizer", "cfg_scale"),
     "too much guidance": (in_config("gen_config.json", cfg_scale=11), "tokenizer", "cfg_scale"),
     "no temperature": (in_config("gen_config.json", temperature=0), "tokenizer", "temperature"),
+    "too hot in styles": (in_config("gen_config.json", style_temperature=6), "tokenizer", "style_temperature in"),
     "no decoding guidance": (in_config(f"{CODEC}/config.json", guidance=0.5), "codec", "guidance is 0.5"),
     "another codec": (in_config("gen_config.json", audio_eos_id=100), "together", "do not belong together"),
 }

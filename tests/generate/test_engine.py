@@ -33,6 +33,7 @@ from heartmula_studio.generate.song_codes import SongCodes
 from heartmula_studio.generate.song_tags import RECEIPT_TAG
 from heartmula_studio.generate.song_writer import GeneratedSong
 from heartmula_studio.generate.sounding import redecode
+from heartmula_studio.generate.strength import Strength
 from heartmula_studio.generate.takes import SongOutput
 
 REQUEST = SongRequest(tags="Piano,Happy", lyrics="[Verse]\nla la", duration_sec=1.0, seed=5)
@@ -222,6 +223,27 @@ def test_what_a_request_leaves_out_is_what_suits_its_base(base_folder, tmp_path)
         assert not torch.equal(engine.generate(REQUEST), engine.generate(replace(REQUEST, **other)))
     as_told = engine.make_song(told, tmp_path / "told.wav", decoding=DecodeSettings(decode_guidance=2.0))
     assert compare(song.receipt, as_told.receipt).is_same
+
+
+def test_a_song_in_a_style_has_the_temperature_that_suits_styles_of_its_base(base_folder, save_adapter, tmp_path):
+    path = shutil.copytree(base_folder, tmp_path / "base") / "gen_config.json"
+    values = {"temperature": 0.5, "style_temperature": 0.8}
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
+    engine = Engine.load(path.parent, device="cpu")
+
+    def temperature(request: SongRequest) -> float | None:
+        return engine.make_song(request, tmp_path / "song.wav").receipt.request.temperature
+
+    assert temperature(REQUEST) == 0.5
+    engine.activate(save_adapter())
+    assert (temperature(REQUEST), temperature(replace(REQUEST, temperature=0.7))) == (0.8, 0.7)
+    assert torch.equal(engine.generate(REQUEST), engine.generate(replace(REQUEST, temperature=0.8)))
+    engine.set_strength(0)
+    assert temperature(REQUEST) == 0.5  # what has no strength sounds like the base
+    engine.set_strength(Strength(0, mlp=0.5))
+    assert temperature(REQUEST) == 0.8
+    engine.deactivate()
+    assert temperature(REQUEST) == 0.5
 
 
 def test_a_song_is_decoded_anew_from_its_codes(engine, tmp_path):
