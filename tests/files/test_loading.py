@@ -27,12 +27,12 @@ def test_while_a_library_is_loaded_nothing_is_collected_and_it_stays_out_afterwa
     assert gc.get_freeze_count() > before
 
 
-def test_where_nothing_was_loaded_all_stays_as_it_was():
+def test_where_nothing_was_loaded_nothing_more_is_kept():
     before = gc.get_freeze_count()
     with loading():
-        import gc as _  # noqa: F401
+        some = [[number] for number in range(1000)]
     assert gc.isenabled()
-    assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() < before + len(some)
 
 
 def test_an_error_leaves_it_on():
