@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heartmula_studio.errors import InvalidInputError, StudioError
+from heartmula_studio.files.loading import loading
 from heartmula_studio.settings import Settings, forgets_data
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     logging.getLogger("uvicorn.error").addFilter(is_news)
     with studio.store.scratch() as uploads:  # beside the data, where there is room; removed even after a kill
         os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or str(uploads)
-        mount_page(app, studio, settings)
+        with loading():
+            mount_page(app, studio, settings)
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SEC, timeout_keep_alive=KEEP_ALIVE_SEC
         )

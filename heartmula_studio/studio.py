@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from heartmula_studio import __version__
 from heartmula_studio.errors import StudioError
+from heartmula_studio.files.loading import loading
 from heartmula_studio.files.public_text import hide_folder
 from heartmula_studio.services.derived import Derived
 from heartmula_studio.services.devices import Devices
@@ -187,7 +188,8 @@ class Studio:
 
     def _find_runtime(self) -> "Runtime":
         """Raises CheckpointMissingError without the base model, InvalidInputError for a device that is not there."""
-        from heartmula_studio.generate.runtime import Runtime
+        with loading():
+            from heartmula_studio.generate.runtime import Runtime
 
         # Where several devices are alike, the one with the most free memory is taken, once.
         runtime = Runtime.of(self.settings, device=self._device)

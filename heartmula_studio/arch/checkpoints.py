@@ -30,6 +30,7 @@ from heartmula_studio.arch.pairing import require_encoder_of_codec
 from heartmula_studio.arch.stored_weights import StoredNetwork, StoredTensor, stored_tensors, unwrapped
 from heartmula_studio.arch.tone_codec import DECODER as TONES
 from heartmula_studio.arch.tone_codec import ToneCodec, ToneCodecConfig
+from heartmula_studio.arch.unfilled import without_weights
 from heartmula_studio.arch.window_encoder import WindowEncoder
 from heartmula_studio.errors import CheckpointCorruptError, CheckpointError, CheckpointMissingError
 from heartmula_studio.files.atomic import replaced_folder
@@ -253,7 +254,7 @@ def open_heartmula(folder: Path) -> StoredNetwork[HeartMuLa]:
     Raises CheckpointMissingError, CheckpointCorruptError or CheckpointMismatchError, naming the file.
     """
     config = read_heartmula_config(folder)
-    with config_errors_name(folder / "config.json"), torch.device("meta"):
+    with config_errors_name(folder / "config.json"), without_weights():
         model = HeartMuLa(config)
     return StoredNetwork(model, folder, stored_tensors(weight_files(folder, MODEL_REPO), unwrapped))
 
@@ -261,7 +262,7 @@ def open_heartmula(folder: Path) -> StoredNetwork[HeartMuLa]:
 def open_decoder(folder: Path) -> StoredNetwork[CodecNetwork]:
     """The same for the codec without its encoder."""
     config = read_codec_config(folder)
-    with config_errors_name(folder / "config.json"), torch.device("meta"):
+    with config_errors_name(folder / "config.json"), without_weights():
         codec = ToneCodec(config) if isinstance(config, ToneCodecConfig) else HeartCodec(config)
     return StoredNetwork(codec, folder, decoder_tensors(folder))
 
@@ -277,7 +278,7 @@ class EncoderHolder(nn.Module):
 def open_encoder(folder: Path) -> StoredNetwork[EncoderHolder]:
     """The same for a codec's encoder. See `read_encoder_config`."""
     config, path = read_encoder_config(folder)
-    with config_errors_name(path), torch.device("meta"):
+    with config_errors_name(path), without_weights():
         holder = EncoderHolder(build_encoder(config))
     return StoredNetwork(holder, folder, encoder_tensors(folder))
 

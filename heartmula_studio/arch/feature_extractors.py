@@ -165,14 +165,19 @@ class FeatureExtractors(nn.Module):
             self.to_16k = torchaudio.transforms.Resample(SAMPLE_RATE_HZ, SPEECH_RATE_HZ)
         self.to_16k.register_buffer("kernel", self.to_16k.kernel, persistent=False)
 
-    def forward(self, stereo: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        content_samples = stereo.shape[-1] - TAIL_SAMPLES
-        assert content_samples % (2 * SAMPLES_PER_FEATURE) == 0, stereo.shape
-        channels = stereo.flatten(0, 1)
-        acoustic, semantic = self.muencoder(channels)
+    def forward(self, stereo: Tensor) -> tuple[Tensor, ...]:
+        """Where left and right are the same, as in any mono recording, one of them is listened to for both."""
+        if torch.equal(stereo[:, 0], stereo[:, 1]):
+            return tuple(torch.cat((mono, mono), dim=-1) for mono in self.of_channels(stereo[:, 0]))
+        return tuple(join_stereo(channels) for channels in self.of_channels(stereo.flatten(0, 1)))
+
+    def of_channels(self, channels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """[N, samples + 240] → acoustic, semantic, whisper and wavlm, each [N, T, width]."""
+        content_samples = channels.shape[-1] - TAIL_SAMPLES
+        assert content_samples % (2 * SAMPLES_PER_FEATURE) == 0, channels.shape
         channels_16k = self.to_16k(channels)
         whisper, wavlm = self.whisper(channels_16k, content_samples), self.wavlm(channels_16k)
-        return join_stereo(acoustic), join_stereo(semantic), join_stereo(whisper), join_stereo(wavlm)
+        return *self.muencoder(channels), whisper, wavlm
 
     def whisper(self, waveform_16k: Tensor, content_samples: int) -> Tensor:
         mel = self.whisper_mel(

@@ -4,6 +4,7 @@ No phases are kept. Each semitone is one oscillator that runs on from the beginn
 that does: so tones stay tones, and windows of one song fit together wherever they are cut.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -161,6 +162,22 @@ def _spectrum(waveform: Tensor, window: Tensor, hop_samples: int) -> Tensor:
     return torch.stft(waveform, len(window), hop_samples, window=window, pad_mode="constant", return_complex=True)
 
 
+@functools.lru_cache(maxsize=1)
+@torch.inference_mode(False)  # training, too, may take what was made for a song
+def noise_of_bands(config: ToneConfig) -> Tensor:
+    """Noise of each band for each channel, a root mean square of 1: [2, num_noise_bands, hops, hop_samples].
+
+    Made once: it is most of what a codec takes to load.
+    """
+    num_samples = NOISE_SEC * config.sample_rate
+    generator = torch.Generator().manual_seed(SEED)
+    spectrum = torch.fft.rfft(torch.randn(CHANNELS, 1, num_samples, generator=generator))
+    hertz, edges = torch.arange(spectrum.shape[-1]) / NOISE_SEC, config.edges_hz()
+    is_inside = (hertz >= edges[:-1, None]) & (hertz < edges[1:, None])
+    bands = torch.fft.irfft(spectrum * is_inside, num_samples)
+    return (bands / bands.std(dim=-1, keepdim=True)).unflatten(-1, (-1, config.hop_samples))
+
+
 class ToneBank(nn.Module):
     """Levels → sound. It has no weights."""
 
@@ -175,7 +192,7 @@ class ToneBank(nn.Module):
             self._hertz = config.tones_hz()
             self._phases = self._phases_of_tones()
             self.register_buffer("waves", self._waves(), persistent=False)
-            self.register_buffer("noise", self._noise(), persistent=False)
+            self.register_buffer("noise", noise_of_bands(config), persistent=False)
 
     def _waves(self) -> Tensor:
         """Cosine and sine of each tone within a hop, fading out and fading in: [4 · num_tones, hop_samples]."""
@@ -192,16 +209,6 @@ class ToneBank(nn.Module):
         """How far the phase of each tone wanders to both sides, in turns, [num_tones]."""
         octaves = (self._hertz / self.config.wanders_from_hz).log2().clamp_min(0)
         return (octaves * self.config.wander_per_octave).clamp_max(0.5)
-
-    def _noise(self) -> Tensor:
-        """Noise of each band for each channel, a root mean square of 1: [2, num_noise_bands, hops, hop_samples]."""
-        num_samples = NOISE_SEC * self.config.sample_rate
-        generator = torch.Generator().manual_seed(SEED)
-        spectrum = torch.fft.rfft(torch.randn(CHANNELS, 1, num_samples, generator=generator))
-        hertz, edges = torch.arange(spectrum.shape[-1]) / NOISE_SEC, self.config.edges_hz()
-        is_inside = (hertz >= edges[:-1, None]) & (hertz < edges[1:, None])
-        bands = torch.fft.irfft(spectrum * is_inside, num_samples)
-        return (bands / bands.std(dim=-1, keepdim=True)).unflatten(-1, (-1, self.config.hop_samples))
 
     def _phases_of_tones(self) -> Tensor:
         """Where each tone is ahead of an oscillator that began with the song, in turns: [2, hops, num_tones]."""

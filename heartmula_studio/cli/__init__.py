@@ -6,6 +6,7 @@ from io import TextIOWrapper
 
 from heartmula_studio.cli.arguments import parse_arguments
 from heartmula_studio.errors import CancelledError, StorageError, StudioError
+from heartmula_studio.files.loading import loading
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # Imported late: `--help` and wrong arguments answer without waiting for torch.
-    from heartmula_studio.cli.commands import COMMANDS
+    with loading():
+        from heartmula_studio.cli.commands import COMMANDS
 
     try:
         return COMMANDS[parsed.command](parsed)

@@ -20,6 +20,7 @@ from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from torch import Tensor, nn
 
+from heartmula_studio.arch.unfilled import without_weights
 from heartmula_studio.codec.audio_file import AudioSource
 from heartmula_studio.codec.control import Cancelled, check_cancelled, stoppable
 from heartmula_studio.codec.resample import regroup, resample_blocks
@@ -118,7 +119,7 @@ def _load_network(path: Path) -> nn.Module:
         )
     known = inspect.signature(network).parameters
     settings = {key: value for key, value in _decoded(metadata["kwargs"]).items() if key in known}
-    with torch.device("meta"):  # nothing is allocated before the file has shown that it holds as much
+    with without_weights():  # nothing is allocated before the file has shown that it holds as much
         model = network(*_decoded(metadata["args"]), **settings)
     with TensorFile(path) as file:
         expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from heartmula_studio.arch.checkpoints import BaseFolder, read_heartmula_config
 from heartmula_studio.arch.heartmula import HeartMuLa, HeartMuLaConfig
+from heartmula_studio.arch.unfilled import without_weights
 from heartmula_studio.files.hashing import fingerprint
 
 
@@ -38,6 +38,6 @@ def describe_base(base: BaseFolder) -> BaseModel:
 
 @lru_cache(maxsize=4)
 def _describe(folder: Path, fingerprint: str) -> BaseModel:
-    with torch.device("meta"):
+    with without_weights():
         network = HeartMuLa(read_heartmula_config(folder))
     return BaseModel.of(network, fingerprint)

@@ -1,6 +1,7 @@
 """What trainings of bundled bases are tried on."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,19 +13,23 @@ from recipes.nano.manifest import write_manifest
 CLIPS = sorted((ASSETS / "clips").glob("*/*.ogg"))[:4]
 
 
-@pytest.fixture
-def work(tmp_path):
+def write_work(folder: Path) -> Path:
     """What `recipes.nano.prepare` leaves behind, but four clips instead of hours, each twice as long as it was."""
-    (tmp_path / "audio").mkdir()
+    (folder / "audio").mkdir()
     records = []
     for number, clip in enumerate(CLIPS):
         file, sound = f"audio/{clip.stem}.flac", read_stereo(clip)
-        write_flac(torch.cat((sound, sound), dim=1), tmp_path / file)
+        write_flac(torch.cat((sound, sound), dim=1), folder / file)
         split = "train" if number else "held_out"
         record = {"id": clip.stem, "file": file, "title": clip.stem, "tags": ["techno", "fast"]}
         records.append(record | {"lm": True, "kind": "recording", "split": split})
-    write_manifest(records, tmp_path / "manifest.jsonl")
-    return tmp_path
+    write_manifest(records, folder / "manifest.jsonl")
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    return write_work(tmp_path)
 
 
 @pytest.fixture

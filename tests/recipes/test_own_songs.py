@@ -11,6 +11,7 @@ from heartmula_studio.settings import BUNDLED_BASE
 from recipes.nano.manifest import read_manifest
 from recipes.nano.own_songs import OwnSong, is_good, prompts, some_tags
 from recipes.nano.prepare_model import OWN_SONG_TIMES, own_rows
+from tests.recipes.conftest import write_work
 
 TAGS = ["techno", "fast", "dark", "instrumental"]
 
@@ -20,27 +21,32 @@ def codec():
     return Codec.load(find_base(BUNDLED_BASE))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return write_work(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
 def piece(work):
     return read_manifest(work / "manifest.jsonl")[1]
 
 
-def codes_of_piece(codec: Codec, work, piece) -> torch.Tensor:
+@pytest.fixture(scope="module")
+def codes(codec, work, piece) -> torch.Tensor:
+    """Those of the piece."""
     return codec.encode_file(work / piece["file"]).codes
 
 
-def test_a_song_as_good_as_the_piece_is_kept(codec, work, piece):
-    assert is_good(codes_of_piece(codec, work, piece), codec, piece, work)
+def test_a_song_as_good_as_the_piece_is_kept(codec, work, piece, codes):
+    assert is_good(codes, codec, piece, work)
 
 
-def test_a_song_that_has_lost_the_beat_is_not(codec, work, piece):
-    codes = codes_of_piece(codec, work, piece)
+def test_a_song_that_has_lost_the_beat_is_not(codec, work, piece, codes):
     shuffled = codes[:, torch.randperm(codes.shape[1], generator=torch.Generator().manual_seed(0))]
     assert not is_good(shuffled, codec, piece, work)
 
 
-def test_a_song_that_fades_away_is_not(codec, work, piece):
-    codes = codes_of_piece(codec, work, piece)
+def test_a_song_that_fades_away_is_not(codec, work, piece, codes):
     silence = codec.heartcodec.quantize(codec.heartcodec.encode_window(torch.zeros(1, 2, 1920)))[0]
     assert not is_good(torch.cat((codes, silence.expand(-1, codes.shape[1] // 4)), dim=1), codec, piece, work)
 
