@@ -80,7 +80,7 @@ class SongRequest(Definition):
         Field(
             ge=0.01,
             le=5,
-            description="Higher is more varied; left out, what suits the base: "
+            description="Higher is more varied; left out, what suits the base, or styles of it: "
             f"{OFFICIAL_TEMPERATURE:g} for the official model.",
             examples=[1.0],
         ),

@@ -38,7 +38,7 @@ from heartmula_studio.ui.style_manager import build_style_manager
 from heartmula_studio.ui.takes import build_takes
 
 POLL_SEC = 0.4
-TEMPERATURE_INFO = "Higher is more varied, from 0.01 to 5. Empty: what suits the base model."
+TEMPERATURE_INFO = "Higher is more varied, from 0.01 to 5. Empty: what suits the base model, and its styles."
 GUIDANCE_INFO = "How closely it follows tags and lyrics, from 1 to 10. Empty: what suits the base model."
 
 
