@@ -26,6 +26,7 @@ from benchmarks.report import load_average, machine, table
 from heartmula_studio.arch.frames import FRAME_RATE_HZ
 from heartmula_studio.cli.songs import SongFile, write_dataset
 from heartmula_studio.dataset.songs import load_songs, song_codes
+from heartmula_studio.files.hashing import fingerprint
 from heartmula_studio.finetune.config import TrainConfig
 from heartmula_studio.finetune.evaluate import mean_loss
 from heartmula_studio.finetune.examples import ExampleSet, make_example_set, read_tracks
@@ -45,7 +46,7 @@ from heartmula_studio.generate.runtime import Runtime
 from heartmula_studio.settings import Settings
 
 TAGS = "instrumental"  # for all, so that only the training can tell
-SONGS = 12
+SONGS = 12  # unless more are asked for, which takes longer and says more
 SONG_SEC = 30.0  # unless something else is said
 SHORT_SEC = 20.0
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
@@ -93,9 +94,10 @@ class Tuned:
 
 
 class Bench:
-    def __init__(self, runtime: Runtime, folder: Path, song: Mapping[str, Any], decode_steps: int):
+    def __init__(self, runtime: Runtime, folder: Path, song: Mapping[str, Any], num_songs: int, decode_steps: int):
         """song: the settings of all songs but tags and seed."""
         self.runtime, self.folder, self.song, self.decode_steps = runtime, folder, song, decode_steps
+        self.num_songs = num_songs  # of a model
         self.codec = runtime.load_codec()
         self.engine = Engine.load(runtime.base_name, str(runtime.device))
 
@@ -128,14 +130,20 @@ class Bench:
 
     def make_songs(self, cache: Path, first_seed: int = 0) -> Songs:
         """Make songs with the engine as it is, once with the same settings."""
-        cache = cache / " ".join(f"{name}={value}" for name, value in self.song.items())
+        cache = cache / " ".join(f"{name}={value}" for name, value in self._song_settings().items())
         if not (stored := cache / "codes.pt").exists():
             cache.mkdir(parents=True, exist_ok=True)
-            seeds = range(first_seed, first_seed + SONGS)
+            seeds = range(first_seed, first_seed + self.num_songs)
             requests = [SongRequest(TAGS, seed=seed, **self.song) for seed in seeds]
             torch.save(self.engine.generate_together(requests), stored)
         codes = torch.load(stored)
         return Songs(codes, self.hear(codes, cache / "clips.pt"))
+
+    def _song_settings(self) -> dict[str, Any]:
+        """What songs are made with, what suits the base and a style that is on included."""
+        [request] = self.engine._filled_in([SongRequest(TAGS, seed=0, **self.song)])
+        sampling = {name: getattr(request, name) for name in ("temperature", "cfg_scale")}
+        return {"songs": self.num_songs} | self.song | sampling
 
     def losses(self, styles: Sequence[Style]) -> dict[str, float]:
         """Measure the engine's loss on the judging songs of each style."""
@@ -182,6 +190,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", choices=("best", "last"), default="last")
     parser.add_argument("--curve", action="store_true", help="every checkpoint that was kept along the way")
     parser.add_argument("--song", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the songs")
+    parser.add_argument("--songs", type=int, default=SONGS, help="how many of each model are judged")
     parser.add_argument("--decode-steps", type=int, default=10)
     parser.add_argument("--strengths", action="store_true", help="also 0.5, 1.5 and 2")
     parser.add_argument("--base")
@@ -190,7 +199,10 @@ def main() -> None:
     runtime = Runtime.of(Settings.load(), arguments.base, arguments.device)
     config = runtime.train_config("lora", dict(map(as_setting, arguments.set)))
     song = {"duration_sec": SONG_SEC, **dict(map(as_setting, arguments.song))}
-    bench = Bench(runtime, arguments.work / f"made-{arguments.decode_steps}", song, arguments.decode_steps)
+    # What one base made is not taken for another's.
+    parts = "made", fingerprint(runtime.base.model), fingerprint(runtime.base.codec), str(arguments.decode_steps)
+    made = arguments.work / "-".join(parts)
+    bench = Bench(runtime, made, song, arguments.songs, arguments.decode_steps)
     music = given_clips(arguments.music) if arguments.music else fetched_clips(arguments.work)
     styles = [bench.prepare(name, clips, config.num_versions) for name, clips in music.items()]
     print(f"{runtime.base.name}, {config}. {machine()} Load average before: {load_average()}.\n")

@@ -65,5 +65,5 @@ GEN_CONFIG = {
     "empty_id": 0,
     "cfg_scale": 2.5,
     "temperature": 0.9,
-    "style_temperature": 1.0,
+    "style_temperature": 1.1,
 }

@@ -3,8 +3,10 @@
 import re
 
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 MANY = 250
+NAMED_MS = 10_000
 NAME = """() => {
   const node = document.activeElement;
   if (node === document.body) return null;
@@ -13,6 +15,7 @@ NAME = """() => {
   const texts = [node.getAttribute("aria-label"), ...labels.map(label => label.innerText), node.innerText, node.title];
   return texts.find(text => text?.trim())?.trim() ?? "";
 }"""
+NAMED = f"() => {{ const name = ({NAME})(); return name !== '' && {{ name }} }}"
 IS_NOWHERE = "document.activeElement === document.body"
 HAS_RING = """() => {
   const style = getComputedStyle(document.activeElement)
@@ -24,13 +27,19 @@ def tab_to(page: Page, text: str) -> None:
     """Press Tab until what has the focus says `text`; all that is passed has a name."""
     for _ in range(MANY):
         page.keyboard.press("Tab")
-        name = page.evaluate(NAME)
-        if name is None:  # between the last control and the first
-            continue
-        assert name, page.evaluate("document.activeElement.outerHTML")
-        if name.startswith(text):
+        name = focused_name(page)
+        if name is not None and name.startswith(text):
             return
     raise AssertionError(f"Tab does not reach {text!r}")
+
+
+def focused_name(page: Page) -> str | None:
+    """The name of the control that has the focus, None between the last and the first; one drawn anew gets its soon."""
+    try:
+        named: dict[str, str | None] = page.wait_for_function(NAMED, timeout=NAMED_MS).json_value()
+    except PlaywrightTimeoutError:
+        raise AssertionError(f"has no name: {page.evaluate('document.activeElement.outerHTML')}") from None
+    return named["name"]
 
 
 def press(page: Page, button: str) -> None:
@@ -56,7 +65,7 @@ def type_into(page: Page, placeholder: str, text: str) -> None:
 def see_focus(page: Page) -> None:
     """Check that what was drawn anew has not taken the focus away."""
     page.wait_for_function(f"!({IS_NOWHERE}) && document.activeElement.checkVisibility()")
-    assert page.evaluate(NAME), page.evaluate("document.activeElement.outerHTML")
+    focused_name(page)
 
 
 def hear(page: Page, text: str) -> None:
